@@ -1,0 +1,239 @@
+//! The command line as data: the options that all commands share and the list of commands.
+//! Each command declares its own options beside its own code. Nothing here acts.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::builder::PossibleValuesParser;
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use super::config::{self, Places};
+use super::create::CreateArgs;
+use super::demo::DemoArgs;
+use super::download::DownloadArgs;
+use super::exit::{self, Exit};
+use super::magnet::MagnetArgs;
+use super::report::Failure;
+use super::seed::SeedArgs;
+use super::show::ShowArgs;
+use super::units;
+use super::verify::VerifyArgs;
+
+/// What stands below the list of options of `bt-client --help`.
+const AFTER_HELP: &str = "\
+Every option is also an environment variable (--piece-length is BT_CLIENT_PIECE_LENGTH) and a
+key of config.toml (piece-length = \"1MiB\", or below [create] for one command only).
+Sizes: 512k = 512000, 512KiB = 524288, 1MiB, 2G. Rates: the same a second.
+Durations: 30s, 5m, 2h, 1h30m.";
+
+/// Share files with BitTorrent: make, look at, check, seed and download torrents.
+#[derive(Debug, Parser)]
+#[command(name = "bt-client", version, max_term_width = 100, after_long_help = after_help())]
+#[command(arg_required_else_help = true, propagate_version = false, infer_long_args = false)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Task,
+}
+
+/// One variant a command.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Task {
+    Create(CreateArgs),
+    Show(ShowArgs),
+    Verify(VerifyArgs),
+    Magnet(MagnetArgs),
+    Seed(SeedArgs),
+    Download(DownloadArgs),
+    Demo(DemoArgs),
+}
+
+/// Accepted before and after the command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// Print one JSON object a line on standard output, and nothing else there
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Read options from this file instead of config.toml; flags and environment win over it
+    #[arg(short = 'C', long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Keep configuration and state below this folder [default: the XDG folders]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+    /// Log more: -v what happens, -vv why, -vvv everything
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Print nothing but results and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Log by this filter, such as bt_client=debug,bt_tracker=info
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+    /// Show no progress
+    #[arg(long, global = true)]
+    pub(crate) no_progress: bool,
+}
+
+/// How to reach peers; the same for every command that does.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Network options")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
+pub(crate) struct Network {
+    /// Accept peers on this port; 0 takes any free one
+    #[arg(short, long, value_name = "PORT", default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Send and accept only through this local address, or the first one of this interface
+    #[arg(long, value_name = "ADDR|IFACE")]
+    pub(crate) bind: Option<String>,
+    /// Use IPv4 only
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    pub(crate) ipv4: bool,
+    /// Use IPv6 only
+    #[arg(short = '6', long)]
+    pub(crate) ipv6: bool,
+    /// Limit downloading to this many bytes a second
+    #[arg(short, long, value_name = "RATE", value_parser = units::parse_rate)]
+    pub(crate) down: Option<u64>,
+    /// Limit uploading to this many bytes a second
+    #[arg(short, long, value_name = "RATE", value_parser = units::parse_rate)]
+    pub(crate) up: Option<u64>,
+    /// Keep at most this many connections
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) max_peers: Option<u32>,
+    /// Also connect to this peer; repeat or separate with commas
+    #[arg(long, value_name = "IP:PORT", value_delimiter = ',')]
+    pub(crate) peer: Vec<SocketAddr>,
+    /// Ask no tracker
+    #[arg(long)]
+    pub(crate) no_trackers: bool,
+    /// Use no DHT. This version has none, so that nothing changes
+    #[arg(long)]
+    pub(crate) no_dht: bool,
+    /// Exchange no peer lists with peers. This version never does, so that nothing changes
+    #[arg(long)]
+    pub(crate) no_pex: bool,
+    /// Search no peers on the local network. This version never does, so that nothing changes
+    #[arg(long)]
+    pub(crate) no_lsd: bool,
+    /// Use no uTP. This version speaks TCP only, so that nothing changes
+    #[arg(long)]
+    pub(crate) no_utp: bool,
+    /// Ask no router to forward the port. This version never does, so that nothing changes
+    #[arg(long)]
+    pub(crate) no_portmap: bool,
+    /// Use no TCP. This version has no other way to peers, so that this is refused
+    #[arg(long)]
+    pub(crate) no_tcp: bool,
+    /// Encrypt peer connections: this version knows "off" only and refuses "prefer" and "require"
+    #[arg(long, value_name = "MODE", default_value = "off")]
+    #[arg(value_parser = PossibleValuesParser::new(["off", "prefer", "require"]))]
+    pub(crate) encryption: String,
+    /// Reach peers through a proxy. This version cannot, so that this is refused
+    #[arg(long, value_name = "URL")]
+    pub(crate) proxy: Option<String>,
+    /// Enter the DHT here. This version has no DHT, so that this is refused
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
+    pub(crate) dht_bootstrap: Vec<String>,
+}
+
+/// What came of reading the command line.
+#[derive(Debug)]
+pub(crate) enum Parsed {
+    /// Do this.
+    Run(Box<Cli>, Places),
+    /// Print this text of help or version.
+    Print(String),
+}
+
+/// Reads the command line, the environment and the configuration file.
+pub(crate) fn parse(args: &[OsString]) -> Result<Parsed, Failure> {
+    let command = config::with_environment(Cli::command());
+    let first = match matches(command.clone(), args) {
+        Ok(first) => first,
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            return Ok(Parsed::Print(error.render().to_string()));
+        }
+        Err(error) => return Err(usage(&error)),
+    };
+    let places =
+        Places::find(first.global.config.as_deref(), first.global.home.as_deref(), environment_path);
+    let Some((path, text)) = config::read(&places)? else {
+        return Ok(Parsed::Run(Box::new(first), places));
+    };
+    let command = config::with_file(command, &path, &text)?;
+    // Without the file the words were fine, so that the fault is in the file.
+    let cli = matches(command, args).map_err(|error| in_file(&path, &error))?;
+    Ok(Parsed::Run(Box::new(cli), places))
+}
+
+/// Whether `--json` was asked for, when the command line as a whole could not be read.
+pub(crate) fn wants_json(args: &[OsString]) -> bool {
+    args.iter().skip(1).take_while(|arg| *arg != "--").any(|arg| arg == "--json")
+}
+
+fn matches(command: Command, args: &[OsString]) -> Result<Cli, clap::Error> {
+    Cli::from_arg_matches(&command.try_get_matches_from(args)?)
+}
+
+fn environment_path(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// The parser's complaint in the form of all our errors.
+fn usage(error: &clap::Error) -> Failure {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Failure::new(Exit::Usage, "no command was given")
+            .hint("try bt-client --help, or watch bt-client demo");
+    }
+    let (what, hint) = complaint(error);
+    Failure::new(Exit::Usage, what).hint(hint)
+}
+
+fn in_file(path: &Path, error: &clap::Error) -> Failure {
+    config::bad(path, "a value is not valid").because(complaint(error).0)
+}
+
+/// Splits the rendered text into what is wrong and what may help.
+fn complaint(error: &clap::Error) -> (String, String) {
+    let text = error.render().to_string();
+    let mut paragraphs = text.trim().split("\n\n");
+    let what = paragraphs.next().unwrap_or_default();
+    let what = what.strip_prefix("error: ").unwrap_or(what);
+    let mut hints: Vec<String> = paragraphs.map(one_line).collect();
+    hints.retain(|hint| !hint.starts_with("For more information"));
+    for hint in &mut hints {
+        for (long, short) in [("tip: ", ""), ("Usage: ", "usage: ")] {
+            if let Some(rest) = hint.strip_prefix(long) {
+                *hint = format!("{short}{rest}");
+            }
+        }
+    }
+    if hints.is_empty() {
+        hints.push("see --help".to_owned());
+    }
+    (one_line(what), hints.join("; "))
+}
+
+/// Joins lines and their indentation by single spaces.
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+fn after_help() -> String {
+    format!("{AFTER_HELP}\n\n{}", exit::HELP)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_list_of_options_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,122 @@
+//! `bt-client download SRC`: gets what a torrent describes, and serves it on if asked to.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bt_metainfo::{Metainfo, limits};
+use clap::{Args, ValueEnum};
+
+use super::Context;
+use super::args::Network;
+use super::exit::Exit;
+use super::goal::{Goal, SeedGoal};
+use super::report::{Failure, Outcome};
+use super::select::Selection;
+use super::source::{self, Word};
+use super::watch::{self, Job};
+use super::{fetch, network, units};
+use crate::{AddTorrent, Check};
+
+/// Download what a torrent describes
+#[derive(Debug, Args)]
+pub(crate) struct DownloadArgs {
+    /// A .torrent file, the http(s) URL of one, or - for standard input. Magnets and bare
+    /// info-hashes are refused in this version
+    #[arg(value_name = "SRC")]
+    source: OsString,
+    /// Put the file or folder of the torrent here
+    #[arg(short, long, value_name = "DIR", default_value = ".")]
+    output: PathBuf,
+    #[command(flatten)]
+    selection: Selection,
+    /// Get pieces in their order instead of the rarest first
+    #[arg(long, help_heading = "File selection")]
+    sequential: bool,
+    /// Look at what is there first: auto hashes it if there is anything, always hashes, never
+    /// takes nothing for granted and gets everything anew
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    check: When,
+    /// Serve it when complete, until asked to stop
+    #[arg(long)]
+    seed: bool,
+    /// Serve it when complete, for this long
+    #[arg(long, value_name = "DUR", value_parser = units::parse_duration)]
+    seed_time: Option<Duration>,
+    /// Serve it when complete, until so many times its size has been uploaded
+    #[arg(long, value_name = "R", value_parser = units::parse_ratio)]
+    seed_ratio: Option<f64>,
+    /// Give up with code 4 when nothing came for so long
+    #[arg(long, value_name = "DUR", value_parser = units::parse_duration)]
+    timeout: Option<Duration>,
+    /// End after this time, with code 7 if it is not complete
+    #[arg(long, value_name = "DUR", value_parser = units::parse_duration)]
+    stop_after: Option<Duration>,
+    /// With --json, also tell of each piece
+    #[arg(long, value_name = "KIND")]
+    events: Option<Events>,
+    #[command(flatten)]
+    network: Network,
+}
+
+/// `--check`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+/// `--events`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Events {
+    Piece,
+}
+
+pub(crate) async fn run(args: &DownloadArgs, context: &Context) -> Outcome {
+    let config = network::session(&args.network)?;
+    let Some(metainfo) = torrent(args, context).await? else {
+        return Ok(context.stop.reason().map_or(Exit::Other, |reason| reason.exit()));
+    };
+    let only_files = args.selection.choose(metainfo.info())?;
+    let mut add = AddTorrent::new(metainfo, &args.output);
+    add.only_files = only_files;
+    add.sequential = args.sequential;
+    add.peers.clone_from(&args.network.peer);
+    add.check = match args.check {
+        When::Auto => Check::Auto,
+        When::Always => Check::Always,
+        When::Never => Check::Never,
+    };
+    let goal = Goal { seed: seeding(args), patience: args.timeout, stop_after: args.stop_after };
+    let piece_events = args.events.is_some();
+    watch::run(Job { config, add, goal, piece_events, tell_completion: true }, context).await
+}
+
+/// Without any of the options a download ends when it is complete.
+fn seeding(args: &DownloadArgs) -> Option<SeedGoal> {
+    let wanted = args.seed || args.seed_time.is_some() || args.seed_ratio.is_some();
+    wanted.then_some(SeedGoal { time: args.seed_time, ratio: args.seed_ratio })
+}
+
+/// Reads or fetches the torrent; `None` when asked to stop meanwhile.
+async fn torrent(args: &DownloadArgs, context: &Context) -> Result<Option<Metainfo>, Failure> {
+    let no_metadata = |what: String| {
+        Failure::new(Exit::Other, what)
+            .because("this version cannot get the torrent itself from peers")
+            .hint("get the .torrent file, from where the link was, and give that")
+    };
+    match Word::of(&args.source) {
+        Word::Stdin | Word::Path(_) => source::torrent(PathBuf::from(&args.source).as_path()).map(Some),
+        Word::Url(url) => {
+            let Some(bytes) = fetch::url(url, limits::MAX_FILE_BYTES, context).await? else { return Ok(None) };
+            source::parse_torrent(url, &bytes).map(Some)
+        }
+        Word::Magnet(text) => {
+            let magnet = source::magnet(text)?;
+            let hash = magnet.info_hash();
+            Err(no_metadata(format!("the magnet of {hash} cannot be downloaded yet")))
+        }
+        Word::InfoHash(text) => Err(no_metadata(format!("the info-hash {text} cannot be downloaded yet"))),
+    }
+}

@@ -1,0 +1,173 @@
+//! The `bt-client` program: reads the command line, runs one command, and ends with the exit code
+//! that the manual promises. Commands see the session and the crates below as any user of the
+//! library does; nothing below may know this room.
+
+mod args;
+mod compare;
+mod config;
+mod create;
+mod demo;
+mod demo_report;
+mod download;
+mod events;
+mod exit;
+mod fetch;
+mod goal;
+mod interface;
+mod magnet;
+mod network;
+mod piece_map;
+mod progress;
+mod report;
+mod sample;
+mod screen;
+mod seed;
+mod select;
+mod show;
+mod signals;
+mod source;
+mod units;
+mod verify;
+mod watch;
+
+use std::ffi::OsString;
+use std::panic;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use self::args::{Cli, Global, Parsed, Task};
+use self::exit::Exit;
+use self::progress::Progress;
+use self::report::{Failure, Outcome, Report};
+use self::screen::{LogWriter, Screen};
+use self::signals::Stop;
+
+/// How long blocking work may go on after a command has returned.
+const LAST_BREATH: Duration = Duration::from_secs(2);
+
+/// What every command is given.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) report: Report,
+    pub(crate) stop: Stop,
+    /// Where resume records live; `None` when there is no place for them.
+    pub(crate) state: Option<PathBuf>,
+    screen: Arc<Screen>,
+    show_progress: bool,
+}
+
+impl Context {
+    /// Progress on standard error, or silence, as the user wants it.
+    pub(crate) fn progress(&self) -> Progress {
+        Progress::new(Arc::clone(&self.screen), self.show_progress)
+    }
+}
+
+/// Runs the program with these arguments, of which the first is its own name.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let screen = Arc::new(Screen::new());
+    report_panics(&screen);
+    let exit = panic::catch_unwind(|| run_once(&args, &screen)).unwrap_or(Exit::Other);
+    exit.into()
+}
+
+fn run_once(args: &[OsString], screen: &Arc<Screen>) -> Exit {
+    let stop = Stop::new();
+    let early = |json| Report::new(json, false, Arc::clone(screen), stop.clone());
+    let (cli, places) = match args::parse(args) {
+        Ok(Parsed::Run(cli, places)) => (cli, places),
+        Ok(Parsed::Print(text)) => {
+            let report = early(false);
+            report.lines(text.trim_end().lines());
+            return end(&report, Ok(Exit::Success));
+        }
+        Err(failure) => return end(&early(args::wants_json(args)), Err(failure)),
+    };
+    let global = &cli.global;
+    let report = Report::new(global.json, global.quiet, Arc::clone(screen), stop.clone());
+    let context = Context {
+        report: report.clone(),
+        stop,
+        state: places.state,
+        screen: Arc::clone(screen),
+        show_progress: !(global.json || global.quiet || global.no_progress),
+    };
+    end(&report, start_log(global, screen).and_then(|()| with_runtime(*cli, &context)))
+}
+
+/// Says the last words and settles the exit code.
+fn end(report: &Report, outcome: Outcome) -> Exit {
+    let outcome = outcome.and_then(|exit| report.finish().map(|()| exit));
+    match outcome {
+        Ok(exit) => exit,
+        Err(failure) => {
+            report.failure(&failure);
+            failure.exit()
+        }
+    }
+}
+
+fn with_runtime(cli: Cli, context: &Context) -> Outcome {
+    let trouble = |error: &std::io::Error| Failure::new(Exit::Other, "cannot start the runtime").cause(error);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| trouble(&error))?;
+    let outcome = runtime.block_on(async {
+        context.stop.listen(&context.screen).map_err(|error| trouble(&error))?;
+        dispatch(cli.command, context).await
+    });
+    runtime.shutdown_timeout(LAST_BREATH);
+    outcome
+}
+
+async fn dispatch(task: Task, context: &Context) -> Outcome {
+    match task {
+        Task::Create(args) => create::run(&args, context),
+        Task::Show(args) => show::run(&args, context),
+        Task::Verify(args) => verify::run(&args, context),
+        Task::Magnet(args) => magnet::run(&args, context),
+        Task::Seed(args) => seed::run(&args, context).await,
+        Task::Download(args) => download::run(&args, context).await,
+        Task::Demo(args) => demo::run(&args, context).await,
+    }
+}
+
+/// Sends the log to standard error.
+fn start_log(global: &Global, screen: &Arc<Screen>) -> Result<(), Failure> {
+    let level = match global.verbose {
+        _ if global.quiet => "error",
+        0 => "warn",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_new(global.log.as_deref().unwrap_or(level)).map_err(|error| {
+        Failure::new(Exit::Usage, "--log is not a filter")
+            .cause(&error)
+            .hint("for example --log info or --log bt_client=debug,bt_tracker=info")
+    })?;
+    let writer = LogWriter(Arc::clone(screen));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .try_init()
+        .map_err(|error| Failure::new(Exit::Other, "cannot start the log").cause(&*error))
+}
+
+/// A bug of ours is reported in the form of all errors, without a dump.
+fn report_panics(screen: &Arc<Screen>) {
+    let screen = Arc::clone(screen);
+    panic::set_hook(Box::new(move |info| {
+        let what = info.payload_as_str().unwrap_or("no message");
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        let failure = Failure::new(Exit::Other, format!("internal fault at {place}"))
+            .because(what)
+            .hint("this is a bug: please report it, with what you did");
+        screen.line(&failure.to_string());
+    }));
+}

@@ -1,0 +1,144 @@
+//! `bt-client seed TORRENT|PATH`: serves content that is here, from a torrent or straight from
+//! the files. It never writes to them.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use bt_metainfo::Metainfo;
+use bt_metainfo::create::{Options, creation_date};
+use bt_metainfo::verify::{self, Place};
+use clap::Args;
+
+use super::Context;
+use super::args::Network;
+use super::create::{self, Tiers, parse_tiers};
+use super::exit::Exit;
+use super::goal::{Goal, SeedGoal};
+use super::report::{Failure, Outcome};
+use super::verify::{check, summary};
+use super::watch::{self, Job};
+use super::{network, source, units};
+use crate::{AddTorrent, Check};
+
+/// Serve content to others until asked to stop
+#[derive(Debug, Args)]
+pub(crate) struct SeedArgs {
+    /// A .torrent file, or a file or folder to make a torrent of in memory
+    #[arg(value_name = "TORRENT|PATH")]
+    source: PathBuf,
+    /// The folder that holds the torrent's file or folder [default: the current one]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Trust that the content is complete and right instead of hashing it first, and spread it
+    /// as its first source
+    #[arg(long)]
+    skip_check: bool,
+    /// Reveal pieces one by one, different ones to different peers, as a first source does (BEP 16)
+    #[arg(long)]
+    super_seed: bool,
+    /// Announce here too; for a PATH these are all trackers. Commas and repeats as in create
+    #[arg(short, long, value_name = "URL", value_parser = parse_tiers)]
+    tracker: Vec<Tiers>,
+    /// Also write the torrent made of a PATH here, so that others can be given it
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// End after this time
+    #[arg(long, value_name = "DUR", value_parser = units::parse_duration)]
+    time: Option<Duration>,
+    /// End when so many times the size of the content has been uploaded
+    #[arg(long, value_name = "R", value_parser = units::parse_ratio)]
+    ratio: Option<f64>,
+    #[command(flatten)]
+    network: Network,
+}
+
+pub(crate) async fn run(args: &SeedArgs, context: &Context) -> Outcome {
+    let config = network::session(&args.network)?;
+    let Some((metainfo, dir, check)) = content(args, context)? else {
+        // Asked to stop before there was anything to serve; a seeder has nothing to lose.
+        return Ok(Exit::Success);
+    };
+    let metainfo = with_trackers(metainfo, args)?;
+    let mut add = AddTorrent::new(metainfo, dir);
+    add.check = check;
+    add.peers.clone_from(&args.network.peer);
+    // What was made in memory or is to be trusted is most likely nowhere else yet.
+    let first_source = args.super_seed || args.skip_check || !is_torrent(&args.source);
+    add.spread = Some(first_source);
+    let goal = Goal { seed: Some(SeedGoal { time: args.time, ratio: args.ratio }), ..Goal::default() };
+    watch::run(Job { config, add, goal, piece_events: false, tell_completion: false }, context).await
+}
+
+/// The torrent, the folder that holds its content, and what is known of that; `None` when asked
+/// to stop meanwhile.
+fn content(args: &SeedArgs, context: &Context) -> Result<Option<(Metainfo, PathBuf, Check)>, Failure> {
+    if !is_torrent(&args.source) {
+        return made_in_memory(args, context);
+    }
+    if args.output.is_some() {
+        return Err(Failure::new(Exit::Usage, "-o writes the torrent of a PATH, but a torrent was given"));
+    }
+    let metainfo = source::torrent(&args.source)?;
+    let dir = args.data.clone().unwrap_or_else(|| PathBuf::from("."));
+    if !args.skip_check {
+        let options = verify::Options { place: Place::Parent, ..verify::Options::default() };
+        match check(&metainfo, &dir, &options, context)? {
+            None => return Ok(None),
+            Some(report) if !report.is_complete() => return Err(incomplete(&metainfo, &dir, &report)),
+            Some(_) => {}
+        }
+    }
+    Ok(Some((metainfo, dir, Check::Trust)))
+}
+
+fn made_in_memory(args: &SeedArgs, context: &Context) -> Result<Option<(Metainfo, PathBuf, Check)>, Failure> {
+    if args.data.is_some() {
+        return Err(Failure::new(Exit::Usage, "--data goes with a torrent, but a PATH was given"));
+    }
+    let options = Options {
+        trackers: tiers(args),
+        created_by: create::creator(),
+        creation_date: creation_date(None, SystemTime::now()).ok(),
+        ..Options::default()
+    };
+    let plan = create::plan(&args.source, &options)?;
+    for warning in plan.warnings() {
+        context.report.warning("left_out", &warning.to_string());
+    }
+    let Some(metainfo) = create::hash(plan, context)? else { return Ok(None) };
+    let dir = create::folder_of(&args.source)?;
+    if let Some(output) = &args.output {
+        create::save(output, &metainfo.to_bytes(), false)?;
+        context.report.line(format!("torrent {}", output.display()));
+    }
+    context.report.line(format!("magnet {}", metainfo.magnet()));
+    Ok(Some((metainfo, dir, Check::Trust)))
+}
+
+/// Whether the word means a torrent rather than content: it is called one, or it is `-`.
+fn is_torrent(path: &Path) -> bool {
+    let named_so = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("torrent"));
+    path == Path::new("-") || (named_so && !path.is_dir()) || !path.exists()
+}
+
+fn tiers(args: &SeedArgs) -> Vec<Vec<String>> {
+    args.tracker.iter().flat_map(|tiers| tiers.0.clone()).collect()
+}
+
+/// Adds the trackers of the command line behind those of the torrent.
+fn with_trackers(metainfo: Metainfo, args: &SeedArgs) -> Result<Metainfo, Failure> {
+    if args.tracker.is_empty() || !is_torrent(&args.source) {
+        return Ok(metainfo);
+    }
+    let mut editor = metainfo.edit();
+    let all = metainfo.trackers().iter().cloned().chain(tiers(args)).collect();
+    let edited = editor.set_trackers(all).and_then(|()| editor.finish());
+    edited.map_err(|error| Failure::new(Exit::Usage, "a tracker cannot be used").cause(&error))
+}
+
+fn incomplete(metainfo: &Metainfo, dir: &Path, report: &verify::Report) -> Failure {
+    let name = metainfo.info().name();
+    Failure::new(Exit::Unverified, format!("{name} in {} is not complete", dir.display()))
+        .because(summary(report))
+        .hint(format!("get the rest with: bt-client download TORRENT -o {} --seed", dir.display()))
+}

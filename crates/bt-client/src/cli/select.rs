@@ -1,0 +1,186 @@
+//! Which files of a torrent are wanted: numbers, ranges and globs. It must not know sessions.
+
+use std::path::Path;
+
+use bt_metainfo::{FileIndex, Info};
+use clap::Args;
+use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
+
+use super::exit::Exit;
+use super::report::Failure;
+
+/// Options that choose files.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "File selection")]
+pub(crate) struct Selection {
+    /// Only these files, by the numbers that `show` prints: 1,3-5,9-
+    #[arg(short, long, value_name = "LIST", value_delimiter = ',', value_parser = parse_range)]
+    files: Vec<Range>,
+    /// Only files that match: names, or paths if there is a / in it; repeat for more
+    #[arg(long, value_name = "GLOB", value_parser = glob_text)]
+    include: Vec<String>,
+    /// No files that match; repeat for more
+    #[arg(long, value_name = "GLOB", value_parser = glob_text)]
+    exclude: Vec<String>,
+}
+
+impl Selection {
+    /// The chosen files in the order of the torrent; `None` when nothing was asked for, which
+    /// means all.
+    pub(crate) fn choose(&self, info: &Info) -> Result<Option<Vec<FileIndex>>, Failure> {
+        if self.files.is_empty() && self.include.is_empty() && self.exclude.is_empty() {
+            return Ok(None);
+        }
+        let count = u32::try_from(info.files().len()).unwrap_or(u32::MAX);
+        if let Some(range) = self.files.iter().find(|range| range.from > count || range.to_within(count) > count) {
+            let message = format!("--files {}: the torrent has {count} files", range.text());
+            return Err(Failure::new(Exit::Usage, message).hint("show --files prints their numbers"));
+        }
+        let (include, exclude) = (Globs::new(&self.include)?, Globs::new(&self.exclude)?);
+        let chosen: Vec<FileIndex> = info
+            .files()
+            .iter()
+            .zip(1..)
+            .filter(|(file, number)| {
+                let path = file.path.to_string();
+                (self.files.is_empty() || self.files.iter().any(|range| range.contains(*number)))
+                    && (self.include.is_empty() || include.matches(&path))
+                    && !exclude.matches(&path)
+            })
+            .filter(|(file, _)| !file.attributes.pad)
+            .map(|(_, number)| FileIndex(number - 1))
+            .collect();
+        if chosen.is_empty() {
+            return Err(Failure::new(Exit::Usage, "no file of the torrent is selected")
+                .hint("show prints the files; look at --files, --include and --exclude"));
+        }
+        Ok(Some(chosen))
+    }
+}
+
+/// One part of `--files`: both ends are included and count from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Range {
+    from: u32,
+    to: Option<u32>,
+}
+
+impl Range {
+    fn contains(self, number: u32) -> bool {
+        self.from <= number && self.to.is_none_or(|to| number <= to)
+    }
+
+    /// The last number, where an open end means the last file.
+    fn to_within(self, count: u32) -> u32 {
+        self.to.unwrap_or(count)
+    }
+
+    fn text(self) -> String {
+        match self.to {
+            Some(to) if to == self.from => to.to_string(),
+            Some(to) => format!("{}-{to}", self.from),
+            None => format!("{}-", self.from),
+        }
+    }
+}
+
+/// `3`, `3-5` or `3-`.
+fn parse_range(text: &str) -> Result<Range, String> {
+    let number = |text: &str| match text.trim().parse::<u32>() {
+        Ok(0) => Err("files count from 1".to_owned()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("expected numbers and ranges such as 1,3-5,9-".to_owned()),
+    };
+    let range = match text.split_once('-') {
+        None => Range { from: number(text)?, to: Some(number(text)?) },
+        Some((from, "")) => Range { from: number(from)?, to: None },
+        Some((from, to)) => Range { from: number(from)?, to: Some(number(to)?) },
+    };
+    match range.to {
+        Some(to) if to < range.from => Err("the range ends before it starts".to_owned()),
+        _ => Ok(range),
+    }
+}
+
+/// Refuses what is not a glob when the command line is read.
+pub(crate) fn glob_text(text: &str) -> Result<String, String> {
+    glob(text).map(|_| text.to_owned()).map_err(|error| error.kind().to_string())
+}
+
+/// A glob in which `*` stays within one folder and `**` does not.
+fn glob(text: &str) -> Result<Glob, globset::Error> {
+    // A slash at either end only says that a path is meant, or a folder.
+    GlobBuilder::new(text.trim_matches('/')).literal_separator(true).build()
+}
+
+/// Globs with a slash are compared with paths, others with names. What matches a folder holds for
+/// all that is in it; the same rules as when a torrent is made.
+struct Globs {
+    names: GlobSet,
+    paths: GlobSet,
+}
+
+impl Globs {
+    fn new(globs: &[String]) -> Result<Self, Failure> {
+        let (paths, names): (Vec<&String>, Vec<&String>) = globs.iter().partition(|glob| glob.contains('/'));
+        Ok(Self { names: set(&names)?, paths: set(&paths)? })
+    }
+
+    /// Whether the path or a folder above it matches.
+    fn matches(&self, path: &str) -> bool {
+        Path::new(path).ancestors().any(|path| {
+            self.paths.is_match(path) || path.file_name().is_some_and(|name| self.names.is_match(name))
+        })
+    }
+}
+
+fn set(globs: &[&String]) -> Result<GlobSet, Failure> {
+    let mut builder = GlobSetBuilder::new();
+    let mut build = || {
+        for text in globs {
+            builder.add(glob(text)?);
+        }
+        builder.build()
+    };
+    build().map_err(|error| Failure::new(Exit::Usage, "the globs cannot be used").cause(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Globs, Range, glob_text, parse_range};
+
+    #[test]
+    fn ranges_read_as_people_write_them() {
+        let table = [
+            ("3", Some(Range { from: 3, to: Some(3) })),
+            ("3-5", Some(Range { from: 3, to: Some(5) })),
+            ("3-", Some(Range { from: 3, to: None })),
+            ("4294967295", Some(Range { from: u32::MAX, to: Some(u32::MAX) })),
+            ("0", None),
+            ("0-3", None),
+            ("5-3", None),
+            ("-3", None),
+            ("", None),
+            ("a", None),
+            ("1-2-3", None),
+            ("4294967296", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(parse_range(text).ok(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn globs_match_names_or_paths_and_what_is_below() {
+        let matches = |glob: &str, path: &str| Globs::new(&[glob.to_owned()]).unwrap().matches(path);
+        assert!(matches("*.iso", "a.iso"));
+        assert!(matches("*.iso", "d/a.iso"));
+        assert!(matches("d", "d/e/a.iso"));
+        assert!(!matches("d/*.iso", "d/e/a.iso"));
+        assert!(matches("d/**/*.iso", "d/e/a.iso"));
+        assert!(matches("d/e/", "d/e/a.iso"));
+        assert!(!matches("*.txt", "d/a.iso"));
+        assert!(matches("/d/", "d/a.iso") && !matches("/d/", "e/d/a.iso"));
+        assert!(glob_text("[").is_err());
+    }
+}

@@ -1,0 +1,117 @@
+//! Being asked to stop: the first SIGINT or SIGTERM asks kindly, the second ends at once. It
+//! must not know what is being stopped.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::exit::Exit;
+use super::screen::Screen;
+
+/// Why we were asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StopReason {
+    /// This signal came.
+    Signal(u8),
+    /// Nobody reads standard output any more.
+    OutputClosed,
+}
+
+impl StopReason {
+    /// How a command ends that had to leave work undone.
+    pub(crate) fn exit(self) -> Exit {
+        match self {
+            Self::Signal(number) => Exit::Signal(number),
+            Self::OutputClosed => Exit::Unfinished,
+        }
+    }
+}
+
+/// The request to stop, shared by everybody who works. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Stop {
+    reason: Arc<watch::Sender<Option<StopReason>>>,
+    flag: Arc<AtomicBool>,
+}
+
+impl Stop {
+    /// Nobody has asked yet.
+    pub(crate) fn new() -> Self {
+        Self { reason: Arc::new(watch::Sender::new(None)), flag: Arc::default() }
+    }
+
+    /// Asks to stop; only the first reason counts.
+    pub(crate) fn request(&self, reason: StopReason) {
+        self.flag.store(true, Ordering::Relaxed);
+        self.reason.send_if_modified(|current| {
+            let first = current.is_none();
+            current.get_or_insert(reason);
+            first
+        });
+    }
+
+    /// The reason, once there is one.
+    pub(crate) fn reason(&self) -> Option<StopReason> {
+        *self.reason.borrow()
+    }
+
+    /// Waits for the request.
+    pub(crate) async fn requested(&self) -> StopReason {
+        let mut changes = self.reason.subscribe();
+        loop {
+            if let Some(reason) = *changes.borrow_and_update() {
+                return reason;
+            }
+            if changes.changed().await.is_err() {
+                // The sender lives as long as `self`.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// For code without a runtime: true once we were asked.
+    pub(crate) fn flag(&self) -> &AtomicBool {
+        &self.flag
+    }
+
+    /// Listens to signals for the rest of the program. Must run on the runtime.
+    pub(crate) fn listen(&self, screen: &Arc<Screen>) -> io::Result<()> {
+        let asked_before = Arc::new(AtomicBool::new(false));
+        for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+            let mut signals = signal(kind)?;
+            let number = u8::try_from(kind.as_raw_value()).unwrap_or(u8::MAX);
+            let (stop, screen, asked_before) = (self.clone(), Arc::clone(screen), Arc::clone(&asked_before));
+            tokio::spawn(async move {
+                while signals.recv().await.is_some() {
+                    if asked_before.swap(true, Ordering::Relaxed) {
+                        screen.clear();
+                        std::process::exit(i32::from(Exit::Signal(number).code()));
+                    }
+                    stop.request(StopReason::Signal(number));
+                    if screen.is_terminal() {
+                        screen.line("stopping (once more ends at once)");
+                    }
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Stop, StopReason};
+
+    #[tokio::test]
+    async fn the_first_reason_counts() {
+        let stop = Stop::new();
+        assert_eq!(stop.reason(), None);
+        stop.request(StopReason::Signal(15));
+        stop.request(StopReason::OutputClosed);
+        assert_eq!(stop.requested().await, StopReason::Signal(15));
+        assert!(stop.flag().load(std::sync::atomic::Ordering::Relaxed));
+    }
+}

@@ -1,0 +1,367 @@
+//! Follows one torrent of a session until its goal is reached, something fails, or the user has
+//! had enough; says on the way what happens. It must not know which command wants this.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use bt_metainfo::Metainfo;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Context;
+use super::events::Event;
+use super::exit::Exit;
+use super::goal::{End, Goal, Judge, Sample};
+use super::piece_map::PieceMap;
+use super::progress::{Progress, Row};
+use super::report::{Failure, Outcome};
+use super::signals::StopReason;
+use super::units;
+use crate::engine::{State, Status};
+use crate::{AddTorrent, Error, EventKind, EventStream, Session, SessionConfig, SessionEvent, Torrent};
+
+/// How often the state is looked at; progress on a terminal moves as often.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often `progress` and `checking` events come while the state stays the same.
+const EVENT_EVERY: Duration = Duration::from_secs(1);
+
+/// A torrent to run, and what for.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) config: SessionConfig,
+    pub(crate) add: AddTorrent,
+    pub(crate) goal: Goal,
+    /// Tell of each piece.
+    pub(crate) piece_events: bool,
+    /// Say when and how the content became complete; a seeder has nothing to say about that.
+    pub(crate) tell_completion: bool,
+}
+
+/// Runs a session with one torrent.
+pub(crate) async fn run(job: Job, context: &Context) -> Outcome {
+    let metainfo = job.add.metainfo.clone();
+    let session = Session::start(job.config).await.map_err(|error| failure(&error))?;
+    let events = session.subscribe();
+    let path = job.add.dir.join(top_level(&metainfo));
+    let torrent = match session.add(job.add).await {
+        Ok(torrent) => torrent,
+        Err(error) => {
+            session.stop().await;
+            return Err(failure(&error));
+        }
+    };
+    let mut watch = Watch {
+        context,
+        progress: context.progress(),
+        judge: Judge::new(job.goal, Instant::now()),
+        info_hash: torrent.info_hash().to_string(),
+        name: metainfo.info().name().to_owned(),
+        path,
+        port: session.port(),
+        started: Instant::now(),
+        piece_events: job.piece_events,
+        tell_completion: job.tell_completion,
+        reused: None,
+        safe: false,
+        complete: false,
+        failed: false,
+        shown: None,
+    };
+    watch.introduce(&metainfo);
+    let outcome = watch.follow(&torrent, events).await;
+    watch.progress.end();
+    let last = torrent.status();
+    session.stop().await;
+    watch.farewell(&last);
+    outcome
+}
+
+/// One torrent under observation.
+struct Watch<'a> {
+    context: &'a Context,
+    progress: Progress,
+    judge: Judge,
+    info_hash: String,
+    name: String,
+    /// The file or folder of the content.
+    path: PathBuf,
+    port: u16,
+    started: Instant,
+    piece_events: bool,
+    tell_completion: bool,
+    /// Bytes that were there when checking was over.
+    reused: Option<u64>,
+    /// All wanted content is on the disk to stay.
+    safe: bool,
+    complete: bool,
+    failed: bool,
+    /// When an event last told of the state, and which.
+    shown: Option<(Instant, State)>,
+}
+
+impl Watch<'_> {
+    fn introduce(&self, metainfo: &Metainfo) {
+        let layout = metainfo.info().layout();
+        let report = &self.context.report;
+        report.emit(&Event::Added { info_hash: &self.info_hash, name: &self.name });
+        report.emit(&Event::Metadata {
+            info_hash: &self.info_hash,
+            name: &self.name,
+            size: layout.content_length(),
+            pieces: layout.piece_count(),
+            files: metainfo.info().files().len(),
+        });
+        for warning in metainfo.warnings() {
+            report.warning(warning.kind(), &warning.to_string());
+        }
+    }
+
+    /// Until the end, whatever it is.
+    async fn follow(&mut self, torrent: &Torrent, mut events: EventStream) -> Outcome {
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let safe = torrent.wait_until_seeding();
+        tokio::pin!(safe);
+        let mut waiting = true;
+        loop {
+            tokio::select! {
+                biased;
+                reason = self.context.stop.requested() => return Ok(self.asked_to_stop(reason)),
+                event = events.next() => match event {
+                    Some(event) => self.happened(event)?,
+                    None => return Err(Failure::new(Exit::Other, "the session ended by itself")),
+                },
+                done = &mut safe, if waiting => {
+                    waiting = false;
+                    if done.is_ok() {
+                        look.reset_immediately();
+                        self.safe = true;
+                    }
+                }
+                _ = look.tick() => {
+                    let status = torrent.status();
+                    if let Some(end) = self.look(&status)? {
+                        return self.end(end, &status);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A seeder did all it could; a download did not.
+    fn asked_to_stop(&self, reason: StopReason) -> Exit {
+        if self.complete { Exit::Success } else { reason.exit() }
+    }
+
+    fn happened(&mut self, event: SessionEvent) -> Result<(), Failure> {
+        let report = &self.context.report;
+        match event.kind {
+            EventKind::Piece(index) if self.piece_events => {
+                report.emit(&Event::Piece { info_hash: &self.info_hash, index: index.0 });
+            }
+            EventKind::Warning { kind, message } => report.warning(kind, &message),
+            EventKind::Failed { kind, message, hint } => {
+                let exit = match kind {
+                    "storage" => Exit::Storage,
+                    "network" => Exit::Network,
+                    _ => Exit::Other,
+                };
+                let failure = Failure::new(exit, message);
+                return Err(if hint.is_empty() { failure } else { failure.hint(hint) });
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Takes a picture: tells of it, and finds out whether it is the last.
+    fn look(&mut self, status: &Status) -> Result<Option<End>, Failure> {
+        let now = Instant::now();
+        if status.state != State::Checking && self.reused.is_none() {
+            self.reused = Some(status.bytes_have);
+        }
+        if status.state == State::Failed {
+            // The event says more; this is for the case that it was missed.
+            if std::mem::replace(&mut self.failed, true) {
+                return Err(Failure::new(Exit::Storage, status.reason.as_str()));
+            }
+        }
+        let complete = self.safe && matches!(status.state, State::Seeding | State::Finished);
+        self.show(now, status);
+        if complete && !self.complete {
+            self.complete = true;
+            self.completed(status);
+        }
+        Ok(self.judge.look(
+            now,
+            Sample {
+                complete,
+                advance: (status.bytes_have, status.downloaded, status.checking.map_or(0, |(done, _)| done)),
+                uploaded: status.uploaded,
+                size: status.size,
+            },
+        ))
+    }
+
+    fn show(&mut self, now: Instant, status: &Status) {
+        let due = match self.shown {
+            Some((at, state)) => state != status.state || now.saturating_duration_since(at) >= EVENT_EVERY,
+            None => true,
+        };
+        if due {
+            self.shown = Some((now, status.state));
+            self.emit(status);
+        }
+        let state = status.state.to_string();
+        let map = piece_map(status);
+        let (done, total) = status.checking.unwrap_or((have(status), wanted(status)));
+        let checking = status.checking.is_some();
+        self.progress.show(
+            now,
+            &[Row {
+                name: &self.name,
+                state: &state,
+                done,
+                total,
+                pieces: (!checking).then_some(&map),
+                rates: (!checking).then_some((status.down_rate, status.up_rate)),
+                peers: (!checking).then_some((status.peers, status.seeds)),
+                eta: status.eta,
+                reason: &status.reason,
+            }],
+        );
+    }
+
+    fn emit(&self, status: &Status) {
+        let info_hash = &self.info_hash;
+        if let Some((done, total)) = status.checking {
+            self.context.report.emit(&Event::Checking { info_hash, done, total });
+            return;
+        }
+        self.context.report.emit(&Event::Progress {
+            info_hash,
+            have: have(status),
+            total: wanted(status),
+            down_rate: units::whole(status.down_rate),
+            up_rate: units::whole(status.up_rate),
+            peers: status.peers,
+            seeds: status.seeds,
+            eta: status.eta.map(|eta| eta.as_secs()),
+            state: &status.state.to_string(),
+            reason: &status.reason,
+            downloaded: status.downloaded,
+            uploaded: status.uploaded,
+        });
+    }
+
+    /// All wanted content is here.
+    fn completed(&mut self, status: &Status) {
+        let report = &self.context.report;
+        if self.tell_completion {
+            let took = self.started.elapsed();
+            let path = self.path.display().to_string();
+            report.emit(&Event::Complete {
+                info_hash: &self.info_hash,
+                path: &path,
+                seconds: took.as_secs_f64(),
+                downloaded: status.downloaded,
+                uploaded: status.uploaded,
+                wasted: status.wasted,
+                hash_failures: status.hash_failures,
+                reused: self.reused.unwrap_or(0).min(status.bytes_have),
+            });
+            report.lines(self.summary(&path, status, took));
+        }
+        report.emit(&Event::Seeding { info_hash: &self.info_hash, port: self.port });
+        if !self.tell_completion {
+            report.line(format!("seeding {} ({}) on port {}", self.name, self.info_hash, self.port));
+        }
+    }
+
+    /// What a download came to, for people.
+    fn summary(&self, path: &str, status: &Status, took: Duration) -> Vec<String> {
+        let seconds = took.as_secs_f64().max(0.001);
+        let mut lines = vec![
+            path.to_owned(),
+            format!(
+                "  downloaded {} in {} ({} on average)",
+                units::size(status.downloaded),
+                units::elapsed(took),
+                units::rate(status.downloaded as f64 / seconds),
+            ),
+        ];
+        if let Some(reused) = self.reused.filter(|reused| *reused > 0) {
+            lines.push(format!("  {} were there already", units::size(reused)));
+        }
+        lines.push(format!(
+            "  uploaded {}, not needed {}, {}",
+            units::size(status.uploaded),
+            units::size(status.wasted),
+            units::count(status.hash_failures.into(), "hash failure"),
+        ));
+        lines.push(format!("  sha1 ok {}/{} pieces", status.pieces_have, status.pieces_total));
+        lines
+    }
+
+    fn end(&self, end: End, status: &Status) -> Outcome {
+        match end {
+            End::Done => Ok(Exit::Success),
+            End::TimeUp if self.complete => Ok(Exit::Success),
+            End::TimeUp => Ok(Exit::Unfinished),
+            End::Stalled(patience) => {
+                let message = format!("nothing came for {}", units::elapsed(patience));
+                let failure = Failure::new(Exit::Network, message);
+                let failure = if status.reason.is_empty() { failure } else { failure.because(&*status.reason) };
+                Err(failure.hint("what is here is kept: start again to go on, or name a peer with --peer"))
+            }
+        }
+    }
+
+    fn farewell(&self, status: &Status) {
+        self.context.report.emit(&Event::Stopped {
+            info_hash: &self.info_hash,
+            downloaded: status.downloaded,
+            uploaded: status.uploaded,
+        });
+        if self.complete {
+            let ratio = status.uploaded as f64 / status.size.max(1) as f64;
+            self.context.report.note(&format!("uploaded {}, ratio {ratio:.2}", units::size(status.uploaded)));
+        }
+    }
+}
+
+/// Which pieces are here.
+pub(crate) fn piece_map(status: &Status) -> PieceMap {
+    PieceMap::new(status.pieces_total, status.have.iter_ones().map(|piece| piece.0))
+}
+
+/// Wanted bytes, here or not. Pieces that are here though nobody wanted them count too.
+fn wanted(status: &Status) -> u64 {
+    status.bytes_have.saturating_add(status.bytes_left)
+}
+
+fn have(status: &Status) -> u64 {
+    status.bytes_have
+}
+
+/// The file or folder that holds the content, as a name.
+fn top_level(metainfo: &Metainfo) -> PathBuf {
+    PathBuf::from(metainfo.info().name())
+}
+
+/// Errors of the session, as exit codes and advice.
+pub(crate) fn failure(error: &Error) -> Failure {
+    let (exit, hint) = match error {
+        Error::Listen { .. } => (Exit::Network, "choose another port with -p, or any free one with -p 0"),
+        Error::OnlyV2 => (Exit::Other, "ask for a v1 or hybrid torrent of the same content"),
+        Error::NoSuchFile(_) => (Exit::Usage, "show prints the files and their numbers"),
+        Error::Disk(disk) => (Exit::Storage, disk.hint()),
+        Error::Failed(_) => (Exit::Storage, ""),
+        _ => (Exit::Other, ""),
+    };
+    let mut failure = Failure::new(exit, error.to_string());
+    let source = std::error::Error::source(error);
+    if let Some(source) = source {
+        failure = failure.cause(source);
+    }
+    if hint.is_empty() { failure } else { failure.hint(hint) }
+}

@@ -1,0 +1,415 @@
+//! The files of one torrent: blocks go in, blocks come out.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use bt_metainfo::{BlockRef, FileIndex, Info, Layout, Metainfo, PieceIndex};
+use bytes::Bytes;
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
+
+use super::assembly::{Added, Assembly};
+use super::pool::Shared;
+use super::root::Root;
+use super::{Disk, DiskError, worker};
+
+/// What a disk thread read ahead of a block that was not in the page cache: the requests that follow are likely its
+/// neighbors.
+const READ_AHEAD: u64 = 512 * 1024;
+
+/// More dirty files than this are synced by one call for the whole file system instead of one call each.
+const SYNC_ONE_BY_ONE: usize = 64;
+
+/// News from the disk about one torrent.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Done {
+    /// A piece verified and is written.
+    Good {
+        /// Which.
+        piece: PieceIndex,
+        /// Of its blocks, if somebody watches the piece.
+        digests: Vec<[u8; 20]>,
+    },
+    /// A piece did not verify; nothing of it is kept.
+    Bad {
+        /// Which.
+        piece: PieceIndex,
+        /// Of its blocks.
+        digests: Vec<[u8; 20]>,
+    },
+    /// The disk cannot go on.
+    Failed(DiskError),
+}
+
+/// Who is told; called on a disk thread.
+pub type Report = Box<dyn Fn(Done) + Send + Sync>;
+
+/// Whether a block can be sent without waiting for the disk.
+#[derive(Debug)]
+pub enum Warmth {
+    /// Its pages are in memory; here is where they are.
+    Warm(Vec<Region>),
+    /// It has to be fetched first, see [`Content::warm`].
+    Cold,
+}
+
+/// A part of a block in one file.
+#[derive(Debug, Clone)]
+pub struct Region {
+    /// The file; `None` stands for zeros (pad files are not kept).
+    pub file: Option<Arc<File>>,
+    /// Where it begins in the file.
+    pub offset: u64,
+    /// Bytes.
+    pub length: usize,
+}
+
+/// See the module.
+pub struct Content {
+    id: u64,
+    shared: Arc<Shared>,
+    metainfo: Arc<Metainfo>,
+    layout: Arc<Layout>,
+    directory: PathBuf,
+    root: OnceLock<Arc<Root>>,
+    assembly: Mutex<Assembly>,
+    dirty: Mutex<BTreeSet<FileIndex>>,
+    report: Report,
+    failed: AtomicBool,
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Content").field("id", &self.id).field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+impl Content {
+    /// The files of `metainfo` under `directory`. Nothing is opened or made yet.
+    #[must_use]
+    pub fn new(
+        disk: &Disk,
+        metainfo: Arc<Metainfo>,
+        layout: Arc<Layout>,
+        directory: PathBuf,
+        report: Report,
+    ) -> Arc<Self> {
+        let shared = Arc::clone(disk.shared());
+        Arc::new(Self {
+            id: shared.next_id(),
+            assembly: Mutex::new(Assembly::new(Arc::clone(&layout))),
+            shared,
+            metainfo,
+            layout,
+            directory,
+            root: OnceLock::new(),
+            dirty: Mutex::default(),
+            report,
+            failed: AtomicBool::new(false),
+        })
+    }
+
+    /// The directory that holds the content.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Takes the blocks that one read of a peer brought. Pieces that become whole are hashed, written and reported.
+    pub fn store(self: &Arc<Self>, blocks: impl IntoIterator<Item = (BlockRef, Bytes)>) {
+        let mut whole = Vec::new();
+        let mut kept = 0;
+        let mut assembly = self.assembly();
+        for (block, data) in blocks {
+            let length = data.len();
+            match assembly.add(block, data) {
+                Added::Kept => kept += length,
+                Added::Whole(piece) => {
+                    kept += length;
+                    whole.push(piece);
+                }
+                Added::Ignored => {}
+            }
+        }
+        drop(assembly);
+        self.shared.budget.take(kept);
+        self.shared.push(self, whole);
+        if self.shared.budget.is_tight() && !self.shared.has_pieces() {
+            let content = Arc::clone(self);
+            self.shared.run(move || worker::spill(&content.shared, &content));
+        }
+    }
+
+    /// The next verdict on `piece` is to come with the digests of its blocks.
+    pub fn watch(&self, piece: PieceIndex) {
+        self.assembly().watch(piece);
+    }
+
+    /// Drops blocks of incomplete pieces and closes the files.
+    pub fn close(&self) {
+        let held = self.assembly().clear();
+        self.shared.budget.give_back(held);
+        self.shared.files.close(self.id);
+    }
+
+    /// Makes the directory and the empty files; all others are made when their first piece is written.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn prepare(&self, wanted: impl Fn(FileIndex) -> bool) -> Result<(), DiskError> {
+        let root = self.root(true)?;
+        for file in self.layout.files().filter(|file| wanted(*file) && !self.layout.is_pad(*file)) {
+            if self.layout.file_length(file) == 0 {
+                root.open_write(&self.info().disk_path(file))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether any byte of the content may be there already.
+    ///
+    /// # Errors
+    /// If the system does not let us look.
+    pub fn is_anything_there(&self) -> Result<bool, DiskError> {
+        let root = match self.root(false) {
+            Ok(root) => root,
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        for file in self.layout.files().filter(|file| !self.layout.is_pad(*file)) {
+            if self.layout.file_length(file) > 0 && root.file_size(&self.info().disk_path(file))?.is_some_and(|s| s > 0) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Makes everything written so far survive a power cut.
+    ///
+    /// # Errors
+    /// If a sync fails: what was written since the last good one cannot be relied on.
+    pub fn sync(&self) -> Result<(), DiskError> {
+        let dirty = std::mem::take(&mut *self.dirty.lock().unwrap_or_else(PoisonError::into_inner));
+        if dirty.len() > SYNC_ONE_BY_ONE {
+            let root = self.root(false)?;
+            let any = root.open_read(Path::new(&self.info().disk_path(*dirty.first().unwrap_or(&FileIndex(0)))))?;
+            return rustix::fs::syncfs(&any).map_err(|errno| DiskError::new("sync", root.path(), errno.into()));
+        }
+        for file in dirty {
+            let open = self.open(file, true)?;
+            open.sync_data().map_err(|error| self.error("sync", file, error))?;
+        }
+        Ok(())
+    }
+
+    /// Reads a block. Blocks the thread; pad bytes are zeros.
+    ///
+    /// # Errors
+    /// If a file is missing, too short, or unreadable.
+    pub fn read(&self, block: BlockRef, into: &mut [u8]) -> Result<(), DiskError> {
+        let mut rest = into;
+        for extent in self.layout.block_extents(block) {
+            let length = usize::try_from(extent.length).unwrap_or(usize::MAX).min(rest.len());
+            let (part, after) = rest.split_at_mut(length);
+            rest = after;
+            if self.layout.is_pad(extent.file) {
+                part.fill(0);
+            } else {
+                let file = self.open(extent.file, false)?;
+                file.read_exact_at(part, extent.offset).map_err(|error| self.error("read", extent.file, error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the bytes of `block` are, if they can be had without waiting for the disk.
+    #[must_use]
+    pub fn locate(&self, block: BlockRef) -> Warmth {
+        let mut regions = Vec::with_capacity(1);
+        for extent in self.layout.block_extents(block) {
+            let length = usize::try_from(extent.length).unwrap_or(usize::MAX);
+            if self.layout.is_pad(extent.file) {
+                regions.push(Region { file: None, offset: 0, length });
+                continue;
+            }
+            let Some(file) = self.shared.files.get((self.id, extent.file), false) else { return Warmth::Cold };
+            if !is_resident(&file, extent.offset + extent.length - 1) {
+                return Warmth::Cold;
+            }
+            regions.push(Region { file: Some(file), offset: extent.offset, length });
+        }
+        Warmth::Warm(regions)
+    }
+
+    /// Fetches `block` and its neighbors into the page cache on a disk thread, then calls `then`.
+    pub fn warm(self: &Arc<Self>, block: BlockRef, then: impl FnOnce(Result<(), DiskError>) + Send + 'static) {
+        let content = Arc::clone(self);
+        self.shared.run(move || then(content.fetch(block)));
+    }
+
+    fn fetch(&self, block: BlockRef) -> Result<(), DiskError> {
+        for extent in self.layout.block_extents(block).filter(|extent| !self.layout.is_pad(extent.file)) {
+            let file = self.open(extent.file, false)?;
+            let end = (extent.offset + READ_AHEAD).min(self.layout.file_length(extent.file));
+            let length = usize::try_from(end.saturating_sub(extent.offset)).unwrap_or(0);
+            let mut scratch = vec![0; length];
+            let needed = usize::try_from(extent.length).unwrap_or(usize::MAX);
+            let read = read_up_to(&file, &mut scratch, extent.offset);
+            let read = read.map_err(|error| self.error("read", extent.file, error))?;
+            if read < needed {
+                let error = io::Error::from(io::ErrorKind::UnexpectedEof);
+                return Err(self.error("read", extent.file, error));
+            }
+        }
+        Ok(())
+    }
+
+    fn info(&self) -> &Info {
+        self.metainfo.info()
+    }
+
+    pub(super) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub(super) fn piece_hash(&self, piece: PieceIndex) -> Option<&[u8; 20]> {
+        self.info().piece_hash(piece)
+    }
+
+    pub(super) fn take_for_spill(&self) -> Vec<(BlockRef, Bytes)> {
+        self.assembly().spill()
+    }
+
+    /// Writes consecutive bytes at `start` of the content, across files; pad files are left out.
+    pub(super) fn write_run(&self, start: u64, slices: &mut [IoSlice<'_>]) -> Result<(), DiskError> {
+        let length: usize = slices.iter().map(|slice| slice.len()).sum();
+        let mut rest = slices;
+        for extent in self.layout.extents(start, length as u64) {
+            let length = usize::try_from(extent.length).unwrap_or(usize::MAX);
+            if self.layout.is_pad(extent.file) {
+                IoSlice::advance_slices(&mut rest, length);
+                continue;
+            }
+            let file = self.open(extent.file, true)?;
+            self.dirty.lock().unwrap_or_else(PoisonError::into_inner).insert(extent.file);
+            write_exact(&file, &mut rest, length, extent.offset)
+                .map_err(|error| self.error("write", extent.file, error))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn report(&self, done: Done) {
+        if let Done::Failed(_) = &done {
+            // One report of a broken disk is enough.
+            if self.failed.swap(true, Ordering::Relaxed) {
+                return;
+            }
+        }
+        (self.report)(done);
+    }
+
+    /// The owner starts anew after a failure.
+    pub fn retry(&self) {
+        self.failed.store(false, Ordering::Relaxed);
+    }
+
+    fn open(&self, file: FileIndex, writable: bool) -> Result<Arc<File>, DiskError> {
+        let key = (self.id, file);
+        if let Some(open) = self.shared.files.get(key, writable) {
+            return Ok(open);
+        }
+        let path = self.info().disk_path(file);
+        let root = self.root(writable)?;
+        let open = if writable { root.open_write(&path)? } else { root.open_read(&path)? };
+        if writable {
+            // Sparse at its full size: what is missing reads as zeros, and a file that is longer is left as it is.
+            let length = self.layout.file_length(file);
+            let size = open.metadata().map_err(|error| self.error("look at", file, error))?.len();
+            if size < length {
+                open.set_len(length).map_err(|error| self.error("set the size of", file, error))?;
+            }
+        }
+        Ok(self.shared.files.put(key, open, writable))
+    }
+
+    fn root(&self, create: bool) -> Result<&Arc<Root>, DiskError> {
+        if let Some(root) = self.root.get() {
+            return Ok(root);
+        }
+        let root = self.shared.root(&self.directory, create)?;
+        Ok(self.root.get_or_init(|| root))
+    }
+
+    fn error(&self, action: &'static str, file: FileIndex, error: io::Error) -> DiskError {
+        DiskError::new(action, &self.directory.join(self.info().disk_path(file)), error)
+    }
+
+    fn assembly(&self) -> MutexGuard<'_, Assembly> {
+        self.assembly.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the byte at `offset` can be read without waiting. File systems that cannot tell (tmpfs among them) are in
+/// memory or have to be taken as they are.
+fn is_resident(file: &File, offset: u64) -> bool {
+    let mut byte = [0];
+    let mut into = [IoSliceMut::new(&mut byte)];
+    !matches!(preadv2(file.as_fd(), &mut into, offset, ReadWriteFlags::NOWAIT), Err(Errno::AGAIN))
+}
+
+fn read_up_to(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while done < into.len() {
+        match file.read_at(&mut into[done..], offset + done as u64) {
+            Ok(0) => break,
+            Ok(read) => done += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+/// Writes the first `length` bytes of `slices` and advances them.
+fn write_exact(file: &File, slices: &mut &mut [IoSlice<'_>], length: usize, offset: u64) -> io::Result<()> {
+    let mut done = 0;
+    while done < length {
+        let (count, last) = upto(slices, length - done);
+        let written = if last == slices[count - 1].len() {
+            rustix::io::pwritev(file, &slices[..count], offset + done as u64)
+        } else if count > 1 {
+            // The last slice belongs to the next file as well: first the whole ones, then the part.
+            rustix::io::pwritev(file, &slices[..count - 1], offset + done as u64)
+        } else {
+            rustix::io::pwrite(file, &slices[0][..last], offset + done as u64)
+        };
+        match written {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                done += written;
+                IoSlice::advance_slices(slices, written);
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
+}
+
+/// How many slices the first `length` bytes reach into, and how many bytes of the last of them.
+fn upto(slices: &[IoSlice<'_>], length: usize) -> (usize, usize) {
+    let mut left = length;
+    for (count, slice) in (1..).zip(slices) {
+        if slice.len() >= left {
+            return (count, left);
+        }
+        left -= slice.len();
+    }
+    (slices.len(), slices.last().map_or(0, |slice| slice.len()))
+}

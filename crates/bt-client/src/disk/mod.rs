@@ -1,0 +1,20 @@
+//! The disk room: bytes in, bytes out, hashes. It knows files and pieces and must never know peers or the network.
+//!
+//! A [`Disk`] is the threads and the memory budget of a whole session; a [`Content`] is the files of one torrent.
+//! Blocks are handed in by reference to the buffer they were received in ([`Content::store`]), hashed several pieces
+//! at a time when a piece is complete, and written only if they verify. What came of it is reported to the content's
+//! [`Report`], on a disk thread.
+
+mod assembly;
+mod budget;
+mod content;
+mod error;
+mod files;
+mod pool;
+mod root;
+mod worker;
+
+pub use budget::Budget;
+pub use content::{Content, Done, Region, Report, Warmth};
+pub use error::DiskError;
+pub use pool::Disk;

@@ -1,0 +1,197 @@
+//! The disk's threads and their queue.
+//!
+//! Whole pieces wait a moment for company, because the machine hashes several at once at little more than the cost of
+//! one; everything else runs in order of arrival, before them.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bt_metainfo::lanes;
+
+use super::assembly::WholePiece;
+use super::budget::Budget;
+use super::files::Files;
+use super::root::Root;
+use super::{Content, DiskError, worker};
+
+/// How long a whole piece may wait for others to be hashed with. Far below what a swarm notices, far above what a
+/// fast peer takes to complete the next piece.
+const LINGER: Duration = Duration::from_millis(8);
+
+/// Pieces that one thread takes at once, as a multiple of the lanes: with several rounds in hand a lane that ends
+/// early finds more work.
+const BATCH_PER_LANE: usize = 2;
+
+/// A piece in the queue.
+pub(super) struct Waiting {
+    pub(super) content: Arc<Content>,
+    pub(super) whole: WholePiece,
+    since: Instant,
+}
+
+type Task = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
+struct Queue {
+    pieces: VecDeque<Waiting>,
+    tasks: VecDeque<Task>,
+    closing: bool,
+}
+
+pub(super) struct Shared {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+    pub(super) budget: Arc<Budget>,
+    pub(super) files: Files,
+    roots: Mutex<HashMap<PathBuf, Weak<Root>>>,
+    next_id: AtomicU64,
+}
+
+/// The threads, the memory budget and the open files of a session's disk.
+pub struct Disk {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Disk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Disk").field("budget", &self.shared.budget).finish_non_exhaustive()
+    }
+}
+
+impl Disk {
+    /// Starts one thread a core; pieces under way may hold `memory` bytes.
+    ///
+    /// # Errors
+    /// If the system gives us no thread.
+    pub fn start(memory: usize) -> Result<Self, std::io::Error> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            budget: Arc::new(Budget::new(memory)),
+            files: Files::new(),
+            roots: Mutex::default(),
+            next_id: AtomicU64::new(0),
+        });
+        let count = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let spawn = |number| {
+            let shared = Arc::clone(&shared);
+            std::thread::Builder::new().name(format!("disk-{number}")).spawn(move || shared.work())
+        };
+        let threads = (0..count).map(spawn).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { shared, threads: Mutex::new(threads) })
+    }
+
+    /// The memory budget, to be asked before a socket is read.
+    #[must_use]
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.shared.budget
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Runs `task` on a disk thread.
+    pub(crate) fn run(&self, task: impl FnOnce() + Send + 'static) {
+        self.shared.run(task);
+    }
+
+    /// Finishes what is queued and ends the threads. Blocks; not to be called on a disk thread.
+    pub fn stop(&self) {
+        self.shared.lock().closing = true;
+        self.shared.wake.notify_all();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A thread that panicked has said so; there is nothing to add.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The opened directory at `path`, shared by all torrents in it.
+    pub(super) fn root(&self, path: &Path, create: bool) -> Result<Arc<Root>, DiskError> {
+        let mut roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(root) = roots.get(path).and_then(Weak::upgrade).filter(|root| root.is_unchanged()) {
+            return Ok(root);
+        }
+        let root = Arc::new(Root::open(path, create)?);
+        roots.insert(path.to_owned(), Arc::downgrade(&root));
+        Ok(root)
+    }
+
+    pub(super) fn run(&self, task: impl FnOnce() + Send + 'static) {
+        self.lock().tasks.push_back(Box::new(task));
+        self.wake.notify_one();
+    }
+
+    pub(super) fn push(&self, content: &Arc<Content>, pieces: Vec<WholePiece>) {
+        if pieces.is_empty() {
+            return;
+        }
+        let since = Instant::now();
+        let mut queue = self.lock();
+        for whole in pieces {
+            queue.pieces.push_back(Waiting { content: Arc::clone(content), whole, since });
+        }
+        drop(queue);
+        self.wake.notify_one();
+    }
+
+    /// Whether any whole piece waits or is about to be hashed.
+    pub(super) fn has_pieces(&self) -> bool {
+        !self.lock().pieces.is_empty()
+    }
+
+    fn work(&self) {
+        while let Some(work) = self.next() {
+            match work {
+                Work::Task(task) => task(),
+                Work::Pieces(pieces) => worker::verify(self, pieces),
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Work> {
+        let batch = lanes::sha1_width() * BATCH_PER_LANE;
+        let mut queue = self.lock();
+        loop {
+            if let Some(task) = queue.tasks.pop_front() {
+                return Some(Work::Task(task));
+            }
+            let Some(oldest) = queue.pieces.front() else {
+                if queue.closing {
+                    return None;
+                }
+                queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let age = oldest.since.elapsed();
+            let enough = queue.pieces.len() >= lanes::sha1_width();
+            if enough || age >= LINGER || queue.closing || self.budget.is_half_used() {
+                let take = queue.pieces.len().min(batch);
+                return Some(Work::Pieces(queue.pieces.drain(..take).collect()));
+            }
+            let waited = self.wake.wait_timeout(queue, LINGER - age);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Work {
+    Task(Task),
+    Pieces(Vec<Waiting>),
+}

@@ -1,0 +1,192 @@
+//! A download directory, and files opened beneath it without ever leaving it.
+//!
+//! Names in a torrent are sanitized before they come here; this file makes sure that what stands on the disk cannot
+//! lead astray either: no component may be a symbolic link, so a link planted in the directory (or swapped in while
+//! we run) is refused, not followed.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, statat};
+use rustix::io::Errno;
+
+use super::DiskError;
+
+const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Root {
+    path: PathBuf,
+    directory: OwnedFd,
+}
+
+impl Root {
+    /// Opens the directory at `path`, which is the user's choice: links on the way to it are followed. With `create`,
+    /// it and its parents are made if they are not there.
+    pub(crate) fn open(path: &Path, create: bool) -> Result<Self, DiskError> {
+        if create {
+            std::fs::create_dir_all(path).map_err(|e| DiskError::new("create directory", path, e))?;
+        }
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
+        let directory = rustix::fs::open(path, flags, Mode::empty())
+            .map_err(|errno| DiskError::new("open directory", path, errno.into()))?;
+        Ok(Self { path: path.to_owned(), directory })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Opens a file that is there, for reading.
+    pub(crate) fn open_read(&self, relative: &Path) -> Result<File, DiskError> {
+        self.open_with(relative, OFlags::RDONLY).map_err(|error| self.error("open", relative, error))
+    }
+
+    /// Opens a file for reading and writing; it and the directories above it are made if they are not there.
+    pub(crate) fn open_write(&self, relative: &Path) -> Result<File, DiskError> {
+        let flags = OFlags::RDWR | OFlags::CREATE;
+        let opened = match self.open_with(relative, flags) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.make_parents(relative)?;
+                self.open_with(relative, flags)
+            }
+            other => other,
+        };
+        opened.map_err(|error| self.error("open for writing", relative, error))
+    }
+
+    /// The size of a regular file, or `None` if there is none of that name.
+    pub(crate) fn file_size(&self, relative: &Path) -> Result<Option<u64>, DiskError> {
+        match self.open_with(relative, OFlags::RDONLY | OFlags::NONBLOCK) {
+            Ok(file) => {
+                let meta = file.metadata().map_err(|error| self.error("look at", relative, error))?;
+                Ok(meta.is_file().then_some(meta.len()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.error("open", relative, error)),
+        }
+    }
+
+    /// Whether the directory entry of the root itself is still the one that was opened.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        let now = statat(rustix::fs::CWD, &self.path, AtFlags::empty());
+        let then = rustix::fs::fstat(&self.directory);
+        matches!((now, then), (Ok(now), Ok(then)) if now.st_dev == then.st_dev && now.st_ino == then.st_ino)
+    }
+
+    fn error(&self, action: &'static str, relative: &Path, error: io::Error) -> DiskError {
+        DiskError::new(action, &self.path.join(relative), error)
+    }
+
+    fn open_with(&self, relative: &Path, flags: OFlags) -> io::Result<File> {
+        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        // The call refuses a mode for a file that it is not to make.
+        let mode = if flags.contains(OFlags::CREATE) { Mode::from_raw_mode(0o666) } else { Mode::empty() };
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        match openat2(&self.directory, relative, flags, mode, resolve) {
+            Ok(file) => Ok(File::from(file)),
+            // Kernels before 5.6 and some sandboxes do not know the call: walk there component by component.
+            Err(Errno::NOSYS | Errno::PERM) => self.walk_open(relative, flags, mode),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn walk_open(&self, relative: &Path, flags: OFlags, mode: Mode) -> io::Result<File> {
+        let (parents, name) = split(relative)?;
+        let parent = self.walk(&parents, false)?;
+        let file = match &parent {
+            Some(parent) => openat(parent, name, flags, mode),
+            None => openat(&self.directory, name, flags, mode),
+        };
+        Ok(File::from(file?))
+    }
+
+    fn make_parents(&self, relative: &Path) -> Result<(), DiskError> {
+        let (parents, _) = split(relative).map_err(|error| self.error("use the name", relative, error))?;
+        self.walk(&parents, true).map(drop).map_err(|error| self.error("create the directory of", relative, error))
+    }
+
+    /// Goes down component by component, following no link.
+    fn walk(&self, components: &[&OsStr], create: bool) -> io::Result<Option<OwnedFd>> {
+        let mut here: Option<OwnedFd> = None;
+        for component in components {
+            let next = match &here {
+                Some(directory) => step(directory, component, create)?,
+                None => step(&self.directory, component, create)?,
+            };
+            here = Some(next);
+        }
+        Ok(here)
+    }
+}
+
+fn step(directory: &OwnedFd, component: &OsStr, create: bool) -> io::Result<OwnedFd> {
+    match openat(directory, component, DIRECTORY, Mode::empty()) {
+        Err(Errno::NOENT) if create => {
+            match mkdirat(directory, component, Mode::from_raw_mode(0o777)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+            Ok(openat(directory, component, DIRECTORY, Mode::empty())?)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// The directories above a file, and its name. Only plain components: anything else was never made by the sanitizer.
+fn split(relative: &Path) -> io::Result<(Vec<&OsStr>, &OsStr)> {
+    let mut parts = Vec::new();
+    for component in relative.components() {
+        let Component::Normal(part) = component else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path leaves the directory"));
+        };
+        parts.push(part);
+    }
+    let name = parts.pop().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path is empty"))?;
+    Ok((parts, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Root;
+    use std::io::Write;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    #[test]
+    fn files_are_made_with_their_directories_and_stay_beneath() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open(&dir.path().join("new"), true).unwrap();
+        let mut file = root.open_write(Path::new("a/b/c.bin")).unwrap();
+        file.write_all(b"x").unwrap();
+        assert_eq!(root.file_size(Path::new("a/b/c.bin")).unwrap(), Some(1));
+        assert!(root.open_read(Path::new("a/b/c.bin")).is_ok());
+        assert_eq!(root.file_size(Path::new("a/none")).unwrap(), None);
+        assert_eq!(root.file_size(Path::new("a/b")).unwrap(), None, "a directory is not a file");
+        assert!(root.open_write(Path::new("../out")).is_err());
+        assert!(root.open_write(Path::new("/etc/passwd")).is_err());
+        assert!(root.is_unchanged());
+    }
+
+    #[test]
+    fn links_are_refused_wherever_they_stand() {
+        let dir = tempfile::tempdir().unwrap();
+        let outside = dir.path().join("outside");
+        std::fs::create_dir(&outside).unwrap();
+        std::fs::write(outside.join("canary"), b"safe").unwrap();
+        let root = Root::open(&dir.path().join("root"), true).unwrap();
+        symlink(&outside, root.path().join("dir")).unwrap();
+        symlink(outside.join("canary"), root.path().join("file")).unwrap();
+        assert!(root.open_write(Path::new("dir/canary")).is_err());
+        assert!(root.open_write(Path::new("dir/new/deep")).is_err());
+        assert!(root.open_write(Path::new("file")).is_err());
+        assert!(root.open_read(Path::new("file")).is_err());
+        assert_eq!(std::fs::read(outside.join("canary")).unwrap(), b"safe");
+        assert!(!outside.join("new").exists());
+    }
+}

@@ -1,0 +1,101 @@
+//! The choice of blocks: finish what is started, then rarest first, the first pieces at random (BEP 3).
+//!
+//! It sees one peer through [`Ask`] and must not know connections, time, or other peers.
+
+use bt_metainfo::{BlockRef, PieceIndex};
+use bt_wire::Bitfield;
+
+use super::{Availability, Pieces};
+use crate::engine::rng::Rng;
+
+/// Below this many pieces of our own, the next one is chosen at random: a random piece comes sooner than a rare one,
+/// and having any piece is what lets us trade.
+const RANDOM_FIRST: u32 = 4;
+
+/// What the picker needs to know of the peer that is to be asked.
+#[derive(Debug)]
+pub(crate) struct Ask<'a> {
+    /// What it has.
+    pub(crate) has: &'a Bitfield,
+    /// It chokes us: only these pieces may be asked for (BEP 6, allowed fast).
+    pub(crate) only: Option<&'a [PieceIndex]>,
+    /// Pieces it would rather send (BEP 6, suggest).
+    pub(crate) suggested: &'a [PieceIndex],
+    /// The piece whose blocks it was asked for last; updated.
+    pub(crate) current: &'a mut Option<PieceIndex>,
+    /// In the order of the pieces instead of by rarity.
+    pub(crate) sequential: bool,
+}
+
+impl Ask<'_> {
+    fn may(&self, piece: PieceIndex) -> bool {
+        self.has.get(piece) && self.only.is_none_or(|only| only.contains(&piece))
+    }
+}
+
+/// Appends up to `count` blocks to ask for; marks them requested.
+pub(crate) fn next_blocks(
+    pieces: &mut Pieces,
+    availability: &mut Availability,
+    ask: &mut Ask<'_>,
+    count: usize,
+    rng: &mut Rng,
+    out: &mut Vec<BlockRef>,
+) {
+    let end = out.len() + count;
+    while out.len() < end {
+        if let Some(piece) = *ask.current {
+            if ask.may(piece)
+                && let Some(block) = pieces.take_missing(piece)
+            {
+                out.push(block);
+                continue;
+            }
+            *ask.current = None;
+        }
+        *ask.current = started_piece(pieces, ask).or_else(|| new_piece(pieces, availability, ask, rng));
+        if ask.current.is_none() {
+            return;
+        }
+    }
+}
+
+/// A piece under way with blocks that nobody has been asked for; the one closest to completion.
+fn started_piece(pieces: &Pieces, ask: &Ask<'_>) -> Option<PieceIndex> {
+    if pieces.unrequested_blocks() == 0 {
+        return None;
+    }
+    let open = pieces.partials().filter(|(piece, partial)| partial.missing() > 0 && ask.may(*piece));
+    open.min_by_key(|(_, partial)| partial.missing()).map(|(piece, _)| piece)
+}
+
+/// A piece that nobody has been asked for; it is started.
+fn new_piece(pieces: &mut Pieces, availability: &mut Availability, ask: &Ask<'_>, rng: &mut Rng) -> Option<PieceIndex> {
+    let piece = choose_new(pieces, availability, ask, rng)?;
+    availability.unlist(piece);
+    pieces.start(piece);
+    Some(piece)
+}
+
+fn choose_new(pieces: &Pieces, availability: &Availability, ask: &Ask<'_>, rng: &mut Rng) -> Option<PieceIndex> {
+    if let Some(only) = ask.only {
+        return only.iter().copied().find(|piece| ask.has.get(*piece) && availability.is_listed(*piece));
+    }
+    if ask.sequential {
+        return availability.rarest_first().filter(|piece| ask.may(*piece)).min();
+    }
+    if let Some(piece) = ask.suggested.iter().copied().find(|p| ask.has.get(*p) && availability.is_listed(*p)) {
+        return Some(piece);
+    }
+    if pieces.have().count_ones() < RANDOM_FIRST {
+        // A few draws, then the list from a random place: uniform enough, and bounded.
+        let start = rng.below(availability.listed());
+        let random = (0..availability.listed()).filter_map(|step| availability.listed_at(start + step));
+        return random.take(64).find(|piece| ask.may(*piece)).or_else(|| rarest(availability, ask));
+    }
+    rarest(availability, ask)
+}
+
+fn rarest(availability: &Availability, ask: &Ask<'_>) -> Option<PieceIndex> {
+    availability.rarest_first().find(|piece| ask.may(*piece))
+}

@@ -1,0 +1,274 @@
+//! What we have, what is under way, block by block.
+//!
+//! Invariant: a piece is in exactly one of *have*, *partial* (at least one block requested or received), *checking*
+//! (every block received, verdict outstanding) and *missing*; each block of a partial piece is in exactly one of
+//! missing, requested by k >= 1 peers, and received. It must not know rarity, rates, or where bytes are kept.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bt_metainfo::{BlockRef, Layout, PieceIndex};
+use bt_wire::Bitfield;
+
+use crate::engine::PeerKey;
+
+/// One block of a piece under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Block {
+    Missing,
+    Requested { by: u16 },
+    Received { from: PeerKey },
+}
+
+/// A piece of which something has been asked or received.
+#[derive(Debug)]
+pub(crate) struct Partial {
+    blocks: Vec<Block>,
+    /// Blocks in `Missing`.
+    missing: u32,
+    /// Blocks in `Received`.
+    received: u32,
+    /// No block before this one is `Missing`.
+    first_missing: u32,
+}
+
+impl Partial {
+    /// Blocks that nobody has been asked for.
+    pub(crate) fn missing(&self) -> u32 {
+        self.missing
+    }
+
+    /// Blocks that are here.
+    pub(crate) fn received(&self) -> u32 {
+        self.received
+    }
+
+    fn is_complete(&self) -> bool {
+        self.received as usize == self.blocks.len()
+    }
+}
+
+/// What became of a block that a peer sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// Keep it.
+    New {
+        /// It was the last one of its piece.
+        completes_piece: bool,
+    },
+    /// We have it already, or did not want it.
+    Duplicate,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Pieces {
+    layout: Arc<Layout>,
+    have: Bitfield,
+    wanted: Bitfield,
+    /// Wanted pieces that we do not have.
+    left: u32,
+    partial: BTreeMap<PieceIndex, Partial>,
+    /// Blocks in `Missing` over all partial pieces.
+    unrequested: u32,
+}
+
+impl Pieces {
+    /// `have` and `wanted` have one bit a piece of `layout`.
+    pub(crate) fn new(layout: Arc<Layout>, have: Bitfield, wanted: Bitfield) -> Self {
+        let left = count_left(&have, &wanted);
+        Self { layout, have, wanted, left, partial: BTreeMap::new(), unrequested: 0 }
+    }
+
+    pub(crate) fn have(&self) -> &Bitfield {
+        &self.have
+    }
+
+    pub(crate) fn has(&self, piece: PieceIndex) -> bool {
+        self.have.get(piece)
+    }
+
+    /// Whether we want `piece` and do not have it.
+    pub(crate) fn wants(&self, piece: PieceIndex) -> bool {
+        self.wanted.get(piece) && !self.have.get(piece)
+    }
+
+    /// Wanted pieces that we do not have.
+    pub(crate) fn left(&self) -> u32 {
+        self.left
+    }
+
+    pub(crate) fn is_everything_here(&self) -> bool {
+        self.have.is_full()
+    }
+
+    /// Pieces under way, with their state.
+    pub(crate) fn partials(&self) -> impl Iterator<Item = (PieceIndex, &Partial)> {
+        self.partial.iter().map(|(&piece, partial)| (piece, partial))
+    }
+
+    pub(crate) fn partial(&self, piece: PieceIndex) -> Option<&Partial> {
+        self.partial.get(&piece)
+    }
+
+    pub(crate) fn partial_count(&self) -> usize {
+        self.partial.len()
+    }
+
+    /// Blocks of started pieces that nobody has been asked for.
+    pub(crate) fn unrequested_blocks(&self) -> u32 {
+        self.unrequested
+    }
+
+    /// Begins `piece`; nothing happens if it is under way or here.
+    pub(crate) fn start(&mut self, piece: PieceIndex) {
+        if self.has(piece) || self.partial.contains_key(&piece) {
+            return;
+        }
+        let count = self.layout.block_count(piece);
+        self.unrequested += count;
+        let blocks = vec![Block::Missing; count as usize];
+        self.partial.insert(piece, Partial { blocks, missing: count, received: 0, first_missing: 0 });
+    }
+
+    /// Takes the first block of `piece` that nobody has been asked for and marks it requested.
+    pub(crate) fn take_missing(&mut self, piece: PieceIndex) -> Option<BlockRef> {
+        let partial = self.partial.get_mut(&piece)?;
+        if partial.missing == 0 {
+            return None;
+        }
+        let from = partial.first_missing as usize;
+        let at = from + partial.blocks[from..].iter().position(|block| *block == Block::Missing)?;
+        partial.blocks[at] = Block::Requested { by: 1 };
+        partial.missing -= 1;
+        self.unrequested -= 1;
+        let at = u32::try_from(at).ok()?;
+        partial.first_missing = at + 1;
+        Some(self.layout.block(piece, at))
+    }
+
+    /// Asks one more peer for a block that others have been asked for; false when it is not in that state or `limit`
+    /// peers have been asked.
+    pub(crate) fn request_again(&mut self, block: BlockRef, limit: u16) -> bool {
+        match self.block_mut(block) {
+            Some(Block::Requested { by }) if *by < limit => {
+                *by += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// One peer will not send `block` after all.
+    pub(crate) fn unrequest(&mut self, block: BlockRef) {
+        let number = self.layout.block_number(block.begin);
+        let Some(partial) = self.partial.get_mut(&block.piece) else { return };
+        let Some(state) = partial.blocks.get_mut(number as usize) else { return };
+        match state {
+            Block::Requested { by } if *by > 1 => *by -= 1,
+            Block::Requested { .. } => {
+                *state = Block::Missing;
+                partial.missing += 1;
+                partial.first_missing = partial.first_missing.min(number);
+                self.unrequested += 1;
+            }
+            Block::Missing | Block::Received { .. } => {}
+        }
+    }
+
+    /// Whether `block` is exactly one block of the layout that is not here yet and belongs to a piece under way.
+    pub(crate) fn is_outstanding(&self, block: BlockRef) -> bool {
+        matches!(self.block(block), Some(Block::Requested { .. }))
+    }
+
+    /// A peer sent `block`.
+    pub(crate) fn receive(&mut self, block: BlockRef, from: PeerKey) -> Received {
+        let number = self.layout.block_number(block.begin);
+        if self.layout.block_count(block.piece) <= number || self.layout.block(block.piece, number) != block {
+            return Received::Duplicate;
+        }
+        let Some(partial) = self.partial.get_mut(&block.piece) else { return Received::Duplicate };
+        let state = &mut partial.blocks[number as usize];
+        match state {
+            Block::Received { .. } => return Received::Duplicate,
+            Block::Missing => {
+                partial.missing -= 1;
+                self.unrequested -= 1;
+            }
+            Block::Requested { .. } => {}
+        }
+        *state = Block::Received { from };
+        partial.received += 1;
+        Received::New { completes_piece: partial.is_complete() }
+    }
+
+    /// `piece` verified: it is ours now. Returns who sent its blocks, in block order.
+    pub(crate) fn verified(&mut self, piece: PieceIndex) -> Vec<PeerKey> {
+        let senders = self.forget_partial(piece);
+        if !self.have.get(piece) {
+            self.have.set(piece);
+            if self.wanted.get(piece) {
+                self.left -= 1;
+            }
+        }
+        senders
+    }
+
+    /// `piece` did not verify, or its bytes were lost on the way to the disk: everything of it is missing again.
+    /// Returns who sent its blocks, in block order.
+    pub(crate) fn failed(&mut self, piece: PieceIndex) -> Vec<PeerKey> {
+        self.forget_partial(piece)
+    }
+
+    /// A piece that we had is no longer good.
+    pub(crate) fn lost(&mut self, piece: PieceIndex) {
+        if self.have.get(piece) {
+            self.have.clear(piece);
+            if self.wanted.get(piece) {
+                self.left += 1;
+            }
+        }
+    }
+
+    /// Drops a piece under way of which no block is here and none is requested.
+    pub(crate) fn drop_if_untouched(&mut self, piece: PieceIndex) -> bool {
+        let untouched = self.partial.get(&piece).is_some_and(|p| p.missing as usize == p.blocks.len());
+        if untouched {
+            self.forget_partial(piece);
+        }
+        untouched
+    }
+
+    /// Bytes of wanted pieces that are verified or received.
+    pub(crate) fn bytes_received_of_partials(&self) -> u64 {
+        self.partial
+            .values()
+            .map(|partial| u64::from(partial.received) * u64::from(bt_metainfo::BLOCK_SIZE))
+            .sum()
+    }
+
+    fn forget_partial(&mut self, piece: PieceIndex) -> Vec<PeerKey> {
+        let Some(partial) = self.partial.remove(&piece) else { return Vec::new() };
+        self.unrequested -= partial.missing;
+        let sender = |block: &Block| match block {
+            Block::Received { from } => Some(*from),
+            Block::Missing | Block::Requested { .. } => None,
+        };
+        partial.blocks.iter().filter_map(sender).collect()
+    }
+
+    fn block(&self, block: BlockRef) -> Option<&Block> {
+        let number = self.layout.block_number(block.begin) as usize;
+        self.partial.get(&block.piece)?.blocks.get(number)
+    }
+
+    fn block_mut(&mut self, block: BlockRef) -> Option<&mut Block> {
+        let number = self.layout.block_number(block.begin) as usize;
+        self.partial.get_mut(&block.piece)?.blocks.get_mut(number)
+    }
+}
+
+fn count_left(have: &Bitfield, wanted: &Bitfield) -> u32 {
+    let both = wanted.iter_ones().filter(|&piece| have.get(piece)).count();
+    u32::try_from(wanted.iter_ones().count() - both).expect("a torrent has fewer than 2^32 pieces")
+}

@@ -1,0 +1,73 @@
+//! Everything that can happen to a torrent.
+
+use std::net::SocketAddr;
+
+use bt_metainfo::PieceIndex;
+use bt_tracker::AnnounceResponse;
+use bt_tracker::schedule::Problem;
+use bt_wire::{Bitfield, Message};
+
+use super::{BlockDigest, PeerKey, Source};
+
+/// One piece of news for [`super::Torrent::handle`].
+///
+/// Blocks are not among them: they come through [`super::Torrent::block`], whose answer says what to do with the bytes.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Input {
+    /// A connection is gone, for whatever reason.
+    PeerClosed(PeerKey),
+    /// A peer sent a message other than a block.
+    Message(PeerKey, Message),
+    /// The peer's extension handshake (BEP 10) says how many requests it queues, if it says so.
+    PeerQueues(PeerKey, u32),
+    /// All that a peer sent in one read has been handed in: time to ask it for more.
+    Flush(PeerKey),
+    /// This many bytes of blocks were handed to the kernel for a peer.
+    Uploaded(PeerKey, u64),
+    /// The disk has hashed a piece whose blocks were complete.
+    PieceChecked(PieceIndex, PieceVerdict),
+    /// The content on the disk has been hashed: these pieces are good.
+    Checked(Bitfield),
+    /// Addresses to try.
+    Candidates(Source, Vec<SocketAddr>),
+    /// A dial that we asked for did not end in a peer.
+    DialFailed(SocketAddr),
+    /// A tracker answered, or did not.
+    Announced(String, Result<AnnounceResponse, Problem>),
+    /// The disk cannot go on; the text says what, where, and what to do.
+    StorageFailed(String),
+    /// What the owner wants.
+    Command(Command),
+    /// [`super::Torrent::poll_timeout`] has come.
+    Timeout,
+}
+
+/// The disk's verdict on a piece.
+#[derive(Debug)]
+pub enum PieceVerdict {
+    /// It verified and is written.
+    Good {
+        /// Of its blocks in order, if they had been asked for.
+        digests: Vec<BlockDigest>,
+    },
+    /// Its hash is wrong; nothing of it is kept.
+    Bad {
+        /// Of its blocks in order.
+        digests: Vec<BlockDigest>,
+    },
+}
+
+/// What the owner of a torrent wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Command {
+    /// Leave the swarm, keep what is here.
+    Pause,
+    /// Join again.
+    Resume,
+    /// Announce now, as far as the trackers allow.
+    Reannounce,
+    /// Leave for good: announce `stopped`, close every peer.
+    Stop,
+}

@@ -1,0 +1,88 @@
+//! Everything that a torrent can want done.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use bt_metainfo::{BlockRef, PieceIndex};
+use bt_tracker::schedule::Announce;
+use bt_wire::Message;
+
+use super::{PeerKey, State};
+
+/// One thing to do. Their order matters only among those for the same peer.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Output {
+    /// Queue a message to a peer.
+    Send(PeerKey, Message),
+    /// Queue a block of ours to a peer.
+    Serve(PeerKey, BlockRef),
+    /// Close the connection; [`super::Input::PeerClosed`] is not expected for it any more.
+    Close(PeerKey, CloseReason),
+    /// Connect to an address; the answer is a peer, or [`super::Input::DialFailed`].
+    Dial(SocketAddr),
+    /// Tell a tracker about us; the answer is [`super::Input::Announced`].
+    Announce {
+        /// What to tell to which.
+        announce: Announce,
+        /// How many addresses we would like.
+        numwant: u32,
+    },
+    /// The disk should add block digests to its next verdict on this piece.
+    Watch(PieceIndex),
+    /// Something for people and programs to know.
+    Notice(Notice),
+}
+
+/// Where a torrent's outputs are collected.
+pub type Outputs = Vec<Output>;
+
+/// News about a torrent for its owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// It does something else now.
+    State(State),
+    /// A piece verified and is written.
+    Piece(PieceIndex),
+    /// A piece did not verify.
+    PieceFailed(PieceIndex),
+    /// Every wanted piece is here. Comes once, and never if all were here at the start.
+    Completed,
+    /// An address was banned: it sent this much that was proved bad.
+    Banned(IpAddr),
+    /// A tracker (its URL) said something for the user to read.
+    TrackerWarning(String, String),
+    /// An announce to a tracker (its URL) came to nothing, for this reason.
+    TrackerFailed(String, String),
+    /// The disk failed.
+    Failed(String),
+}
+
+/// Why we close a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// It sent data that was proved bad.
+    Banned,
+    /// Both sides have everything.
+    BothSeeds,
+    /// The torrent is paused, stopped, or failed.
+    Leaving,
+    /// It broke the protocol; the text says how.
+    Misbehaved(String),
+    /// The same peer is connected twice.
+    Duplicate,
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Banned => f.write_str("it sent bad data"),
+            Self::BothSeeds => f.write_str("both sides have everything"),
+            Self::Leaving => f.write_str("we leave the swarm"),
+            Self::Misbehaved(how) => write!(f, "it broke the protocol: {how}"),
+            Self::Duplicate => f.write_str("the peer is connected already"),
+        }
+    }
+}

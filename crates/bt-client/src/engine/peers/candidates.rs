@@ -1,0 +1,216 @@
+//! Addresses that we might dial: where we heard of them, how often they failed, when to try again.
+//!
+//! It must not know sockets, or peers that are connected beyond the fact that they are.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use crate::limits::{DIAL_BACKOFF, MAX_CANDIDATES, MAX_DIAL_FAILURES};
+
+/// Who told us of an address. Private torrents accept only trackers and the user (BEP 27).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Source {
+    /// The user named it.
+    User,
+    /// A tracker's reply.
+    Tracker,
+    /// The peer connected to us.
+    Incoming,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Idle,
+    Dialing,
+    Connected,
+}
+
+#[derive(Debug)]
+struct Candidate {
+    source: Source,
+    failures: u8,
+    not_before: Option<Instant>,
+    status: Status,
+    /// It had everything when we last saw it, so a seed has no reason to dial it.
+    seed: bool,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Candidates {
+    known: BTreeMap<SocketAddr, Candidate>,
+    /// Where the search for the next one goes on, so that all get their turn.
+    cursor: Option<SocketAddr>,
+    dialing: usize,
+}
+
+impl Candidates {
+    /// Remembers `addr`; false if it is known, impossible, or there is no room.
+    pub(crate) fn add(&mut self, addr: SocketAddr, source: Source) -> bool {
+        if !is_dialable(addr) || self.known.len() >= MAX_CANDIDATES || self.known.contains_key(&addr) {
+            return false;
+        }
+        let fresh = Candidate { source, failures: 0, not_before: None, status: Status::Idle, seed: false };
+        self.known.insert(addr, fresh);
+        true
+    }
+
+    /// The next address to dial, if one is due; it counts as being dialed from now on.
+    pub(crate) fn next(&mut self, now: Instant, we_seed: bool) -> Option<SocketAddr> {
+        let due = |candidate: &Candidate| {
+            candidate.status == Status::Idle
+                && !(we_seed && candidate.seed)
+                && candidate.not_before.is_none_or(|at| at <= now)
+        };
+        let start = self.cursor.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
+        let later = self.known.range(start..);
+        let addr = later.chain(self.known.range(..start)).find(|(_, candidate)| due(candidate)).map(|(addr, _)| *addr)?;
+        self.known.get_mut(&addr)?.status = Status::Dialing;
+        self.dialing += 1;
+        self.cursor = Some(SocketAddr::new(addr.ip(), addr.port().wrapping_add(1)));
+        Some(addr)
+    }
+
+    /// When the next idle candidate becomes due.
+    pub(crate) fn next_due(&self, we_seed: bool) -> Option<Instant> {
+        let idle = self.known.values().filter(|c| c.status == Status::Idle && !(we_seed && c.seed));
+        idle.filter_map(|candidate| candidate.not_before).min()
+    }
+
+    pub(crate) fn connected(&mut self, addr: SocketAddr) {
+        self.set(addr, Status::Connected);
+        if let Some(candidate) = self.known.get_mut(&addr) {
+            candidate.failures = 0;
+        }
+    }
+
+    /// The dial failed, or the connection closed before it was of use.
+    pub(crate) fn failed(&mut self, now: Instant, addr: SocketAddr) {
+        self.set(addr, Status::Idle);
+        let Some(candidate) = self.known.get_mut(&addr) else { return };
+        candidate.failures += 1;
+        if candidate.failures >= MAX_DIAL_FAILURES && candidate.source != Source::User {
+            self.known.remove(&addr);
+        } else {
+            let shift = u32::from(candidate.failures.min(6)) - 1;
+            candidate.not_before = Some(now + DIAL_BACKOFF * 2u32.pow(shift));
+        }
+    }
+
+    /// A connection that had come up closed; `seed` tells whether the peer had everything.
+    pub(crate) fn closed(&mut self, now: Instant, addr: SocketAddr, seed: bool) {
+        self.set(addr, Status::Idle);
+        if let Some(candidate) = self.known.get_mut(&addr) {
+            candidate.seed = seed;
+            candidate.not_before = Some(now + DIAL_BACKOFF);
+        }
+    }
+
+    /// It leads to ourselves, or nowhere.
+    pub(crate) fn forget(&mut self, addr: SocketAddr) {
+        self.set(addr, Status::Idle);
+        self.known.remove(&addr);
+    }
+
+    pub(crate) fn forget_ip(&mut self, ip: IpAddr) {
+        let dialing = self.known.iter().filter(|(a, c)| a.ip() == ip && c.status == Status::Dialing).count();
+        self.dialing -= dialing;
+        self.known.retain(|addr, _| addr.ip() != ip);
+    }
+
+    pub(crate) fn dialing(&self) -> usize {
+        self.dialing
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    fn set(&mut self, addr: SocketAddr, status: Status) {
+        if let Some(candidate) = self.known.get_mut(&addr) {
+            if candidate.status == Status::Dialing {
+                self.dialing -= 1;
+            }
+            if status == Status::Dialing {
+                self.dialing += 1;
+            }
+            candidate.status = status;
+        }
+    }
+}
+
+/// Nobody listens on port 0, the unspecified address, or a group.
+fn is_dialable(addr: SocketAddr) -> bool {
+    let ip = addr.ip();
+    addr.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && ip != IpAddr::from([255, 255, 255, 255])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Candidates, Source};
+    use crate::limits::{DIAL_BACKOFF, MAX_CANDIDATES, MAX_DIAL_FAILURES};
+    use std::net::SocketAddr;
+    use std::time::Instant;
+
+    fn addr(n: u32) -> SocketAddr {
+        SocketAddr::from(((0x0a00_0000 + n).to_be_bytes(), 6881))
+    }
+
+    #[test]
+    fn each_candidate_gets_its_turn_and_backs_off_when_it_fails() {
+        let now = Instant::now();
+        let mut candidates = Candidates::default();
+        assert!(candidates.add(addr(1), Source::Tracker));
+        assert!(candidates.add(addr(2), Source::Tracker));
+        assert!(!candidates.add(addr(2), Source::Tracker));
+        let (a, b) = (candidates.next(now, false), candidates.next(now, false));
+        assert_eq!((a, b), (Some(addr(1)), Some(addr(2))));
+        assert_eq!(candidates.dialing(), 2);
+        candidates.failed(now, addr(1));
+        candidates.connected(addr(2));
+        assert_eq!(candidates.dialing(), 0);
+        assert_eq!(candidates.next(now, false), None);
+        assert_eq!(candidates.next_due(false), Some(now + DIAL_BACKOFF));
+        assert_eq!(candidates.next(now + DIAL_BACKOFF, false), Some(addr(1)));
+    }
+
+    #[test]
+    fn a_candidate_that_always_fails_is_forgotten() {
+        let mut now = Instant::now();
+        let mut candidates = Candidates::default();
+        candidates.add(addr(1), Source::Tracker);
+        for _ in 0..MAX_DIAL_FAILURES {
+            assert_eq!(candidates.next(now, false), Some(addr(1)));
+            candidates.failed(now, addr(1));
+            now += DIAL_BACKOFF * 64;
+        }
+        assert_eq!(candidates.len(), 0);
+    }
+
+    #[test]
+    fn the_number_is_bounded_and_impossible_addresses_are_refused() {
+        let mut candidates = Candidates::default();
+        for n in 0..u32::try_from(MAX_CANDIDATES).unwrap() {
+            assert!(candidates.add(addr(n), Source::Tracker));
+        }
+        assert!(!candidates.add(addr(1_000_000), Source::Tracker));
+        let mut candidates = Candidates::default();
+        for bad in ["0.0.0.0:1", "1.2.3.4:0", "224.0.0.1:6881", "255.255.255.255:1", "[ff02::1]:1"] {
+            assert!(!candidates.add(bad.parse().unwrap(), Source::Tracker), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_seed_does_not_dial_seeds() {
+        let now = Instant::now();
+        let mut candidates = Candidates::default();
+        candidates.add(addr(1), Source::Tracker);
+        candidates.next(now, true);
+        candidates.connected(addr(1));
+        candidates.closed(now, addr(1), true);
+        assert_eq!(candidates.next(now + DIAL_BACKOFF * 2, true), None);
+        assert_eq!(candidates.next(now + DIAL_BACKOFF * 2, false), Some(addr(1)));
+    }
+}

@@ -1,0 +1,99 @@
+//! Trackers: when to announce is for the schedule to say; here it is asked, and its answers become outputs.
+
+use std::time::Instant;
+
+use bt_tracker::AnnounceResponse;
+use bt_tracker::schedule::{Problem, Schedule, TrackerStatus};
+
+use super::Torrent;
+use crate::engine::{Notice, Output, Outputs, Source};
+use crate::limits::{MAX_NUMWANT, MIN_NUMWANT};
+
+/// A schedule that has not begun, runs, or has been told to stop.
+#[derive(Debug)]
+pub(super) struct Announcing {
+    schedule: Schedule,
+    begun: bool,
+}
+
+impl Announcing {
+    pub(super) fn new(schedule: Schedule) -> Self {
+        Self { schedule, begun: false }
+    }
+
+    pub(super) fn start(&mut self, now: Instant) {
+        self.begun = true;
+        self.schedule.start(now);
+    }
+
+    pub(super) fn stop(&mut self, now: Instant) {
+        self.schedule.stop(now);
+    }
+
+    pub(super) fn force(&mut self, now: Instant) {
+        self.schedule.force(now);
+    }
+
+    pub(super) fn complete(&mut self, now: Instant) {
+        self.schedule.complete(now);
+    }
+
+    pub(super) fn set_partial_seed(&mut self, partial: bool) {
+        self.schedule.set_partial_seed(partial);
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        !self.begun || self.schedule.is_stopped()
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        if self.begun { self.schedule.next_deadline() } else { None }
+    }
+
+    pub(super) fn trackers(&self) -> Vec<TrackerStatus> {
+        self.schedule.status()
+    }
+}
+
+impl Torrent {
+    /// Whether a stopped torrent has told all trackers that heard of it.
+    #[must_use]
+    pub fn has_said_goodbye(&self) -> bool {
+        self.announcing.is_stopped()
+    }
+
+    pub(super) fn announce_due(&mut self, now: Instant, out: &mut Outputs) {
+        if !self.announcing.begun {
+            return;
+        }
+        while let Some(announce) = self.announcing.schedule.poll(now) {
+            let room = self.config.max_peers.saturating_sub(self.peers.len());
+            let numwant = u32::try_from(room).unwrap_or(MAX_NUMWANT);
+            let numwant = if room == 0 { 0 } else { numwant.clamp(MIN_NUMWANT, MAX_NUMWANT) };
+            out.push(Output::Announce { announce, numwant });
+        }
+    }
+
+    pub(super) fn announced(
+        &mut self,
+        now: Instant,
+        url: &str,
+        result: Result<AnnounceResponse, Problem>,
+        out: &mut Outputs,
+    ) {
+        match result {
+            Ok(response) => {
+                self.announcing.schedule.succeeded(now, url, &response);
+                if let Some(warning) = &response.warning {
+                    out.push(Output::Notice(Notice::TrackerWarning(url.to_owned(), warning.clone())));
+                }
+                let addrs = response.peers.iter().map(|peer| peer.addr).collect();
+                self.add_candidates(now, Source::Tracker, addrs, out);
+            }
+            Err(problem) => {
+                out.push(Output::Notice(Notice::TrackerFailed(url.to_owned(), problem.message.clone())));
+                self.announcing.schedule.failed(now, url, problem);
+            }
+        }
+    }
+}

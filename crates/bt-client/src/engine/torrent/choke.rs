@@ -1,0 +1,112 @@
+//! Choking and unchoking: the rounds, the slots that are free at once, and what an initial seeder reveals.
+
+use std::time::Instant;
+
+use bt_metainfo::BLOCK_SIZE;
+use bt_wire::Message;
+
+use super::Torrent;
+use crate::engine::upload::ChokeCandidate;
+use crate::engine::{Output, Outputs, PeerKey};
+use crate::limits::CHOKE_ROUND;
+
+/// Seconds of a peer's present rate for which an initial seeder reveals pieces ahead.
+const REVEAL_AHEAD: f64 = 1.0;
+
+impl Torrent {
+    pub(super) fn choke_round(&mut self, now: Instant, out: &mut Outputs) {
+        self.next_choke = now + CHOKE_ROUND;
+        let seeding = self.is_complete();
+        let candidates: Vec<ChokeCandidate> = self
+            .peers
+            .iter()
+            .map(|(&peer, p)| ChokeCandidate {
+                peer,
+                interested: p.peer_interested,
+                rate: if seeding { p.up.rate(now) } else { p.down.rate(now) },
+                snubbing: p.snubbing,
+                unchoked_since: p.unchoked_since,
+                waiting_since: p.waiting_since,
+            })
+            .collect();
+        let slots = self.config.upload_slots.max(1);
+        let chosen = self.choker.round(now, &candidates, seeding, slots, &mut self.rng);
+        let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
+        for key in keys {
+            if chosen.contains(&key) {
+                self.unchoke(now, key, out);
+            } else {
+                self.choke(now, key, out);
+            }
+        }
+    }
+
+    /// A slot became free or somebody became interested: nobody waits for the next round while slots are free.
+    pub(super) fn fill_slots(&mut self, now: Instant, out: &mut Outputs) {
+        let taken = self.peers.values().filter(|peer| !peer.am_choking && peer.peer_interested).count();
+        let mut free = self.config.upload_slots.max(1).saturating_sub(taken);
+        while free > 0 {
+            let waiting = self.peers.iter().filter(|(_, peer)| peer.am_choking && peer.peer_interested);
+            let Some(key) = waiting.min_by_key(|(_, peer)| peer.waiting_since).map(|(key, _)| *key) else { break };
+            self.unchoke(now, key, out);
+            free -= 1;
+        }
+    }
+
+    fn unchoke(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        if peer.am_choking {
+            peer.am_choking = false;
+            peer.unchoked_since = Some(now);
+            out.push(Output::Send(key, Message::Unchoke));
+        }
+    }
+
+    pub(super) fn choke(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        if !peer.am_choking {
+            peer.am_choking = true;
+            peer.unchoked_since = None;
+            peer.waiting_since = now;
+            out.push(Output::Send(key, Message::Choke));
+        }
+    }
+
+    /// An initial seeder reveals what is due to each peer.
+    pub(super) fn spread_more(&mut self, now: Instant, out: &mut Outputs) {
+        if self.spread.is_none() {
+            return;
+        }
+        let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
+        for key in keys {
+            self.spread_to(now, key, out);
+        }
+    }
+
+    pub(super) fn spread_to(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
+        let (Some(spread), Some(peer)) = (&mut self.spread, self.peers.get(&key)) else { return };
+        if peer.is_seed() {
+            return;
+        }
+        let piece = f64::from(self.layout.piece_length().max(BLOCK_SIZE));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "floats saturate in casts")]
+        let ahead = (peer.up.rate(now) * REVEAL_AHEAD / piece).ceil() as usize;
+        let availability = &self.availability;
+        for piece in spread.reveal(now, key, &peer.has, ahead, |piece| availability.of(piece)) {
+            out.push(Output::Send(key, Message::Have(piece)));
+        }
+    }
+
+    /// A peer came that has everything already: the content is safe, and everyone may ask for anything. Peers that
+    /// complete while we watch do not end it: the others get from them what they lack.
+    pub(super) fn stop_spreading(&mut self, out: &mut Outputs) {
+        let Some(spread) = self.spread.take() else { return };
+        for (&key, peer) in &self.peers {
+            for piece in self.layout.pieces() {
+                if !peer.has.get(piece) && !spread.is_shown(key, piece) {
+                    out.push(Output::Send(key, Message::Have(piece)));
+                }
+            }
+        }
+    }
+}

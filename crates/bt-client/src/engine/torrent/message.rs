@@ -1,0 +1,234 @@
+//! What each message of a peer means for us.
+
+use std::time::Instant;
+
+use bt_metainfo::{BlockRef, PieceIndex};
+use bt_wire::{Bitfield, Message};
+
+use super::Torrent;
+use crate::engine::download::Received;
+use crate::engine::{CloseReason, Output, Outputs, PeerKey, State};
+use crate::limits::OUR_REQQ;
+
+impl Torrent {
+    pub(super) fn message(&mut self, now: Instant, key: PeerKey, message: Message, out: &mut Outputs) {
+        match message {
+            Message::Choke => self.peer_chokes(now, key, out),
+            Message::Unchoke => self.peer_unchokes(now, key, out),
+            Message::Interested => self.peer_interested(now, key, out),
+            Message::NotInterested => self.peer_not_interested(now, key, out),
+            Message::Have(piece) => self.peer_has(now, key, piece, out),
+            Message::Bitfield(payload) => match Bitfield::from_wire(self.layout.piece_count(), &payload) {
+                Ok(has) => self.peer_announces(now, key, has, out),
+                Err(error) => self.dismiss(now, key, CloseReason::Misbehaved(error.to_string()), out),
+            },
+            Message::HaveAll => self.peer_announces(now, key, Bitfield::full(self.layout.piece_count()), out),
+            Message::HaveNone => self.peer_announces(now, key, Bitfield::new(self.layout.piece_count()), out),
+            Message::Request(block) => self.peer_requests(key, block, out),
+            Message::Reject(block) => self.peer_rejects(now, key, block, out),
+            Message::Suggest(piece) => self.with_valid_piece(key, piece, |peer| peer.suggest(piece)),
+            Message::AllowedFast(piece) => {
+                self.with_valid_piece(key, piece, |peer| peer.allow(piece));
+                self.request_more(now, key, out);
+            }
+            // Ports of DHT nodes and extensions are for rooms that do not exist yet; unknown messages are never fatal.
+            // Cancels are answered where the queue to the peer is, in the connection.
+            Message::Cancel(_) | Message::Piece { .. } | Message::KeepAlive | Message::Port(_) => {}
+            Message::Extended { .. } | Message::Unknown { .. } => {}
+        }
+    }
+
+    /// A peer sent `block`. True: keep its bytes; they go to the disk. False: we have no use for them.
+    pub fn block(&mut self, now: Instant, key: PeerKey, block: BlockRef, out: &mut Outputs) -> bool {
+        let bytes = u64::from(block.length);
+        self.counters.received += bytes;
+        self.down.add(now, bytes);
+        let Some(peer) = self.peers.get_mut(&key) else {
+            self.counters.wasted += bytes;
+            return false;
+        };
+        peer.down.add(now, bytes);
+        peer.downloaded += bytes;
+        peer.last_block = now;
+        peer.snubbing = false;
+        if let Some(latency) = peer.arrived(now, block) {
+            peer.pipeline.received(now, latency);
+        }
+        match self.pieces.receive(block, key) {
+            Received::New { .. } if self.state == State::Downloading => {
+                if self.endgame {
+                    self.cancel_elsewhere(key, block, out);
+                }
+                true
+            }
+            Received::New { .. } | Received::Duplicate => {
+                self.counters.wasted += bytes;
+                false
+            }
+        }
+    }
+
+    pub(super) fn peer_queues(&mut self, key: PeerKey, reqq: u32) {
+        if let Some(peer) = self.peers.get_mut(&key) {
+            peer.reqq = reqq.clamp(1, OUR_REQQ);
+        }
+    }
+
+    pub(super) fn uploaded(&mut self, now: Instant, key: PeerKey, bytes: u64) {
+        self.counters.uploaded += bytes;
+        self.up.add(now, bytes);
+        if let Some(peer) = self.peers.get_mut(&key) {
+            peer.up.add(now, bytes);
+            peer.uploaded += bytes;
+        }
+    }
+
+    fn peer_chokes(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        peer.peer_choking = true;
+        // With the Fast extension each request is answered by a reject of its own (BEP 6); without, all are void.
+        if !peer.info.fast {
+            let dropped: Vec<BlockRef> = peer.in_flight.drain(..).map(|flying| flying.block).collect();
+            self.take_back(now, key, &dropped, out);
+        }
+    }
+
+    fn peer_unchokes(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        peer.peer_choking = false;
+        peer.last_block = now;
+        self.request_more(now, key, out);
+    }
+
+    fn peer_interested(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        if !peer.peer_interested {
+            peer.peer_interested = true;
+            self.fill_slots(now, out);
+        }
+    }
+
+    fn peer_not_interested(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        peer.peer_interested = false;
+        self.fill_slots(now, out);
+    }
+
+    fn peer_has(&mut self, now: Instant, key: PeerKey, piece: PieceIndex, out: &mut Outputs) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        if piece.0 >= self.layout.piece_count() || peer.has.get(piece) {
+            return;
+        }
+        peer.has.set(piece);
+        peer.announced = true;
+        let became_seed = peer.has.is_full();
+        if self.pieces.wants(piece) {
+            peer.useful += 1;
+        }
+        self.availability.gained(piece, &mut self.rng);
+        if became_seed {
+            self.count_as_seed(key);
+        }
+        let shown_by = self.availability.of(piece);
+        if let Some(spread) = &mut self.spread {
+            spread.has(now, key, piece, shown_by);
+            self.spread_more(now, out);
+        }
+        self.after_news_of(now, key, out);
+    }
+
+    /// The first word on what a peer has.
+    fn peer_announces(&mut self, now: Instant, key: PeerKey, has: Bitfield, out: &mut Outputs) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        if peer.announced {
+            let why = "it said twice what it has".to_owned();
+            self.dismiss(now, key, CloseReason::Misbehaved(why), out);
+            return;
+        }
+        peer.announced = true;
+        let useful = has.iter_and_not(self.pieces.have()).filter(|piece| self.pieces.wants(*piece)).count();
+        peer.useful = u32::try_from(useful).unwrap_or(u32::MAX);
+        let is_seed = has.is_full();
+        peer.has = has;
+        if is_seed {
+            self.availability.seed_joined();
+            self.stop_spreading(out);
+        } else {
+            let Some(peer) = self.peers.get(&key) else { return };
+            for piece in peer.has.iter_ones() {
+                self.availability.gained(piece, &mut self.rng);
+            }
+        }
+        self.after_news_of(now, key, out);
+    }
+
+    /// A peer has more than before: do we want something of it, or nothing of each other?
+    fn after_news_of(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
+        if self.dismiss_fellow_seed(now, key, out) {
+            return;
+        }
+        self.update_interest(key, out);
+        self.request_more(now, key, out);
+    }
+
+    pub(super) fn update_interest(&mut self, key: PeerKey, out: &mut Outputs) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let interested = peer.useful > 0;
+        if interested != peer.am_interested {
+            peer.am_interested = interested;
+            let message = if interested { Message::Interested } else { Message::NotInterested };
+            out.push(Output::Send(key, message));
+        }
+    }
+
+    /// Two seeds have nothing to say to each other.
+    pub(super) fn dismiss_fellow_seed(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) -> bool {
+        let fellow = self.peers.get(&key).is_some_and(|peer| peer.is_seed()) && self.has_everything();
+        if fellow {
+            self.dismiss(now, key, CloseReason::BothSeeds, out);
+        }
+        fellow
+    }
+
+    /// From now on `key` is counted among the seeds instead of piece by piece.
+    fn count_as_seed(&mut self, key: PeerKey) {
+        let Some(peer) = self.peers.get(&key) else { return };
+        for piece in peer.has.iter_ones() {
+            self.availability.lost(piece, &mut self.rng);
+        }
+        self.availability.seed_joined();
+    }
+
+    fn peer_requests(&mut self, key: PeerKey, block: BlockRef, out: &mut Outputs) {
+        let Some(peer) = self.peers.get(&key) else { return };
+        let shown = self.spread.as_ref().is_none_or(|spread| spread.is_shown(key, block.piece));
+        let here = self.layout.contains(block) && self.pieces.has(block.piece) && shown;
+        let allowed = !peer.am_choking || peer.granted.contains(&block.piece);
+        if here && allowed {
+            out.push(Output::Serve(key, block));
+        } else if peer.info.fast {
+            out.push(Output::Send(key, Message::Reject(block)));
+        }
+    }
+
+    fn peer_rejects(&mut self, now: Instant, key: PeerKey, block: BlockRef, out: &mut Outputs) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        if peer.arrived(now, block).is_none() {
+            return;
+        }
+        if peer.peer_choking {
+            // It allowed the piece and rejects it all the same: asking again would loop.
+            peer.allowed.retain(|piece| *piece != block.piece);
+        }
+        peer.suggested.retain(|piece| *piece != block.piece);
+        self.take_back(now, key, &[block], out);
+    }
+
+    fn with_valid_piece(&mut self, key: PeerKey, piece: PieceIndex, then: impl FnOnce(&mut crate::engine::peers::Peer)) {
+        if piece.0 < self.layout.piece_count()
+            && let Some(peer) = self.peers.get_mut(&key)
+        {
+            then(peer);
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! One torrent: the state that all decisions about it are made on.
+//!
+//! The files beside this one hold what happens when: a peer comes or goes (`peers`), says something (`message`),
+//! can be asked for more (`request`), a piece was hashed (`verdict`), it is time to choke (`choke`) or to announce
+//! (`announce`).
+
+mod announce;
+mod choke;
+mod message;
+mod peers;
+mod request;
+mod status;
+mod verdict;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bt_metainfo::{InfoHash, Layout};
+use bt_tracker::schedule::Schedule;
+use bt_wire::{Bitfield, PeerId};
+
+use self::announce::Announcing;
+use super::download::{Availability, Pieces};
+use super::peers::{Candidates, Peer, Source, Trust};
+use super::rng::Rng;
+use super::upload::{Choker, Spread};
+use super::{Command, Input, Notice, Output, Outputs, PeerKey, RateMeter, State};
+use crate::limits::{DEFAULT_MAX_PEERS, UPLOAD_SLOTS};
+
+pub use self::peers::Refusal;
+pub use self::status::{PeerStatus, Status};
+
+/// How often rates, time-outs and dials are looked at while there is anything to look at.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The same in the end-game, where a block that is late is asked of others.
+const ENDGAME_TICK: Duration = Duration::from_millis(250);
+
+/// What a torrent has to know of itself and its owner.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The torrent's info-hash, as spoken on the wire.
+    pub info_hash: InfoHash,
+    /// Our peer id.
+    pub peer_id: PeerId,
+    /// Trackers in tiers (BEP 12).
+    pub trackers: Vec<Vec<String>>,
+    /// Only trackers and the user may name peers (BEP 27).
+    pub private: bool,
+    /// Connected peers, at most.
+    pub max_peers: usize,
+    /// Peers unchoked at once, the optimistic one included; at least 1.
+    pub upload_slots: usize,
+    /// Pieces in their order instead of rarest first.
+    pub sequential: bool,
+    /// Spread like an initial seeder (BEP 16) while we are the only seed.
+    pub spread: bool,
+    /// All randomness of this torrent comes from it.
+    pub seed: u64,
+}
+
+impl Config {
+    /// The usual settings.
+    #[must_use]
+    pub fn new(info_hash: InfoHash, peer_id: PeerId, seed: u64) -> Self {
+        Self {
+            info_hash,
+            peer_id,
+            trackers: Vec::new(),
+            private: false,
+            max_peers: DEFAULT_MAX_PEERS,
+            upload_slots: UPLOAD_SLOTS,
+            sequential: false,
+            spread: false,
+            seed,
+        }
+    }
+}
+
+/// The state machine of one torrent.
+///
+/// # Contract
+/// - [`Torrent::open`] when a handshake is done, [`Torrent::block`] for each block, [`Torrent::handle`] for all else;
+///   each appends to `out` what is to be done.
+/// - `now` never goes back.
+/// - [`Torrent::poll_timeout`] says when [`Input::Timeout`] is due next; ask again after every call.
+/// - An output for a peer may come from news about another one.
+#[derive(Debug)]
+pub struct Torrent {
+    config: Config,
+    layout: Arc<Layout>,
+    state: State,
+    /// What to go back to after a pause.
+    checked: bool,
+    pieces: Pieces,
+    availability: Availability,
+    peers: BTreeMap<PeerKey, Peer>,
+    next_key: u32,
+    /// Where blocks came from, also after the peer has left.
+    addresses: BTreeMap<PeerKey, IpAddr>,
+    candidates: Candidates,
+    trust: Trust,
+    choker: Choker,
+    next_choke: Instant,
+    spread: Option<Spread>,
+    announcing: Announcing,
+    rng: Rng,
+    completed_before: bool,
+    endgame: bool,
+    next_tick: Option<Instant>,
+    down: RateMeter,
+    up: RateMeter,
+    counters: Counters,
+    failure: Option<String>,
+}
+
+/// What has moved since the torrent was added.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counters {
+    /// Payload received, bad and double blocks included.
+    pub(crate) received: u64,
+    pub(crate) uploaded: u64,
+    /// Payload received that was not needed.
+    pub(crate) wasted: u64,
+    /// Payload of pieces that did not verify.
+    pub(crate) failed: u64,
+    pub(crate) hash_failures: u32,
+}
+
+impl Torrent {
+    /// A torrent whose content has not been looked at: it waits for [`Input::Checked`]. `wanted` has a bit a piece.
+    #[must_use]
+    pub fn new(now: Instant, config: Config, layout: Arc<Layout>, wanted: Bitfield) -> Self {
+        let mut rng = Rng::new(config.seed);
+        let count = layout.piece_count();
+        let mut availability = Availability::new(count, &mut rng);
+        for piece in layout.pieces().filter(|piece| !wanted.get(*piece)) {
+            availability.unlist(piece);
+        }
+        let schedule = Schedule::new(&config.trackers, rng.next(), false);
+        Self {
+            pieces: Pieces::new(Arc::clone(&layout), Bitfield::new(count), wanted),
+            announcing: Announcing::new(schedule),
+            availability,
+            config,
+            layout,
+            state: State::Checking,
+            checked: false,
+            peers: BTreeMap::new(),
+            next_key: 0,
+            addresses: BTreeMap::new(),
+            candidates: Candidates::default(),
+            trust: Trust::default(),
+            choker: Choker::default(),
+            next_choke: now,
+            spread: None,
+            rng,
+            completed_before: false,
+            endgame: false,
+            next_tick: None,
+            down: RateMeter::new(now),
+            up: RateMeter::new(now),
+            counters: Counters::default(),
+            failure: None,
+        }
+    }
+
+    /// Takes one piece of news and appends what is to be done.
+    pub fn handle(&mut self, now: Instant, input: Input, out: &mut Outputs) {
+        match input {
+            Input::PeerClosed(peer) => self.close(now, peer, out),
+            Input::Message(peer, message) => self.message(now, peer, message, out),
+            Input::PeerQueues(peer, reqq) => self.peer_queues(peer, reqq),
+            Input::Flush(peer) => self.request_more(now, peer, out),
+            Input::Uploaded(peer, bytes) => self.uploaded(now, peer, bytes),
+            Input::PieceChecked(piece, verdict) => self.verdict(now, piece, verdict, out),
+            Input::Checked(have) => self.checked(now, have, out),
+            Input::Candidates(source, addrs) => self.add_candidates(now, source, addrs, out),
+            Input::DialFailed(addr) => self.dial_failed(now, addr, out),
+            Input::Announced(url, result) => self.announced(now, &url, result, out),
+            Input::StorageFailed(why) => self.storage_failed(now, why, out),
+            Input::Command(command) => self.command(now, &command, out),
+            Input::Timeout => self.timeout(now, out),
+        }
+        self.announce_due(now, out);
+        self.arm(now);
+    }
+
+    /// When [`Input::Timeout`] is due.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let announce = self.announcing.next_deadline();
+        let dial = self.is_active().then(|| self.candidates.next_due(self.is_complete())).flatten();
+        [self.next_tick, announce, dial].into_iter().flatten().min()
+    }
+
+    /// What it is doing.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Every piece is here.
+    #[must_use]
+    pub fn has_everything(&self) -> bool {
+        self.pieces.is_everything_here()
+    }
+
+    /// The pieces that are here.
+    #[must_use]
+    pub fn have(&self) -> &Bitfield {
+        self.pieces.have()
+    }
+
+    /// No wanted piece is missing.
+    fn is_complete(&self) -> bool {
+        self.pieces.left() == 0
+    }
+
+    fn is_active(&self) -> bool {
+        matches!(self.state, State::Downloading | State::Seeding | State::Finished)
+    }
+
+    fn set_state(&mut self, state: State, out: &mut Outputs) {
+        if self.state != state {
+            self.state = state;
+            out.push(Output::Notice(Notice::State(state)));
+        }
+    }
+
+    /// The state that follows from what is here.
+    fn working_state(&self) -> State {
+        if self.pieces.is_everything_here() {
+            State::Seeding
+        } else if self.is_complete() {
+            State::Finished
+        } else {
+            State::Downloading
+        }
+    }
+
+    fn checked(&mut self, now: Instant, have: Bitfield, out: &mut Outputs) {
+        for piece in have.iter_ones() {
+            self.availability.unlist(piece);
+            self.pieces.verified(piece);
+        }
+        self.checked = true;
+        self.completed_before = self.is_complete();
+        if self.config.spread && self.has_everything() {
+            self.spread = Some(Spread::new(self.layout.piece_count(), &mut self.rng));
+        }
+        if self.state == State::Checking {
+            let schedule = Schedule::new(&self.config.trackers, self.rng.next(), self.is_complete());
+            self.announcing = Announcing::new(schedule);
+            self.set_state(self.working_state(), out);
+            self.announcing.start(now);
+            self.update_partial_seed();
+            self.dial(now, out);
+        }
+    }
+
+    fn command(&mut self, now: Instant, command: &Command, out: &mut Outputs) {
+        match command {
+            Command::Pause | Command::Stop => {
+                self.close_all(now, out);
+                let next = if *command == Command::Stop { State::Stopped } else { State::Paused };
+                self.announcing.stop(now);
+                self.set_state(next, out);
+            }
+            Command::Resume => {
+                if matches!(self.state, State::Paused | State::Failed) {
+                    self.failure = None;
+                    let next = if self.checked { self.working_state() } else { State::Checking };
+                    self.set_state(next, out);
+                    if self.checked {
+                        self.announcing.start(now);
+                        self.dial(now, out);
+                    }
+                }
+            }
+            Command::Reannounce => self.announcing.force(now),
+        }
+    }
+
+    /// A torrent that lacks pieces and wants none says so to its trackers (BEP 21).
+    fn update_partial_seed(&mut self) {
+        self.announcing.set_partial_seed(self.is_complete() && !self.has_everything());
+    }
+
+    fn storage_failed(&mut self, now: Instant, why: String, out: &mut Outputs) {
+        if matches!(self.state, State::Failed | State::Stopped) {
+            return;
+        }
+        self.close_all(now, out);
+        self.announcing.stop(now);
+        self.failure = Some(why.clone());
+        self.set_state(State::Failed, out);
+        out.push(Output::Notice(Notice::Failed(why)));
+    }
+
+    fn timeout(&mut self, now: Instant, out: &mut Outputs) {
+        if self.next_tick.is_some_and(|at| at <= now) {
+            self.next_tick = None;
+            self.look_at_peers(now, out);
+            if now >= self.next_choke {
+                self.choke_round(now, out);
+            }
+            self.spread_more(now, out);
+        }
+        self.dial(now, out);
+    }
+
+    /// Idle torrents have no tick: ten thousand of them must cost nothing.
+    fn arm(&mut self, now: Instant) {
+        if self.peers.is_empty() && self.candidates.dialing() == 0 {
+            self.next_tick = None;
+        } else {
+            let tick = if self.endgame { ENDGAME_TICK } else { TICK };
+            let at = self.next_tick.map_or(now + tick, |at| at.min(now + tick));
+            self.next_tick = Some(at);
+        }
+    }
+
+    /// Private torrents listen only to trackers and the user (BEP 27).
+    fn accepts(&self, source: Source) -> bool {
+        !self.config.private || matches!(source, Source::Tracker | Source::User | Source::Incoming)
+    }
+}

@@ -1,0 +1,248 @@
+//! Peers come and go: who is let in, what a newcomer is told, what is forgotten when it leaves.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use bt_metainfo::PieceIndex;
+use bt_wire::{Message, allowed_fast_set};
+use bytes::Bytes;
+use thiserror::Error;
+
+use super::Torrent;
+use crate::engine::peers::{Direction, Peer, PeerInfo, Source};
+use crate::engine::{CloseReason, Notice, Output, Outputs, PeerKey};
+use crate::limits::{MAX_HALF_OPEN, MAX_PEERS_PER_IP, MAX_PEERS_PER_PRIVATE_IP};
+
+/// Pieces that a newcomer may fetch while choked (BEP 6 proposes ten).
+const ALLOWED_FAST: usize = 10;
+
+/// Why a connection was not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The torrent is checking, paused, stopped, or failed.
+    #[error("the torrent is not active")]
+    NotActive,
+    /// The address sent data that was proved bad.
+    #[error("the address is banned")]
+    Banned,
+    /// The connection leads to ourselves.
+    #[error("the connection leads to ourselves")]
+    Ourselves,
+    /// The peer is connected already.
+    #[error("the peer is connected already")]
+    Duplicate,
+    /// There is no room for another peer, or for another one of this address.
+    #[error("no room for another peer")]
+    Full,
+}
+
+impl Torrent {
+    /// A handshake is done: lets the peer in and appends what it is to be told, or refuses it.
+    ///
+    /// # Errors
+    /// See [`Refusal`]; the connection is to be closed and is not spoken of again.
+    pub fn open(&mut self, now: Instant, info: PeerInfo, out: &mut Outputs) -> Result<PeerKey, Refusal> {
+        if info.direction == Direction::Outgoing {
+            self.candidates.connected(info.addr);
+        }
+        if let Err(refusal) = self.admit(now, &info, out) {
+            if info.direction == Direction::Outgoing {
+                if refusal == Refusal::Ourselves {
+                    self.candidates.forget(info.addr);
+                } else {
+                    self.candidates.closed(now, info.addr, false);
+                }
+            }
+            return Err(refusal);
+        }
+        let key = PeerKey(self.next_key);
+        self.next_key = self.next_key.wrapping_add(1);
+        self.addresses.insert(key, info.addr.ip());
+        let peer = Peer::new(now, info, self.layout.piece_count());
+        self.peers.insert(key, peer);
+        if let Some(spread) = &mut self.spread {
+            spread.joined(now, key);
+        }
+        self.greet(key, out);
+        self.spread_more(now, out);
+        self.arm(now);
+        Ok(key)
+    }
+
+    fn admit(&mut self, now: Instant, info: &PeerInfo, out: &mut Outputs) -> Result<(), Refusal> {
+        let ip = info.addr.ip();
+        if !self.is_active() {
+            return Err(Refusal::NotActive);
+        }
+        if self.trust.is_banned(ip) {
+            return Err(Refusal::Banned);
+        }
+        if info.id == self.config.peer_id {
+            return Err(Refusal::Ourselves);
+        }
+        let twin = self.peers.iter().find(|(_, p)| p.info.id == info.id && p.info.addr.ip() == ip);
+        if let Some((&twin, other)) = twin {
+            // When both sides dial at once, both keep the connection that the smaller id opened, or none would remain.
+            let opener_is_us = self.config.peer_id < info.id;
+            let keep_new = info.direction != other.info.direction
+                && opener_is_us == (info.direction == Direction::Outgoing);
+            if !keep_new {
+                return Err(Refusal::Duplicate);
+            }
+            out.push(Output::Close(twin, CloseReason::Duplicate));
+            self.close(now, twin, out);
+        }
+        let limit = if is_private(ip) { MAX_PEERS_PER_PRIVATE_IP } else { MAX_PEERS_PER_IP };
+        let same = self.peers.values().filter(|peer| peer.info.addr.ip() == ip).count();
+        if self.peers.len() >= self.config.max_peers || same >= limit {
+            return Err(Refusal::Full);
+        }
+        Ok(())
+    }
+
+    /// The first words to a newcomer: what we have (BEP 3, 6), and what it may fetch at once.
+    fn greet(&mut self, key: PeerKey, out: &mut Outputs) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let have = self.pieces.have();
+        let fast = peer.info.fast;
+        if self.spread.is_some() {
+            if fast {
+                out.push(Output::Send(key, Message::HaveNone));
+            }
+            return;
+        }
+        if fast && have.is_full() {
+            out.push(Output::Send(key, Message::HaveAll));
+        } else if fast && have.is_empty() {
+            out.push(Output::Send(key, Message::HaveNone));
+        } else if !have.is_empty() {
+            out.push(Output::Send(key, Message::Bitfield(Bytes::copy_from_slice(have.as_bytes()))));
+        }
+        if fast && let IpAddr::V4(ip) = peer.info.addr.ip() {
+            let set = allowed_fast_set(ip, self.config.info_hash, self.layout.piece_count(), ALLOWED_FAST);
+            for piece in set.into_iter().filter(|piece| have.get(*piece)) {
+                peer.granted.push(piece);
+                out.push(Output::Send(key, Message::AllowedFast(piece)));
+            }
+        }
+    }
+
+    /// Forgets a peer whose connection is gone.
+    pub(super) fn close(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
+        let Some(peer) = self.peers.remove(&key) else { return };
+        for flying in &peer.in_flight {
+            self.pieces.unrequest(flying.block);
+        }
+        self.relist_untouched(peer.in_flight.iter().map(|flying| flying.block.piece));
+        let seed = peer.is_seed();
+        if seed {
+            self.availability.seed_left();
+        } else {
+            for piece in peer.has.iter_ones() {
+                self.availability.lost(piece, &mut self.rng);
+            }
+        }
+        if let Some(spread) = &mut self.spread {
+            let availability = &self.availability;
+            spread.left(key, |piece| availability.of(piece));
+        }
+        if peer.info.direction == Direction::Outgoing {
+            self.candidates.closed(now, peer.info.addr, seed);
+        }
+        self.prune_addresses();
+        let freed_slot = !peer.am_choking;
+        if freed_slot {
+            self.fill_slots(now, out);
+        }
+        self.request_more_of_all(now, out);
+        self.dial(now, out);
+        self.arm(now);
+    }
+
+    pub(super) fn close_all(&mut self, now: Instant, out: &mut Outputs) {
+        let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
+        let state = self.state;
+        // Nobody is asked or dialed while everyone is sent away.
+        self.state = super::State::Paused;
+        for key in keys {
+            out.push(Output::Close(key, CloseReason::Leaving));
+            self.close(now, key, out);
+        }
+        self.state = state;
+    }
+
+    /// Sends a peer away and forgets it.
+    pub(super) fn dismiss(&mut self, now: Instant, key: PeerKey, reason: CloseReason, out: &mut Outputs) {
+        out.push(Output::Close(key, reason));
+        self.close(now, key, out);
+    }
+
+    pub(super) fn ban(&mut self, now: Instant, ip: IpAddr, out: &mut Outputs) {
+        out.push(Output::Notice(Notice::Banned(ip)));
+        self.candidates.forget_ip(ip);
+        let keys: Vec<PeerKey> =
+            self.peers.iter().filter(|(_, peer)| peer.info.addr.ip() == ip).map(|(key, _)| *key).collect();
+        for key in keys {
+            self.dismiss(now, key, CloseReason::Banned, out);
+        }
+    }
+
+    pub(super) fn add_candidates(&mut self, now: Instant, source: Source, addrs: Vec<SocketAddr>, out: &mut Outputs) {
+        if !self.accepts(source) {
+            return;
+        }
+        for addr in addrs {
+            if !self.trust.is_banned(addr.ip()) {
+                self.candidates.add(addr, source);
+            }
+        }
+        self.dial(now, out);
+    }
+
+    pub(super) fn dial_failed(&mut self, now: Instant, addr: SocketAddr, out: &mut Outputs) {
+        self.candidates.failed(now, addr);
+        self.dial(now, out);
+    }
+
+    /// Dials while there is room and somebody to dial.
+    pub(super) fn dial(&mut self, now: Instant, out: &mut Outputs) {
+        if !self.is_active() {
+            return;
+        }
+        let we_seed = self.has_everything();
+        while self.candidates.dialing() < MAX_HALF_OPEN
+            && self.peers.len() + self.candidates.dialing() < self.config.max_peers
+        {
+            let Some(addr) = self.candidates.next(now, we_seed) else { break };
+            out.push(Output::Dial(addr));
+        }
+    }
+
+    /// Pieces whose last request was taken back go to the list of pieces to be started.
+    pub(super) fn relist_untouched(&mut self, pieces: impl Iterator<Item = PieceIndex>) {
+        for piece in pieces {
+            if self.pieces.drop_if_untouched(piece) && self.pieces.wants(piece) {
+                self.availability.list(piece, &mut self.rng);
+            }
+        }
+    }
+
+    /// Addresses are kept while blocks of that peer may still be judged: as long as it or any partial piece is here.
+    fn prune_addresses(&mut self) {
+        if self.pieces.partial_count() == 0 {
+            let peers = &self.peers;
+            self.addresses.retain(|key, _| peers.contains_key(key));
+        } else if self.addresses.len() > 16 * 1024 {
+            self.addresses.pop_first();
+        }
+    }
+}
+
+/// Addresses that never cross the internet, behind which many clients of one owner may sit.
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}

@@ -1,0 +1,149 @@
+//! Asking for blocks: filling each peer's pipeline, the end-game, peers that do not answer.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use bt_metainfo::BlockRef;
+use bt_wire::Message;
+
+use super::Torrent;
+use crate::engine::download::{Ask, next_blocks};
+use crate::engine::peers::InFlight;
+use crate::engine::{Output, Outputs, PeerKey, State};
+use crate::limits::{MAX_ENDGAME_REQUESTS, SNUB_AFTER};
+
+/// A block is asked of a second peer only when the first has kept us waiting this long: at the end of a healthy
+/// download nothing is sent twice.
+const ENDGAME_AGE: Duration = Duration::from_millis(750);
+
+impl Torrent {
+    /// Fills the pipeline of `key`.
+    pub(super) fn request_more(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
+        if self.state != State::Downloading {
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        if !peer.am_interested || (peer.peer_choking && peer.allowed.is_empty()) {
+            return;
+        }
+        let room = peer.room();
+        if room == 0 {
+            return;
+        }
+        let mut blocks = Vec::new();
+        let mut ask = Ask {
+            has: &peer.has,
+            only: peer.peer_choking.then_some(peer.allowed.as_slice()),
+            suggested: &peer.suggested,
+            current: &mut peer.current,
+            sequential: self.config.sequential,
+        };
+        next_blocks(&mut self.pieces, &mut self.availability, &mut ask, room, &mut self.rng, &mut blocks);
+        if blocks.is_empty() && !peer.peer_choking {
+            self.endgame(now, key, room, &mut blocks);
+        }
+        self.ask(now, key, &blocks, out);
+    }
+
+    pub(super) fn request_more_of_all(&mut self, now: Instant, out: &mut Outputs) {
+        if self.state != State::Downloading {
+            return;
+        }
+        let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
+        for key in keys {
+            self.request_more(now, key, out);
+        }
+    }
+
+    fn ask(&mut self, now: Instant, key: PeerKey, blocks: &[BlockRef], out: &mut Outputs) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        if peer.in_flight.is_empty() && !blocks.is_empty() {
+            peer.last_block = now;
+        }
+        for &block in blocks {
+            peer.in_flight.push_back(InFlight { block, at: now });
+            out.push(Output::Send(key, Message::Request(block)));
+        }
+    }
+
+    /// Everything has been asked of somebody: ask `key` for blocks that others keep us waiting for.
+    fn endgame(&mut self, now: Instant, key: PeerKey, room: usize, blocks: &mut Vec<BlockRef>) {
+        self.endgame = true;
+        let Some(peer) = self.peers.get(&key) else { return };
+        let mine: BTreeSet<BlockRef> = peer.in_flight.iter().map(|flying| flying.block).collect();
+        let others = self.peers.iter().filter(|(other, _)| **other != key).flat_map(|(_, peer)| &peer.in_flight);
+        let late = others
+            .filter(|f| now.saturating_duration_since(f.at) >= ENDGAME_AGE)
+            .map(|flying| flying.block)
+            .filter(|block| peer.has.get(block.piece) && !mine.contains(block));
+        let late: BTreeSet<BlockRef> = late.collect();
+        for block in late {
+            if blocks.len() >= room {
+                break;
+            }
+            if self.pieces.request_again(block, MAX_ENDGAME_REQUESTS) {
+                blocks.push(block);
+            }
+        }
+    }
+
+    /// `block` is here: whoever else was asked for it need not send it.
+    pub(super) fn cancel_elsewhere(&mut self, from: PeerKey, block: BlockRef, out: &mut Outputs) {
+        for (&key, peer) in self.peers.iter_mut().filter(|(key, _)| **key != from) {
+            // With the Fast extension a reject (or the block) still comes, and is then no longer expected.
+            if let Some(at) = peer.in_flight.iter().position(|flying| flying.block == block) {
+                peer.in_flight.remove(at);
+                out.push(Output::Send(key, Message::Cancel(block)));
+            }
+        }
+    }
+
+    /// Requests that `key` will not answer become missing again, and others are asked.
+    pub(super) fn take_back(&mut self, now: Instant, key: PeerKey, blocks: &[BlockRef], out: &mut Outputs) {
+        if blocks.is_empty() {
+            return;
+        }
+        for &block in blocks {
+            self.pieces.unrequest(block);
+        }
+        if let Some(peer) = self.peers.get_mut(&key) {
+            peer.current = None;
+        }
+        self.relist_untouched(blocks.iter().map(|block| block.piece));
+        let others: Vec<PeerKey> = self.peers.keys().copied().filter(|other| *other != key).collect();
+        for other in others {
+            self.request_more(now, other, out);
+        }
+    }
+
+    /// The second-by-second look: how fast, who does not answer, who can be asked for more.
+    pub(super) fn look_at_peers(&mut self, now: Instant, out: &mut Outputs) {
+        let mut late = Vec::new();
+        for (&key, peer) in &mut self.peers {
+            let rate = peer.down.rate(now);
+            if !peer.in_flight.is_empty() {
+                peer.pipeline.adjust(rate);
+                if now.saturating_duration_since(peer.last_block) >= SNUB_AFTER {
+                    late.push(key);
+                }
+            }
+        }
+        for key in late {
+            self.give_up_on(now, key, out);
+        }
+        self.request_more_of_all(now, out);
+    }
+
+    /// A peer that has let us wait too long: its blocks are asked of others, it may still send them.
+    fn give_up_on(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        peer.snubbing = true;
+        peer.pipeline.snubbed();
+        peer.last_block = now;
+        let blocks: Vec<BlockRef> = peer.in_flight.drain(..).map(|flying| flying.block).collect();
+        for &block in &blocks {
+            out.push(Output::Send(key, Message::Cancel(block)));
+        }
+        self.take_back(now, key, &blocks, out);
+    }
+}

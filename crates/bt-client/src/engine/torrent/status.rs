@@ -1,0 +1,196 @@
+//! A picture of the torrent for people and programs.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bt_tracker::schedule::TrackerStatus;
+use bt_wire::Bitfield;
+
+use super::Torrent;
+use crate::engine::State;
+
+/// See the module. Sizes are bytes, rates bytes per second.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Status {
+    /// What it is doing.
+    pub state: State,
+    /// Verified pieces.
+    pub pieces_have: u32,
+    /// All pieces.
+    pub pieces_total: u32,
+    /// Which pieces are here.
+    pub have: Bitfield,
+    /// Bytes of verified pieces.
+    pub bytes_have: u64,
+    /// Bytes of wanted pieces that are not verified yet.
+    pub bytes_left: u64,
+    /// Bytes of the whole content.
+    pub size: u64,
+    /// Payload received that was of use or may yet be.
+    pub downloaded: u64,
+    /// Payload sent.
+    pub uploaded: u64,
+    /// Payload received that was not needed.
+    pub wasted: u64,
+    /// Pieces that did not verify.
+    pub hash_failures: u32,
+    /// Payload received per second.
+    pub down_rate: f64,
+    /// Payload sent per second.
+    pub up_rate: f64,
+    /// Connected peers.
+    pub peers: u32,
+    /// Connected peers that have everything.
+    pub seeds: u32,
+    /// Addresses known to us.
+    pub candidates: u32,
+    /// Copies of the content that the connected peers hold together.
+    pub distributed_copies: u32,
+    /// Time to completion at the present rate.
+    pub eta: Option<Duration>,
+    /// Bytes hashed and to be hashed, while it is checking.
+    pub checking: Option<(u64, u64)>,
+    /// Why it is not faster, in plain words; empty when there is nothing to say.
+    pub reason: String,
+    /// The trackers and what they said last.
+    pub trackers: Vec<TrackerStatus>,
+}
+
+/// A picture of one peer.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct PeerStatus {
+    /// Where it is.
+    pub addr: SocketAddr,
+    /// What its id says it runs.
+    pub client: String,
+    /// Pieces it has.
+    pub pieces: u32,
+    /// What it sends us.
+    pub down_rate: f64,
+    /// What we send it.
+    pub up_rate: f64,
+    /// Payload it sent us.
+    pub downloaded: u64,
+    /// Payload we sent it.
+    pub uploaded: u64,
+    /// It chokes us.
+    pub peer_choking: bool,
+    /// We choke it.
+    pub am_choking: bool,
+    /// It wants something of us.
+    pub peer_interested: bool,
+    /// We want something of it.
+    pub am_interested: bool,
+    /// Our requests under way.
+    pub requests: u32,
+}
+
+impl Torrent {
+    /// What it looks like at `now`.
+    #[must_use]
+    pub fn status(&self, now: Instant) -> Status {
+        let have = self.pieces.have().clone();
+        let bytes_have = have.iter_ones().map(|piece| u64::from(self.layout.piece_size(piece))).sum();
+        let wanted_left = self.layout.pieces().filter(|piece| self.pieces.wants(*piece));
+        let bytes_left = wanted_left.map(|piece| u64::from(self.layout.piece_size(piece))).sum();
+        let down_rate = self.down.rate(now);
+        let Torrent { counters, .. } = self;
+        Status {
+            state: self.state,
+            pieces_have: have.count_ones(),
+            pieces_total: self.layout.piece_count(),
+            have,
+            bytes_have,
+            bytes_left,
+            size: self.layout.total_length(),
+            downloaded: counters.received - counters.wasted - counters.failed.min(counters.received - counters.wasted),
+            uploaded: counters.uploaded,
+            wasted: counters.wasted,
+            hash_failures: counters.hash_failures,
+            down_rate,
+            up_rate: self.up.rate(now),
+            peers: u32::try_from(self.peers.len()).unwrap_or(u32::MAX),
+            seeds: u32::try_from(self.peers.values().filter(|peer| peer.is_seed()).count()).unwrap_or(u32::MAX),
+            candidates: u32::try_from(self.candidates.len()).unwrap_or(u32::MAX),
+            distributed_copies: self.availability.distributed_copies(),
+            eta: eta(bytes_left.saturating_sub(self.pieces.bytes_received_of_partials()), down_rate, self.state),
+            checking: None,
+            reason: self.reason(now),
+            trackers: self.announcing.trackers(),
+        }
+    }
+
+    /// The connected peers.
+    #[must_use]
+    pub fn peer_statuses(&self, now: Instant) -> Vec<PeerStatus> {
+        let picture = |peer: &crate::engine::peers::Peer| PeerStatus {
+            addr: peer.info.addr,
+            client: peer.client.clone(),
+            pieces: peer.has.count_ones(),
+            down_rate: peer.down.rate(now),
+            up_rate: peer.up.rate(now),
+            downloaded: peer.downloaded,
+            uploaded: peer.uploaded,
+            peer_choking: peer.peer_choking,
+            am_choking: peer.am_choking,
+            peer_interested: peer.peer_interested,
+            am_interested: peer.am_interested,
+            requests: u32::try_from(peer.in_flight.len()).unwrap_or(u32::MAX),
+        };
+        self.peers.values().map(picture).collect()
+    }
+
+    /// Bytes of wanted content that are missing, as announced to trackers.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        let missing = self.layout.pieces().filter(|piece| !self.pieces.has(*piece));
+        missing.map(|piece| u64::from(self.layout.piece_size(piece))).sum()
+    }
+
+    /// Payload sent and received since the torrent was added, as announced to trackers.
+    #[must_use]
+    pub fn totals(&self) -> (u64, u64) {
+        (self.counters.uploaded, self.counters.received)
+    }
+
+    fn reason(&self, now: Instant) -> String {
+        match self.state {
+            State::Failed => return self.failure.clone().unwrap_or_default(),
+            State::Downloading => {}
+            _ => return String::new(),
+        }
+        if self.peers.is_empty() {
+            let tracker = self.announcing.trackers().into_iter().find_map(|tracker| tracker.error);
+            let dialing = self.candidates.dialing();
+            return match (tracker, dialing, self.candidates.len()) {
+                (Some(error), 0, 0) => format!("no peers: the tracker says: {error}"),
+                (_, 0, 0) => "no peers known yet".to_owned(),
+                (_, 0, known) => format!("no peer answered yet ({known} known)"),
+                (_, dialing, _) => format!("connecting to {dialing} peers"),
+            };
+        }
+        if self.down.rate(now) >= 1.0 {
+            return String::new();
+        }
+        let interesting = self.peers.values().filter(|peer| peer.am_interested);
+        let (useful, choking) =
+            interesting.fold((0, 0), |(useful, choking), p| (useful + 1, choking + usize::from(p.peer_choking)));
+        if useful == 0 {
+            "no connected peer has what is missing".to_owned()
+        } else if choking == useful {
+            format!("all {useful} useful peers choke us")
+        } else {
+            "waiting for blocks".to_owned()
+        }
+    }
+}
+
+fn eta(left: u64, rate: f64, state: State) -> Option<Duration> {
+    if state != State::Downloading || rate < 1.0 {
+        return None;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+    Duration::try_from_secs_f64(left as f64 / rate).ok()
+}

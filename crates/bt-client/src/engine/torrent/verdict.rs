@@ -1,0 +1,89 @@
+//! What follows when a piece has been hashed: it is ours, or somebody sent us rubbish.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use bt_metainfo::PieceIndex;
+use bt_wire::Message;
+
+use super::Torrent;
+use crate::engine::{Notice, Output, Outputs, PeerKey, PieceVerdict, State};
+
+impl Torrent {
+    pub(super) fn verdict(&mut self, now: Instant, piece: PieceIndex, verdict: PieceVerdict, out: &mut Outputs) {
+        match verdict {
+            PieceVerdict::Good { digests } => {
+                for ip in self.trust.piece_verified(piece, &digests) {
+                    self.ban(now, ip, out);
+                }
+                self.piece_is_here(now, piece, out);
+            }
+            PieceVerdict::Bad { digests } => {
+                let senders = self.pieces.failed(piece);
+                let ips: Vec<IpAddr> = senders.iter().filter_map(|key| self.addresses.get(key).copied()).collect();
+                self.counters.hash_failures += 1;
+                self.counters.failed += u64::from(self.layout.piece_size(piece));
+                out.push(Output::Notice(Notice::PieceFailed(piece)));
+                let guilty = self.trust.piece_failed(piece, ips, digests);
+                if self.trust.is_watched(piece) {
+                    out.push(Output::Watch(piece));
+                }
+                if self.pieces.wants(piece) {
+                    self.availability.list(piece, &mut self.rng);
+                }
+                for ip in guilty {
+                    self.ban(now, ip, out);
+                }
+                self.request_more_of_all(now, out);
+            }
+        }
+    }
+
+    fn piece_is_here(&mut self, now: Instant, piece: PieceIndex, out: &mut Outputs) {
+        if self.pieces.has(piece) {
+            return;
+        }
+        let wanted = self.pieces.wants(piece);
+        self.availability.unlist(piece);
+        self.pieces.verified(piece);
+        out.push(Output::Notice(Notice::Piece(piece)));
+        for (&key, peer) in &mut self.peers {
+            if !peer.has.get(piece) {
+                out.push(Output::Send(key, Message::Have(piece)));
+            } else if wanted {
+                peer.useful = peer.useful.saturating_sub(1);
+            }
+        }
+        let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
+        for key in keys {
+            self.update_interest(key, out);
+        }
+        if self.is_complete() && self.state == State::Downloading {
+            self.completed(now, out);
+        }
+    }
+
+    fn completed(&mut self, now: Instant, out: &mut Outputs) {
+        self.endgame = false;
+        self.update_partial_seed();
+        self.set_state(self.working_state(), out);
+        if !self.completed_before {
+            self.completed_before = true;
+            out.push(Output::Notice(Notice::Completed));
+            // A selection that is complete is no complete copy: only seeds announce `completed`.
+            if self.has_everything() {
+                self.announcing.complete(now);
+            }
+        }
+        let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
+        for key in keys {
+            if let Some(peer) = self.peers.get_mut(&key) {
+                // Nothing more is wanted, so what is still under way is called off.
+                for flying in peer.in_flight.drain(..) {
+                    out.push(Output::Send(key, Message::Cancel(flying.block)));
+                }
+            }
+            self.dismiss_fellow_seed(now, key, out);
+        }
+    }
+}

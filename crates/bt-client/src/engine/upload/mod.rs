@@ -1,0 +1,7 @@
+//! What we give: whom to unchoke, and how an initial seeder spreads its pieces.
+
+mod choker;
+mod spread;
+
+pub(crate) use choker::{ChokeCandidate, Choker};
+pub(crate) use spread::Spread;

@@ -1,0 +1,42 @@
+//! Errors of the session, by who is at fault.
+
+use std::io;
+
+use thiserror::Error;
+
+use crate::disk::DiskError;
+
+/// Why a session or a torrent could not do what was asked.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The port cannot be listened on.
+    #[error("cannot listen on port {port}: {source}")]
+    Listen {
+        /// The port that was asked for.
+        port: u16,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The system gave us no thread for the disk.
+    #[error("cannot start the disk threads: {0}")]
+    Threads(io::Error),
+    /// A torrent of this info-hash is in the session.
+    #[error("the torrent {0} has been added already")]
+    Duplicate(bt_metainfo::InfoHash),
+    /// The torrent is of a kind that cannot be downloaded yet.
+    #[error("the torrent has only BitTorrent v2 hashes (BEP 52), which cannot be downloaded yet")]
+    OnlyV2,
+    /// A file that was asked for is not in the torrent.
+    #[error("the torrent has no file number {0}")]
+    NoSuchFile(u32),
+    /// The disk refuses.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The torrent has failed; the text says how.
+    #[error("{0}")]
+    Failed(String),
+    /// The torrent has been removed, or the session stopped.
+    #[error("the torrent has left the session")]
+    Stopped,
+}

@@ -1,0 +1,88 @@
+//! Every bound of this crate, each with its reason.
+
+use std::time::Duration;
+
+/// Requests under way at one peer, at most: 16 MiB hold 500 Mbit/s over 250 ms.
+pub const MAX_OUTSTANDING_REQUESTS: u32 = 1024;
+
+/// Addresses asked of a tracker in one announce, at most; trackers give rarely more.
+pub const MAX_NUMWANT: u32 = 200;
+
+/// Addresses asked of a tracker while there is room for any: many of them will not answer.
+pub const MIN_NUMWANT: u32 = 50;
+
+/// Requests under way at one peer, at least: below this a round trip of a few milliseconds already idles the link.
+pub const MIN_OUTSTANDING_REQUESTS: u32 = 6;
+
+/// What we assume of a peer that does not say how many requests it queues; the common default of other clients.
+pub const DEFAULT_PEER_REQQ: u32 = 250;
+
+/// How many requests we let a peer queue at us, as announced in the extension handshake.
+pub const OUR_REQQ: u32 = 2000;
+
+/// Peers that may have been asked for the same block at the end of a download. More only wastes their uplinks.
+pub const MAX_ENDGAME_REQUESTS: u16 = 3;
+
+/// A peer that we asked and that sent no block for this long is snubbing us (BEP 3 speaks of a minute; a quarter of it
+/// keeps the end of a download short).
+pub const SNUB_AFTER: Duration = Duration::from_secs(15);
+
+/// The choker's round (BEP 3: 10 seconds).
+pub const CHOKE_ROUND: Duration = Duration::from_secs(10);
+
+/// The optimistic unchoke moves on every third round (BEP 3: 30 seconds).
+pub const OPTIMISTIC_ROUND: Duration = Duration::from_secs(30);
+
+/// Peers that are unchoked at once, the optimistic one included.
+pub const UPLOAD_SLOTS: usize = 8;
+
+/// Peers of one torrent, unless configured.
+pub const DEFAULT_MAX_PEERS: usize = 200;
+
+/// Addresses remembered for one torrent; more is a flood, not a swarm.
+pub const MAX_CANDIDATES: usize = 3_000;
+
+/// Outgoing connections of one torrent that are not up yet.
+pub const MAX_HALF_OPEN: usize = 40;
+
+/// Outgoing connections of a whole session that are not up yet.
+pub const MAX_SESSION_HALF_OPEN: usize = 100;
+
+/// A candidate that failed this often in a row is forgotten.
+pub const MAX_DIAL_FAILURES: u8 = 4;
+
+/// First wait after a failed dial; it doubles each time.
+pub const DIAL_BACKOFF: Duration = Duration::from_secs(10);
+
+/// Time for a TCP connection to come up.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections from one public address; a host behind one address rarely runs more clients.
+pub const MAX_PEERS_PER_IP: usize = 3;
+
+/// The same for private and loopback addresses, where whole fleets may share one.
+pub const MAX_PEERS_PER_PRIVATE_IP: usize = 64;
+
+/// Addresses banned for bad data; the oldest makes room.
+pub const MAX_BANNED: usize = 10_000;
+
+/// Failed pieces whose block digests are kept until the piece verifies.
+pub const MAX_FAILED_PIECES_KEPT: usize = 64;
+
+/// Pieces a peer may suggest or allow; more is forgotten.
+pub const MAX_SUGGESTED: usize = 128;
+
+/// Size of a receive buffer under load: sixteen messages of one block each, and their headers.
+pub const RECEIVE_BUFFER: usize = 16 * (16 * 1024 + 13);
+
+/// Size of a receive buffer of a peer that sends little: one block and room for small messages.
+pub const SMALL_RECEIVE_BUFFER: usize = 16 * 1024 + 13;
+
+/// Bytes of pieces under way that are held in memory, unless configured.
+pub const DEFAULT_MEMORY_BUDGET: usize = 64 * 1024 * 1024;
+
+/// Incoming connections of a session that have not said which torrent they want.
+pub const MAX_PENDING_INCOMING: usize = 256;
+
+/// Events that a slow subscriber may fall behind before it misses some (it is told how many).
+pub const EVENT_BACKLOG: usize = 4096;

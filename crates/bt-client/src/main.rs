@@ -1,0 +1,3 @@
+//! The `bt-client` program.
+
+fn main() {}

@@ -1,0 +1,80 @@
+//! The one place that opens connections: peers and trackers alike come through here, bound alike.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::limits::MAX_SESSION_HALF_OPEN;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Dialer {
+    bind: Option<IpAddr>,
+    ipv4: bool,
+    ipv6: bool,
+    half_open: Arc<Semaphore>,
+}
+
+impl Dialer {
+    /// Connections leave from `bind`, if given, and never from another address.
+    pub(crate) fn new(bind: Option<IpAddr>, ipv4: bool, ipv6: bool) -> Self {
+        Self { bind, ipv4, ipv6, half_open: Arc::new(Semaphore::new(MAX_SESSION_HALF_OPEN)) }
+    }
+
+    /// Whether addresses of this family may be used at all.
+    pub(crate) fn allows(&self, ip: IpAddr) -> bool {
+        let family = if ip.is_ipv4() { self.ipv4 } else { self.ipv6 };
+        family && self.bind.is_none_or(|bind| bind.is_ipv4() == ip.is_ipv4())
+    }
+
+    /// A place among the connections that are being opened; waits for one.
+    pub(crate) async fn half_open(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.half_open).acquire_owned().await.ok()
+    }
+
+    /// Opens a TCP connection.
+    pub(crate) async fn tcp(&self, addr: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
+        if !self.allows(addr.ip()) {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "this address family is switched off or not bound"));
+        }
+        let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        if let Some(ip) = self.bind {
+            socket.bind(SocketAddr::new(ip, 0))?;
+        }
+        let connecting = tokio::time::timeout(patience, socket.connect(addr));
+        let stream = connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// A UDP socket connected to `remote`, so that packets from anywhere else are dropped by the system.
+    pub(crate) async fn udp(&self, remote: SocketAddr) -> io::Result<UdpSocket> {
+        if !self.allows(remote.ip()) {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "this address family is switched off or not bound"));
+        }
+        let domain = Domain::for_address(remote);
+        let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+        let any = if remote.is_ipv4() { IpAddr::from([0u8; 4]) } else { IpAddr::from([0u8; 16]) };
+        socket.set_nonblocking(true)?;
+        socket.bind(&SocketAddr::new(self.bind.unwrap_or(any), 0).into())?;
+        let socket = UdpSocket::from_std(socket.into())?;
+        socket.connect(remote).await?;
+        Ok(socket)
+    }
+
+    /// The addresses of a host name.
+    pub(crate) async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+        let usable: Vec<SocketAddr> = found.iter().copied().filter(|addr| self.allows(addr.ip())).collect();
+        if usable.is_empty() && !found.is_empty() {
+            let why = format!("{host} has only addresses of a family that is switched off or not bound");
+            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+        }
+        Ok(usable)
+    }
+}

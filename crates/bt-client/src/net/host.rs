@@ -1,0 +1,50 @@
+//! What a connection needs of the one who owns it; the session provides it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bt_metainfo::InfoHash;
+use bt_wire::{Config, Event};
+
+use super::{Buffers, Dialer, Mailbox, Order, RateLimits};
+use crate::disk::{Budget, Content};
+use crate::engine::{PeerInfo, PeerKey, Refusal};
+
+/// One torrent, as its connections see it. No call blocks.
+pub(crate) trait Host: Send + Sync {
+    /// Who we are for this torrent.
+    fn introduction(&self) -> Config;
+    /// What we tell a peer about ourselves in the extension handshake (BEP 10).
+    fn extension_handshake(&self, peer: SocketAddr) -> bt_wire::ext::Handshake;
+    /// A handshake is done; orders for the newcomer are appended to `own`.
+    fn opened(&self, info: PeerInfo, mailbox: &Arc<Mailbox>, own: &mut Vec<Order>) -> Result<PeerKey, Refusal>;
+    /// What one read of a peer brought; orders for itself are appended to `own`.
+    fn received(&self, peer: PeerKey, events: &mut Vec<Event>, own: &mut Vec<Order>);
+    /// Payload was handed to the kernel.
+    fn uploaded(&self, peer: PeerKey, bytes: u64);
+    /// The connection is gone.
+    fn closed(&self, peer: PeerKey);
+    /// The dial led nowhere.
+    fn dial_failed(&self, addr: SocketAddr);
+    /// Our own files failed while we served a block.
+    fn content_failed(&self, error: crate::disk::DiskError);
+    /// The torrent's files.
+    fn content(&self) -> &Arc<Content>;
+}
+
+/// Where a caller finds the torrent it names.
+pub(crate) trait Lobby: Send + Sync {
+    /// The torrent of this info-hash, if it takes callers.
+    fn host(&self, info_hash: InfoHash) -> Option<Arc<dyn Host>>;
+}
+
+/// What all connections of a session share.
+#[derive(Debug, Clone)]
+pub(crate) struct Tools {
+    pub(crate) dialer: Arc<Dialer>,
+    pub(crate) buffers: Arc<Buffers>,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) limits: Arc<RateLimits>,
+    pub(crate) now: fn() -> Instant,
+}

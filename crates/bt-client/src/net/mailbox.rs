@@ -1,0 +1,50 @@
+//! What others want of a peer's task: orders that wait until it wakes.
+
+use std::sync::{Mutex, PoisonError};
+
+use bt_metainfo::BlockRef;
+use bt_wire::Message;
+use tokio::sync::Notify;
+
+use crate::engine::CloseReason;
+
+/// One thing that a peer's task is to do.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Queue a message.
+    Send(Message),
+    /// Queue a block of ours.
+    Serve(BlockRef),
+    /// Close the connection.
+    Close(CloseReason),
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Mailbox {
+    orders: Mutex<Vec<Order>>,
+    wake: Notify,
+}
+
+impl Mailbox {
+    /// Leaves orders and wakes the task.
+    pub(crate) fn leave(&self, orders: impl IntoIterator<Item = Order>) {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).extend(orders);
+        self.wake.notify_one();
+    }
+
+    /// Wakes the task without an order: something it waits for may have come.
+    pub(crate) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Moves all orders to the end of `into`.
+    pub(crate) fn take(&self, into: &mut Vec<Order>) {
+        into.append(&mut self.orders.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Returns once the task has been woken since the last time.
+    pub(crate) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+}

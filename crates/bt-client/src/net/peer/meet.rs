@@ -1,0 +1,149 @@
+//! The first words: dialing or being called, the handshake, and being let in.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bt_wire::{Connection, Event, Handshake, IncomingConfig};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant as TokioInstant;
+
+use super::super::stream::Stream;
+use super::link::{Ended, Link};
+use super::Guest;
+use crate::engine::{Direction, PeerInfo};
+use crate::limits::CONNECT_TIMEOUT;
+use crate::net::{Host, Lobby, Mailbox, Tools};
+
+/// Dials `addr` and serves the connection until it ends.
+pub(crate) async fn call(host: Arc<dyn Host>, addr: SocketAddr, tools: Tools) {
+    let permit = tools.dialer.half_open().await;
+    let connected = tools.dialer.tcp(addr, CONNECT_TIMEOUT).await;
+    drop(permit);
+    let stream = match connected {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::debug!(%addr, %error, "dial failed");
+            return host.dial_failed(addr);
+        }
+    };
+    let connection = Connection::outgoing(host.introduction(), (tools.now)());
+    let mut link = Link::new(Stream::Tcp(stream), connection, addr);
+    let mut events = Vec::new();
+    match handshake(&mut link, &tools, None, &mut events).await {
+        Ok((peer, _)) => welcome(link, host, peer, Direction::Outgoing, tools, events).await,
+        Err(ended) => {
+            tracing::debug!(%addr, %ended, "handshake failed");
+            host.dial_failed(addr);
+        }
+    }
+}
+
+/// Serves a peer that called us until the connection ends. It gives up its `place` among the callers who have not said
+/// what they want once it has.
+pub(crate) async fn receive_caller(lobby: Arc<dyn Lobby>, stream: TcpStream, addr: SocketAddr, tools: Tools, place: OwnedSemaphorePermit) {
+    let connection = Connection::incoming(IncomingConfig::default(), (tools.now)());
+    let mut link = Link::new(Stream::Tcp(stream), connection, addr);
+    let mut events = Vec::new();
+    let met = handshake(&mut link, &tools, Some(&lobby), &mut events).await;
+    drop(place);
+    match met {
+        Ok((peer, Some(host))) => welcome(link, host, peer, Direction::Incoming, tools, events).await,
+        Ok((_, None)) => {}
+        Err(ended) => tracing::debug!(%addr, %ended, "caller turned away"),
+    }
+}
+
+/// Reads until the peer's handshake is complete; what it said right behind it is left in `events`.
+async fn handshake(
+    link: &mut Link,
+    tools: &Tools,
+    lobby: Option<&Arc<dyn Lobby>>,
+    events: &mut Vec<Event>,
+) -> Result<(Handshake, Option<Arc<dyn Host>>), Ended> {
+    let mut host = None;
+    loop {
+        let now = (tools.now)();
+        flush_control(link).await?;
+        let deadline = TokioInstant::from_std(link.deadline(now));
+        let readable = tokio::time::timeout_at(deadline, link.ready(Some(Interest::READABLE))).await;
+        let now = (tools.now)();
+        if let Ok(ready) = readable {
+            ready?;
+            link.read(now, &tools.buffers, events)?;
+        } else {
+            link.timeout(now)?;
+        }
+        if let (Some(Event::InfoHash { info_hash, .. }), Some(lobby)) = (events.first(), lobby) {
+            let found = lobby.host(*info_hash).ok_or(Ended::Unknown)?;
+            events.remove(0);
+            link.connection.accept(now, found.introduction());
+            host = Some(found);
+            link.look_again(now, events)?;
+        }
+        if matches!(events.first(), Some(Event::Handshake(_)))
+            && let Event::Handshake(peer) = events.remove(0)
+        {
+            return Ok((peer, host));
+        }
+    }
+}
+
+/// Writes the handshake; it is small enough for any socket buffer, so this rarely waits.
+async fn flush_control(link: &mut Link) -> Result<(), Ended> {
+    while let Some(bt_wire::Transmit::Control(mut bytes)) = link.connection.poll_transmit() {
+        while !bytes.is_empty() {
+            match link.stream.try_write(&bytes, false) {
+                Ok(written) => drop(bytes.split_to(written)),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    link.ready(Some(Interest::WRITABLE)).await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn welcome(
+    link: Link,
+    host: Arc<dyn Host>,
+    peer: Handshake,
+    direction: Direction,
+    tools: Tools,
+    events: Vec<Event>,
+) {
+    let addr = link.addr;
+    let mailbox = Arc::new(Mailbox::default());
+    let info = PeerInfo { addr, id: peer.peer_id, direction, fast: link.connection.supports_fast() };
+    let mut orders = Vec::new();
+    let key = match host.opened(info, &mailbox, &mut orders) {
+        Ok(key) => key,
+        Err(refusal) => {
+            tracing::debug!(%addr, %refusal, "not let in");
+            return;
+        }
+    };
+    let mut guest = Guest { link, host: Arc::clone(&host), key, mailbox, tools, orders, events };
+    let ended = match guest.introduce() {
+        Ok(()) => guest.run().await,
+        Err(ended) => ended,
+    };
+    tracing::debug!(%addr, %ended, "connection ended");
+    host.closed(key);
+}
+
+impl Guest {
+    /// What we have goes out first (BEP 3, 6), then the extension handshake (BEP 10).
+    fn introduce(&mut self) -> Result<(), Ended> {
+        self.obey()?;
+        let handshake = self.host.extension_handshake(self.link.addr);
+        self.link.connection.send_extension_handshake(&handshake);
+        if !self.events.is_empty() {
+            self.host.received(self.key, &mut self.events, &mut self.orders);
+            self.events.clear();
+        }
+        Ok(())
+    }
+}

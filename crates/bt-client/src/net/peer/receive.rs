@@ -1,0 +1,20 @@
+//! From bytes to decisions: one read, one look of the owner.
+
+use super::Guest;
+use super::link::Ended;
+
+impl Guest {
+    pub(super) fn receive(&mut self) -> Result<(), Ended> {
+        let now = (self.tools.now)();
+        let result = self.link.read(now, &self.tools.buffers, &mut self.events);
+        if let Ok(read) = result {
+            self.tools.limits.received(now, read);
+        }
+        // What was said before a failure still counts: the last block may complete a piece.
+        if !self.events.is_empty() {
+            self.host.received(self.key, &mut self.events, &mut self.orders);
+            self.events.clear();
+        }
+        result.map(drop)
+    }
+}

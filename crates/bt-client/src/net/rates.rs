@@ -1,0 +1,57 @@
+//! The session's rate limits: one bucket down, one up, shared by all connections.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::engine::TokenBucket;
+
+/// See the module. Without a limit nothing is locked.
+#[derive(Debug)]
+pub(crate) struct RateLimits {
+    down: Option<Mutex<TokenBucket>>,
+    up: Option<Mutex<TokenBucket>>,
+}
+
+impl RateLimits {
+    /// Bytes per second; `None` does not limit.
+    pub(crate) fn new(now: Instant, down: Option<u64>, up: Option<u64>) -> Self {
+        let bucket = |rate: Option<u64>| rate.map(|rate| Mutex::new(TokenBucket::new(now, Some(rate))));
+        Self { down: bucket(down), up: bucket(up) }
+    }
+
+    /// Books bytes that were received.
+    pub(crate) fn received(&self, now: Instant, bytes: usize) {
+        charge(self.down.as_ref(), now, bytes as u64);
+    }
+
+    /// Books payload that was sent.
+    pub(crate) fn sent(&self, now: Instant, bytes: u64) {
+        charge(self.up.as_ref(), now, bytes);
+    }
+
+    /// How long reading has to wait.
+    pub(crate) fn down_wait(&self, now: Instant) -> Option<Duration> {
+        wait(self.down.as_ref(), now)
+    }
+
+    /// How long sending the next block has to wait.
+    pub(crate) fn up_wait(&self, now: Instant) -> Option<Duration> {
+        wait(self.up.as_ref(), now)
+    }
+
+    /// Bytes that one turn may move before it books them.
+    pub(crate) fn turn(&self, unlimited: u64) -> u64 {
+        if self.up.is_some() { 16 * 1024 } else { unlimited }
+    }
+}
+
+fn charge(bucket: Option<&Mutex<TokenBucket>>, now: Instant, bytes: u64) {
+    if let Some(bucket) = bucket {
+        bucket.lock().unwrap_or_else(PoisonError::into_inner).charge(now, bytes);
+    }
+}
+
+fn wait(bucket: Option<&Mutex<TokenBucket>>, now: Instant) -> Option<Duration> {
+    let wait = bucket?.lock().unwrap_or_else(PoisonError::into_inner).wait(now);
+    (!wait.is_zero()).then_some(wait)
+}

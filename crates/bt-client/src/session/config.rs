@@ -1,0 +1,106 @@
+//! What the owner of a session decides.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use bt_metainfo::{FileIndex, Metainfo};
+
+use crate::limits::{DEFAULT_MAX_PEERS, DEFAULT_MEMORY_BUDGET, UPLOAD_SLOTS};
+
+/// Settings of a whole session.
+#[derive(Debug, Clone)]
+pub struct SessionConfig {
+    /// The port that peers connect to; 0 takes any free one.
+    pub port: u16,
+    /// Listen on this address only, and let every connection leave from it. `None`: all addresses.
+    pub bind: Option<IpAddr>,
+    /// Use IPv4.
+    pub ipv4: bool,
+    /// Use IPv6.
+    pub ipv6: bool,
+    /// Announce to the trackers of torrents.
+    pub trackers: bool,
+    /// Bytes per second that all peers together may send us.
+    pub down_rate: Option<u64>,
+    /// Bytes per second of payload that we send to all peers together.
+    pub up_rate: Option<u64>,
+    /// Peers of one torrent, at most.
+    pub max_peers: usize,
+    /// Peers that one torrent uploads to at once, at least 1.
+    pub upload_slots: usize,
+    /// Bytes of pieces under way that may be held in memory; at least a few times the length of a piece is of use.
+    pub memory_budget: usize,
+    /// What trackers that ask for it are told: the `User-Agent` of our requests.
+    pub user_agent: String,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            bind: None,
+            ipv4: true,
+            ipv6: true,
+            trackers: true,
+            down_rate: None,
+            up_rate: None,
+            max_peers: DEFAULT_MAX_PEERS,
+            upload_slots: UPLOAD_SLOTS,
+            memory_budget: DEFAULT_MEMORY_BUDGET,
+            user_agent: concat!("bt-client/", env!("CARGO_PKG_VERSION")).to_owned(),
+        }
+    }
+}
+
+/// How much of what is on the disk is hashed before a torrent starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Check {
+    /// Everything, if anything is there.
+    #[default]
+    Auto,
+    /// Everything.
+    Always,
+    /// Nothing: whatever is there counts as missing.
+    Never,
+    /// Nothing: everything is there and good. This is what an initial seeder knows of its own content.
+    Trust,
+}
+
+/// A torrent to be added to a session.
+#[derive(Debug, Clone)]
+pub struct AddTorrent {
+    /// What it holds.
+    pub metainfo: Metainfo,
+    /// The directory that holds the content, or will: the parent of the torrent's own file or directory.
+    pub dir: PathBuf,
+    /// What to hash first.
+    pub check: Check,
+    /// Peers to connect to besides those that trackers name.
+    pub peers: Vec<SocketAddr>,
+    /// Only these files; `None` means all.
+    pub only_files: Option<Vec<FileIndex>>,
+    /// Pieces in their order instead of rarest first.
+    pub sequential: bool,
+    /// Do not start yet.
+    pub paused: bool,
+    /// Spread like an initial seeder (BEP 16): reveal pieces one by one, different ones to different peers. `None`
+    /// does so where `check` is [`Check::Trust`].
+    pub spread: Option<bool>,
+}
+
+impl AddTorrent {
+    /// The usual settings for `metainfo` under `dir`.
+    #[must_use]
+    pub fn new(metainfo: Metainfo, dir: impl Into<PathBuf>) -> Self {
+        Self {
+            metainfo,
+            dir: dir.into(),
+            check: Check::default(),
+            peers: Vec::new(),
+            only_files: None,
+            sequential: false,
+            paused: false,
+            spread: None,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The session's news: a stream of numbered events that any number of listeners may follow.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bt_metainfo::{InfoHash, PieceIndex};
+use futures::Stream;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::engine::State;
+use crate::limits::EVENT_BACKLOG;
+
+/// Something that happened to a torrent.
+#[derive(Debug, Clone)]
+pub struct SessionEvent {
+    /// Counts up by one from event to event.
+    pub sequence: u64,
+    /// Which torrent.
+    pub info_hash: InfoHash,
+    /// What.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// The torrent was added.
+    Added,
+    /// So much of the content has been hashed, in bytes.
+    Checking {
+        /// Hashed.
+        done: u64,
+        /// To be hashed in all.
+        total: u64,
+    },
+    /// It does something else now.
+    State(State),
+    /// A piece verified and is written.
+    Piece(PieceIndex),
+    /// A piece did not verify and is fetched again.
+    PieceFailed(PieceIndex),
+    /// Every wanted piece is here, verified, and on the disk to stay. Comes once, and not if all were here at the start.
+    Completed,
+    /// An address sent data that was proved bad, and is banned.
+    Banned(IpAddr),
+    /// Something to read that does not stop the torrent.
+    Warning {
+        /// What it is about: `tracker`.
+        kind: &'static str,
+        /// In words.
+        message: String,
+    },
+    /// The torrent has stopped working.
+    Failed {
+        /// What failed: `storage`.
+        kind: &'static str,
+        /// In words.
+        message: String,
+        /// What can be done.
+        hint: String,
+    },
+    /// It has left the session.
+    Removed,
+}
+
+/// Where events are sent.
+#[derive(Debug)]
+pub(crate) struct Events {
+    sender: broadcast::Sender<SessionEvent>,
+    sequence: AtomicU64,
+}
+
+impl Events {
+    pub(crate) fn new() -> Self {
+        Self { sender: broadcast::channel(EVENT_BACKLOG).0, sequence: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn send(&self, info_hash: InfoHash, kind: EventKind) {
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
+        // Nobody listening is no error.
+        let _ = self.sender.send(SessionEvent { sequence, info_hash, kind });
+    }
+
+    pub(crate) fn subscribe(&self) -> EventStream {
+        EventStream { receiver: self.sender.subscribe() }
+    }
+}
+
+/// News from the moment it was asked for.
+#[derive(Debug)]
+pub struct EventStream {
+    receiver: broadcast::Receiver<SessionEvent>,
+}
+
+impl EventStream {
+    /// The next event; `None` when the session is gone. A listener that falls far behind misses events: the sequence
+    /// numbers then have a gap.
+    pub async fn next(&mut self) -> Option<SessionEvent> {
+        loop {
+            match self.receiver.recv().await {
+                Ok(event) => return Some(event),
+                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    /// The same as a [`Stream`].
+    pub fn into_stream(self) -> impl Stream<Item = SessionEvent> {
+        futures::stream::unfold(self, async |mut events| Some((events.next().await?, events)))
+    }
+}

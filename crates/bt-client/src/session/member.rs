@@ -1,0 +1,248 @@
+//! One torrent of a session: the engine behind its lock, and what surrounds it.
+//!
+//! Every entry follows the same steps: lock the engine, hand in the news, take the outputs, unlock, perform them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use bt_metainfo::{FileIndex, InfoHash, Layout, Metainfo};
+use bt_wire::{Bitfield, Config, Event, Message, ext};
+use tokio::sync::Notify;
+
+use super::clock;
+use super::session::Inner;
+use crate::disk::{Content, DiskError, Done};
+use crate::engine::{
+    self, Input, Outputs, PeerInfo, PeerKey, PieceVerdict, Refusal, State, Torrent as Engine,
+};
+use crate::limits::OUR_REQQ;
+use crate::net::{Host, Mailbox, Order};
+
+/// See the module.
+pub(crate) struct Member {
+    pub(super) session: Weak<Inner>,
+    pub(super) metainfo: Arc<Metainfo>,
+    pub(super) layout: Arc<Layout>,
+    pub(super) info_hash: InfoHash,
+    pub(super) content: Arc<Content>,
+    pub(super) wanted_files: Option<Vec<FileIndex>>,
+    engine: Mutex<Engine>,
+    pub(super) mailboxes: Mutex<BTreeMap<PeerKey, Arc<Mailbox>>>,
+    pub(super) checking: Mutex<Option<super::check::Checking>>,
+    /// Something that a waiter may look at has changed.
+    pub(super) changed: Notify,
+    introduction: Config,
+    /// Every piece reported so far would survive a power cut.
+    durable: AtomicBool,
+}
+
+impl std::fmt::Debug for Member {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Member").field("info_hash", &self.info_hash).finish_non_exhaustive()
+    }
+}
+
+/// What a member is made of.
+pub(super) struct Parts {
+    pub(super) metainfo: Arc<Metainfo>,
+    pub(super) layout: Arc<Layout>,
+    pub(super) engine: engine::Config,
+    pub(super) wanted: Bitfield,
+    pub(super) wanted_files: Option<Vec<FileIndex>>,
+    pub(super) directory: std::path::PathBuf,
+}
+
+impl Member {
+    pub(super) fn new(session: &Arc<Inner>, parts: Parts) -> Arc<Self> {
+        let info_hash = parts.engine.info_hash;
+        let pieces = parts.layout.piece_count();
+        let mut introduction = Config::new(info_hash, session.peer_id, Some(pieces));
+        introduction.max_requests = OUR_REQQ as usize;
+        Arc::new_cyclic(|me: &Weak<Self>| {
+            let me = Weak::clone(me);
+            let report = Box::new(move |done| {
+                if let Some(member) = me.upgrade() {
+                    member.disk_says(done);
+                }
+            });
+            let (metainfo, layout) = (Arc::clone(&parts.metainfo), Arc::clone(&parts.layout));
+            let content = Content::new(&session.disk, metainfo, layout, parts.directory, report);
+            Self {
+                session: Arc::downgrade(session),
+                info_hash,
+                engine: Mutex::new(Engine::new(clock::now(), parts.engine, Arc::clone(&parts.layout), parts.wanted)),
+                metainfo: parts.metainfo,
+                layout: parts.layout,
+                content,
+                wanted_files: parts.wanted_files,
+                mailboxes: Mutex::default(),
+                checking: Mutex::default(),
+                changed: Notify::new(),
+                introduction,
+                durable: AtomicBool::new(true),
+            }
+        })
+    }
+
+    /// Hands one piece of news in and performs what follows.
+    pub(crate) fn handle(self: &Arc<Self>, input: Input) {
+        let mut out = Outputs::new();
+        let now = clock::now();
+        let deadline = {
+            let mut engine = self.engine();
+            engine.handle(now, input, &mut out);
+            engine.poll_timeout()
+        };
+        self.after(deadline, out, None);
+    }
+
+    pub(crate) fn engine(&self) -> MutexGuard<'_, Engine> {
+        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_durable(&self, durable: bool) {
+        self.durable.store(durable, Ordering::Release);
+    }
+
+    pub(super) fn is_durable(&self) -> bool {
+        self.durable.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.engine().state()
+    }
+
+    /// The picture for people, with what the engine cannot know.
+    pub(crate) fn status(&self, now: Instant) -> engine::Status {
+        let mut status = self.engine().status(now);
+        if let Some(checking) = &*self.checking.lock().unwrap_or_else(PoisonError::into_inner) {
+            status.checking = Some(checking.progress());
+        }
+        status
+    }
+
+    /// What is to be done after the engine was unlocked. `own` are the orders of the peer whose task called.
+    pub(super) fn after(
+        self: &Arc<Self>,
+        deadline: Option<Instant>,
+        out: Outputs,
+        own: Option<(PeerKey, &mut Vec<Order>)>,
+    ) {
+        let Some(session) = self.session.upgrade() else { return };
+        session.timers.set(self.info_hash, deadline);
+        if !out.is_empty() {
+            super::perform::perform(&session, self, out, own);
+        }
+    }
+
+    fn disk_says(self: &Arc<Self>, done: Done) {
+        match done {
+            Done::Good { piece, digests } => {
+                self.handle(Input::PieceChecked(piece, PieceVerdict::Good { digests }));
+            }
+            Done::Bad { piece, digests } => self.handle(Input::PieceChecked(piece, PieceVerdict::Bad { digests })),
+            Done::Failed(error) => self.disk_failed(&error),
+        }
+    }
+
+    pub(super) fn disk_failed(self: &Arc<Self>, error: &DiskError) {
+        let text = format!("{error}\nhint: {}", error.hint());
+        self.handle(Input::StorageFailed(text));
+    }
+}
+
+/// [`Host`] for a shared member: the calls need the `Arc` to hand on.
+pub(crate) struct Seat(pub(crate) Arc<Member>);
+
+impl Host for Seat {
+    fn introduction(&self) -> Config {
+        self.0.introduction.clone()
+    }
+
+    fn extension_handshake(&self, peer: SocketAddr) -> ext::Handshake {
+        let session = self.0.session.upgrade();
+        let mut handshake = ext::Handshake::offering([]);
+        handshake.client = Some(concat!("bt-client ", env!("CARGO_PKG_VERSION")).to_owned());
+        handshake.port = session.map(|session| session.port);
+        handshake.max_requests = Some(OUR_REQQ);
+        handshake.your_ip = Some(peer.ip());
+        handshake
+    }
+
+    fn opened(&self, info: PeerInfo, mailbox: &Arc<Mailbox>, own: &mut Vec<Order>) -> Result<PeerKey, Refusal> {
+        let mut out = Outputs::new();
+        let now = clock::now();
+        let (key, deadline) = {
+            let mut engine = self.0.engine();
+            let key = engine.open(now, info, &mut out);
+            if let Ok(key) = key {
+                // Under the engine's lock, so that no order for the newcomer can come before its mailbox.
+                let mut mailboxes = self.0.mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
+                mailboxes.insert(key, Arc::clone(mailbox));
+            }
+            (key, engine.poll_timeout())
+        };
+        self.0.after(deadline, out, key.ok().map(|key| (key, own)));
+        key
+    }
+
+    fn received(&self, peer: PeerKey, events: &mut Vec<Event>, own: &mut Vec<Order>) {
+        let mut out = Outputs::new();
+        let mut blocks = Vec::new();
+        let now = clock::now();
+        let deadline = {
+            let mut engine = self.0.engine();
+            for event in events.drain(..) {
+                match event {
+                    Event::Message(Message::Piece { block, data }) => {
+                        if engine.block(now, peer, block, &mut out) {
+                            blocks.push((block, data));
+                        }
+                    }
+                    Event::Message(message) => {
+                        tracing::trace!(%peer, message = message.name(), "received");
+                        engine.handle(now, Input::Message(peer, message), &mut out);
+                    }
+                    Event::ExtensionHandshake(handshake) => {
+                        if let Some(reqq) = handshake.max_requests {
+                            engine.handle(now, Input::PeerQueues(peer, reqq), &mut out);
+                        }
+                    }
+                    // Other extensions have no room of their own yet, and refused requests were answered by the
+                    // connection.
+                    _ => {}
+                }
+            }
+            engine.handle(now, Input::Flush(peer), &mut out);
+            engine.poll_timeout()
+        };
+        if !blocks.is_empty() {
+            self.0.content.store(blocks);
+        }
+        self.0.after(deadline, out, Some((peer, own)));
+    }
+
+    fn uploaded(&self, peer: PeerKey, bytes: u64) {
+        self.0.handle(Input::Uploaded(peer, bytes));
+    }
+
+    fn closed(&self, peer: PeerKey) {
+        self.0.mailboxes.lock().unwrap_or_else(PoisonError::into_inner).remove(&peer);
+        self.0.handle(Input::PeerClosed(peer));
+    }
+
+    fn dial_failed(&self, addr: SocketAddr) {
+        self.0.handle(Input::DialFailed(addr));
+    }
+
+    fn content_failed(&self, error: DiskError) {
+        self.0.disk_failed(&error);
+    }
+
+    fn content(&self) -> &Arc<Content> {
+        &self.0.content
+    }
+}

@@ -1,0 +1,21 @@
+//! The glue: it starts the rooms, owns time and randomness, and performs what engines want done.
+//!
+//! Its rules are none of its own: what to ask, whom to choke and when to announce is decided in the engine.
+
+mod announce;
+mod chance;
+mod check;
+mod clock;
+mod config;
+mod events;
+mod member;
+mod perform;
+#[expect(clippy::module_inception, reason = "the session is the noun of this file")]
+mod session;
+mod timers;
+mod torrent;
+
+pub use config::{AddTorrent, Check, SessionConfig};
+pub use events::{EventKind, EventStream, SessionEvent};
+pub use session::Session;
+pub use torrent::Torrent;

@@ -1,0 +1,279 @@
+//! The session itself: one port, one disk, many torrents.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bt_metainfo::{FileIndex, InfoHash, Layout};
+use bt_wire::{Bitfield, PeerId};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::config::{AddTorrent, Check, SessionConfig};
+use super::events::{EventKind, EventStream, Events};
+use super::member::{Member, Parts, Seat};
+use super::timers::Timers;
+use super::torrent::Torrent;
+use super::{chance, check, clock, perform};
+use crate::disk::Disk;
+use crate::engine::{self, Command, Input, Source};
+use crate::error::Error;
+use crate::limits::MAX_PENDING_INCOMING;
+use crate::net::{self, Buffers, Dialer, Host, Lobby, RateLimits, Tools};
+
+/// How our peer ids begin: `BT`, version 0.1.0.0 (BEP 20).
+const PEER_ID_PREFIX: &str = "-BT0100-";
+
+/// How long a goodbye to trackers may take in all.
+const GOODBYE: Duration = Duration::from_secs(6);
+
+/// What the parts of a session share.
+pub(crate) struct Inner {
+    pub(super) config: SessionConfig,
+    pub(super) port: u16,
+    pub(super) peer_id: PeerId,
+    pub(super) tools: Tools,
+    pub(super) disk: Disk,
+    pub(super) timers: Timers,
+    pub(super) events: Arc<Events>,
+    pub(super) trackers: super::announce::Trackers,
+    members: Mutex<HashMap<InfoHash, Arc<Member>>>,
+    runtime: Handle,
+    cancel: CancellationToken,
+}
+
+/// A running client. Dropping it ends it abruptly; [`Session::stop`] ends it politely.
+pub struct Session {
+    inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("port", &self.inner.port).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Binds the port and starts; must be called within a tokio runtime with time and I/O enabled.
+    ///
+    /// # Errors
+    /// If the port cannot be had, or the system gives us no threads.
+    pub async fn start(config: SessionConfig) -> Result<Self, Error> {
+        let listener = net::listen(config.port, config.bind, config.ipv4, config.ipv6)
+            .map_err(|source| Error::Listen { port: config.port, source })?;
+        let disk = Disk::start(config.memory_budget).map_err(Error::Threads)?;
+        let dialer = Arc::new(Dialer::new(config.bind, config.ipv4, config.ipv6));
+        let tools = Tools {
+            dialer: Arc::clone(&dialer),
+            buffers: Arc::new(Buffers::new(config.memory_budget)),
+            budget: Arc::clone(disk.budget()),
+            limits: Arc::new(RateLimits::new(clock::now(), config.down_rate, config.up_rate)),
+            now: clock::now,
+        };
+        let trackers = super::announce::Trackers::new(dialer, &config);
+        let inner = Arc::new(Inner {
+            port: listener.port(),
+            peer_id: PeerId::generate(PEER_ID_PREFIX, chance::seed()),
+            config,
+            tools,
+            disk,
+            timers: Timers::default(),
+            events: Arc::new(Events::new()),
+            trackers,
+            members: Mutex::default(),
+            runtime: Handle::current(),
+            cancel: CancellationToken::new(),
+        });
+        for socket in listener.into_sockets() {
+            inner.spawn(accept(Arc::clone(&inner), socket));
+        }
+        inner.spawn(keep_time(Arc::clone(&inner)));
+        Ok(Self { inner })
+    }
+
+    /// The port that peers can connect to.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.inner.port
+    }
+
+    /// News from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> EventStream {
+        self.inner.events.subscribe()
+    }
+
+    /// Adds a torrent; it begins at once, with a check where that is needed.
+    ///
+    /// # Errors
+    /// If it is here already, or of a kind that cannot be downloaded.
+    pub async fn add(&self, add: AddTorrent) -> Result<Torrent, Error> {
+        self.inner.add(add)
+    }
+
+    /// The torrents of the session.
+    #[must_use]
+    pub fn torrents(&self) -> Vec<Torrent> {
+        self.inner.members().values().map(|member| Torrent { member: Arc::clone(member) }).collect()
+    }
+
+    /// Ends politely: announces `stopped`, closes every peer, finishes what the disk has begun.
+    pub async fn stop(&self) {
+        let members: Vec<Arc<Member>> = self.inner.members().values().cloned().collect();
+        let goodbyes = members.iter().map(|member| self.inner.remove(member));
+        futures::future::join_all(goodbyes).await;
+        self.inner.cancel.cancel();
+        let inner = Arc::clone(&self.inner);
+        // The disk threads are waited for where waiting is allowed.
+        let _ = tokio::task::spawn_blocking(move || inner.disk.stop()).await;
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.inner.cancel.cancel();
+    }
+}
+
+impl Inner {
+    /// Runs a task until it ends or the session does. May be called on any thread.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let cancel = self.cancel.clone();
+        self.runtime.spawn(async move {
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                () = task => {}
+            }
+        });
+    }
+
+    fn members(&self) -> MutexGuard<'_, HashMap<InfoHash, Arc<Member>>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(self: &Arc<Self>, add: AddTorrent) -> Result<Torrent, Error> {
+        let AddTorrent { metainfo, dir, check, peers, only_files, sequential, paused, spread } = add;
+        let info_hash = metainfo.info_hash_v1().ok_or(Error::OnlyV2)?;
+        let layout = Arc::new(metainfo.info().layout().clone());
+        let wanted = wanted_pieces(&layout, only_files.as_deref())?;
+        let mut config = engine::Config::new(info_hash, self.peer_id, chance::seed());
+        if self.config.trackers {
+            config.trackers = metainfo.trackers().to_vec();
+        }
+        config.private = metainfo.info().private();
+        config.max_peers = self.config.max_peers;
+        config.upload_slots = self.config.upload_slots;
+        config.sequential = sequential;
+        config.spread = spread.unwrap_or(check == Check::Trust);
+        let parts = Parts {
+            metainfo: Arc::new(metainfo),
+            layout,
+            engine: config,
+            wanted,
+            wanted_files: only_files,
+            directory: dir,
+        };
+        let member = Member::new(self, parts);
+        match self.members().entry(info_hash) {
+            std::collections::hash_map::Entry::Occupied(_) => return Err(Error::Duplicate(info_hash)),
+            std::collections::hash_map::Entry::Vacant(place) => place.insert(Arc::clone(&member)),
+        };
+        self.events.send(info_hash, EventKind::Added);
+        member.handle(Input::Candidates(Source::User, peers));
+        if paused {
+            member.handle(Input::Command(Command::Pause));
+        }
+        check::begin(&member, check);
+        Ok(Torrent { member })
+    }
+
+    pub(super) async fn remove(&self, member: &Arc<Member>) {
+        Torrent::cancel_check(member);
+        member.handle(Input::Command(Command::Stop));
+        perform::close_all(member);
+        let goodbye = async {
+            loop {
+                let changed = member.changed.notified();
+                tokio::pin!(changed);
+                changed.as_mut().enable();
+                if member.engine().has_said_goodbye() {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        if tokio::time::timeout(GOODBYE, goodbye).await.is_err() {
+            tracing::warn!(torrent = %member.info_hash, "a tracker did not answer our goodbye in time");
+        }
+        self.timers.set(member.info_hash, None);
+        if self.members().remove(&member.info_hash).is_some() {
+            self.events.send(member.info_hash, EventKind::Removed);
+        }
+        member.content.close();
+    }
+}
+
+impl Lobby for Inner {
+    fn host(&self, info_hash: InfoHash) -> Option<Arc<dyn Host>> {
+        let member = Arc::clone(self.members().get(&info_hash)?);
+        Some(Arc::new(Seat(member)))
+    }
+}
+
+/// Pieces that hold bytes of the chosen files.
+fn wanted_pieces(layout: &Layout, files: Option<&[FileIndex]>) -> Result<Bitfield, Error> {
+    let count = layout.piece_count();
+    let Some(files) = files else { return Ok(Bitfield::full(count)) };
+    let mut wanted = Bitfield::new(count);
+    for &file in files {
+        if file.0 as usize >= layout.file_count() {
+            return Err(Error::NoSuchFile(file.0));
+        }
+        for piece in layout.pieces_of_file(file) {
+            wanted.set(bt_metainfo::PieceIndex(piece));
+        }
+    }
+    Ok(wanted)
+}
+
+/// Lets callers in until the session ends.
+async fn accept(inner: Arc<Inner>, socket: net::Socketed) {
+    let pending = Arc::new(tokio::sync::Semaphore::new(MAX_PENDING_INCOMING));
+    loop {
+        match socket.accept().await {
+            Ok((stream, addr)) => {
+                let Ok(permit) = Arc::clone(&pending).try_acquire_owned() else {
+                    tracing::debug!(%addr, "too many callers at once");
+                    continue;
+                };
+                let lobby: Arc<dyn Lobby> = Arc::clone(&inner) as Arc<dyn Lobby>;
+                let tools = inner.tools.clone();
+                inner.spawn(net::receive_caller(lobby, stream, addr, tools, permit));
+            }
+            Err(error) => {
+                // Out of descriptors, mostly: the connections that are up go on, and accepting is tried again soon.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+}
+
+/// Wakes each torrent when it asked to be woken.
+async fn keep_time(inner: Arc<Inner>) {
+    loop {
+        let (due, next) = inner.timers.take_due(clock::now());
+        for info_hash in due {
+            let member = inner.members().get(&info_hash).cloned();
+            if let Some(member) = member {
+                member.handle(Input::Timeout);
+            }
+        }
+        let next = next.unwrap_or_else(|| clock::now() + Duration::from_secs(3600));
+        tokio::select! {
+            () = tokio::time::sleep_until(Instant::into(next)) => {}
+            () = inner.timers.changed() => {}
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! A host and a port in text form, as magnets and node lists hold them.
+//!
+//! Resolves nothing and judges no address: whether one may be contacted is decided where
+//! connections are made.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+/// Bytes of a host name, the most that DNS allows.
+const MAX_HOST_BYTES: usize = 253;
+
+/// A host name or address, and a port.
+///
+/// ```
+/// use bt_metainfo::HostPort;
+///
+/// let node: HostPort = "[2001:db8::1]:6881".parse()?;
+/// assert_eq!((node.host(), node.port()), ("2001:db8::1", 6881));
+/// assert_eq!(node.to_string(), "[2001:db8::1]:6881");
+/// # Ok::<(), bt_metainfo::ParseHostPortError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostPort {
+    /// Without brackets; 1 to 253 bytes of printable ASCII without separators of URLs.
+    host: Box<str>,
+    /// At least 1.
+    port: u16,
+}
+
+impl HostPort {
+    /// Pairs a host with a port.
+    ///
+    /// # Errors
+    ///
+    /// When the host cannot be one, or the port is 0.
+    pub fn new(host: &str, port: u16) -> Result<Self, ParseHostPortError> {
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        if host.is_empty() {
+            Err(ParseHostPortError::NoHost)
+        } else if host.len() > MAX_HOST_BYTES
+            || !(host.bytes().all(is_name) || host.parse::<Ipv6Addr>().is_ok())
+        {
+            Err(ParseHostPortError::Host)
+        } else if port == 0 {
+            Err(ParseHostPortError::Port)
+        } else {
+            Ok(Self {
+                host: host.into(),
+                port,
+            })
+        }
+    }
+
+    /// The host name or address, without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, 1 to 65535.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The address, if the host is one and needs no resolving.
+    pub fn socket_addr(&self) -> Option<SocketAddr> {
+        let address: IpAddr = self.host.parse().ok()?;
+        Some(SocketAddr::new(address, self.port))
+    }
+}
+
+impl From<SocketAddr> for HostPort {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            host: address.ip().to_string().into(),
+            port: address.port().max(1),
+        }
+    }
+}
+
+impl FromStr for HostPort {
+    type Err = ParseHostPortError;
+
+    /// Reads `name:port`, `192.0.2.1:port` or `[2001:db8::1]:port` (BEP 9, "magnet URI format").
+    fn from_str(text: &str) -> Result<Self, ParseHostPortError> {
+        let (host, port) = text.rsplit_once(':').ok_or(ParseHostPortError::NoPort)?;
+        let host = match host.strip_prefix('[') {
+            Some(inner) => inner
+                .strip_suffix(']')
+                .ok_or(ParseHostPortError::Brackets)?,
+            None if host.contains(':') => return Err(ParseHostPortError::Brackets),
+            None => host,
+        };
+        if port.is_empty() {
+            return Err(ParseHostPortError::NoPort);
+        }
+        if !port.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(ParseHostPortError::Port);
+        }
+        Self::new(host, port.parse().map_err(|_| ParseHostPortError::Port)?)
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// A text that is not a host and a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParseHostPortError {
+    /// There is nothing before the port.
+    #[error("the host is empty")]
+    NoHost,
+    /// The host is too long or holds characters that no host has.
+    #[error("that is no host name or address")]
+    Host,
+    /// There is no `:` with a port behind it.
+    #[error("the port is missing")]
+    NoPort,
+    /// The port is not a number from 1 to 65535.
+    #[error("the port is not a number from 1 to 65535")]
+    Port,
+    /// An IPv6 address without brackets, or a bracket without its twin.
+    #[error("an IPv6 address needs brackets around it")]
+    Brackets,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_text_survives_a_round_trip() {
+        for text in [
+            "example.org:1",
+            "192.0.2.1:65535",
+            "[::1]:6881",
+            "my_host-1:80",
+        ] {
+            assert_eq!(text.parse::<HostPort>().unwrap().to_string(), text);
+        }
+        assert_eq!(
+            "[::1]:6881".parse::<HostPort>().unwrap().socket_addr(),
+            Some("[::1]:6881".parse().unwrap())
+        );
+        assert_eq!(
+            "example.org:1".parse::<HostPort>().unwrap().socket_addr(),
+            None
+        );
+    }
+
+    #[test]
+    fn bad_text_says_why() {
+        use ParseHostPortError::{Brackets, Host, NoHost, NoPort, Port};
+        for (text, error) in [
+            ("", NoPort),
+            ("host", NoPort),
+            ("host:", NoPort),
+            (":80", NoHost),
+            ("[]:80", NoHost),
+            ("host:0", Port),
+            ("host:65536", Port),
+            ("host:+80", Port),
+            ("host:8o", Port),
+            ("::1:80", Brackets),
+            ("[::1:80", Brackets),
+            ("[::zz]:80", Host),
+            ("a b:80", Host),
+            ("a/b:80", Host),
+            ("user@host:80", Host),
+            ("höst:80", Host),
+        ] {
+            assert_eq!(text.parse::<HostPort>(), Err(error), "{text}");
+        }
+        assert!(HostPort::new(&"a".repeat(253), 1).is_ok());
+        assert!(HostPort::new(&"a".repeat(254), 1).is_err());
+    }
+}

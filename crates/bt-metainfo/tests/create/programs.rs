@@ -1,0 +1,117 @@
+//! The other programs: whether they are there, and how each is told what to make.
+
+use std::env;
+use std::io::{Write, stderr};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::Wish;
+
+/// mktorrent insists on a tracker; it has no part in the info-hash.
+pub(crate) const TRACKER: &str = "http://tracker.example/announce";
+
+/// A program that makes torrents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Program {
+    Mktorrent,
+    Torf,
+    Libtorrent,
+}
+
+impl Program {
+    /// Whether the program is there. If not, says so by name, past what the test runner hides, and fails in CI.
+    pub(crate) fn is_installed(self) -> bool {
+        let there = match self {
+            Self::Mktorrent => runs(Command::new("mktorrent").arg("-h")),
+            Self::Torf => python("torf").is_some(),
+            Self::Libtorrent => python("libtorrent").is_some(),
+        };
+        if !there {
+            assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "{self:?} is not installed");
+            let _unseen = writeln!(stderr(), "left out: {self:?} is not installed, nothing was compared with it");
+        }
+        there
+    }
+
+    /// Makes a torrent of `path`.
+    pub(crate) fn create(self, path: &Path, wish: &Wish, torrent: &Path) {
+        let mut command = match self {
+            Self::Mktorrent => mktorrent(wish),
+            Self::Torf => script("torf", TORF, wish),
+            Self::Libtorrent => script("libtorrent", LIBTORRENT, wish),
+        };
+        if self == Self::Mktorrent {
+            command.arg("-o").arg(torrent).arg(path);
+        } else {
+            command.arg(path).arg(torrent);
+        }
+        // torf looks for empty files, to leave them out, below the current folder; here it finds none of ours.
+        command.current_dir("/");
+        let output = command.stdin(Stdio::null()).output().expect("the program starts");
+        assert!(
+            output.status.success(),
+            "{self:?} failed: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+fn mktorrent(wish: &Wish) -> Command {
+    let mut command = Command::new("mktorrent");
+    command.args(["-a", TRACKER, "-l", &wish.piece_length.ilog2().to_string()]);
+    if wish.private {
+        command.arg("-p");
+    }
+    if let Some(source) = wish.source {
+        command.args(["-s", source]);
+    }
+    command
+}
+
+fn script(module: &str, text: &str, wish: &Wish) -> Command {
+    let mut command = Command::new(python(module).expect("it was there a moment ago"));
+    command.args(["-c", text, &wish.piece_length.to_string()]);
+    command.args([if wish.private { "1" } else { "" }, wish.source.unwrap_or_default()]);
+    command
+}
+
+/// Arguments: piece length, private or empty, source or empty, path, torrent.
+const TORF: &str = "
+import sys, torf
+length, private, source, path, out = sys.argv[1:]
+t = torf.Torrent(path=path, piece_size_min=16384, piece_size=int(length),
+                 private=True if private else None, source=source or None)
+t.generate()
+t.write(out, validate=False)
+";
+
+const LIBTORRENT: &str = "
+import os, sys, libtorrent as lt
+length, private, source, path, out = sys.argv[1:]
+files = sorted(lt.list_files(path), key=lambda file: file.filename.encode())
+flags = lt.create_torrent.v1_only | lt.create_torrent.no_attributes
+t = lt.create_torrent(files, int(length), flags)
+if private:
+    t.set_priv(True)
+lt.set_piece_hashes(t, os.path.dirname(path))
+with open(out, 'wb') as file:
+    file.write(lt.bencode(t.generate()))
+";
+
+/// A Python that has the module: that of the environment `PEERS`, by default the one that the set-up script
+/// of the benches makes in the home directory, or that of the system.
+fn python(module: &str) -> Option<PathBuf> {
+    let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/bt-peers"));
+    let peers = env::var_os("PEERS").map(PathBuf::from).or_else(home);
+    let own = peers.map(|peers| peers.join("venv/bin/python"));
+    let import = format!("import {module}");
+    own.into_iter()
+        .chain([PathBuf::from("python3")])
+        .find(|python| runs(Command::new(python).args(["-c", &import])))
+}
+
+fn runs(command: &mut Command) -> bool {
+    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success() || status.code() == Some(1))
+}

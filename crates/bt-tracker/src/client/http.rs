@@ -1,0 +1,239 @@
+//! One GET over a connection of its own: connect, TLS, request, redirects, body.
+//!
+//! Speaks HTTP/1.1 by hyper over streams that the [`Net`] made. It must not know what a body
+//! means.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+
+use http_body_util::Empty;
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, HOST, HeaderValue,
+    LOCATION, USER_AGENT,
+};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::address::{interleaved, is_global};
+use super::target::{Name, Scheme, Target};
+use super::{Error, Inner, body, no_address, race};
+use crate::ReplyError;
+use crate::limits::{CONNECT_STAGGER, MAX_REDIRECTS, MAX_REPLY_HEAD, MAX_REPLY_HEADERS};
+use crate::udp::Family;
+
+/// What came back after all redirects.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    pub(super) status: StatusCode,
+    pub(super) body: Vec<u8>,
+}
+
+impl Fetched {
+    /// Reads the body as a tracker's reply. A refusal counts with any status: many trackers refuse
+    /// with 400 or 403, and their words say more than the number.
+    pub(super) fn reply<T>(
+        self,
+        decode: impl FnOnce(&[u8]) -> Result<T, ReplyError>,
+    ) -> Result<T, Error> {
+        match decode(&self.body) {
+            Err(refused @ ReplyError::Refused(_)) => Err(refused.into()),
+            _ if !self.status.is_success() => Err(Error::Status { status: self.status.as_u16() }),
+            reply => Ok(reply?),
+        }
+    }
+}
+
+/// Gets a URL with a body of at most `limit` bytes. `addrs` are those of the URL's host, in the
+/// order in which to try them; when all are of one family, redirects stay in it where they can.
+pub(super) async fn get(
+    inner: &Inner,
+    target: &Target,
+    addrs: Vec<SocketAddr>,
+    limit: usize,
+) -> Result<Fetched, Error> {
+    let family = addrs.first().map(|addr| Family::of(*addr));
+    let family = family.filter(|family| addrs.iter().all(|addr| Family::of(*addr) == *family));
+    let mut target = target.clone();
+    let mut addrs = addrs;
+    let mut from_global = false;
+    for _ in 0..=MAX_REDIRECTS {
+        let (stream, addr) = connect(inner, &target, &addrs).await?;
+        from_global |= is_global(addr.ip());
+        let request = request(inner, &target)?;
+        match exchange(inner, &target, stream, request, addr, limit).await? {
+            Step::Done(fetched) => return Ok(fetched),
+            Step::Redirect(location) => target = target.redirected(&location)?,
+        }
+        let found = inner.resolve(&target).await?;
+        addrs = redirect_addrs(&found, family, from_global)?;
+    }
+    Err(Error::Redirect { what: format!("there are more than {MAX_REDIRECTS} in a row") })
+}
+
+/// Which addresses of the host a redirect leads to may be tried.
+fn redirect_addrs(
+    found: &[SocketAddr],
+    family: Option<Family>,
+    from_global: bool,
+) -> Result<Vec<SocketAddr>, Error> {
+    // A tracker on the internet must not make us talk to what only we can reach.
+    let allowed: Vec<SocketAddr> =
+        found.iter().copied().filter(|addr| !from_global || is_global(addr.ip())).collect();
+    if allowed.is_empty() {
+        let what = "it leads from the internet to a private address".to_owned();
+        return Err(Error::Redirect { what });
+    }
+    let same: Vec<SocketAddr> = allowed
+        .iter()
+        .copied()
+        .filter(|addr| family.is_none_or(|family| Family::of(*addr) == family))
+        .collect();
+    Ok(interleaved(if same.is_empty() { &allowed } else { &same }))
+}
+
+enum Step {
+    Done(Fetched),
+    Redirect(String),
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Connects to the first address that answers.
+async fn connect(
+    inner: &Inner,
+    target: &Target,
+    addrs: &[SocketAddr],
+) -> Result<(tokio::net::TcpStream, SocketAddr), Error> {
+    let net = &inner.net;
+    let attempt = |addr| {
+        let net = Arc::clone(net);
+        async move {
+            match net.connect(addr).await {
+                Ok(stream) => Ok((stream, addr)),
+                Err(source) => Err(Error::Connect { addr, source }),
+            }
+        }
+    };
+    race::first_success(addrs, CONNECT_STAGGER, attempt)
+        .await
+        .unwrap_or_else(|| Err(no_address(target.host_text())))
+}
+
+fn request(inner: &Inner, target: &Target) -> Result<Request<Empty<Bytes>>, Error> {
+    let invalid = |what: String| Error::Url { what };
+    let mut request = Request::builder()
+        .uri(target.path_and_query.as_str())
+        .header(HOST, target.authority.as_str())
+        .header(USER_AGENT, inner.user_agent.clone())
+        .header(ACCEPT, HeaderValue::from_static("*/*"))
+        .header(ACCEPT_ENCODING, HeaderValue::from_static("gzip"))
+        .header(CONNECTION, HeaderValue::from_static("close"));
+    if let Some(basic) = &target.basic {
+        let mut value =
+            HeaderValue::from_str(basic).map_err(|error| invalid(error.to_string()))?;
+        value.set_sensitive(true);
+        request = request.header(AUTHORIZATION, value);
+    }
+    request.body(Empty::new()).map_err(|error| invalid(error.to_string()))
+}
+
+/// Sends the request and reads the response while the connection is driven along.
+async fn exchange(
+    inner: &Inner,
+    target: &Target,
+    tcp: tokio::net::TcpStream,
+    request: Request<Empty<Bytes>>,
+    addr: SocketAddr,
+    limit: usize,
+) -> Result<Step, Error> {
+    let stream: Box<dyn Stream> = match target.scheme {
+        Scheme::Http => Box::new(tcp),
+        Scheme::Https => secure(inner, &target.host, target.host_text(), tcp).await?,
+        Scheme::Udp => return Err(Error::Scheme { scheme: "udp".to_owned() }),
+    };
+    let (mut sender, connection) = http1::Builder::new()
+        .max_buf_size(MAX_REPLY_HEAD)
+        .max_headers(MAX_REPLY_HEADERS)
+        // Old and homemade trackers are careless about heads; nothing of it concerns us.
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .ignore_invalid_headers_in_responses(true)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| http_error(&error, addr))?;
+    let mut conversation = pin!(async {
+        let response = sender.send_request(request).await;
+        receive(response.map_err(|error| http_error(&error, addr))?, limit).await
+    });
+    let mut connection = pin!(connection);
+    let mut connected = true;
+    loop {
+        // Errors of the connection reach the conversation too, with everything read before them.
+        tokio::select! {
+            biased;
+            step = &mut conversation => return step,
+            _ = &mut connection, if connected => connected = false,
+        }
+    }
+}
+
+async fn receive(response: Response<Incoming>, limit: usize) -> Result<Step, Error> {
+    let status = response.status();
+    let is_redirect = matches!(
+        status,
+        StatusCode::MOVED_PERMANENTLY
+            | StatusCode::FOUND
+            | StatusCode::SEE_OTHER
+            | StatusCode::TEMPORARY_REDIRECT
+            | StatusCode::PERMANENT_REDIRECT
+    );
+    if is_redirect {
+        let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+        let Some(location) = location else {
+            return Err(Error::Redirect { what: "it has no location".to_owned() });
+        };
+        return Ok(Step::Redirect(location.to_owned()));
+    }
+    let (head, incoming) = response.into_parts();
+    let raw = body::collect(incoming, limit).await?;
+    let body = body::decompress(head.headers.get(CONTENT_ENCODING), raw, limit)?;
+    Ok(Step::Done(Fetched { status, body }))
+}
+
+/// hyper's words, with those of the system behind them.
+fn http_error(error: &hyper::Error, addr: SocketAddr) -> Error {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        if let Some(source) = inner.downcast_ref::<io::Error>() {
+            return Error::Io { addr, source: io::Error::new(source.kind(), source.to_string()) };
+        }
+        cause = inner.source();
+    }
+    Error::Http { what: error.to_string() }
+}
+
+#[cfg(feature = "tls")]
+async fn secure(
+    inner: &Inner,
+    host: &Name,
+    text: &str,
+    tcp: tokio::net::TcpStream,
+) -> Result<Box<dyn Stream>, Error> {
+    Ok(Box::new(super::tls::connect(inner, host, text, tcp).await?))
+}
+
+#[cfg(not(feature = "tls"))]
+async fn secure(
+    _: &Inner,
+    _: &Name,
+    _: &str,
+    _: tokio::net::TcpStream,
+) -> Result<Box<dyn Stream>, Error> {
+    Err(Error::Scheme { scheme: "https".to_owned() })
+}

@@ -1,0 +1,1 @@
+//! Fuzz bodies. Placeholder while the room is being built.

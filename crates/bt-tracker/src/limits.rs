@@ -1,0 +1,110 @@
+//! The largest inputs that this crate accepts, each with its reason. Exceeding one is a typed
+//! error or a counted omission, never an allocation.
+
+use std::time::Duration;
+
+/// Bytes of a tracker's HTTP reply body, measured after decompression. A list of 2,000 peers in
+/// the long form is under 200 KiB; other clients stop at the same size.
+pub const MAX_REPLY_BODY: usize = 1024 * 1024;
+
+/// How many times larger a gzip body may become. Peer lists are nearly random bytes and shrink
+/// little; a ratio of 100 is only reached by a bomb.
+pub const MAX_GZIP_RATIO: usize = 100;
+
+/// Bytes of the status line and headers of an HTTP reply.
+pub const MAX_REPLY_HEAD: usize = 16 * 1024;
+
+/// Header lines of an HTTP reply.
+pub const MAX_REPLY_HEADERS: usize = 64;
+
+/// Redirects followed for one request; a sixth is a loop.
+pub const MAX_REDIRECTS: usize = 5;
+
+/// Peers taken from one reply; a tracker cannot fill our list of candidates alone.
+pub const MAX_PEERS: usize = 2_000;
+
+/// Bytes of a tracker's URL. Passkeys and signatures fit; longer ones are attacks on logs.
+pub const MAX_URL: usize = 2_048;
+
+/// Trackers of one torrent.
+pub const MAX_TRACKERS: usize = 200;
+
+/// Bytes of `failure reason` and `warning message` that are kept for people to read.
+pub const MAX_MESSAGE: usize = 1_024;
+
+/// Bytes of `tracker id` that are kept and sent back.
+pub const MAX_TRACKER_ID: usize = 256;
+
+/// Depth of a bencoded reply: files → hash → numbers is 4 with room for extensions.
+pub const MAX_REPLY_DEPTH: usize = 10;
+
+/// Torrents in one UDP scrape: BEP 15 says about 74, so that the request fits an Ethernet frame.
+pub const MAX_SCRAPE: usize = 74;
+
+/// Bytes of a tracker's UDP packet that are read; larger ones are cut by the receiver. Holds
+/// [`MAX_PEERS`] records of IPv6.
+pub const MAX_UDP_PACKET: usize = 20 + MAX_PEERS * 18;
+
+/// UDP trackers whose connection ids a client keeps. Each is kept for a minute only, and a program
+/// with thousands of torrents talks to a few hundred trackers.
+pub const MAX_UDP_CONNECTIONS: usize = 1_000;
+
+/// The wait before the next address of a host is tried as well (RFC 8305, "Connection Attempt
+/// Delay").
+pub const CONNECT_STAGGER: Duration = Duration::from_millis(250);
+
+/// The wait before the next address of a silent UDP tracker is asked as well: longer than any
+/// round trip, shorter than the first retransmission.
+pub const UDP_STAGGER: Duration = Duration::from_secs(3);
+
+/// How long an announce waits for the second address family once the first has answered.
+pub const FAMILY_GRACE: Duration = Duration::from_secs(3);
+
+/// How long a client uses a UDP connection id (BEP 15). Trackers accept it for twice as long.
+pub const UDP_CONNECTION_LIFE: Duration = Duration::from_secs(60);
+
+/// The wait for the answer to the first UDP packet (BEP 15); it doubles with each retransmission.
+pub const UDP_FIRST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How often a UDP packet is sent again (BEP 15): the last wait is 15·2⁸ s, over an hour.
+pub const UDP_MAX_RETRANSMISSIONS: u32 = 8;
+
+/// Bytes of a request's query that the HTTP decoder reads.
+pub const MAX_QUERY: usize = 8 * 1024;
+
+/// Bytes of URL data in the options of one UDP announce (BEP 41), the sum of all its pieces.
+pub const MAX_URL_DATA: usize = MAX_URL;
+
+/// Shortest time between two regular announces, whatever the tracker says. Shorter ones load
+/// trackers and bring no peers.
+pub const MIN_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Longest time between two regular announces, whatever the tracker says. A tracker that says
+/// more would lose us by an arithmetic error of its own.
+pub const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Interval when the tracker gave none.
+pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(30 * 60);
+
+/// How long an announce may take when no other tracker is left to try. An HTTP tracker that has
+/// not answered by then is overloaded; a UDP one has been asked three times.
+pub const ANNOUNCE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long an announce may take when another tracker could be tried instead: one retransmission
+/// over UDP.
+pub const NEXT_TRACKER_AFTER: Duration = Duration::from_secs(20);
+
+/// How long a `stopped` may take: a person waits for the program to end.
+pub const STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The first wait after a tracker could not be reached; it doubles with each failure.
+pub const BACKOFF_UNREACHABLE: Duration = Duration::from_secs(5);
+
+/// The first wait after a tracker refused; it doubles with each refusal.
+pub const BACKOFF_REFUSED: Duration = Duration::from_secs(60);
+
+/// The longest wait between two attempts that we choose ourselves.
+pub const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
+
+/// The longest wait that a tracker can ask for (BEP 31) without saying "never": a week.
+pub const MAX_RETRY_IN: Duration = Duration::from_secs(7 * 24 * 60 * 60);

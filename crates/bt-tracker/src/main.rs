@@ -1,0 +1,3 @@
+//! The `bt-tracker` program.
+
+fn main() {}

@@ -1,0 +1,134 @@
+//! What the owner of a server decides. Flags, files and environment belong to the program.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::swarm::{
+    DEFAULT_MAX_NUMWANT, DEFAULT_NUMWANT, Limits, Locality, Network,
+};
+
+/// Who may announce what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Every torrent is tracked, except where a directory of torrents closes the tracker.
+    #[default]
+    Open,
+    /// Only the torrents of the list.
+    AllowList,
+    /// Every torrent but those of the list.
+    DenyList,
+    /// Every torrent, for whoever has a key of the list in the announce URL:
+    /// `http://tracker/KEY/announce`, `udp://tracker/KEY/announce` (BEP 41).
+    Passkey,
+}
+
+/// How a server is made.
+///
+/// ```
+/// use bt_tracker::server::Config;
+///
+/// let config = Config { http: vec!["127.0.0.1:0".parse()?], ..Config::default() };
+/// assert_eq!(config.interval.as_secs(), 1800);
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Addresses for announces over HTTP. Port 0 means any free one.
+    pub http: Vec<SocketAddr>,
+    /// Addresses for announces over UDP. Port 0 means any free one.
+    pub udp: Vec<SocketAddr>,
+    /// Where `/metrics`, `/healthz`, `/readyz` and `/stats` are. Keep it from the public.
+    pub stats: Option<SocketAddr>,
+    /// Who may announce what.
+    pub mode: Mode,
+    /// The list that `mode` goes by: one info-hash of 40 hexadecimal digits, or one passkey, a
+    /// line; `#` starts a comment. Read again by [`Handle::reload`](super::Handle::reload).
+    pub list: Option<PathBuf>,
+    /// A directory of `.torrent` files: they are tracked and offered for download, nothing else
+    /// is tracked, and files that come and go are followed.
+    pub torrents: Option<PathBuf>,
+    /// How often the directory is looked at. Default 2 s.
+    pub torrents_poll: Duration,
+    /// Only registered torrents are tracked. Implied by `torrents`.
+    pub closed: bool,
+    /// What peers are told to wait between announces. Default 30 minutes.
+    pub interval: Duration,
+    /// What peers are told to wait at least. Default half the interval.
+    pub min_interval: Option<Duration>,
+    /// Silence after which a peer is forgotten. Default twice the interval.
+    pub peer_ttl: Option<Duration>,
+    /// Peers in a reply when the request does not say. Default 50.
+    pub default_numwant: u32,
+    /// Peers in a reply at most. Default 100.
+    pub max_numwant: u32,
+    /// Whether the ids of peers that announce over HTTP are kept, so that unpacked lists
+    /// (`compact=0`) have them. It costs about 20 bytes a peer. Default true.
+    pub keep_peer_ids: bool,
+    /// Reverse proxies whose `X-Forwarded-For` is believed. Default none.
+    pub trusted_proxies: Vec<Network>,
+    /// Which peers are near each other.
+    pub locality: Locality,
+    /// What strangers can make the server keep.
+    pub limits: Limits,
+    /// Connections at once over HTTP; further ones are closed as they come. Default 20,000.
+    pub max_connections: usize,
+    /// Where swarms are kept across restarts.
+    pub snapshot: Option<PathBuf>,
+    /// How often the snapshot is written. Default 5 minutes.
+    pub snapshot_every: Duration,
+    /// Sockets for each UDP address, each with a thread of its own, and listeners for each HTTP
+    /// address. Default one for each core that the process may use.
+    pub workers: Option<usize>,
+    /// Bytes that the kernel may keep for each UDP socket; it may grant less. Default 4 MiB.
+    pub udp_buffer: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            http: Vec::new(),
+            udp: Vec::new(),
+            stats: None,
+            mode: Mode::default(),
+            list: None,
+            torrents: None,
+            torrents_poll: Duration::from_secs(2),
+            closed: false,
+            interval: Duration::from_secs(30 * 60),
+            min_interval: None,
+            peer_ttl: None,
+            default_numwant: DEFAULT_NUMWANT,
+            max_numwant: DEFAULT_MAX_NUMWANT,
+            keep_peer_ids: true,
+            trusted_proxies: Vec::new(),
+            locality: Locality::default(),
+            limits: Limits::default(),
+            max_connections: 20_000,
+            snapshot: None,
+            snapshot_every: Duration::from_secs(5 * 60),
+            workers: None,
+            udp_buffer: 4 * 1024 * 1024,
+        }
+    }
+}
+
+impl Config {
+    /// The time-to-live of peers that is in force.
+    #[must_use]
+    pub fn effective_peer_ttl(&self) -> Duration {
+        self.peer_ttl.unwrap_or(self.interval * 2).max(Duration::from_millis(1))
+    }
+
+    /// The shortest interval that is in force.
+    #[must_use]
+    pub fn effective_min_interval(&self) -> Duration {
+        self.min_interval.unwrap_or(self.interval / 2).min(self.interval)
+    }
+
+    /// How many workers each address gets.
+    pub(super) fn effective_workers(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.workers.unwrap_or_else(cores).max(1)
+    }
+}

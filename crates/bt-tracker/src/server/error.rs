@@ -1,0 +1,61 @@
+//! Why a server could not start or carry out what its owner asked.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// See the head of this file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another program has the address, it is not ours, or we may not use it.
+    #[error("cannot listen on {protocol} {address}")]
+    Bind {
+        /// `http`, `udp` or `stats`.
+        protocol: &'static str,
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The list cannot be read.
+    #[error("cannot read list {path}")]
+    ReadList {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A line of the list is not what the mode needs.
+    #[error("list {path}, line {line}: {problem}")]
+    BadList {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The mode needs a list and none was given.
+    #[error("mode {0} needs a list")]
+    NoList(&'static str),
+    /// The directory of torrents cannot be read.
+    #[error("cannot read the directory of torrents {path}")]
+    Torrents {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A setting makes no sense.
+    #[error("{0}")]
+    Setting(&'static str),
+    /// The system gives no random bytes or no thread.
+    #[error("the system refused {what}")]
+    System {
+        /// What was asked for.
+        what: &'static str,
+        /// What it said.
+        source: io::Error,
+    },
+}

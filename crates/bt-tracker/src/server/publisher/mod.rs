@@ -1,0 +1,152 @@
+//! The torrents that the server offers: those of a directory, which is followed while it runs,
+//! and those that the owner registers.
+//!
+//! Every torrent that is offered is registered with the store, so that a closed tracker serves it
+//! and never forgets it. Knows nothing of HTTP.
+
+mod index;
+mod scan;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bt_metainfo::{InfoHash, Metainfo};
+use bytes::Bytes;
+
+use super::Error;
+use crate::swarm::Swarms;
+use scan::Stamp;
+
+pub(super) use index::{html, json};
+pub(super) use scan::Problem;
+
+/// The names of a directory and of the owner, each with its torrent.
+#[derive(Debug, Default)]
+pub(super) struct Publisher {
+    catalog: RwLock<Arc<Catalog>>,
+}
+
+/// What is offered at one moment; replaced as a whole.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Catalog {
+    /// By file name.
+    torrents: BTreeMap<String, Arc<Published>>,
+    /// Files that are no torrents, so that each version is reported once.
+    refused: BTreeMap<String, Stamp>,
+}
+
+/// A torrent that is offered.
+#[derive(Debug)]
+pub(super) struct Published {
+    /// What its content is called.
+    pub(super) name: String,
+    /// Bytes of its content.
+    pub(super) size: u64,
+    /// v1 and truncated v2: the hashes that peers may announce with.
+    pub(super) info_hashes: Vec<InfoHash>,
+    pub(super) magnet: String,
+    /// The torrent file.
+    pub(super) bytes: Bytes,
+    /// `None` when it did not come from the directory.
+    stamp: Option<Stamp>,
+}
+
+/// What a look at the directory found.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// File names that are new, or whose torrent is.
+    pub(super) added: Vec<String>,
+    pub(super) removed: Vec<String>,
+    /// Files that are no torrents, once for each version.
+    pub(super) problems: Vec<Problem>,
+}
+
+impl Publisher {
+    pub(super) fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Offers a torrent that the owner has.
+    pub(super) fn publish(&self, metainfo: &Metainfo, swarms: &Swarms) {
+        let torrent = Published::new(metainfo, metainfo.to_bytes().into(), None);
+        let file = format!("{}.torrent", torrent.name);
+        let mut catalog = Catalog::clone(&self.catalog());
+        catalog.torrents.insert(file, Arc::new(torrent));
+        self.replace(catalog, swarms);
+    }
+
+    /// Withdraws every torrent with this hash that is not in the directory.
+    pub(super) fn withdraw(&self, info_hash: InfoHash, swarms: &Swarms) {
+        let mut catalog = Catalog::clone(&self.catalog());
+        catalog
+            .torrents
+            .retain(|_, torrent| torrent.stamp.is_some() || !torrent.info_hashes.contains(&info_hash));
+        self.replace(catalog, swarms);
+    }
+
+    /// Looks at the directory and takes in what has changed.
+    pub(super) fn scan(&self, dir: &Path, swarms: &Swarms) -> Result<Changes, Error> {
+        let before = self.catalog();
+        let (catalog, problems) = scan::scan(dir, &before)
+            .map_err(|source| Error::Torrents { path: dir.into(), source })?;
+        let same = |file: &String, a: &Catalog, b: &Catalog| {
+            a.torrents.get(file).map(|t| &t.info_hashes) == b.torrents.get(file).map(|t| &t.info_hashes)
+        };
+        let differing = |a: &Catalog, b: &Catalog| {
+            a.torrents.keys().filter(|file| !same(file, a, b)).cloned().collect()
+        };
+        let changes = Changes {
+            added: differing(&catalog, &before),
+            removed: before
+                .torrents
+                .keys()
+                .filter(|file| !catalog.torrents.contains_key(*file))
+                .cloned()
+                .collect(),
+            problems,
+        };
+        self.replace(catalog, swarms);
+        Ok(changes)
+    }
+
+    fn replace(&self, catalog: Catalog, swarms: &Swarms) {
+        let before = self.catalog().info_hashes();
+        let after = catalog.info_hashes();
+        for info_hash in after.difference(&before) {
+            swarms.register(*info_hash);
+        }
+        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalog);
+        for info_hash in before.difference(&after) {
+            swarms.unregister(*info_hash);
+        }
+    }
+}
+
+impl Catalog {
+    pub(super) fn get(&self, file: &str) -> Option<&Arc<Published>> {
+        self.torrents.get(file)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Published)> {
+        self.torrents.iter().map(|(file, torrent)| (file.as_str(), torrent.as_ref()))
+    }
+
+    fn info_hashes(&self) -> BTreeSet<InfoHash> {
+        self.torrents.values().flat_map(|torrent| torrent.info_hashes.iter().copied()).collect()
+    }
+}
+
+impl Published {
+    fn new(metainfo: &Metainfo, bytes: Bytes, stamp: Option<Stamp>) -> Self {
+        let v2 = metainfo.info_hash_v2().map(|hash| hash.truncated());
+        Self {
+            name: metainfo.info().name().to_string(),
+            size: metainfo.info().layout().total_length(),
+            info_hashes: metainfo.info_hash_v1().into_iter().chain(v2).collect(),
+            magnet: metainfo.magnet().to_string(),
+            bytes,
+            stamp,
+        }
+    }
+}

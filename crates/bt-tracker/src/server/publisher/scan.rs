@@ -1,0 +1,85 @@
+//! Reading the directory: which files are new, changed, gone, or no torrents.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bt_metainfo::Metainfo;
+
+use super::{Catalog, Published};
+
+/// Bytes of a torrent file. Larger ones are reported and left out.
+const MAX_TORRENT: u64 = 10_000_000;
+
+/// Tells versions of a file apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    modified: Option<SystemTime>,
+    length: u64,
+}
+
+/// A file that is no torrent.
+#[derive(Debug)]
+pub(in super::super) struct Problem {
+    /// Its name in the directory.
+    pub(in super::super) file: String,
+    /// What is wrong with it.
+    pub(in super::super) reason: String,
+}
+
+/// What the directory holds now. Files that have not changed are not read again, and those of
+/// `before` that came from elsewhere stay.
+pub(super) fn scan(dir: &Path, before: &Catalog) -> io::Result<(Catalog, Vec<Problem>)> {
+    let from_elsewhere = before.torrents.iter().filter(|(_, torrent)| torrent.stamp.is_none());
+    let mut torrents: BTreeMap<String, Arc<Published>> =
+        from_elsewhere.map(|(file, torrent)| (file.clone(), Arc::clone(torrent))).collect();
+    let mut refused = BTreeMap::new();
+    let mut problems = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let path = entry.path();
+        if path.extension().is_none_or(|extension| extension != "torrent") {
+            continue;
+        }
+        let file = entry.file_name().to_string_lossy().into_owned();
+        // A file that vanishes between the two calls is gone, which is no problem.
+        let Ok(metadata) = std::fs::metadata(&path) else { continue };
+        if !metadata.is_file() {
+            continue;
+        }
+        let stamp = Stamp { modified: metadata.modified().ok(), length: metadata.len() };
+        if let Some(known) = before.torrents.get(&file).filter(|t| t.stamp == Some(stamp)) {
+            torrents.insert(file, Arc::clone(known));
+        } else if before.refused.get(&file) == Some(&stamp) {
+            refused.insert(file, stamp);
+        } else {
+            match read(&path, stamp) {
+                Ok(torrent) => {
+                    torrents.insert(file, Arc::new(torrent));
+                }
+                Err(reason) => {
+                    // A torrent that is being replaced stays until its new version can be read.
+                    if let Some(known) = before.torrents.get(&file) {
+                        torrents.insert(file.clone(), Arc::clone(known));
+                    }
+                    refused.insert(file.clone(), stamp);
+                    problems.push(Problem { file, reason });
+                }
+            }
+        }
+    }
+    Ok((Catalog { torrents, refused }, problems))
+}
+
+fn read(path: &Path, stamp: Stamp) -> Result<Published, String> {
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    file.take(MAX_TORRENT + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > MAX_TORRENT {
+        return Err(format!("it is larger than {MAX_TORRENT} bytes"));
+    }
+    let metainfo = Metainfo::parse(&bytes).map_err(|error| error.to_string())?;
+    Ok(Published::new(&metainfo, bytes.into(), Some(stamp)))
+}

@@ -1,0 +1,137 @@
+//! What the server counts. Knows nothing of how numbers are shown.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(super) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(super) fn add(&self, count: u64) {
+        if count > 0 {
+            self.0.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn sub(&self, count: u64) {
+        self.0.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The numbers of one transport, on cache lines of their own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(super) struct TransportStats {
+    pub(super) announces: Counter,
+    pub(super) scrapes: Counter,
+    /// Requests that were answered with a failure.
+    pub(super) failures: Counter,
+    /// Requests that make no sense.
+    pub(super) malformed: Counter,
+    /// Peers that replies named.
+    pub(super) named: Counter,
+    /// Of these, in the asker's own locality group.
+    pub(super) named_near: Counter,
+    pub(super) bytes_in: Counter,
+    pub(super) bytes_out: Counter,
+}
+
+/// All numbers of a server.
+#[derive(Debug, Default)]
+pub(super) struct Stats {
+    pub(super) http: TransportStats,
+    pub(super) udp: TransportStats,
+    /// Connect requests over UDP.
+    pub(super) udp_connects: Counter,
+    /// Packets with a connection id that we did not give to their address, or long ago.
+    pub(super) udp_unproven: Counter,
+    /// Open connections; goes down as well.
+    pub(super) connections: Counter,
+    /// Connections that were closed as they came because there were too many.
+    pub(super) connections_refused: Counter,
+    /// Connections that did not send a whole head in time.
+    pub(super) connections_timed_out: Counter,
+    /// Entries that were not kept because of a limit.
+    pub(super) not_stored: Counter,
+}
+
+/// Numbers of a transport, at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct TransportSnapshot {
+    /// Announces that were accepted.
+    pub announces: u64,
+    /// Scrapes that were answered.
+    pub scrapes: u64,
+    /// Requests that were refused.
+    pub failures: u64,
+    /// Requests that made no sense.
+    pub malformed: u64,
+    /// Peers that replies named.
+    pub named: u64,
+    /// Of these, in the asker's own locality group.
+    pub named_near: u64,
+    /// Bytes of requests.
+    pub bytes_in: u64,
+    /// Bytes of replies.
+    pub bytes_out: u64,
+}
+
+/// All numbers of a server, at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct StatsSnapshot {
+    /// Seconds since the server started.
+    pub uptime: u64,
+    /// Torrents that are known.
+    pub torrents: u64,
+    /// Torrents that are registered.
+    pub registered: u64,
+    /// Entries of IPv4 peers.
+    pub peers_v4: u64,
+    /// Entries of IPv6 peers.
+    pub peers_v6: u64,
+    /// Entries that are seeds.
+    pub seeds: u64,
+    /// Entries that want pieces.
+    pub downloaders: u64,
+    /// Completions since the start.
+    pub completed: u64,
+    /// Torrents forgotten to make room for others.
+    pub evicted: u64,
+    /// Entries that were not kept because of a limit.
+    pub not_stored: u64,
+    /// Announces and scrapes over HTTP.
+    pub http: TransportSnapshot,
+    /// Announces and scrapes over UDP.
+    pub udp: TransportSnapshot,
+    /// Connect requests over UDP.
+    pub udp_connects: u64,
+    /// Packets whose connection id did not prove their address.
+    pub udp_unproven: u64,
+    /// Open HTTP connections.
+    pub connections: u64,
+    /// HTTP connections that were one too many.
+    pub connections_refused: u64,
+    /// HTTP connections that did not send a head in time.
+    pub connections_timed_out: u64,
+}
+
+impl TransportStats {
+    pub(super) fn snapshot(&self) -> TransportSnapshot {
+        TransportSnapshot {
+            announces: self.announces.get(),
+            scrapes: self.scrapes.get(),
+            failures: self.failures.get(),
+            malformed: self.malformed.get(),
+            named: self.named.get(),
+            named_near: self.named_near.get(),
+            bytes_in: self.bytes_in.get(),
+            bytes_out: self.bytes_out.get(),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What all transports share: the store, who may use it, and what a reply says besides peers.
+//!
+//! Knows nothing of sockets and encodings.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use bt_metainfo::InfoHash;
+
+use super::access::Access;
+use super::publisher::Publisher;
+use super::stats::{Stats, StatsSnapshot, TransportStats};
+use super::{Config, Error};
+use crate::swarm::{self, Answer, Counts, Families, Refusal, Stored, Swarms};
+use crate::{AnnounceRequest, AnnounceResponse, Failure, Peer, RetryIn, ScrapeStats};
+
+/// How a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Transport {
+    Http,
+    /// A reply has room for one family and for no ids.
+    Udp,
+}
+
+/// Buffers of one connection or worker, used again for each request.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    answer: Answer,
+    /// The response to the last announce that was accepted.
+    pub(super) response: AnnounceResponse,
+}
+
+#[derive(Debug)]
+pub(super) struct Tracker {
+    pub(super) swarms: Swarms,
+    pub(super) access: Access,
+    pub(super) stats: Stats,
+    pub(super) publisher: Publisher,
+    interval: Duration,
+    min_interval: Duration,
+    keep_peer_ids: bool,
+    started: Instant,
+}
+
+impl Tracker {
+    pub(super) fn new(config: &Config, now: Instant) -> Result<Self, Error> {
+        if config.interval.as_secs() == 0 {
+            return Err(Error::Setting("the interval must be at least one second"));
+        }
+        let mut secret = [0; 24];
+        super::random::fill(&mut secret)?;
+        let ([key @ .., _, _, _, _, _, _, _, _], [.., a, b, c, d, e, f, g, h]) = (secret, secret);
+        let store = swarm::Config {
+            peer_ttl: config.effective_peer_ttl(),
+            default_numwant: config.default_numwant,
+            max_numwant: config.max_numwant,
+            closed: config.closed || config.torrents.is_some(),
+            limits: config.limits,
+            locality: config.locality.clone(),
+            key,
+            seed: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            ..swarm::Config::default()
+        };
+        Ok(Self {
+            swarms: Swarms::new(store, now),
+            access: Access::new(config)?,
+            stats: Stats::default(),
+            publisher: Publisher::default(),
+            interval: config.interval,
+            min_interval: config.effective_min_interval(),
+            keep_peer_ids: config.keep_peer_ids,
+            started: now,
+        })
+    }
+
+    /// Carries an announce out and leaves the response in `scratch`.
+    pub(super) fn announce(
+        &self,
+        now: Instant,
+        request: &AnnounceRequest,
+        source: IpAddr,
+        key: Option<&[u8]>,
+        transport: Transport,
+        scratch: &mut Scratch,
+    ) -> Result<(), Failure> {
+        if let Some(reason) = self.access.refuses(&request.info_hash, key) {
+            return Err(refused(reason));
+        }
+        let mut announce = self.swarms.asked(request, source);
+        match transport {
+            Transport::Udp => announce.families = Families::Own,
+            Transport::Http => {
+                announce.peer_id = self.keep_peer_ids.then_some(request.peer_id);
+                announce.with_ids = !request.compact && !request.no_peer_id;
+            }
+        }
+        let Scratch { answer, response } = scratch;
+        self.swarms.enter(now, &announce, answer).map_err(|refusal| match refusal {
+            Refusal::Full => Failure {
+                reason: refusal.to_string(),
+                retry_in: Some(RetryIn::Minutes(5)),
+            },
+            _ => refused(&refusal.to_string()),
+        })?;
+        self.count(transport, answer);
+        response.peers.clear();
+        response.peers.extend(answer.peers());
+        response.interval = self.interval;
+        response.min_interval = Some(self.min_interval);
+        response.complete = Some(answer.counts.complete());
+        response.incomplete = Some(answer.counts.incomplete());
+        response.downloaded = Some(answer.counts.completed);
+        response.external_ip = (transport == Transport::Http).then_some(source);
+        Ok(())
+    }
+
+    /// The numbers of a torrent, if it is known and may be asked for.
+    pub(super) fn scrape(&self, info_hash: &InfoHash, key: Option<&[u8]>) -> Option<ScrapeStats> {
+        if self.access.refuses(info_hash, key).is_some() {
+            return None;
+        }
+        self.swarms.scrape(info_hash).map(scrape_stats)
+    }
+
+    pub(super) fn snapshot(&self, now: Instant) -> StatsSnapshot {
+        let totals = self.swarms.totals();
+        let stats = &self.stats;
+        StatsSnapshot {
+            uptime: now.saturating_duration_since(self.started).as_secs(),
+            torrents: totals.torrents,
+            registered: totals.registered,
+            peers_v4: totals.peers_v4,
+            peers_v6: totals.peers_v6,
+            seeds: totals.seeds,
+            downloaders: totals.downloaders,
+            completed: totals.completed,
+            evicted: totals.evicted,
+            not_stored: stats.not_stored.get(),
+            http: stats.http.snapshot(),
+            udp: stats.udp.snapshot(),
+            udp_connects: stats.udp_connects.get(),
+            udp_unproven: stats.udp_unproven.get(),
+            connections: stats.connections.get(),
+            connections_refused: stats.connections_refused.get(),
+            connections_timed_out: stats.connections_timed_out.get(),
+        }
+    }
+
+    fn transport_stats(&self, transport: Transport) -> &TransportStats {
+        match transport {
+            Transport::Http => &self.stats.http,
+            Transport::Udp => &self.stats.udp,
+        }
+    }
+
+    fn count(&self, transport: Transport, answer: &Answer) {
+        let stats = self.transport_stats(transport);
+        stats.announces.add(1);
+        stats.named.add(answer.len() as u64);
+        stats.named_near.add(answer.near.into());
+        if matches!(answer.stored, Stored::OverPerIp | Stored::OverPeers) {
+            self.stats.not_stored.add(1);
+        }
+    }
+}
+
+pub(super) fn scrape_stats(counts: Counts) -> ScrapeStats {
+    let mut stats =
+        ScrapeStats::new(counts.complete(), counts.completed, counts.incomplete());
+    stats.downloaders = Some(counts.downloaders);
+    stats
+}
+
+fn refused(reason: &str) -> Failure {
+    Failure::new(reason)
+}

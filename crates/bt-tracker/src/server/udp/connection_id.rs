@@ -1,0 +1,108 @@
+//! Connection ids that need no memory: a keyed hash of the address and the time (BEP 15, "UDP
+//! connections / spoofing").
+//!
+//! Pure: the moment comes in. An id is the number of its one-minute window modulo 256, then 56
+//! bits of SipHash-2-4 over the address and the whole number of the window. It is honored in its
+//! own window and the two after it, so for two to three minutes; BEP 15 asks for two. Checking
+//! costs one hash, whether the id is right or not.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use siphasher::sip::SipHasher24;
+
+/// How long ids that are given now share their time.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// How many windows back ids are honored.
+const WINDOWS_HONORED: u64 = 2;
+
+const MAC_MASK: u64 = (1 << 56) - 1;
+
+#[derive(Clone, Debug)]
+pub(super) struct ConnectionIds {
+    hasher: SipHasher24,
+    epoch: Instant,
+}
+
+/// The window that a moment is in; the same for a whole batch of packets.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window(u64);
+
+impl ConnectionIds {
+    /// All workers of a server share the key and the epoch, since the kernel may hand packets of
+    /// one peer to different ones.
+    pub(super) fn new(key: &[u8; 16], epoch: Instant) -> Self {
+        Self { hasher: SipHasher24::new_with_key(key), epoch }
+    }
+
+    pub(super) fn window(&self, now: Instant) -> Window {
+        // The first window has a number that leaves room for the two before it.
+        let elapsed = now.saturating_duration_since(self.epoch).as_secs() / WINDOW.as_secs();
+        Window(elapsed + WINDOWS_HONORED)
+    }
+
+    pub(super) fn give(&self, ip: IpAddr, Window(window): Window) -> u64 {
+        (window & 0xff) << 56 | self.mac(ip, window)
+    }
+
+    pub(super) fn proves(&self, id: u64, ip: IpAddr, Window(now): Window) -> bool {
+        let age = (now & 0xff).wrapping_sub(id >> 56) & 0xff;
+        // The hash is computed even for ids that are too old, so that time tells nothing.
+        let mac = self.mac(ip, now.wrapping_sub(age));
+        (age <= WINDOWS_HONORED) & (mac == id & MAC_MASK)
+    }
+
+    fn mac(&self, ip: IpAddr, window: u64) -> u64 {
+        let mut input = [0; 24];
+        let octets = match ip {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+            IpAddr::V6(v6) => v6.octets(),
+        };
+        input[..16].copy_from_slice(&octets);
+        input[16..].copy_from_slice(&window.to_le_bytes());
+        self.hasher.hash(&input) & MAC_MASK
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids() -> ConnectionIds {
+        ConnectionIds::new(&[9; 16], Instant::now())
+    }
+
+    fn ip(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    #[test]
+    fn an_id_holds_for_two_minutes_and_not_for_four() {
+        let ids = ids();
+        for start in [0, 30, 59, 60, 14_000, 60 * 255 + 59, 60 * 256, 60 * 65_536 + 1] {
+            let at = |seconds| ids.window(ids.epoch + Duration::from_secs(start + seconds));
+            let id = ids.give(ip(1), at(0));
+            for seconds in [0, 1, 60, 119, 120] {
+                assert!(ids.proves(id, ip(1), at(seconds)), "{start} + {seconds} s");
+            }
+            for seconds in [180, 240, 3600, 60 * 256] {
+                assert!(!ids.proves(id, ip(1), at(seconds)), "{start} + {seconds} s");
+            }
+        }
+    }
+
+    #[test]
+    fn an_id_proves_one_address_only_and_comes_from_one_key_only() {
+        let ids = ids();
+        let now = ids.window(ids.epoch);
+        let id = ids.give(ip(1), now);
+        assert!(!ids.proves(id, ip(2), now));
+        assert!(!ids.proves(id ^ 1, ip(1), now));
+        assert!(!ids.proves(id ^ (1 << 60), ip(1), now));
+        assert!(!ids.proves(0, ip(1), now) && !ids.proves(u64::MAX, ip(1), now));
+        let others = ConnectionIds::new(&[8; 16], ids.epoch);
+        assert!(!others.proves(id, ip(1), now));
+        assert!((0..=255).all(|age: u64| !ids.proves(age << 56, ip(3), now)));
+    }
+}

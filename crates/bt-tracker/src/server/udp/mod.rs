@@ -1,0 +1,86 @@
+//! Announces and scrapes over UDP: threads that take packets in batches and answer them.
+//!
+//! Each socket has a thread; several share an address and the kernel spreads peers over them. Not
+//! one byte is kept of a peer that has not proven its address, and nothing that is sent to such a
+//! peer is longer than what it sent.
+
+mod batch;
+mod connection_id;
+mod worker;
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::tracker::Tracker;
+use super::{Config, Error};
+use connection_id::ConnectionIds;
+use worker::Worker;
+
+/// How often a worker that gets no packets looks whether it shall stop.
+const IDLE: Duration = Duration::from_millis(100);
+
+/// The sockets, bound and not yet served.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) addrs: Vec<SocketAddr>,
+    sockets: Vec<UdpSocket>,
+}
+
+/// Binds every address, as often as there are workers.
+pub(super) fn bind(config: &Config) -> Result<Bound, Error> {
+    let mut bound = Bound { addrs: Vec::new(), sockets: Vec::new() };
+    for &wanted in &config.udp {
+        let refused = |source| Error::Bind { protocol: "udp", address: wanted, source };
+        let mut address = wanted;
+        for worker in 0..config.effective_workers() {
+            let socket = socket(address, config).map_err(refused)?;
+            if worker == 0 {
+                address = socket.local_addr().map_err(refused)?;
+                bound.addrs.push(address);
+            }
+            bound.sockets.push(socket);
+        }
+    }
+    Ok(bound)
+}
+
+/// Serves the sockets until `stop` is set.
+pub(super) fn serve(
+    bound: Bound,
+    tracker: &Arc<Tracker>,
+    stop: &Arc<AtomicBool>,
+) -> Result<Vec<JoinHandle<()>>, Error> {
+    let mut key = [0; 16];
+    super::random::fill(&mut key)?;
+    let ids = ConnectionIds::new(&key, Instant::now());
+    let start = |(at, socket)| {
+        let worker = Worker::new(socket, Arc::clone(tracker), ids.clone());
+        let stop = Arc::clone(stop);
+        std::thread::Builder::new().name(format!("udp-{at}")).spawn(move || worker.run(&stop))
+    };
+    let threads: io::Result<Vec<_>> = bound.sockets.into_iter().enumerate().map(start).collect();
+    threads.map_err(|source| Error::System { what: "a thread", source })
+}
+
+fn socket(address: SocketAddr, config: &Config) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        // IPv4 has sockets of its own: the family of a packet decides the form of the reply.
+        socket.set_only_v6(true)?;
+    }
+    if config.effective_workers() > 1 {
+        socket.set_reuse_port(true)?;
+    }
+    // The kernel grants what it is allowed to; less only drops packets earlier under load.
+    let _ = socket.set_recv_buffer_size(config.udp_buffer);
+    let _ = socket.set_send_buffer_size(config.udp_buffer);
+    socket.set_read_timeout(Some(IDLE))?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}

@@ -1,0 +1,499 @@
+//! The store against a naive model, and the promises of `mod.rs` one by one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use bt_metainfo::InfoHash;
+use bt_wire::PeerId;
+use proptest::prelude::*;
+
+use super::*;
+use crate::announce::{AnnounceRequest, Event};
+
+const TTL: Duration = Duration::from_secs(256);
+
+fn info_hash(n: u8) -> InfoHash {
+    InfoHash::from([n; 20])
+}
+
+fn config() -> Config {
+    Config { peer_ttl: TTL, shards: 4, key: [7; 16], seed: 1, ..Config::default() }
+}
+
+fn announce(torrent: u8, peer: &str, left: u64, event: Event) -> Announce {
+    Announce {
+        info_hash: info_hash(torrent),
+        peer: peer.parse().unwrap(),
+        peer_id: None,
+        left,
+        event,
+        wanted: 50,
+        families: Families::Both,
+        with_ids: false,
+    }
+}
+
+fn named(answer: &Answer) -> Vec<String> {
+    let mut named: Vec<_> = answer.peers().map(|peer| peer.addr.to_string()).collect();
+    named.sort();
+    named
+}
+
+/// What a store is, written down as plainly as possible.
+#[derive(Default)]
+struct Model {
+    torrents: BTreeMap<u8, ModelTorrent>,
+}
+
+#[derive(Default, Clone)]
+struct ModelTorrent {
+    registered: bool,
+    completed: u32,
+    peers: BTreeMap<SocketAddr, ModelPeer>,
+}
+
+#[derive(Clone)]
+struct ModelPeer {
+    heard: Instant,
+    kind: u8,
+    completed: bool,
+}
+
+impl Model {
+    fn announce(&mut self, now: Instant, a: &Announce, torrent: u8, closed: bool) -> bool {
+        let keeps = a.event != Event::Stopped && a.peer.port() != 0;
+        if !self.torrents.contains_key(&torrent) && (closed || !keeps) {
+            return !closed;
+        }
+        let swarm = self.torrents.entry(torrent).or_default();
+        if a.event == Event::Stopped {
+            swarm.peers.remove(&a.peer);
+        } else if keeps {
+            let before = swarm.peers.get(&a.peer).is_some_and(|peer| peer.completed);
+            let completed = before || a.event == Event::Completed;
+            swarm.completed += u32::from(completed && !before);
+            let peer = ModelPeer { heard: now, kind: kind(a), completed };
+            swarm.peers.insert(a.peer, peer);
+        }
+        true
+    }
+
+    fn expire(&mut self, now: Instant) {
+        for swarm in self.torrents.values_mut() {
+            swarm.peers.retain(|_, peer| now - peer.heard <= TTL);
+        }
+        self.torrents.retain(|_, swarm| swarm.registered || !swarm.peers.is_empty());
+    }
+
+    fn counts(&self, torrent: u8) -> Option<Counts> {
+        let swarm = self.torrents.get(&torrent)?;
+        let count = |kind| swarm.peers.values().filter(|peer| peer.kind == kind).count() as u32;
+        let completed = swarm.completed;
+        Some(Counts { downloaders: count(0), partial: count(1), seeds: count(2), completed })
+    }
+
+    /// Whom an answer may name, and how many of them it must.
+    fn nameable(&self, a: &Announce, torrent: u8) -> BTreeSet<SocketAddr> {
+        let Some(swarm) = self.torrents.get(&torrent) else { return BTreeSet::new() };
+        let useful = |peer: &ModelPeer| kind(a) == 0 || peer.kind == 0;
+        let family = |addr: &SocketAddr| {
+            a.families == Families::Both || addr.is_ipv4() == a.peer.is_ipv4()
+        };
+        let peers = swarm.peers.iter().filter(|(addr, peer)| useful(peer) && family(addr));
+        peers.map(|(addr, _)| *addr).filter(|addr| *addr != a.peer).collect()
+    }
+}
+
+fn kind(a: &Announce) -> u8 {
+    match a.event {
+        _ if a.left == 0 => 2,
+        Event::Paused => 1,
+        _ => 0,
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Announce { torrent: u8, peer: SocketAddr, left: u64, event: Event, wanted: u32, own: bool, id: bool },
+    Pass(u64),
+    ExpireAll,
+    Register(u8),
+    Unregister(u8),
+    Remove(u8),
+    Reload,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let event = prop_oneof![
+        6 => Just(Event::None),
+        3 => Just(Event::Started),
+        2 => Just(Event::Completed),
+        3 => Just(Event::Stopped),
+        2 => Just(Event::Paused),
+    ];
+    let peer = (any::<bool>(), 0u8..60, 0u16..4).prop_map(|(v4, host, port)| {
+        let ip = if v4 { IpAddr::from([10, host / 20, 0, host]) } else { v6(host) };
+        // One in four has no port.
+        SocketAddr::new(ip, if port == 0 && host % 4 == 0 { 0 } else { 7000 + port })
+    });
+    let announce = (0u8..4, peer, 0u64..3, event, 0u32..80, any::<bool>(), any::<bool>()).prop_map(
+        |(torrent, peer, left, event, wanted, own, id)| Step::Announce {
+            torrent, peer, left, event, wanted, own, id,
+        },
+    );
+    let step = prop_oneof![
+        60 => announce,
+        3 => (1u64..200).prop_map(Step::Pass),
+        2 => Just(Step::ExpireAll),
+        1 => (0u8..4).prop_map(Step::Register),
+        1 => (0u8..4).prop_map(Step::Unregister),
+        1 => (0u8..4).prop_map(Step::Remove),
+        1 => Just(Step::Reload),
+    ];
+    prop::collection::vec(step, 0..400)
+}
+
+fn v6(host: u8) -> IpAddr {
+    IpAddr::from([0x20, 1, 0xd, 0xb8, 0, host / 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, host])
+}
+
+fn expire_all(swarms: &Swarms, now: Instant, budget: u32) {
+    // The first round may begin in the middle of the store.
+    for _ in 0..2 {
+        while !swarms.expire(now, budget).round_done {}
+    }
+}
+
+fn run(config: &Config, steps: &[Step], budget: u32) -> Result<(), TestCaseError> {
+    let mut now = Instant::now();
+    let mut swarms = Swarms::new(config.clone(), now);
+    let mut model = Model::default();
+    let mut answer = Answer::default();
+    for step in steps {
+        match step.clone() {
+            Step::Announce { torrent, peer, left, event, wanted, own, id } => {
+                let families = if own { Families::Own } else { Families::Both };
+                let peer_id = id.then(|| PeerId::from([peer.port() as u8; 20]));
+                let a = Announce {
+                    wanted,
+                    families,
+                    peer_id,
+                    with_ids: id,
+                    ..announce(torrent, &peer.to_string(), left, event)
+                };
+                let accepted = swarms.enter(now, &a, &mut answer).is_ok();
+                prop_assert_eq!(accepted, model.announce(now, &a, torrent, config.closed));
+                if accepted {
+                    check_answer(&answer, &a, &model, torrent)?;
+                }
+            }
+            Step::Pass(seconds) => now += Duration::from_secs(seconds),
+            Step::ExpireAll => {
+                // Stamps are rounded to 256ths of the time-to-live, which here are seconds.
+                expire_all(&swarms, now, budget);
+                model.expire(now);
+            }
+            Step::Register(n) => {
+                swarms.register(info_hash(n));
+                model.torrents.entry(n).or_default().registered = true;
+            }
+            Step::Unregister(n) => {
+                let was = swarms.unregister(info_hash(n));
+                let known = model.torrents.get_mut(&n);
+                prop_assert_eq!(was, known.as_ref().is_some_and(|t| t.registered));
+                if let Some(known) = known {
+                    known.registered = false;
+                }
+                if was && config.closed {
+                    model.torrents.remove(&n);
+                }
+            }
+            Step::Remove(n) => {
+                let known = model.torrents.remove(&n).is_some();
+                prop_assert_eq!(swarms.remove(&info_hash(n)), known);
+            }
+            Step::Reload => {
+                expire_all(&swarms, now, budget);
+                model.expire(now);
+                swarms = reload(&swarms, &model, config, now)?;
+            }
+        }
+        check_totals(&swarms, &model)?;
+    }
+    now += TTL * 2;
+    expire_all(&swarms, now, budget);
+    model.expire(now);
+    check_totals(&swarms, &model)
+}
+
+fn reload(
+    swarms: &Swarms,
+    model: &Model,
+    config: &Config,
+    now: Instant,
+) -> Result<Swarms, TestCaseError> {
+    let fresh = Swarms::new(config.clone(), now - Duration::from_secs(1000));
+    for (n, torrent) in &model.torrents {
+        if torrent.registered {
+            fresh.register(info_hash(*n));
+        }
+    }
+    let mut bytes = Vec::new();
+    for part in 0..swarms.snapshot_parts() {
+        swarms.snapshot(part, now, &mut bytes);
+    }
+    let peers = fresh.restore(now, Duration::ZERO, &bytes);
+    let expected: usize = model.torrents.values().map(|torrent| torrent.peers.len()).sum();
+    prop_assert_eq!(peers, Ok(expected as u64));
+    Ok(fresh)
+}
+
+fn check_answer(
+    answer: &Answer,
+    a: &Announce,
+    model: &Model,
+    torrent: u8,
+) -> Result<(), TestCaseError> {
+    prop_assert_eq!(answer.counts, model.counts(torrent).unwrap_or_default());
+    let named: Vec<_> = answer.peers().map(|peer| peer.addr).collect();
+    let distinct: BTreeSet<_> = named.iter().copied().collect();
+    prop_assert_eq!(distinct.len(), named.len());
+    let nameable = model.nameable(a, torrent);
+    prop_assert!(distinct.is_subset(&nameable), "{distinct:?} of {nameable:?}");
+    let wanted = if a.event == Event::Stopped { 0 } else { a.wanted as usize };
+    prop_assert_eq!(named.len(), nameable.len().min(wanted));
+    if a.with_ids {
+        prop_assert_eq!(answer.ids_v4.len() + answer.ids_v6.len(), named.len());
+        for peer in answer.peers() {
+            let id = PeerId::from([peer.addr.port() as u8; 20]);
+            prop_assert!(peer.id.is_none_or(|known| known == id));
+        }
+    }
+    Ok(())
+}
+
+fn check_totals(swarms: &Swarms, model: &Model) -> Result<(), TestCaseError> {
+    for n in 0..4 {
+        prop_assert_eq!(swarms.scrape(&info_hash(n)), model.counts(n));
+    }
+    let totals = swarms.totals();
+    prop_assert_eq!(totals.torrents, model.torrents.len() as u64);
+    let registered = model.torrents.values().filter(|t| t.registered).count();
+    prop_assert_eq!(totals.registered, registered as u64);
+    let peers = || model.torrents.values().flat_map(|t| t.peers.iter());
+    prop_assert_eq!(totals.peers_v4, peers().filter(|(a, _)| a.is_ipv4()).count() as u64);
+    prop_assert_eq!(totals.peers_v6, peers().filter(|(a, _)| a.is_ipv6()).count() as u64);
+    prop_assert_eq!(totals.seeds, peers().filter(|(_, p)| p.kind == 2).count() as u64);
+    prop_assert_eq!(totals.downloaders, peers().filter(|(_, p)| p.kind == 0).count() as u64);
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn an_open_store_agrees_with_the_model(steps in steps(), budget in 1u32..50) {
+        run(&config(), &steps, budget)?;
+    }
+
+    #[test]
+    fn a_closed_store_agrees_with_the_model(steps in steps(), budget in 1u32..50) {
+        run(&Config { closed: true, ..config() }, &steps, budget)?;
+    }
+
+    #[test]
+    fn a_store_with_localities_agrees_with_the_model(steps in steps(), budget in 1u32..50) {
+        let networks = [("10.0.0.0/16", "a"), ("10.1.0.0/16", "b"), ("2001:db8::/48", "a")];
+        let networks = networks.map(|(net, name)| (net.parse().unwrap(), name.to_owned()));
+        let locality = Locality::named(networks).unwrap();
+        run(&Config { locality: locality.clone(), ..config() }, &steps, budget)?;
+        let locality = locality.by_prefix(16, 48);
+        run(&Config { locality, ..config() }, &steps, budget)?;
+    }
+
+    #[test]
+    fn no_bytes_make_a_restore_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let now = Instant::now();
+        let _ = Swarms::new(config(), now).restore(now, Duration::ZERO, &bytes);
+    }
+}
+
+#[test]
+fn seeds_are_not_named_to_seeds_nor_to_partial_seeds() {
+    let now = Instant::now();
+    let swarms = Swarms::new(config(), now);
+    let mut answer = Answer::default();
+    let mut ask = |peer, left, event| {
+        swarms.enter(now, &announce(1, peer, left, event), &mut answer).unwrap();
+        (named(&answer), answer.counts)
+    };
+    ask("10.0.0.1:1", 0, Event::Started);
+    assert_eq!(ask("10.0.0.2:1", 0, Event::Started).0, [""; 0]);
+    assert_eq!(ask("10.0.0.3:1", 9, Event::Paused).0, [""; 0]);
+    let (peers, counts) = ask("10.0.0.4:1", 9, Event::Started);
+    assert_eq!(peers, ["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"]);
+    assert_eq!(counts, Counts { seeds: 2, downloaders: 1, partial: 1, completed: 0 });
+    assert_eq!((counts.complete(), counts.incomplete()), (2, 2));
+    assert_eq!(ask("10.0.0.1:1", 0, Event::None).0, ["10.0.0.4:1"]);
+}
+
+#[test]
+fn a_closed_store_never_forgets_a_registered_torrent_that_is_idle() {
+    let now = Instant::now();
+    let swarms = Swarms::new(Config { closed: true, ..config() }, now);
+    swarms.register(info_hash(1));
+    let mut answer = Answer::default();
+    let unknown = swarms.enter(now, &announce(2, "10.0.0.1:1", 0, Event::Started), &mut answer);
+    assert_eq!(unknown, Err(Refusal::Unregistered));
+    swarms.enter(now, &announce(1, "10.0.0.1:1", 0, Event::Started), &mut answer).unwrap();
+    for hours in 1..100 {
+        expire_all(&swarms, now + Duration::from_secs(hours * 3600), 10);
+    }
+    assert_eq!(swarms.scrape(&info_hash(1)), Some(Counts::default()));
+    let later = now + Duration::from_secs(500_000);
+    assert!(swarms.enter(later, &announce(1, "10.0.0.1:1", 0, Event::None), &mut answer).is_ok());
+}
+
+#[test]
+fn a_full_torrent_stays_at_its_limit_and_a_newcomer_is_answered() {
+    let now = Instant::now();
+    let limits = Limits { peers_per_torrent: 40, ..Limits::default() };
+    let swarms = Swarms::new(Config { limits, ..config() }, now);
+    let mut answer = Answer::default();
+    for n in 0..200 {
+        let when = now + Duration::from_secs(n);
+        let peer = format!("10.0.{}.{}:1", n / 100, n % 100);
+        swarms.enter(when, &announce(1, &peer, 1, Event::Started), &mut answer).unwrap();
+        assert_eq!(answer.counts.downloaders, 40.min(n as u32 + 1));
+        assert!(n == 0 || !answer.is_empty());
+    }
+    // Those that were heard lately are the ones that stayed.
+    let stayed = (160..200).filter(|n| {
+        let peer = format!("10.0.{}.{}:1", n / 100, n % 100);
+        let again = announce(1, &peer, 1, Event::None);
+        swarms.enter(now + Duration::from_secs(200), &again, &mut answer).unwrap();
+        answer.stored == Stored::Updated
+    });
+    assert!(stayed.count() >= 20);
+}
+
+#[test]
+fn as_many_torrents_are_kept_as_may_be_and_registered_ones_do_not_count() {
+    let now = Instant::now();
+    let limits = Limits { torrents: 10, ..Limits::default() };
+    let swarms = Swarms::new(Config { limits, shards: 1, ..config() }, now);
+    swarms.register(info_hash(200));
+    let mut answer = Answer::default();
+    for n in 0..100 {
+        let many = if n == 5 { 20 } else { 1 };
+        for host in 0..many {
+            let peer = format!("10.0.0.{host}:1");
+            swarms.enter(now, &announce(n, &peer, 1, Event::Started), &mut answer).unwrap();
+        }
+    }
+    let totals = swarms.totals();
+    assert_eq!((totals.torrents, totals.registered, totals.evicted), (11, 1, 90));
+    assert!(swarms.scrape(&info_hash(200)).is_some(), "a registered torrent makes no room");
+    assert!(swarms.scrape(&info_hash(5)).is_some(), "the largest torrent makes no room");
+}
+
+#[test]
+fn one_address_cannot_fill_the_store() {
+    let now = Instant::now();
+    let limits = Limits { peers_per_ip: Some(3), ..Limits::default() };
+    let swarms = Swarms::new(Config { limits, ..config() }, now);
+    let mut answer = Answer::default();
+    let mut ask = |torrent, peer: &str, event| {
+        swarms.enter(now, &announce(torrent, peer, 1, event), &mut answer).unwrap();
+        answer.stored
+    };
+    for port in 1..=3 {
+        assert_eq!(ask(port, &format!("10.0.0.1:{port}"), Event::Started), Stored::New);
+    }
+    assert_eq!(ask(1, "10.0.0.1:9", Event::Started), Stored::OverPerIp);
+    assert_eq!(ask(1, "10.0.0.1:1", Event::None), Stored::Updated);
+    assert_eq!(ask(1, "10.0.0.2:1", Event::Started), Stored::New);
+    assert_eq!(ask(1, "10.0.0.1:1", Event::Stopped), Stored::Removed);
+    assert_eq!(ask(1, "10.0.0.1:9", Event::Started), Stored::New);
+    // A subscriber's /64 is one address.
+    for port in 1..=3 {
+        assert_eq!(ask(1, &format!("[2001:db8::{port}]:1"), Event::Started), Stored::New);
+    }
+    assert_eq!(ask(1, "[2001:db8::9]:1", Event::Started), Stored::OverPerIp);
+    assert_eq!(ask(1, "[2001:db8:0:1::9]:1", Event::Started), Stored::New);
+    // Expiry gives the room back.
+    let later = now + TTL * 2;
+    expire_all(&swarms, later, 5);
+    let again = announce(9, "10.0.0.1:50", 1, Event::Started);
+    swarms.enter(later, &again, &mut answer).unwrap();
+    assert_eq!(answer.stored, Stored::New);
+}
+
+#[test]
+fn most_names_are_near_and_some_are_far() {
+    let now = Instant::now();
+    let networks = (0..20).map(|rack| {
+        (format!("10.{rack}.0.0/16").parse().unwrap(), format!("rack-{rack}"))
+    });
+    let locality = Locality::named(networks).unwrap();
+    let swarms = Swarms::new(Config { locality, ..config() }, now);
+    let mut answer = Answer::default();
+    for rack in 0..20 {
+        for host in 0..100 {
+            let peer = format!("10.{rack}.0.{host}:1");
+            swarms.enter(now, &announce(1, &peer, 1, Event::Started), &mut answer).unwrap();
+        }
+    }
+    let mut far_racks = BTreeSet::new();
+    for _ in 0..20 {
+        let again = announce(1, "10.7.0.7:1", 1, Event::None);
+        swarms.enter(now, &Announce { wanted: 40, ..again }, &mut answer).unwrap();
+        assert_eq!((answer.len(), answer.near), (40, 30));
+        let rack = |addr: SocketAddr| addr.ip().to_string().split('.').nth(1).map(str::to_owned);
+        let racks: Vec<_> = answer.peers().filter_map(|peer| rack(peer.addr)).collect();
+        assert_eq!(racks.iter().filter(|rack| *rack == "7").count(), 30);
+        far_racks.extend(racks.into_iter().filter(|rack| rack != "7"));
+    }
+    assert_eq!(far_racks.len(), 19, "every other rack is reached in time");
+    // Whoever has no neighbors gets as many names all the same.
+    let alone = announce(1, "192.0.2.1:1", 1, Event::Started);
+    swarms.enter(now, &alone, &mut answer).unwrap();
+    assert_eq!((answer.len(), answer.near), (50, 0));
+}
+
+#[test]
+fn what_the_request_says_of_its_address_is_not_believed() {
+    let now = Instant::now();
+    let swarms = Swarms::new(config(), now);
+    let mut answer = Answer::default();
+    let mut request = AnnounceRequest::new(info_hash(1), PeerId::from([1; 20]), 7000);
+    request.ip = Some("198.51.100.1".parse().unwrap());
+    let source: IpAddr = "::ffff:192.0.2.1".parse().unwrap();
+    swarms.announce(now, &request, source, &mut answer).unwrap();
+    swarms.enter(now, &announce(1, "10.0.0.1:1", 1, Event::None), &mut answer).unwrap();
+    assert_eq!(named(&answer), ["192.0.2.1:7000"]);
+}
+
+#[test]
+fn numwant_is_honored_up_to_the_limit() {
+    let swarms = Swarms::new(config(), Instant::now());
+    assert_eq!(swarms.wanted(None), DEFAULT_NUMWANT);
+    assert_eq!(swarms.wanted(Some(0)), 0);
+    assert_eq!(swarms.wanted(Some(7)), 7);
+    assert_eq!(swarms.wanted(Some(u32::MAX)), DEFAULT_MAX_NUMWANT);
+}
+
+#[test]
+fn a_snapshot_that_is_cut_says_so() {
+    let now = Instant::now();
+    let swarms = Swarms::new(config(), now);
+    let mut answer = Answer::default();
+    swarms.enter(now, &announce(1, "10.0.0.1:1", 0, Event::Started), &mut answer).unwrap();
+    let mut bytes = Vec::new();
+    (0..4).for_each(|part| swarms.snapshot(part, now, &mut bytes));
+    assert_eq!(bytes.len(), 20 + 12 + 11);
+    let fresh = Swarms::new(config(), now);
+    let cut = fresh.restore(now, Duration::ZERO, &bytes[..40]);
+    assert_eq!(cut, Err(SnapshotError::Truncated(40)));
+    assert_eq!(fresh.restore(now, TTL * 2, &bytes), Ok(0), "old peers are left out");
+    assert_eq!(fresh.restore(now, Duration::ZERO, &bytes), Ok(1));
+}

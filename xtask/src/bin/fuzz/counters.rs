@@ -1,0 +1,170 @@
+//! Counters that others drive: edges by instrumented code, bytes by the allocator.
+//!
+//! This is the only file of the driver with `unsafe`; see docs/UNSAFE.md. It must stay free of
+//! decisions: what a count means is said elsewhere.
+#![expect(
+    unsafe_code,
+    reason = "the compiler's counters are a bare memory range, and an allocator is an unsafe trait"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Most binaries have one range; a few are allowed for objects that are linked apart.
+const MAX_RANGES: usize = 16;
+
+/// Start and end of each range of edge counters, in the order they were announced.
+static STARTS: [AtomicUsize; MAX_RANGES] = [const { AtomicUsize::new(0) }; MAX_RANGES];
+static ENDS: [AtomicUsize; MAX_RANGES] = [const { AtomicUsize::new(0) }; MAX_RANGES];
+
+/// Called before `main`, once per instrumented object, by constructors that the compiler writes.
+// SAFETY: the name is the one that instrumented code calls, with this signature, and no other
+// object of the binary defines it.
+#[unsafe(no_mangle)]
+extern "C" fn __sanitizer_cov_8bit_counters_init(start: *mut u8, end: *mut u8) {
+    for (first, last) in STARTS.iter().zip(&ENDS) {
+        let known = first.load(Ordering::Relaxed);
+        if known == start.addr() {
+            return;
+        }
+        if known == 0 {
+            first.store(start.expose_provenance(), Ordering::Relaxed);
+            last.store(end.addr(), Ordering::Relaxed);
+            return;
+        }
+    }
+}
+
+/// Shows every edge counter to `look` and sets it to zero; false if there are no counters.
+///
+/// `look` gets the counter's index and its value, for counters that are not zero.
+pub(crate) fn drain_edges(mut look: impl FnMut(usize, u8)) -> bool {
+    let mut index = 0;
+    for (start, end) in STARTS.iter().zip(&ENDS) {
+        let start = start.load(Ordering::Relaxed);
+        let length = end.load(Ordering::Relaxed).saturating_sub(start);
+        if start == 0 {
+            break;
+        }
+        // SAFETY: the compiler announced [start, end) as its array of 8-bit counters, which lives
+        // as long as the program. Only instrumented code writes it, on this thread: the driver is
+        // not instrumented, and targets start no threads. So nothing else touches the range while
+        // this slice lives.
+        let counters = unsafe {
+            std::slice::from_raw_parts_mut(std::ptr::with_exposed_provenance_mut(start), length)
+        };
+        index = drain(counters, index, &mut look);
+    }
+    index > 0
+}
+
+/// Most counters are zero, so they are skipped eight at a time.
+fn drain(counters: &mut [u8], first: usize, look: &mut impl FnMut(usize, u8)) -> usize {
+    let length = counters.len();
+    for (block, eight) in counters.chunks_mut(8).enumerate() {
+        if eight.iter().all(|&count| count == 0) {
+            continue;
+        }
+        for (offset, count) in eight.iter_mut().enumerate() {
+            if *count != 0 {
+                look(first + block * 8 + offset, *count);
+                *count = 0;
+            }
+        }
+    }
+    first + length
+}
+
+/// How many edges the instrumented code has.
+pub(crate) fn edge_count() -> usize {
+    let pairs = STARTS.iter().zip(&ENDS);
+    pairs
+        .map(|(start, end)| end.load(Ordering::Relaxed) - start.load(Ordering::Relaxed))
+        .sum()
+}
+
+/// Bytes that are allocated now, and the most that were since the last reset.
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+/// The system's allocator with a count of live bytes.
+#[derive(Debug)]
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn grown(bytes: usize) {
+    let live = LIVE.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    PEAK.fetch_max(live, Ordering::Relaxed);
+}
+
+// SAFETY: every call goes to the system's allocator with the arguments as they came, so its
+// guarantees are ours; the counting beside it neither allocates nor panics.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        grown(layout.size());
+        // SAFETY: the caller's promises about `layout` are handed on unchanged.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        grown(layout.size());
+        // SAFETY: the caller's promises about `layout` are handed on unchanged.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: `pointer` came from this allocator, which means from the system's.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // While a block moves, both copies exist.
+        grown(new_size);
+        LIVE.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: `pointer` came from this allocator, which means from the system's, and the
+        // caller's promises about `layout` and `new_size` are handed on unchanged.
+        unsafe { System.realloc(pointer, layout, new_size) }
+    }
+}
+
+/// Starts a measurement; the result belongs to [`peak_since`].
+pub(crate) fn start_of_memory() -> usize {
+    let live = LIVE.load(Ordering::Relaxed);
+    PEAK.store(live, Ordering::Relaxed);
+    live
+}
+
+/// The most bytes held at once since the measurement started.
+pub(crate) fn peak_since(start: usize) -> usize {
+    PEAK.load(Ordering::Relaxed).saturating_sub(start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draining_shows_each_counter_once_and_clears_it() {
+        let mut counters = [0_u8; 21];
+        counters[3] = 7;
+        counters[20] = 1;
+        let mut seen = Vec::new();
+        assert_eq!(
+            drain(&mut counters, 100, &mut |index, count| seen
+                .push((index, count))),
+            121
+        );
+        assert_eq!(seen, [(103, 7), (120, 1)]);
+        assert_eq!(counters, [0; 21]);
+    }
+
+    #[test]
+    fn memory_is_measured_at_its_peak() {
+        let start = start_of_memory();
+        drop(std::hint::black_box(vec![0_u8; 1 << 20]));
+        assert!(peak_since(start) >= 1 << 20);
+    }
+}

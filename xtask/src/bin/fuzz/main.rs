@@ -1,0 +1,137 @@
+//! Fuzzes the parsers and state machines of the workspace on stable Rust.
+//!
+//! `cargo xtask fuzz` builds this binary with coverage counters in our own packages. One process
+//! supervises; each target runs in a process of its own, so that even an abort or a hang leaves
+//! its input behind. This binary must not know what any target means: it sees bytes and verdicts.
+#![allow(
+    clippy::print_stdout,
+    reason = "a driver reports to a person on a terminal"
+)]
+
+mod corpus;
+mod counters;
+mod flags;
+mod minimize;
+mod mutate;
+mod random;
+mod supervise;
+mod targets;
+mod tree;
+mod verdict;
+mod worker;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use flags::Flags;
+use targets::{TARGETS, Target};
+
+/// What a run was asked to do.
+#[derive(Debug, Clone, Copy)]
+struct Options {
+    /// Stop after this time; `None` means no limit.
+    time: Option<Duration>,
+    /// Stop after this many executions; `None` means no limit.
+    runs: Option<u64>,
+    /// Same seed, same corpus, same build: same inputs.
+    seed: u64,
+    /// How many targets run at once.
+    jobs: usize,
+}
+
+/// How long a target runs when nothing else is said.
+const DEFAULT_TIME: Duration = Duration::from_secs(60);
+
+fn main() -> ExitCode {
+    match start(std::env::args().skip(1).collect()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// True if no target failed.
+fn start(arguments: Vec<String>) -> Result<bool, String> {
+    let mut flags = Flags::new(arguments);
+    if flags.switch("--list") {
+        for target in TARGETS {
+            let seeds = corpus::count_seeds(target.name);
+            println!("{:<24} {seeds:>4} seeds  {}", target.name, target.about);
+        }
+        return Ok(true);
+    }
+    let all = flags.switch("--all");
+    let is_worker = flags.switch("--worker");
+    let replay = flags.value("--replay")?.map(PathBuf::from);
+    let options = options(&mut flags)?;
+    let names = flags.names()?;
+    let targets = if all {
+        TARGETS.iter().collect()
+    } else {
+        named(&names)?
+    };
+
+    if let Some(file) = replay {
+        let [target] = targets[..] else {
+            return Err("--replay needs exactly one target".to_owned());
+        };
+        return replay_file(target, &file);
+    }
+    if is_worker {
+        let [target] = targets[..] else {
+            return Err("--worker needs exactly one target".to_owned());
+        };
+        return worker::run(target, options);
+    }
+    supervise::run(&targets, options)
+}
+
+fn options(flags: &mut Flags) -> Result<Options, String> {
+    let seconds = flags.number("--seconds")?.map(Duration::from_secs);
+    let runs = flags.number("--runs")?;
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH);
+    let any_seed = clock.map_or(1, |since| since.as_secs());
+    let jobs = flags
+        .number("--jobs")?
+        .and_then(|jobs| usize::try_from(jobs).ok());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Ok(Options {
+        time: seconds.or(runs.is_none().then_some(DEFAULT_TIME)),
+        runs,
+        seed: flags.number("--seed")?.unwrap_or(any_seed),
+        jobs: jobs.unwrap_or(cores).max(1),
+    })
+}
+
+fn named(names: &[String]) -> Result<Vec<&'static Target>, String> {
+    if names.is_empty() {
+        return Err("which target? --list shows them, --all takes them all".to_owned());
+    }
+    names
+        .iter()
+        .map(|name| {
+            let found = TARGETS.iter().find(|target| target.name == name);
+            found.ok_or_else(|| format!("no target {name:?}; --list shows them"))
+        })
+        .collect()
+}
+
+/// Runs one file once and says what happened.
+fn replay_file(target: &Target, file: &Path) -> Result<bool, String> {
+    let input = std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?;
+    verdict::silence_panics();
+    let run = verdict::execute(target, &input);
+    println!(
+        "{}: {} bytes, {}, {} bytes allocated at most, {:?}",
+        target.name,
+        input.len(),
+        run.verdict,
+        run.peak,
+        run.time
+    );
+    Ok(run.verdict.is_fine())
+}
