@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::scan::Source;
+use crate::scan::{Source, is_word, words};
 
 /// One file of the tree.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(crate) struct File {
     pub(crate) path: String,
     /// Bytes on disk.
     pub(crate) size: u64,
+    /// Whether only tests use it.
+    pub(crate) is_test: bool,
     /// Its text; `None` for what is not UTF-8.
     pub(crate) text: Option<String>,
     /// The scanned views; `None` for what is not Rust.
@@ -24,12 +26,12 @@ pub(crate) struct File {
 impl File {
     /// Makes a file from its path and text.
     pub(crate) fn from_text(path: &str, text: &str) -> Self {
-        let source = path
-            .ends_with(".rs")
-            .then(|| Source::scan(text, is_test_path(path)));
+        let is_test = is_test_path(path);
+        let source = path.ends_with(".rs").then(|| Source::scan(text, is_test));
         Self {
             path: path.to_owned(),
             size: text.len() as u64,
+            is_test,
             text: Some(text.to_owned()),
             source,
         }
@@ -67,18 +69,33 @@ impl Tree {
             .filter(|path| root.join(path).is_file())
             .map(|path| read_file(root, path))
             .collect::<Result<_, _>>()?;
-        Ok(Self { files })
+        Ok(Self::of_files(files))
+    }
+
+    /// Sorts the files and finds out which of them only tests use.
+    fn of_files(mut files: Vec<File>) -> Self {
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let stems: Vec<String> = files.iter().flat_map(test_modules).collect();
+        for file in &mut files {
+            let inside = |stem: &String| {
+                let rest = file.path.strip_prefix(stem.as_str());
+                rest.is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+            };
+            if !file.is_test && stems.iter().any(inside) {
+                file.is_test = true;
+                file.source = Some(Source::scan(file.text(), true));
+            }
+        }
+        Self { files }
     }
 
     /// A tree made of snippets.
     #[cfg(test)]
     pub(crate) fn of(snippets: &[(&str, &str)]) -> Self {
-        let mut files: Vec<_> = snippets
+        let files = snippets
             .iter()
-            .map(|(path, text)| File::from_text(path, text))
-            .collect();
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        Self { files }
+            .map(|(path, text)| File::from_text(path, text));
+        Self::of_files(files.collect())
     }
 
     /// The file at exactly this path.
@@ -120,8 +137,29 @@ impl Tree {
     }
 }
 
+/// Modules that the file declares for tests alone, as paths without `.rs`.
+fn test_modules(file: &File) -> Vec<String> {
+    let Some(source) = &file.source else {
+        return Vec::new();
+    };
+    // Modules of `room/mod.rs` lie beside it, those of `room.rs` in the folder `room`.
+    let folder = match file.path.rsplit_once('/') {
+        Some((folder, "mod.rs" | "lib.rs" | "main.rs")) => folder.to_owned(),
+        _ => file.path.trim_end_matches(".rs").to_owned(),
+    };
+    words(&source.code, "mod")
+        .filter(|&at| source.production.as_bytes().get(at) == Some(&b' '))
+        .filter_map(|at| {
+            let (name, _) = source.code.get(at + 3..)?.split_once(';')?;
+            let name = name.trim();
+            let is_name = name.bytes().all(is_word) && !name.is_empty();
+            is_name.then(|| format!("{folder}/{name}"))
+        })
+        .collect()
+}
+
 /// Whether only tests use the file: it lies in a `tests` folder or is named `tests.rs`.
-pub(crate) fn is_test_path(path: &str) -> bool {
+fn is_test_path(path: &str) -> bool {
     path.split('/')
         .any(|part| matches!(part, "test" | "tests" | "test.rs" | "tests.rs"))
 }
@@ -145,6 +183,7 @@ fn read_file(root: &Path, path: String) -> Result<File, String> {
         Err(error) => File {
             path,
             size: error.as_bytes().len() as u64,
+            is_test: true,
             text: None,
             source: None,
         },
@@ -193,4 +232,40 @@ fn walk(root: &Path) -> Result<Vec<String>, String> {
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tree;
+
+    #[test]
+    fn modules_declared_for_tests_are_tests() {
+        let tree = Tree::of(&[
+            (
+                "crates/a/src/lib.rs",
+                "#[cfg(test)]\nmod made_up;\nmod real;\n",
+            ),
+            ("crates/a/src/made_up.rs", "fn f() {}"),
+            ("crates/a/src/made_up/inner.rs", "fn f() {}"),
+            ("crates/a/src/real.rs", "#[cfg(test)]\nmod bench;\n"),
+            ("crates/a/src/real/bench.rs", "fn f() {}"),
+            ("crates/a/src/real/made_up.rs", "fn f() {}"),
+            ("crates/a/tests/it/main.rs", "fn f() {}"),
+        ]);
+        let tests: Vec<_> = tree
+            .files
+            .iter()
+            .filter(|f| f.is_test)
+            .map(|f| &*f.path)
+            .collect();
+        assert_eq!(
+            tests,
+            [
+                "crates/a/src/made_up.rs",
+                "crates/a/src/made_up/inner.rs",
+                "crates/a/src/real/bench.rs",
+                "crates/a/tests/it/main.rs"
+            ]
+        );
+    }
 }

@@ -11,7 +11,8 @@ use crate::{number, text};
 /// A dictionary inside parsed input.
 ///
 /// Each lookup walks from the first entry, so a reader of many keys of a large dictionary is
-/// better off with one pass of [`iter`](Dict::iter). If lenient parsing has let a key through
+/// better off with one pass of [`iter`](Dict::iter). The longest list or dictionary of the two
+/// outer levels is jumped over: lookups behind a torrent's `files` cost little. If lenient parsing has let a key through
 /// twice, lookups find the first one.
 ///
 /// ```

@@ -64,3 +64,46 @@ impl Surveyor {
         self.found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+    use crate::reader::{Strict, Window};
+    use crate::scan::validate;
+
+    fn survey(input: &str) -> Landmarks {
+        let window = Window::new(input.as_bytes(), Limits::DEFAULT);
+        validate(&window, &mut Strict).unwrap().1
+    }
+
+    /// All landmarks as text.
+    fn marked(input: &str) -> Vec<&str> {
+        let landmarks = survey(input);
+        (0..input.len())
+            .filter_map(|at| {
+                let length = landmarks.length_at(u32::try_from(at).unwrap())?;
+                Some(&input[at..at + length])
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_longest_list_or_dictionary_of_each_level_is_marked() {
+        assert_eq!(marked("i1e"), [""; 0]);
+        assert_eq!(marked("9:lllllllll"), [""; 0]);
+        assert_eq!(marked("le"), [""; 0]);
+        assert_eq!(marked("llee"), ["le"]);
+        assert_eq!(marked("lledee"), ["le"]);
+        assert_eq!(marked("llelli1ei2eeee"), ["lli1ei2eee", "li1ei2ee"]);
+        assert_eq!(marked("llli1ei2eeelee"), ["lli1ei2eee", "li1ei2ee"]);
+    }
+
+    #[test]
+    fn the_shape_of_a_torrent_has_its_info_and_its_files_marked() {
+        let files = "ld6:lengthi1e4:pathl1:aeed6:lengthi2e4:pathl1:beee";
+        let info = format!("d5:files{files}4:name1:xe");
+        let torrent = format!("d13:announce-listll1:aee4:info{info}8:url-listlee");
+        assert_eq!(marked(&torrent), [info.as_str(), files]);
+    }
+}

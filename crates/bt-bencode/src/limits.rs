@@ -1,20 +1,20 @@
 //! What input may cost at most, with the reason for each figure.
 
-/// Open lists and dictionaries at one time, at most. Real torrents use about 10 (a version 2 file
-/// tree adds one for each folder); libtorrent allows 100 too. The validating pass keeps this many
-/// frames in a fixed array, so [`Limits::max_depth`] cannot go beyond it.
+/// Open lists and dictionaries at one time, at most. A version 1 torrent needs 5, and a version 2
+/// file tree one more for each folder of a path; libtorrent allows 100 too. The validating pass
+/// keeps this many frames in a fixed array, so [`Limits::max_depth`] cannot go beyond it.
 pub const MAX_DEPTH: usize = 100;
 
-/// Tokens of one value, at most, unless [`Limits::max_tokens`] says otherwise. A torrent of a
-/// million files has about eleven million; clients refuse such files, and libtorrent stops at the
-/// same three million.
+/// Tokens of one value, at most, unless [`Limits::max_tokens`] says otherwise. A file in a torrent
+/// takes about nine, so that this is room for 300,000 files; libtorrent stops at the same figure.
 pub const MAX_TOKENS: usize = 3_000_000;
 
 /// Bytes of one value, at most. No use of bencode comes near four gibibytes, and positions then
 /// fit 32 bits wherever many of them are kept.
 pub const MAX_BYTES: usize = u32::MAX as usize;
 
-/// Bytes of a dictionary key that an error keeps. The longest key in any BEP has 18.
+/// Bytes of a dictionary key that an error keeps: enough for every key with a meaning of its own.
+/// Keys that are file names (BEP 52) or hostile are cut.
 pub const MAX_KEY_IN_ERROR: usize = 64;
 
 /// How much one value may cost.

@@ -9,26 +9,21 @@ use crate::error::{Error, ErrorKind, Expected};
 const SAFE_DIGITS: usize = 18;
 
 /// The longest form of any 64-bit number, sign included.
-pub(crate) const MAX_DECIMAL: usize = 20;
+const MAX_DECIMAL: usize = 20;
 
 /// Reads a string length. `start` is the position of its first digit, which the caller has seen.
 /// Returns the length and the position after the colon.
 #[inline(always)]
 pub(crate) fn length(input: &[u8], start: usize) -> Result<(usize, usize), Error> {
-    let first = match input.get(start) {
-        Some(byte @ b'0'..=b'9') => usize::from(byte - b'0'),
-        _ => return Err(length_error(input, start)),
-    };
     // Most strings in torrents are shorter than 100 bytes: keys, path elements, hashes.
-    match input.get(start + 1) {
-        Some(b':') => return Ok((first, start + 2)),
-        Some(byte @ b'0'..=b'9') if first != 0 => {
-            let two = first * 10 + usize::from(byte - b'0');
-            if let Some(b':') = input.get(start + 2) {
-                return Ok((two, start + 3));
-            }
+    if let Some(&[one @ b'0'..=b'9', two, three, ..]) = input.get(start..) {
+        let first = usize::from(one - b'0');
+        if two == b':' {
+            return Ok((first, start + 2));
         }
-        _ => return Err(length_error(input, start)),
+        if three == b':' && two.is_ascii_digit() && one != b'0' {
+            return Ok((first * 10 + usize::from(two - b'0'), start + 3));
+        }
     }
     long_length(input, start)
 }
@@ -39,7 +34,7 @@ fn long_length(input: &[u8], start: usize) -> Result<(usize, usize), Error> {
     let mut length = 0_usize;
     for (position, &byte) in input.iter().enumerate().skip(start) {
         match byte {
-            b'0'..=b'9' => {
+            b'0'..=b'9' if position == start || length != 0 => {
                 let next = length
                     .checked_mul(10)
                     .and_then(|tens| tens.checked_add(usize::from(byte - b'0')));
@@ -48,7 +43,7 @@ fn long_length(input: &[u8], start: usize) -> Result<(usize, usize), Error> {
                     None => return Err(Error::new(ErrorKind::LengthOverflow, start)),
                 }
             }
-            b':' => return Ok((length, position + 1)),
+            b':' if position > start => return Ok((length, position + 1)),
             _ => break,
         }
     }

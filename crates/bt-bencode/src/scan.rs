@@ -40,12 +40,7 @@ pub(crate) fn skip(bytes: &[u8]) -> usize {
             depth = depth.saturating_sub(1);
             position += 1;
         } else if byte == b'i' {
-            while let Some(byte) = bytes.get(position)
-                && *byte != b'e'
-            {
-                position += 1;
-            }
-            position += 1;
+            position = after_integer(bytes, position);
         } else {
             depth += 1;
             position += 1;
@@ -56,6 +51,18 @@ pub(crate) fn skip(bytes: &[u8]) -> usize {
         }
     }
     position.min(bytes.len())
+}
+
+/// The position after an integer that is known to be valid.
+#[inline(always)]
+pub(crate) fn after_integer(bytes: &[u8], start: usize) -> usize {
+    let mut position = start;
+    while let Some(&byte) = bytes.get(position)
+        && byte != b'e'
+    {
+        position += 1;
+    }
+    position + 1
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! A value is its bytes: views on spans that a validating pass has accepted.
 //!
 //! Nothing is decoded before it is asked for. Children are found by stepping over their elder
-//! siblings, so a walk through a whole tree costs its length once for each level.
+//! siblings, so a walk through a whole tree costs its length once for each level, less what the
+//! landmarks save.
 
 use std::fmt;
 

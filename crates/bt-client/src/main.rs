@@ -1,3 +1,7 @@
-//! The `bt-client` program.
+//! The `bt-client` program; everything is in the `cli` room of the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bt_client::cli::run(std::env::args_os())
+}

@@ -126,9 +126,8 @@ impl Assembly {
     ///
     /// # Errors
     ///
-    /// When the parts make no torrent that [`Metainfo::parse`](crate::Metainfo::parse) takes
-    /// without renaming: a limit is passed, a name is unsafe, or the number of piece hashes does
-    /// not fit the lengths.
+    /// When the parts make no torrent: a limit is passed, a name could be stored nowhere, a URL
+    /// holds spaces, or the number of piece hashes does not fit the lengths.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         let info = self.info_bytes()?;
         let urls = self

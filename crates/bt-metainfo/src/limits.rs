@@ -6,13 +6,8 @@
 
 /// Bytes of a torrent file: 10 MB, the figure of the most used client.
 ///
-/// An option raises it for who needs more.
+/// [`ParseOptions::max_file_bytes`](crate::ParseOptions::max_file_bytes) raises it.
 pub const MAX_FILE_BYTES: usize = 10_000_000;
-
-/// Nesting of lists and dictionaries in a torrent file.
-///
-/// A v2 file tree nests once for each folder, so this is above [`MAX_PATH_DEPTH`].
-pub const MAX_BENCODE_DEPTH: usize = 128;
 
 /// Bencoded items in a torrent file: enough for [`MAX_FILES`] entries of a few fields each only
 /// when the file itself is allowed to be that large.
@@ -38,9 +33,6 @@ pub const MAX_PATH_BYTES: usize = 1_024;
 
 /// Names in one path.
 pub const MAX_PATH_DEPTH: usize = 100;
-
-/// Files that may ask for the same path; a torrent with more is made to hurt.
-pub const MAX_EQUAL_NAMES: usize = 100_000;
 
 /// Tracker URLs kept, over all tiers.
 pub const MAX_TRACKERS: usize = 200;

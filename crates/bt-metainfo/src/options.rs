@@ -19,12 +19,14 @@ use crate::metainfo::Metainfo;
 #[derive(Clone, Copy, Debug)]
 pub struct ParseOptions {
     max_file_bytes: usize,
+    layers_required: bool,
 }
 
 impl Default for ParseOptions {
     fn default() -> Self {
         Self {
             max_file_bytes: MAX_FILE_BYTES,
+            layers_required: true,
         }
     }
 }
@@ -39,6 +41,14 @@ impl ParseOptions {
         self
     }
 
+    /// Whether v2 files of more than one piece must have their layer, as BEP 52 demands. A
+    /// torrent that came as an info dictionary has none yet, and may be edited all the same.
+    #[must_use]
+    pub(crate) const fn layers_required(mut self, required: bool) -> Self {
+        self.layers_required = required;
+        self
+    }
+
     /// As [`Metainfo::parse`].
     ///
     /// # Errors
@@ -46,7 +56,7 @@ impl ParseOptions {
     /// As [`Metainfo::parse`].
     pub fn parse(&self, torrent: &[u8]) -> Result<Metainfo, Error> {
         self.check_size(torrent)?;
-        Metainfo::from_source(&Arc::from(torrent), self.bencode())
+        Metainfo::from_source(&Arc::from(torrent), self.bencode(), self.layers_required)
     }
 
     /// As [`Info::parse`].

@@ -98,11 +98,17 @@ impl Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::UnsortedKeys { count: 1, offset } => {
+                write!(f, "a dictionary key is out of order at byte {offset}")
+            }
             Self::UnsortedKeys { count, offset } => {
                 write!(
                     f,
                     "{count} dictionary keys are out of order, the first at byte {offset}"
                 )
+            }
+            Self::DuplicateKeys { count: 1, offset } => {
+                write!(f, "a dictionary key appears twice at byte {offset}")
             }
             Self::DuplicateKeys { count, offset } => {
                 write!(

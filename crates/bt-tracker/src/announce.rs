@@ -214,7 +214,10 @@ impl AnnounceResponse {
     /// An answer without peers.
     #[must_use]
     pub fn new(interval: Duration) -> Self {
-        Self { interval, ..Self::default() }
+        Self {
+            interval,
+            ..Self::default()
+        }
     }
 }
 
@@ -231,7 +234,10 @@ impl Failure {
     /// A refusal that says nothing about asking again.
     #[must_use]
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), retry_in: None }
+        Self {
+            reason: reason.into(),
+            retry_in: None,
+        }
     }
 }
 

@@ -33,26 +33,41 @@ fn left() -> impl Strategy<Value = u64> {
 }
 
 pub(crate) fn request() -> impl Strategy<Value = AnnounceRequest> {
-    let numbers = (any::<u16>(), 0..=i64::MAX.unsigned_abs(), 0..=i64::MAX.unsigned_abs(), left());
-    let choices = (event(), option::of(0..=i32::MAX.unsigned_abs()), any::<u32>());
+    let numbers = (
+        any::<u16>(),
+        0..=i64::MAX.unsigned_abs(),
+        0..=i64::MAX.unsigned_abs(),
+        left(),
+    );
+    let choices = (
+        event(),
+        option::of(0..=i32::MAX.unsigned_abs()),
+        any::<u32>(),
+    );
     let flags = (any::<bool>(), any::<bool>());
     let rest = (
         option::of(vec(any::<u8>(), 0..40)),
         option::of(any::<Ipv4Addr>()),
         vec(any::<u8>(), 0..600),
     );
-    ((info_hash(), any::<[u8; 20]>()), numbers, choices, flags, rest).prop_map(
-        |((info_hash, peer_id), numbers, choices, flags, rest)| {
+    (
+        (info_hash(), any::<[u8; 20]>()),
+        numbers,
+        choices,
+        flags,
+        rest,
+    )
+        .prop_map(|((info_hash, peer_id), numbers, choices, flags, rest)| {
             let mut request = AnnounceRequest::new(info_hash, PeerId::from(peer_id), numbers.0);
-            (request.uploaded, request.downloaded, request.left) = (numbers.1, numbers.2, numbers.3);
+            (request.uploaded, request.downloaded, request.left) =
+                (numbers.1, numbers.2, numbers.3);
             (request.event, request.numwant, request.key) = choices;
             (request.compact, request.no_peer_id) = flags;
             request.tracker_id = rest.0;
             request.ip = rest.1.filter(|ip| !ip.is_unspecified()).map(IpAddr::V4);
             request.url_data = rest.2;
             request
-        },
-    )
+        })
 }
 
 /// Addresses at which a peer can listen.
@@ -86,36 +101,46 @@ pub(crate) fn response() -> impl Strategy<Value = AnnounceResponse> {
         option::of(words()),
         option::of(peer().prop_map(|addr| addr.ip())),
     )
-        .prop_map(|(times, counts, peers, tracker_id, warning, external_ip)| AnnounceResponse {
-            interval: times.0,
-            min_interval: times.1,
-            complete: counts.0,
-            incomplete: counts.1,
-            downloaded: counts.2,
-            downloaders: counts.3,
-            peers,
-            tracker_id,
-            warning,
-            external_ip,
-            skipped: 0,
+        .prop_map(|(times, counts, peers, tracker_id, warning, external_ip)| {
+            AnnounceResponse {
+                interval: times.0,
+                min_interval: times.1,
+                complete: counts.0,
+                incomplete: counts.1,
+                downloaded: counts.2,
+                downloaders: counts.3,
+                peers,
+                tracker_id,
+                warning,
+                external_ip,
+                skipped: 0,
+            }
         })
 }
 
 pub(crate) fn failure() -> impl Strategy<Value = Failure> {
-    let retry_in =
-        prop_oneof![Just(RetryIn::Never), (1..=u32::MAX).prop_map(RetryIn::Minutes)];
+    let retry_in = prop_oneof![
+        Just(RetryIn::Never),
+        (1..=u32::MAX).prop_map(RetryIn::Minutes)
+    ];
     (words(), option::of(retry_in)).prop_map(|(reason, retry_in)| Failure { reason, retry_in })
 }
 
 pub(crate) fn scrape_response() -> impl Strategy<Value = ScrapeResponse> {
-    let stats = (any::<u32>(), any::<u32>(), any::<u32>(), option::of(any::<u32>())).prop_map(
-        |(complete, downloaded, incomplete, downloaders)| ScrapeStats {
-            complete,
-            downloaded,
-            incomplete,
-            downloaders,
-        },
-    );
+    let stats = (
+        any::<u32>(),
+        any::<u32>(),
+        any::<u32>(),
+        option::of(any::<u32>()),
+    )
+        .prop_map(
+            |(complete, downloaded, incomplete, downloaders)| ScrapeStats {
+                complete,
+                downloaded,
+                incomplete,
+                downloaders,
+            },
+        );
     let files = proptest::collection::btree_map(info_hash(), stats, 0..20);
     (files, option::of(any::<u32>())).prop_map(|(files, min_request_interval)| ScrapeResponse {
         files: files.into_iter().collect(),

@@ -16,7 +16,9 @@ impl ScrapeRequest {
     /// Asks for these torrents.
     #[must_use]
     pub fn new(info_hashes: impl Into<Vec<InfoHash>>) -> Self {
-        Self { info_hashes: info_hashes.into() }
+        Self {
+            info_hashes: info_hashes.into(),
+        }
     }
 }
 
@@ -38,7 +40,12 @@ impl ScrapeStats {
     /// The three numbers that every tracker gives.
     #[must_use]
     pub fn new(complete: u32, downloaded: u32, incomplete: u32) -> Self {
-        Self { complete, downloaded, incomplete, downloaders: None }
+        Self {
+            complete,
+            downloaded,
+            incomplete,
+            downloaders: None,
+        }
     }
 }
 
@@ -58,12 +65,18 @@ impl ScrapeResponse {
     /// An answer with these entries.
     #[must_use]
     pub fn new(files: impl Into<Vec<(InfoHash, ScrapeStats)>>) -> Self {
-        Self { files: files.into(), min_request_interval: None }
+        Self {
+            files: files.into(),
+            min_request_interval: None,
+        }
     }
 
     /// The numbers of one torrent, if the tracker knows it.
     #[must_use]
     pub fn get(&self, info_hash: &InfoHash) -> Option<&ScrapeStats> {
-        self.files.iter().find(|(hash, _)| hash == info_hash).map(|(_, stats)| stats)
+        self.files
+            .iter()
+            .find(|(hash, _)| hash == info_hash)
+            .map(|(_, stats)| stats)
     }
 }

@@ -225,6 +225,14 @@ mod tests {
         assert!(Reserved::from_bytes([0, 0, 0, 0, 0, 0x10, 0, 0]).supports_extended());
         assert!(Reserved::from_bytes([0, 0, 0, 0, 0, 0, 0, 1]).supports_dht());
         assert!(Reserved::from_bytes([0, 0, 0, 0, 0, 0, 0, 0x10]).supports_v2());
+        let none = Reserved::NONE;
+        assert_eq!(none.with_fast().as_bytes(), &[0, 0, 0, 0, 0, 0, 0, 4]);
+        assert_eq!(
+            none.with_extended().as_bytes(),
+            &[0, 0, 0, 0, 0, 0x10, 0, 0]
+        );
+        assert_eq!(none.with_dht().as_bytes(), &[0, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(none.with_v2().as_bytes(), &[0, 0, 0, 0, 0, 0, 0, 0x10]);
         let both = Reserved::NONE
             .with_fast()
             .with_v2()

@@ -108,3 +108,8 @@ pub use error::{Error, Malformed, Misbehaved, TimedOut};
 pub use handshake::{HANDSHAKE_HEAD_LEN, HANDSHAKE_LEN, Handshake, Reserved};
 pub use message::{Message, PIECE_HEADER_LEN};
 pub use peer_id::PeerId;
+
+/// Compiles the example in the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -116,9 +116,13 @@ fn expected(tree: &Tree) -> Vec<String> {
         let library = package.replace('-', "_");
         names.push(format!("{library} unit tests"));
         names.push(format!("{library} documentation"));
-        if tree.exists(&format!("crates/{package}/tests/it/main.rs")) {
-            names.push(format!("{library} tests/it/main.rs"));
-        }
+        let prefix = format!("crates/{package}/");
+        let suites = tree.files.iter().filter_map(|file| {
+            let inner = file.path.strip_prefix(&prefix)?;
+            let folder = inner.strip_prefix("tests/")?.strip_suffix("/main.rs")?;
+            (!folder.contains('/')).then(|| format!("{library} {inner}"))
+        });
+        names.extend(suites);
     }
     let shared = tree.files.iter().filter_map(|file| {
         let folder = file.path.strip_prefix("tests/")?.strip_suffix("/main.rs")?;

@@ -120,21 +120,33 @@ pub(super) fn bep_rows_name_real_files(tree: &Tree, out: &mut Vec<Finding>) {
 }
 
 /// Every recorded file says in the README beside it where it comes from.
-pub(super) fn fixtures_have_a_provenance(tree: &Tree, out: &mut Vec<Finding>) {
-    let readme = format!("{FIXTURES}README.md");
-    let known = tree.get(&readme).map(File::text).unwrap_or_default();
+pub(super) fn recordings_have_a_provenance(tree: &Tree, out: &mut Vec<Finding>) {
     for file in &tree.files {
-        let Some(name) = file.path.strip_prefix(FIXTURES) else {
+        let Some(folder) = recordings_folder(&file.path) else {
             continue;
         };
+        let name = file.path.get(folder.len() + 1..).unwrap_or_default();
+        let readme = format!("{folder}/README.md");
+        let known = tree.get(&readme).map(File::text).unwrap_or_default();
         if name != "README.md" && !known.contains(name) {
             out.push(Finding::file(
                 &file.path,
-                "is not listed in tests/fixtures/README.md",
-                "add a row: what it is, which program made it, with which command",
+                format!("is not listed in {readme}"),
+                "add a row: what it is, which program made it, with which options",
             ));
         }
     }
+}
+
+/// The folder of recorded files in which a file lies: the shared one, or `tests/data` of a package.
+fn recordings_folder(path: &str) -> Option<&str> {
+    if path.starts_with(FIXTURES) {
+        return Some(FIXTURES.trim_end_matches('/'));
+    }
+    let at = path
+        .find("/tests/data/")
+        .filter(|_| path.starts_with("crates/"))?;
+    path.get(..at + "/tests/data".len())
 }
 
 /// Targets of `[text](target)` outside code, with their lines.

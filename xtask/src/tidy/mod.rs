@@ -80,7 +80,7 @@ const CHECKS: [(&str, Check); 20] = [
     ("links", docs::links_resolve),
     ("mentions", docs::mentioned_documents_exist),
     ("beps", docs::bep_rows_name_real_files),
-    ("fixtures", docs::fixtures_have_a_provenance),
+    ("recordings", docs::recordings_have_a_provenance),
     ("files", files::nothing_foreign_is_kept),
     ("manifests", manifests::packages_have_their_shape),
     ("arrows", layers::findings),

@@ -2,7 +2,7 @@
 
 use super::Finding;
 use crate::scan::{imports, line_of, words};
-use crate::tree::{Tree, is_test_path};
+use crate::tree::Tree;
 
 /// Rooms whose code gets time, bytes and seeds as arguments. A prefix ends in `/` or names a file
 /// without its extension, so that `scrape` means `scrape.rs` and `scrape/` alike.
@@ -89,7 +89,7 @@ pub(crate) fn is_pure(path: &str) -> bool {
 pub(super) fn pure_rooms_stay_pure(tree: &Tree, out: &mut Vec<Finding>) {
     let fix = "take `now`, bytes or a seed as an argument, or move this to a room that does I/O";
     for (file, source) in tree.sources() {
-        if !is_pure(&file.path) || is_test_path(&file.path) {
+        if !is_pure(&file.path) || file.is_test {
             continue;
         }
         for word in FORBIDDEN_WORDS {
@@ -120,7 +120,7 @@ pub(super) fn pure_rooms_stay_pure(tree: &Tree, out: &mut Vec<Finding>) {
 /// Sockets and name look-ups come from the dialer files alone.
 pub(super) fn sockets_come_from_the_dialer(tree: &Tree, out: &mut Vec<Finding>) {
     for (file, source) in tree.sources() {
-        let allowed = is_test_path(&file.path)
+        let allowed = file.is_test
             || DIALERS.iter().any(|dialer| {
                 file.path == *dialer || dialer.ends_with('/') && file.path.starts_with(dialer)
             });

@@ -2,7 +2,7 @@
 
 use super::Finding;
 use crate::scan::{functions, imports, line_of, words};
-use crate::tree::{Tree, is_test_path};
+use crate::tree::Tree;
 
 /// Production lines of a file: beyond this, two nouns share it.
 const FILE_LINES: usize = 600;
@@ -44,7 +44,7 @@ pub(super) fn opens_with_its_purpose(tree: &Tree, out: &mut Vec<Finding>) {
 /// Production lines per file and lines per function stay within their limits.
 pub(super) fn files_and_functions_are_short(tree: &Tree, out: &mut Vec<Finding>) {
     for (file, source) in tree.sources() {
-        if is_test_path(&file.path) {
+        if file.is_test {
             continue;
         }
         let lines = source.production_lines(file.text());
@@ -78,7 +78,7 @@ pub(super) fn files_and_functions_are_short(tree: &Tree, out: &mut Vec<Finding>)
 /// A test module of some length lives in its own file.
 pub(super) fn long_tests_have_their_own_file(tree: &Tree, out: &mut Vec<Finding>) {
     for (file, source) in tree.sources() {
-        if is_test_path(&file.path) {
+        if file.is_test {
             continue;
         }
         let all = file.text().lines().count();

@@ -2,7 +2,7 @@
 
 use super::Finding;
 use crate::scan::{imports, line_of, words};
-use crate::tree::{Tree, is_test_path};
+use crate::tree::Tree;
 
 /// No `#[ignore]` anywhere, and no sleep in test code.
 pub(super) fn tests_neither_sleep_nor_hide(tree: &Tree, out: &mut Vec<Finding>) {
@@ -16,7 +16,7 @@ pub(super) fn tests_neither_sleep_nor_hide(tree: &Tree, out: &mut Vec<Finding>) 
                 "make it pass, delete it, or report it as left out (see docs/TESTING.md)",
             ));
         }
-        let tests_only = is_test_path(&file.path);
+        let tests_only = file.is_test;
         // In a shipped file, what the production view lacks belongs to tests.
         let in_tests = |at: usize| {
             let shown = source.production.as_bytes().get(at);

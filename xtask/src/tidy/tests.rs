@@ -383,8 +383,8 @@ fn beps() {
 }
 
 #[test]
-fn fixtures() {
-    let run = docs::fixtures_have_a_provenance;
+fn recordings() {
+    let run = docs::recordings_have_a_provenance;
     let readme = (
         "tests/fixtures/README.md",
         "| `torrents/a.torrent` | made by |\n",
@@ -395,6 +395,12 @@ fn fixtures() {
         &[readme, ("tests/fixtures/torrents/b.torrent", "de")],
         &[0],
     );
+    let own = (
+        "crates/bt-x/tests/data/README.md",
+        "| `a.bin` | made by |\n",
+    );
+    clean(run, &[own, ("crates/bt-x/tests/data/a.bin", "x")]);
+    bad(run, &[("crates/bt-x/tests/data/a.bin", "x")], &[0]);
 }
 
 #[test]

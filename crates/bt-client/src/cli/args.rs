@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use super::config::{self, Places};
+use super::config::{self, Place};
 use super::create::CreateArgs;
 use super::demo::DemoArgs;
 use super::download::DownloadArgs;
@@ -31,7 +31,11 @@ Durations: 30s, 5m, 2h, 1h30m.";
 /// Share files with BitTorrent: make, look at, check, seed and download torrents.
 #[derive(Debug, Parser)]
 #[command(name = "bt-client", version, max_term_width = 100, after_long_help = after_help())]
-#[command(arg_required_else_help = true, propagate_version = false, infer_long_args = false)]
+#[command(
+    arg_required_else_help = true,
+    propagate_version = false,
+    infer_long_args = false
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -61,7 +65,7 @@ pub(crate) struct Global {
     /// Read options from this file instead of config.toml; flags and environment win over it
     #[arg(short = 'C', long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Keep configuration and state below this folder [default: the XDG folders]
+    /// Look for config.toml in this folder [default: bt-client in the XDG folder]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) home: Option<PathBuf>,
     /// Log more: -v what happens, -vv why, -vvv everything
@@ -81,7 +85,10 @@ pub(crate) struct Global {
 /// How to reach peers; the same for every command that does.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Network options")]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch on the command line"
+)]
 pub(crate) struct Network {
     /// Accept peers on this port; 0 takes any free one
     #[arg(short, long, value_name = "PORT", default_value_t = 0)]
@@ -144,7 +151,7 @@ pub(crate) struct Network {
 #[derive(Debug)]
 pub(crate) enum Parsed {
     /// Do this.
-    Run(Box<Cli>, Places),
+    Run(Box<Cli>),
     /// Print this text of help or version.
     Print(String),
 }
@@ -152,35 +159,46 @@ pub(crate) enum Parsed {
 /// Reads the command line, the environment and the configuration file.
 pub(crate) fn parse(args: &[OsString]) -> Result<Parsed, Failure> {
     let command = config::with_environment(Cli::command());
-    let first = match matches(command.clone(), args) {
-        Ok(first) => first,
-        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+    let given = match command.clone().try_get_matches_from(args) {
+        Ok(given) => given,
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            ) =>
+        {
             return Ok(Parsed::Print(error.render().to_string()));
         }
         Err(error) => return Err(usage(&error)),
     };
-    let places =
-        Places::find(first.global.config.as_deref(), first.global.home.as_deref(), environment_path);
-    let Some((path, text)) = config::read(&places)? else {
-        return Ok(Parsed::Run(Box::new(first), places));
+    let first = Cli::from_arg_matches(&given).map_err(|error| usage(&error))?;
+    let (config, home) = (first.global.config.as_deref(), first.global.home.as_deref());
+    let place = Place::find(config, home, environment_path);
+    let Some((path, text)) = place.as_ref().map(config::read).transpose()?.flatten() else {
+        return Ok(Parsed::Run(Box::new(first)));
     };
-    let command = config::with_file(command, &path, &text)?;
+    let command = config::with_file(command, &path, &text, &given)?;
     // Without the file the words were fine, so that the fault is in the file.
-    let cli = matches(command, args).map_err(|error| in_file(&path, &error))?;
-    Ok(Parsed::Run(Box::new(cli), places))
+    let again = command
+        .try_get_matches_from(args)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    again
+        .map(|cli| Parsed::Run(Box::new(cli)))
+        .map_err(|error| in_file(&path, &error))
 }
 
 /// Whether `--json` was asked for, when the command line as a whole could not be read.
 pub(crate) fn wants_json(args: &[OsString]) -> bool {
-    args.iter().skip(1).take_while(|arg| *arg != "--").any(|arg| arg == "--json")
-}
-
-fn matches(command: Command, args: &[OsString]) -> Result<Cli, clap::Error> {
-    Cli::from_arg_matches(&command.try_get_matches_from(args)?)
+    args.iter()
+        .skip(1)
+        .take_while(|arg| *arg != "--")
+        .any(|arg| arg == "--json")
 }
 
 fn environment_path(name: &str) -> Option<PathBuf> {
-    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+    std::env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
 }
 
 /// The parser's complaint in the form of all our errors.

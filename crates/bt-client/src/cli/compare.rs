@@ -15,12 +15,22 @@ const CHUNK: usize = 256 * 1024;
 pub(crate) type Digests = Vec<(PathBuf, [u8; 32])>;
 
 /// Hashes the files below each root, every root on a thread of its own. The error names the file.
-pub(crate) fn digests(roots: &[PathBuf], files: &[PathBuf]) -> Result<Vec<Digests>, (PathBuf, io::Error)> {
+pub(crate) fn digests(
+    roots: &[PathBuf],
+    files: &[PathBuf],
+) -> Result<Vec<Digests>, (PathBuf, io::Error)> {
     thread::scope(|scope| {
-        let threads: Vec<_> = roots.iter().map(|root| scope.spawn(move || tree(root, files))).collect();
+        let threads: Vec<_> = roots
+            .iter()
+            .map(|root| scope.spawn(move || tree(root, files)))
+            .collect();
         threads
             .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err((PathBuf::new(), io::Error::other("a thread died")))))
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|_| Err((PathBuf::new(), io::Error::other("a thread died"))))
+            })
             .collect()
     })
 }
@@ -84,6 +94,9 @@ mod tests {
         let changed = digests(&roots, &files).unwrap();
         assert_eq!(different(&changed[0], &changed[1]), [files[1].as_path()]);
         std::fs::remove_file(roots[1].join("same")).unwrap();
-        assert_eq!(digests(&roots, &files).unwrap_err().0, roots[1].join("same"));
+        assert_eq!(
+            digests(&roots, &files).unwrap_err().0,
+            roots[1].join("same")
+        );
     }
 }

@@ -6,7 +6,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use clap::builder::FalseyValueParser;
-use clap::{Arg, ArgAction, Command};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use toml::{Table, Value};
 
 use super::exit::Exit;
@@ -22,15 +23,23 @@ const NOT_IN_FILE: [&str; 4] = ["config", "home", "help", "version"];
 pub(crate) fn with_environment(command: Command) -> Command {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let add = move |arg: Arg| {
-        let Some(name) = arg.get_long().map(variable) else { return arg };
+        let Some(name) = arg.get_long().map(variable) else {
+            return arg;
+        };
         let arg = match arg.get_action() {
             // So that BT_CLIENT_NO_TRACKERS=1 works as well as =true.
             ArgAction::SetTrue => arg.value_parser(FalseyValueParser::new()),
             _ => arg,
         };
-        if set(&name) { arg.env(name).hide_env(true) } else { arg }
+        if set(&name) {
+            arg.env(name).hide_env(true)
+        } else {
+            arg
+        }
     };
-    command.mut_args(add).mut_subcommands(move |sub| sub.mut_args(add))
+    command
+        .mut_args(add)
+        .mut_subcommands(move |sub| sub.mut_args(add))
 }
 
 /// `piece-length` → `BT_CLIENT_PIECE_LENGTH`.
@@ -38,46 +47,45 @@ fn variable(long: &str) -> String {
     format!("{PREFIX}{}", long.replace('-', "_").to_ascii_uppercase())
 }
 
-/// The folders of the program.
+/// Where the configuration is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Places {
-    /// `config.toml`, and whether the user named it.
-    pub(crate) config: Option<(PathBuf, bool)>,
-    /// Resume records; `None` when there is no home at all.
-    pub(crate) state: Option<PathBuf>,
+pub(crate) struct Place {
+    path: PathBuf,
+    /// The user named it, so that it must be there.
+    named: bool,
 }
 
-impl Places {
-    /// Applies the XDG rules; `variable` reads the environment.
+impl Place {
+    /// Applies the XDG rules; `variable` reads the environment. `None` when there is no home at all.
     pub(crate) fn find(
         config: Option<&Path>,
         home: Option<&Path>,
         variable: impl Fn(&str) -> Option<PathBuf>,
-    ) -> Self {
-        // The base directory specification: a relative path must be ignored.
-        let xdg = |name: &str, below_home: &str| {
-            variable(name)
-                .filter(|path| path.is_absolute())
-                .or_else(|| Some(variable("HOME")?.join(below_home)))
-                .map(|base| base.join("bt-client"))
-        };
-        let default_config = match home {
-            Some(home) => Some(home.join("config.toml")),
-            None => xdg("XDG_CONFIG_HOME", ".config").map(|dir| dir.join("config.toml")),
-        };
-        Self {
-            config: config.map(|path| (path.to_owned(), true)).or(default_config.map(|path| (path, false))),
-            state: match home {
-                Some(home) => Some(home.join("state")),
-                None => xdg("XDG_STATE_HOME", ".local/state"),
-            },
+    ) -> Option<Self> {
+        if let Some(path) = config {
+            return Some(Self {
+                path: path.to_owned(),
+                named: true,
+            });
         }
+        let dir = match home {
+            Some(home) => home.to_owned(),
+            // The base directory specification: a relative path must be ignored.
+            None => variable("XDG_CONFIG_HOME")
+                .filter(|path| path.is_absolute())
+                .or_else(|| Some(variable("HOME")?.join(".config")))?
+                .join("bt-client"),
+        };
+        Some(Self {
+            path: dir.join("config.toml"),
+            named: false,
+        })
     }
 }
 
 /// The text of the configuration file; `None` when the user named none and there is none.
-pub(crate) fn read(places: &Places) -> Result<Option<(PathBuf, String)>, Failure> {
-    let Some((path, named)) = &places.config else { return Ok(None) };
+pub(crate) fn read(place: &Place) -> Result<Option<(PathBuf, String)>, Failure> {
+    let Place { path, named } = place;
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some((path.clone(), text))),
         Err(error) if !named && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -86,21 +94,37 @@ pub(crate) fn read(places: &Places) -> Result<Option<(PathBuf, String)>, Failure
 }
 
 /// Makes the values of the file the defaults of `command`. Top-level keys are options of any
-/// subcommand; a table named after a subcommand holds options of that one and wins.
-pub(crate) fn with_file(command: Command, path: &Path, text: &str) -> Result<Command, Failure> {
+/// subcommand; a table named after a subcommand holds options of that one and wins. `given` is
+/// what the command line and the environment say: an option gives way to what contradicts it there.
+pub(crate) fn with_file(
+    command: Command,
+    path: &Path,
+    text: &str,
+    given: &ArgMatches,
+) -> Result<Command, Failure> {
     let table: Table = text.parse().map_err(|error: toml::de::Error| {
-        let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+        let before = error
+            .span()
+            .and_then(|span| text.get(..span.start))
+            .unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
         bad(path, &format!("line {line} is not valid TOML")).because(error.message())
     })?;
-    let (tables, options): (Vec<_>, Vec<_>) = table.into_iter().partition(|(_, value)| value.is_table());
+    let (tables, options): (Vec<_>, Vec<_>) =
+        table.into_iter().partition(|(_, value)| value.is_table());
     let mut command = command;
     for (key, value) in options {
-        let values = values(path, &key, &value)?;
-        let known = [&command].into_iter().chain(command.get_subcommands()).any(|c| knows(c, &key));
-        if !known {
+        let arg = [&command]
+            .into_iter()
+            .chain(command.get_subcommands())
+            .find_map(|c| option(c, &key));
+        let Some(arg) = arg else {
             return Err(unknown(path, &key, &command));
-        }
-        command = set(command, &key, &values).mut_subcommands(|sub| set(sub, &key, &values));
+        };
+        let values = values(path, &key, &value, arg)?;
+        command = set(command, &key, &values, given).mut_subcommands(|sub| {
+            with_given(sub, given, |sub, given| set(sub, &key, &values, given))
+        });
     }
     for (name, value) in tables {
         let Some(sub) = command.find_subcommand(&name) else {
@@ -108,16 +132,33 @@ pub(crate) fn with_file(command: Command, path: &Path, text: &str) -> Result<Com
         };
         let mut settings = Vec::new();
         for (key, value) in value.as_table().into_iter().flatten() {
-            if !knows(sub, key) {
-                return Err(unknown(path, &format!("{name}.{key}"), sub));
-            }
-            settings.push((key.clone(), values(path, &format!("{name}.{key}"), value)?));
+            let full = format!("{name}.{key}");
+            let Some(arg) = option(sub, key) else {
+                return Err(unknown(path, &full, sub));
+            };
+            settings.push((key.clone(), values(path, &full, value, arg)?));
         }
         command = command.mut_subcommand(&name, |sub| {
-            settings.iter().fold(sub, |sub, (key, values)| set(sub, key, values))
+            with_given(sub, given, |sub, given| {
+                settings
+                    .iter()
+                    .fold(sub, |sub, (key, values)| set(sub, key, values, given))
+            })
         });
     }
     Ok(command)
+}
+
+/// Changes a subcommand if it is the one that runs; what the file says of others does not matter.
+fn with_given(
+    sub: Command,
+    given: &ArgMatches,
+    change: impl FnOnce(Command, &ArgMatches) -> Command,
+) -> Command {
+    match given.subcommand() {
+        Some((name, given)) if name == sub.get_name() => change(sub, given),
+        _ => sub,
+    }
 }
 
 /// A failure that names the file.
@@ -133,36 +174,81 @@ fn unknown(path: &Path, key: &str, command: &Command) -> Failure {
         names.extend(options(sub).filter_map(Arg::get_long));
     }
     let last = key.rsplit('.').next().unwrap_or(key);
-    let near = names.iter().map(|name| (distance(name, last), name)).min().filter(|(far, _)| *far <= 2);
+    let near = names
+        .iter()
+        .map(|name| (distance(name, last), name))
+        .min()
+        .filter(|(far, _)| *far <= 2);
     let failure = bad(path, &format!("unknown key \"{key}\""));
     match near {
         Some((_, name)) => failure.hint(format!("did you mean \"{name}\"?")),
-        None => failure.hint("keys are the long names of the options: see bt-client COMMAND --help"),
+        None => {
+            failure.hint("keys are the long names of the options: see bt-client COMMAND --help")
+        }
     }
 }
 
 /// Options that the file may set.
 fn options(command: &Command) -> impl Iterator<Item = &Arg> {
-    command
-        .get_arguments()
-        .filter(|arg| arg.get_long().is_some_and(|long| !NOT_IN_FILE.contains(&long)))
+    command.get_arguments().filter(|arg| {
+        arg.get_long()
+            .is_some_and(|long| !NOT_IN_FILE.contains(&long))
+    })
 }
 
-fn knows(command: &Command, key: &str) -> bool {
-    options(command).any(|arg| arg.get_long() == Some(key))
+fn option<'a>(command: &'a Command, key: &str) -> Option<&'a Arg> {
+    options(command).find(|arg| arg.get_long() == Some(key))
 }
 
-/// Sets the default of one option, where the command has it.
-fn set(command: Command, key: &str, values: &[String]) -> Command {
-    let Some(id) = options(&command).find(|arg| arg.get_long() == Some(key)).map(|arg| arg.get_id().clone())
-    else {
+/// Sets the default of one option, where the command has it and nothing given contradicts it.
+fn set(command: Command, key: &str, values: &[String], given: &ArgMatches) -> Command {
+    let mut built = command.clone();
+    built.build();
+    let Some(arg) = option(&built, key) else {
         return command;
     };
-    command.mut_arg(id, |arg| arg.default_values(values.iter().map(OsStr::new).map(OsStr::to_owned)))
+    let is_given = |other: &Arg| {
+        let source = given
+            .try_contains_id(other.get_id().as_str())
+            .ok()
+            .and_then(|_| given.value_source(other.get_id().as_str()));
+        matches!(
+            source,
+            Some(ValueSource::CommandLine | ValueSource::EnvVariable)
+        )
+    };
+    let contradicts = |other: &&Arg| {
+        let conflicts = |a: &Arg, b: &Arg| {
+            built
+                .get_arg_conflicts_with(a)
+                .iter()
+                .any(|c| c.get_id() == b.get_id())
+        };
+        conflicts(arg, other) || conflicts(other, arg)
+    };
+    if built.get_arguments().filter(contradicts).any(is_given) {
+        return command;
+    }
+    let id = arg.get_id().clone();
+    if command.get_arguments().all(|own| *own.get_id() != id) {
+        return command;
+    }
+    command.mut_arg(id, |arg| {
+        arg.default_values(values.iter().map(OsStr::new).map(OsStr::to_owned))
+    })
 }
 
 /// A TOML value as the words one would type.
-fn values(path: &Path, key: &str, value: &Value) -> Result<Vec<String>, Failure> {
+fn values(path: &Path, key: &str, value: &Value, arg: &Arg) -> Result<Vec<String>, Failure> {
+    let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
+    if is_switch != value.is_bool() {
+        let what = if is_switch {
+            "must be true or false"
+        } else {
+            "cannot be true or false"
+        };
+        return Err(bad(path, &format!("key \"{key}\" {what}")));
+    }
     let one = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),
         Value::Integer(number) => Some(number.to_string()),
@@ -174,7 +260,12 @@ fn values(path: &Path, key: &str, value: &Value) -> Result<Vec<String>, Failure>
         Value::Array(list) => list.iter().map(one).collect(),
         value => one(value).map(|text| vec![text]),
     }
-    .ok_or_else(|| bad(path, &format!("key \"{key}\" has a value of a kind that no option takes")))
+    .ok_or_else(|| {
+        bad(
+            path,
+            &format!("key \"{key}\" has a value of a kind that no option takes"),
+        )
+    })
 }
 
 /// How many letters must be added, removed or changed to turn one word into the other.
@@ -195,7 +286,7 @@ fn distance(from: &str, to: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Places, distance, variable};
+    use super::{Place, distance, variable};
     use std::path::{Path, PathBuf};
 
     #[test]
@@ -205,25 +296,34 @@ mod tests {
     }
 
     #[test]
-    fn home_moves_everything_and_xdg_is_followed() {
-        let none = |_: &str| None;
-        let places = Places::find(None, Some(Path::new("/h")), none);
-        assert_eq!(places.config, Some((PathBuf::from("/h/config.toml"), false)));
-        assert_eq!(places.state, Some(PathBuf::from("/h/state")));
-
-        let places = Places::find(Some(Path::new("my.toml")), None, none);
-        assert_eq!(places.config, Some((PathBuf::from("my.toml"), true)));
-        assert_eq!(places.state, None);
-
-        let xdg = |name: &str| match name {
-            "HOME" => Some(PathBuf::from("/home/u")),
-            "XDG_STATE_HOME" => Some(PathBuf::from("relative/is/ignored")),
-            "XDG_CONFIG_HOME" => Some(PathBuf::from("/etc/u")),
-            _ => None,
+    fn home_moves_it_and_xdg_is_followed() {
+        let found = |config: Option<&str>, home: Option<&str>, xdg: Option<&str>| {
+            let variable = |name: &str| match name {
+                "HOME" => Some(PathBuf::from("/home/u")),
+                "XDG_CONFIG_HOME" => xdg.map(PathBuf::from),
+                _ => None,
+            };
+            let place = Place::find(config.map(Path::new), home.map(Path::new), variable).unwrap();
+            (place.path.display().to_string(), place.named)
         };
-        let places = Places::find(None, None, xdg);
-        assert_eq!(places.config, Some((PathBuf::from("/etc/u/bt-client/config.toml"), false)));
-        assert_eq!(places.state, Some(PathBuf::from("/home/u/.local/state/bt-client")));
+        assert_eq!(
+            found(None, None, None),
+            ("/home/u/.config/bt-client/config.toml".to_owned(), false)
+        );
+        assert_eq!(
+            found(None, None, Some("/etc/u")),
+            ("/etc/u/bt-client/config.toml".to_owned(), false)
+        );
+        assert_eq!(found(None, None, Some("relative")), found(None, None, None));
+        assert_eq!(
+            found(None, Some("/h"), Some("/etc/u")),
+            ("/h/config.toml".to_owned(), false)
+        );
+        assert_eq!(
+            found(Some("my.toml"), Some("/h"), None),
+            ("my.toml".to_owned(), true)
+        );
+        assert_eq!(Place::find(None, None, |_| None), None);
     }
 
     #[test]

@@ -26,7 +26,10 @@ const WEB_SEED_SCHEMES: &[&str] = &["http", "https", "ftp"];
 
 /// Make a torrent of a file or folder
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch on the command line")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch on the command line"
+)]
 pub(crate) struct CreateArgs {
     /// The file or folder to share
     #[arg(value_name = "PATH")]
@@ -120,12 +123,18 @@ struct Created<'a> {
 pub(crate) fn run(args: &CreateArgs, context: &Context) -> Outcome {
     let to_stdout = args.output.as_deref() == Some(Path::new("-"));
     if to_stdout && context.report.json() {
-        return Err(Failure::new(Exit::Usage, "-o - and --json both want standard output"));
+        return Err(Failure::new(
+            Exit::Usage,
+            "-o - and --json both want standard output",
+        ));
     }
     let options = options(args)?;
     let plan = plan(&args.path, &options)?;
     let warnings: Vec<String> = plan.warnings().iter().map(ToString::to_string).collect();
-    let output = args.output.clone().unwrap_or_else(|| PathBuf::from(format!("{}.torrent", plan.name())));
+    let output = args
+        .output
+        .clone()
+        .unwrap_or_else(|| PathBuf::from(format!("{}.torrent", plan.name())));
     if !to_stdout {
         // Now rather than after an hour of hashing.
         refuse_to_replace(&output, args.force)?;
@@ -133,14 +142,20 @@ pub(crate) fn run(args: &CreateArgs, context: &Context) -> Outcome {
     for warning in &warnings {
         context.report.caution(warning);
     }
-    let Some(metainfo) = hash(plan, context)? else {
-        return Ok(context.stop.reason().map_or(Exit::Other, |reason| reason.exit()));
+    let Some(metainfo) = hash(&plan, context)? else {
+        return Ok(context
+            .stop
+            .reason()
+            .map_or(Exit::Other, |reason| reason.exit()));
     };
     if to_stdout {
         let mut stdout = io::stdout().lock();
-        stdout.write_all(&metainfo.to_bytes()).and_then(|()| stdout.flush()).map_err(|error| {
-            Failure::new(Exit::Storage, "cannot write to standard output").cause(&error)
-        })?;
+        stdout
+            .write_all(&metainfo.to_bytes())
+            .and_then(|()| stdout.flush())
+            .map_err(|error| {
+                Failure::new(Exit::Storage, "cannot write to standard output").cause(&error)
+            })?;
         return Ok(Exit::Success);
     }
     save(&output, &metainfo.to_bytes(), args.force)?;
@@ -154,15 +169,25 @@ pub(crate) fn plan(path: &Path, options: &Options) -> Result<Plan, Failure> {
 }
 
 /// Hashes the content with progress; `None` when we were asked to stop.
-pub(crate) fn hash(plan: Plan, context: &Context) -> Result<Option<Metainfo>, Failure> {
+pub(crate) fn hash(plan: &Plan, context: &Context) -> Result<Option<Metainfo>, Failure> {
     let mut progress = context.progress();
-    let name = plan.name().to_owned();
+    let name = plan.name();
     let started = Instant::now();
     let assembly = plan.hash(context.stop.flag(), |hashed| {
         let now = Instant::now();
-        let rate = hashed.done as f64 / now.saturating_duration_since(started).as_secs_f64().max(0.001);
+        let rate = hashed.done as f64
+            / now
+                .saturating_duration_since(started)
+                .as_secs_f64()
+                .max(0.001);
         let reason = units::rate(rate);
-        progress.show(now, &[Row { reason: &reason, ..Row::plain(&name, "hashing", hashed.done, hashed.total) }]);
+        progress.show(
+            now,
+            &[Row {
+                reason: &reason,
+                ..Row::plain(name, "hashing", hashed.done, hashed.total)
+            }],
+        );
     });
     progress.end();
     let broken = |error: &dyn std::error::Error| {
@@ -170,10 +195,12 @@ pub(crate) fn hash(plan: Plan, context: &Context) -> Result<Option<Metainfo>, Fa
     };
     match assembly {
         Err(Error::Canceled) => Ok(None),
-        Err(error) => Err(failure(Path::new(&name), &error)),
+        Err(error) => Err(failure(Path::new(name), &error)),
         Ok(assembly) => {
             let bytes = assembly.to_bytes().map_err(|error| broken(&error))?;
-            Metainfo::parse(&bytes).map(Some).map_err(|error| broken(&error))
+            Metainfo::parse(&bytes)
+                .map(Some)
+                .map_err(|error| broken(&error))
         }
     }
 }
@@ -205,7 +232,11 @@ fn options(args: &CreateArgs) -> Result<Options, Failure> {
         _ => Version::V1,
     };
     Ok(Options {
-        trackers: args.tracker.iter().flat_map(|tiers| tiers.0.clone()).collect(),
+        trackers: args
+            .tracker
+            .iter()
+            .flat_map(|tiers| tiers.0.clone())
+            .collect(),
         web_seeds: args.webseed.clone(),
         nodes: args.node.clone(),
         piece_length: args.piece_length.map(piece_length).transpose()?,
@@ -225,7 +256,11 @@ fn options(args: &CreateArgs) -> Result<Options, Failure> {
 }
 
 fn date(source_date_epoch: Option<&str>) -> Result<i64, Failure> {
-    creation_date(source_date_epoch.filter(|text| !text.is_empty()), SystemTime::now()).map_err(|error| {
+    creation_date(
+        source_date_epoch.filter(|text| !text.is_empty()),
+        SystemTime::now(),
+    )
+    .map_err(|error| {
         Failure::new(Exit::Usage, error.to_string()).hint("unset it, or give --date or --no-date")
     })
 }
@@ -239,10 +274,21 @@ fn piece_length(bytes: u64) -> Result<u32, Failure> {
         return Ok(length);
     }
     let near = bytes.clamp(LEAST, most).next_power_of_two();
-    let meant = if near < 1 << 20 { format!("{}KiB", near >> 10) } else { format!("{}MiB", near >> 20) };
-    Err(Failure::new(Exit::Usage, format!("a piece length of {bytes} bytes cannot be used"))
-        .because(format!("it must be a power of two from {} to {}", units::size(LEAST), units::size(most)))
-        .hint(format!("did you mean -s {meant}? (k is 1000, KiB is 1024)")))
+    let meant = if near < 1 << 20 {
+        format!("{}KiB", near >> 10)
+    } else {
+        format!("{}MiB", near >> 20)
+    };
+    Err(Failure::new(
+        Exit::Usage,
+        format!("a piece length of {bytes} bytes cannot be used"),
+    )
+    .because(format!(
+        "it must be a power of two from {} to {}",
+        units::size(LEAST),
+        units::size(most)
+    ))
+    .hint(format!("did you mean -s {meant}? (k is 1000, KiB is 1024)")))
 }
 
 /// Errors of making torrents, as exit codes and advice.
@@ -253,31 +299,38 @@ fn failure(path: &Path, error: &Error) -> Failure {
         Blame::Storage => Exit::Storage,
         Blame::Nobody => Exit::Other,
     };
-    let failure = Failure::new(exit, format!("cannot make a torrent of {}", path.display())).cause(error);
+    let failure =
+        Failure::new(exit, format!("cannot make a torrent of {}", path.display())).cause(error);
     match error {
         Error::NotYet { .. } => failure.hint("leave --v2 and --hybrid out"),
         Error::NoName { .. } => failure.hint("give it one with --name"),
         Error::NotUtf8 { .. } => failure.hint("rename it, or leave it out with --exclude"),
         Error::NothingTaken { .. } => failure.hint("look at --include and --exclude"),
-        Error::Changed { .. } | Error::Vanished { .. } => failure.hint("try again when nobody writes there"),
+        Error::Changed { .. } | Error::Vanished { .. } => {
+            failure.hint("try again when nobody writes there")
+        }
         _ => failure,
     }
 }
 
 fn refuse_to_replace(output: &Path, force: bool) -> Result<(), Failure> {
     match fs::symlink_metadata(output) {
-        Ok(metadata) if metadata.is_dir() => {
-            Err(Failure::new(Exit::Usage, format!("{} is a folder", output.display()))
-                .hint("give the name of a file to -o"))
-        }
+        Ok(metadata) if metadata.is_dir() => Err(Failure::new(
+            Exit::Usage,
+            format!("{} is a folder", output.display()),
+        )
+        .hint("give the name of a file to -o")),
         Ok(_) if !force => Err(exists(output)),
         _ => Ok(()),
     }
 }
 
 fn exists(output: &Path) -> Failure {
-    Failure::new(Exit::Storage, format!("{} exists already", output.display()))
-        .hint("replace it with --force, or choose another name with -o")
+    Failure::new(
+        Exit::Storage,
+        format!("{} exists already", output.display()),
+    )
+    .hint("replace it with --force, or choose another name with -o")
 }
 
 /// Writes the file whole or not at all. The bytes are safe on disk before the name is there.
@@ -300,7 +353,8 @@ pub(crate) fn save(output: &Path, bytes: &[u8], force: bool) -> Result<(), Failu
         let _ = fs::remove_file(&unfinished);
         match error.kind() {
             io::ErrorKind::AlreadyExists => exists(output),
-            _ => Failure::new(Exit::Storage, format!("cannot write {}", output.display())).cause(&error),
+            _ => Failure::new(Exit::Storage, format!("cannot write {}", output.display()))
+                .cause(&error),
         }
     })
 }
@@ -338,8 +392,16 @@ fn tell(output: &Path, metainfo: &Metainfo, warnings: Vec<String>, context: &Con
 
 /// `http://a/announce,udp://b:1/announce`: one tier; white space separates tiers.
 pub(crate) fn parse_tiers(text: &str) -> Result<Tiers, String> {
-    let tier = |text: &str| text.split(',').map(|url| parse_url(url, TRACKER_SCHEMES)).collect();
-    match text.split_whitespace().map(tier).collect::<Result<Vec<_>, _>>()? {
+    let tier = |text: &str| {
+        text.split(',')
+            .map(|url| parse_url(url, TRACKER_SCHEMES))
+            .collect()
+    };
+    match text
+        .split_whitespace()
+        .map(tier)
+        .collect::<Result<Vec<_>, _>>()?
+    {
         tiers if tiers.is_empty() => Err("expected a URL".to_owned()),
         tiers => Ok(Tiers(tiers)),
     }
@@ -351,9 +413,16 @@ fn parse_web_seed(text: &str) -> Result<String, String> {
 
 /// Looks at the scheme and that there is a host; the rest is up to who answers there.
 fn parse_url(text: &str, schemes: &[&str]) -> Result<String, String> {
-    let usage = || format!("\"{text}\" is not a URL that starts with {}://", schemes.join("://, "));
+    let usage = || {
+        format!(
+            "\"{text}\" is not a URL that starts with {}://",
+            schemes.join("://, ")
+        )
+    };
     let (scheme, rest) = text.split_once("://").ok_or_else(usage)?;
-    let known = schemes.iter().any(|known| known.eq_ignore_ascii_case(scheme));
+    let known = schemes
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(scheme));
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if !known || host.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err(usage());
@@ -367,9 +436,24 @@ mod tests {
 
     #[test]
     fn commas_join_a_tier_and_spaces_separate_tiers() {
-        let tiers = parse_tiers("http://a/announce,udp://b:1/announce  https://c/announce").unwrap().0;
-        assert_eq!(tiers, [vec!["http://a/announce", "udp://b:1/announce"], vec!["https://c/announce"]]);
-        for bad in ["", "http://", "a", "http://a/x,", "file:///etc/passwd", "http://a/\u{1}"] {
+        let tiers = parse_tiers("http://a/announce,udp://b:1/announce  https://c/announce")
+            .unwrap()
+            .0;
+        assert_eq!(
+            tiers,
+            [
+                vec!["http://a/announce", "udp://b:1/announce"],
+                vec!["https://c/announce"]
+            ]
+        );
+        for bad in [
+            "",
+            "http://",
+            "a",
+            "http://a/x,",
+            "file:///etc/passwd",
+            "http://a/\u{1}",
+        ] {
             assert!(parse_tiers(bad).is_err(), "{bad:?}");
         }
     }
@@ -388,10 +472,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.torrent");
         save(&path, b"one", false).unwrap();
-        assert!(save(&path, b"two", false).unwrap_err().to_string().contains("--force"));
+        assert!(
+            save(&path, b"two", false)
+                .unwrap_err()
+                .to_string()
+                .contains("--force")
+        );
         assert_eq!(std::fs::read(&path).unwrap(), b"one");
         save(&path, b"three", true).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"three");
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing unfinished is left");
+        assert_eq!(
+            std::fs::read_dir(dir.path()).unwrap().count(),
+            1,
+            "nothing unfinished is left"
+        );
     }
 }

@@ -50,18 +50,33 @@ pub(crate) async fn run(args: &DemoArgs, context: &Context) -> Outcome {
         Some(figures) => {
             context.report.emit(&figures);
             context.report.lines(figures.table());
-            Ok(if figures.verified() { Exit::Success } else { Exit::Unverified })
+            Ok(if figures.verified() {
+                Exit::Success
+            } else {
+                Exit::Unverified
+            })
         }
-        None => Ok(context.stop.reason().map_or(Exit::Other, |reason| reason.exit())),
+        None => Ok(context
+            .stop
+            .reason()
+            .map_or(Exit::Other, |reason| reason.exit())),
     }
 }
 
 /// Everything between making the content and comparing the copies; `None` when asked to stop.
-async fn share(args: &DemoArgs, yard: &Yard, context: &Context) -> Result<Option<Figures>, Failure> {
-    let Some(content) = content(args, yard, context)? else { return Ok(None) };
+async fn share(
+    args: &DemoArgs,
+    yard: &Yard,
+    context: &Context,
+) -> Result<Option<Figures>, Failure> {
+    let Some(content) = content(args, yard, context)? else {
+        return Ok(None);
+    };
     let tracker = tracker().await?;
-    let announce = format!("http://{}/announce", first(&tracker.http_addrs())?);
-    let Some((metainfo, dir)) = torrent(&content, announce, context)? else { return Ok(None) };
+    let announce = format!("http://{}/announce", first(tracker.http_addrs())?);
+    let Some((metainfo, dir)) = torrent(&content, announce, context)? else {
+        return Ok(None);
+    };
     yard.has_room_for(metainfo.info().layout().content_length(), args.leechers)?;
 
     let members = start(&metainfo, &dir, yard, args.leechers).await?;
@@ -93,17 +108,33 @@ struct Participant {
 
 impl Participant {
     /// Starts a session on the loopback interface with this one torrent.
-    async fn start(name: String, metainfo: &Metainfo, dir: PathBuf, check: Check) -> Result<Self, Failure> {
+    async fn start(
+        name: String,
+        metainfo: &Metainfo,
+        dir: PathBuf,
+        check: Check,
+    ) -> Result<Self, Failure> {
         let config = SessionConfig {
             bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             ipv6: false,
             ..SessionConfig::default()
         };
-        let session = Session::start(config).await.map_err(|error| watch::failure(&error))?;
+        let session = Session::start(config)
+            .await
+            .map_err(|error| watch::failure(&error))?;
         let mut add = AddTorrent::new(metainfo.clone(), &dir);
         add.check = check;
-        let torrent = session.add(add).await.map_err(|error| watch::failure(&error))?;
-        Ok(Self { name, dir, session, torrent, completed: std::sync::OnceLock::new() })
+        let torrent = session
+            .add(add)
+            .await
+            .map_err(|error| watch::failure(&error))?;
+        Ok(Self {
+            name,
+            dir,
+            session,
+            torrent,
+            completed: std::sync::OnceLock::new(),
+        })
     }
 
     fn part(&self) -> Part {
@@ -127,13 +158,22 @@ async fn start(
     yard: &Yard,
     leechers: u8,
 ) -> Result<Vec<Participant>, Failure> {
-    let seeder = Participant::start("seeder".to_owned(), metainfo, dir.to_owned(), Check::Trust).await?;
-    let known = |status: &Status| status.trackers.iter().any(|tracker| tracker.last_success.is_some());
+    let seeder =
+        Participant::start("seeder".to_owned(), metainfo, dir.to_owned(), Check::Trust).await?;
+    let known = |status: &Status| {
+        status
+            .trackers
+            .iter()
+            .any(|tracker| tracker.last_success.is_some())
+    };
     let announced = tokio::time::timeout(PATIENCE, seeder.torrent.wait_for(known)).await;
     if !matches!(announced, Ok(Ok(_))) {
-        return Err(Failure::new(Exit::Network, "the seeder could not announce itself to the tracker")
-            .because(seeder.torrent.status().reason)
-            .hint("does a firewall stand between programs of this machine?"));
+        return Err(Failure::new(
+            Exit::Network,
+            "the seeder could not announce itself to the tracker",
+        )
+        .because(seeder.torrent.status().reason)
+        .hint("does a firewall stand between programs of this machine?"));
     }
     let mut members = vec![seeder];
     for number in 1..=leechers {
@@ -151,7 +191,13 @@ async fn follow(
     context: &Context,
 ) -> Result<Option<End>, Failure> {
     let mut progress = context.progress();
-    let mut judge = Judge::new(Goal { patience: Some(PATIENCE), ..Goal::default() }, started);
+    let mut judge = Judge::new(
+        Goal {
+            patience: Some(PATIENCE),
+            ..Goal::default()
+        },
+        started,
+    );
     let mut look = interval(LOOK_EVERY);
     let leechers = members.iter().filter(|member| member.name != "seeder");
     let all_safe = futures::future::try_join_all(leechers.map(async |member| {
@@ -183,9 +229,15 @@ async fn follow(
 
 /// Draws one row each, and sums up how far all are.
 fn show(progress: &mut Progress, members: &[Participant]) -> Sample {
-    let statuses: Vec<Status> = members.iter().map(|member| member.torrent.status()).collect();
+    let statuses: Vec<Status> = members
+        .iter()
+        .map(|member| member.torrent.status())
+        .collect();
     let maps: Vec<_> = statuses.iter().map(piece_map).collect();
-    let states: Vec<String> = statuses.iter().map(|status| status.state.to_string()).collect();
+    let states: Vec<String> = statuses
+        .iter()
+        .map(|status| status.state.to_string())
+        .collect();
     let rows: Vec<Row<'_>> = members
         .iter()
         .zip(&statuses)
@@ -207,7 +259,10 @@ fn show(progress: &mut Progress, members: &[Participant]) -> Sample {
         complete: false,
         advance: (
             statuses.iter().map(|status| status.bytes_have).sum(),
-            statuses.iter().filter(|status| status.state == State::Downloading).count() as u64,
+            statuses
+                .iter()
+                .filter(|status| status.state == State::Downloading)
+                .count() as u64,
             0,
         ),
         uploaded: 0,
@@ -227,7 +282,9 @@ fn content(args: &DemoArgs, yard: &Yard, context: &Context) -> Result<Option<Pat
     let made = fs::create_dir(&root).and_then(|()| sample::write(&root, args.size, stopped));
     match made {
         Ok(bytes) => {
-            context.report.note(&format!("made a sample of {}", units::size(bytes)));
+            context
+                .report
+                .note(&format!("made a sample of {}", units::size(bytes)));
             Ok(Some(root))
         }
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
@@ -241,31 +298,50 @@ fn torrent(
     announce: String,
     context: &Context,
 ) -> Result<Option<(Metainfo, PathBuf)>, Failure> {
-    let options =
-        Options { trackers: vec![vec![announce]], created_by: create::creator(), ..Options::default() };
-    let Some(metainfo) = create::hash(create::plan(content, &options)?, context)? else { return Ok(None) };
+    let options = Options {
+        trackers: vec![vec![announce]],
+        created_by: create::creator(),
+        ..Options::default()
+    };
+    let Some(metainfo) = create::hash(&create::plan(content, &options)?, context)? else {
+        return Ok(None);
+    };
     let dir = create::folder_of(content)?;
     Ok(Some((metainfo, dir)))
 }
 
 async fn tracker() -> Result<Handle, Failure> {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let config = server::Config { http: vec![any], workers: Some(1), ..server::Config::default() };
+    let config = server::Config {
+        http: vec![any],
+        workers: Some(1),
+        ..server::Config::default()
+    };
     Server::start(config)
         .await
         .map_err(|error| Failure::new(Exit::Network, "cannot start the tracker").cause(&error))
 }
 
 fn first(addrs: &[SocketAddr]) -> Result<SocketAddr, Failure> {
-    addrs.first().copied().ok_or_else(|| Failure::new(Exit::Network, "the tracker has no address"))
+    addrs
+        .first()
+        .copied()
+        .ok_or_else(|| Failure::new(Exit::Network, "the tracker has no address"))
 }
 
 /// Compares every file of every copy with the original.
-fn verify(metainfo: &Metainfo, dir: &Path, members: &[Participant]) -> Result<Vec<String>, Failure> {
+fn verify(
+    metainfo: &Metainfo,
+    dir: &Path,
+    members: &[Participant],
+) -> Result<Vec<String>, Failure> {
     let info = metainfo.info();
     let layout = info.layout();
-    let files: Vec<PathBuf> =
-        layout.files().filter(|file| !layout.is_pad(*file)).map(|file| info.disk_path(file)).collect();
+    let files: Vec<PathBuf> = layout
+        .files()
+        .filter(|file| !layout.is_pad(*file))
+        .map(|file| info.disk_path(file))
+        .collect();
     let copies = members.iter().skip(1).map(|member| member.dir.clone());
     let roots: Vec<PathBuf> = [dir.to_owned()].into_iter().chain(copies).collect();
     let digests = compare::digests(&roots, &files).map_err(|(path, error)| {
@@ -273,16 +349,24 @@ fn verify(metainfo: &Metainfo, dir: &Path, members: &[Participant]) -> Result<Ve
     })?;
     let (original, copies) = digests.split_first().expect("there is always a seeder");
     let different = copies.iter().zip(&roots[1..]).flat_map(|(copy, root)| {
-        compare::different(original, copy).into_iter().map(|file| root.join(file).display().to_string())
+        compare::different(original, copy)
+            .into_iter()
+            .map(|file| root.join(file).display().to_string())
     });
     Ok(different.collect())
 }
 
 fn stalled(parts: &[Part]) -> Failure {
-    let failure = Failure::new(Exit::Network, format!("nothing came for {} s", PATIENCE.as_secs()));
-    parts.iter().filter(|part| !part.reason.is_empty()).fold(failure, |failure, part| {
-        failure.because(format!("{}: {}", part.name, part.reason))
-    })
+    let failure = Failure::new(
+        Exit::Network,
+        format!("nothing came for {} s", PATIENCE.as_secs()),
+    );
+    parts
+        .iter()
+        .filter(|part| !part.reason.is_empty())
+        .fold(failure, |failure, part| {
+            failure.because(format!("{}: {}", part.name, part.reason))
+        })
 }
 
 /// A folder below the system's temporary one, with everything in it removed at the end.
@@ -292,9 +376,12 @@ impl Yard {
     fn new() -> Result<Self, Failure> {
         let base = std::env::temp_dir();
         let failure = |error: &io::Error| {
-            Failure::new(Exit::Storage, format!("cannot make a folder in {}", base.display()))
-                .cause(error)
-                .hint("set TMPDIR to a folder with room")
+            Failure::new(
+                Exit::Storage,
+                format!("cannot make a folder in {}", base.display()),
+            )
+            .cause(error)
+            .hint("set TMPDIR to a folder with room")
         };
         for attempt in 0_u32.. {
             let path = base.join(format!("bt-client-demo-{}-{attempt}", std::process::id()));
@@ -318,14 +405,23 @@ impl Yard {
     /// Says so early when the copies will not fit.
     fn has_room_for(&self, size: u64, copies: u8) -> Result<(), Failure> {
         let needed = size.saturating_mul(copies.into());
-        let Ok(space) = rustix::fs::statvfs(&self.0) else { return Ok(()) };
+        let Ok(space) = rustix::fs::statvfs(&self.0) else {
+            return Ok(());
+        };
         let free = space.f_bavail.saturating_mul(space.f_frsize);
         if free >= needed {
             return Ok(());
         }
-        Err(Failure::new(Exit::Storage, format!("not enough room in {}", std::env::temp_dir().display()))
-            .because(format!("{} are needed, {} are free", units::size(needed), units::size(free)))
-            .hint("set TMPDIR to a folder with room, or share less with --size"))
+        Err(Failure::new(
+            Exit::Storage,
+            format!("not enough room in {}", std::env::temp_dir().display()),
+        )
+        .because(format!(
+            "{} are needed, {} are free",
+            units::size(needed),
+            units::size(free)
+        ))
+        .hint("set TMPDIR to a folder with room, or share less with --size"))
     }
 }
 

@@ -45,7 +45,12 @@ pub(crate) struct Figures {
 
 impl Figures {
     /// The seeder is the first of `parts`.
-    pub(crate) fn new(metainfo: &Metainfo, parts: Vec<Part>, took: Duration, different: Vec<String>) -> Self {
+    pub(crate) fn new(
+        metainfo: &Metainfo,
+        parts: Vec<Part>,
+        took: Duration,
+        different: Vec<String>,
+    ) -> Self {
         let info = metainfo.info();
         let layout = info.layout();
         let size = layout.content_length();
@@ -96,7 +101,11 @@ impl Figures {
             lines.push(format!(
                 "verified: the sha256 of {} in {} is that of the original",
                 units::count(self.files as u64, "file"),
-                if leechers == 1 { "1 copy".to_owned() } else { format!("each of {leechers} copies") },
+                if leechers == 1 {
+                    "1 copy".to_owned()
+                } else {
+                    format!("each of {leechers} copies")
+                },
             ));
         } else {
             lines.push("NOT verified: these files differ from the original".to_owned());

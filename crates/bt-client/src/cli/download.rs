@@ -16,7 +16,7 @@ use super::select::Selection;
 use super::source::{self, Word};
 use super::watch::{self, Job};
 use super::{fetch, network, units};
-use crate::{AddTorrent, Check};
+use crate::{AddTorrent, Check, SessionConfig};
 
 /// Download what a torrent describes
 #[derive(Debug, Args)]
@@ -28,10 +28,8 @@ pub(crate) struct DownloadArgs {
     /// Put the file or folder of the torrent here
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     output: PathBuf,
-    #[command(flatten)]
-    selection: Selection,
     /// Get pieces in their order instead of the rarest first
-    #[arg(long, help_heading = "File selection")]
+    #[arg(long)]
     sequential: bool,
     /// Look at what is there first: auto hashes it if there is anything, always hashes, never
     /// takes nothing for granted and gets everything anew
@@ -56,6 +54,8 @@ pub(crate) struct DownloadArgs {
     #[arg(long, value_name = "KIND")]
     events: Option<Events>,
     #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
     network: Network,
 }
 
@@ -75,8 +75,11 @@ enum Events {
 
 pub(crate) async fn run(args: &DownloadArgs, context: &Context) -> Outcome {
     let config = network::session(&args.network)?;
-    let Some(metainfo) = torrent(args, context).await? else {
-        return Ok(context.stop.reason().map_or(Exit::Other, |reason| reason.exit()));
+    let Some(metainfo) = torrent(args, &config, context).await? else {
+        return Ok(context
+            .stop
+            .reason()
+            .map_or(Exit::Other, |reason| reason.exit()));
     };
     let only_files = args.selection.choose(metainfo.info())?;
     let mut add = AddTorrent::new(metainfo, &args.output);
@@ -88,35 +91,65 @@ pub(crate) async fn run(args: &DownloadArgs, context: &Context) -> Outcome {
         When::Always => Check::Always,
         When::Never => Check::Never,
     };
-    let goal = Goal { seed: seeding(args), patience: args.timeout, stop_after: args.stop_after };
+    let goal = Goal {
+        seed: seeding(args),
+        patience: args.timeout,
+        stop_after: args.stop_after,
+    };
     let piece_events = args.events.is_some();
-    watch::run(Job { config, add, goal, piece_events, tell_completion: true }, context).await
+    watch::run(
+        Job {
+            config,
+            add,
+            goal,
+            piece_events,
+            tell_completion: true,
+        },
+        context,
+    )
+    .await
 }
 
 /// Without any of the options a download ends when it is complete.
 fn seeding(args: &DownloadArgs) -> Option<SeedGoal> {
     let wanted = args.seed || args.seed_time.is_some() || args.seed_ratio.is_some();
-    wanted.then_some(SeedGoal { time: args.seed_time, ratio: args.seed_ratio })
+    wanted.then_some(SeedGoal {
+        time: args.seed_time,
+        ratio: args.seed_ratio,
+    })
 }
 
 /// Reads or fetches the torrent; `None` when asked to stop meanwhile.
-async fn torrent(args: &DownloadArgs, context: &Context) -> Result<Option<Metainfo>, Failure> {
+async fn torrent(
+    args: &DownloadArgs,
+    config: &SessionConfig,
+    context: &Context,
+) -> Result<Option<Metainfo>, Failure> {
     let no_metadata = |what: String| {
         Failure::new(Exit::Other, what)
             .because("this version cannot get the torrent itself from peers")
             .hint("get the .torrent file, from where the link was, and give that")
     };
     match Word::of(&args.source) {
-        Word::Stdin | Word::Path(_) => source::torrent(PathBuf::from(&args.source).as_path()).map(Some),
+        Word::Stdin | Word::Path(_) => {
+            source::torrent(PathBuf::from(&args.source).as_path()).map(Some)
+        }
         Word::Url(url) => {
-            let Some(bytes) = fetch::url(url, limits::MAX_FILE_BYTES, context).await? else { return Ok(None) };
+            let Some(bytes) = fetch::url(url, limits::MAX_FILE_BYTES, config, context).await?
+            else {
+                return Ok(None);
+            };
             source::parse_torrent(url, &bytes).map(Some)
         }
         Word::Magnet(text) => {
             let magnet = source::magnet(text)?;
             let hash = magnet.info_hash();
-            Err(no_metadata(format!("the magnet of {hash} cannot be downloaded yet")))
+            Err(no_metadata(format!(
+                "the magnet of {hash} cannot be downloaded yet"
+            )))
         }
-        Word::InfoHash(text) => Err(no_metadata(format!("the info-hash {text} cannot be downloaded yet"))),
+        Word::InfoHash(text) => Err(no_metadata(format!(
+            "the info-hash {text} cannot be downloaded yet"
+        ))),
     }
 }

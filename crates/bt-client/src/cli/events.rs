@@ -11,9 +11,19 @@ pub(crate) enum Event<'a> {
     /// The torrent is part of the session.
     Added { info_hash: &'a str, name: &'a str },
     /// Everything that the torrent describes is known.
-    Metadata { info_hash: &'a str, name: &'a str, size: u64, pieces: u32, files: usize },
+    Metadata {
+        info_hash: &'a str,
+        name: &'a str,
+        size: u64,
+        pieces: u32,
+        files: usize,
+    },
     /// Existing content is being hashed.
-    Checking { info_hash: &'a str, done: u64, total: u64 },
+    Checking {
+        info_hash: &'a str,
+        done: u64,
+        total: u64,
+    },
     /// How far it is; comes about once a second and at each change of `state`.
     Progress {
         info_hash: &'a str,
@@ -48,9 +58,18 @@ pub(crate) enum Event<'a> {
     /// Something is not as it should be, and the work goes on.
     Warning { kind: &'a str, message: &'a str },
     /// The work ended without reaching its goal.
-    Error { kind: &'a str, message: &'a str, cause: Option<String>, hint: Option<&'a str> },
+    Error {
+        kind: &'a str,
+        message: &'a str,
+        cause: Option<String>,
+        hint: Option<&'a str>,
+    },
     /// The last event of a torrent.
-    Stopped { info_hash: &'a str, downloaded: u64, uploaded: u64 },
+    Stopped {
+        info_hash: &'a str,
+        downloaded: u64,
+        uploaded: u64,
+    },
 }
 
 #[cfg(test)]
@@ -60,7 +79,10 @@ mod tests {
 
     #[test]
     fn the_name_of_the_event_comes_first() {
-        let line = json_line(&Event::Piece { info_hash: "ab", index: 7 });
+        let line = json_line(&Event::Piece {
+            info_hash: "ab",
+            index: 7,
+        });
         assert_eq!(line, r#"{"event":"piece","info_hash":"ab","index":7}"#);
     }
 }

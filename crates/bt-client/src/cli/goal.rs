@@ -56,7 +56,13 @@ pub(crate) struct Judge {
 
 impl Judge {
     pub(crate) fn new(goal: Goal, now: Instant) -> Self {
-        Self { goal, started: now, complete_since: None, advanced: now, advance: (0, 0, 0) }
+        Self {
+            goal,
+            started: now,
+            complete_since: None,
+            advanced: now,
+            advance: (0, 0, 0),
+        }
     }
 
     /// The end, once there is a reason for it.
@@ -67,9 +73,15 @@ impl Judge {
         }
         if sample.complete {
             let since = *self.complete_since.get_or_insert(now);
-            let Some(seed) = self.goal.seed else { return Some(End::Done) };
-            let long_enough = seed.time.is_some_and(|time| now.saturating_duration_since(since) >= time);
-            let gave_enough = seed.ratio.is_some_and(|ratio| sample.uploaded as f64 >= ratio * sample.size as f64);
+            let Some(seed) = self.goal.seed else {
+                return Some(End::Done);
+            };
+            let long_enough = seed
+                .time
+                .is_some_and(|time| now.saturating_duration_since(since) >= time);
+            let gave_enough = seed
+                .ratio
+                .is_some_and(|ratio| sample.uploaded as f64 >= ratio * sample.size as f64);
             if long_enough || gave_enough {
                 return Some(End::Done);
             }
@@ -97,34 +109,60 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn sample(complete: bool, have: u64, uploaded: u64) -> Sample {
-        Sample { complete, advance: (have, 0, 0), uploaded, size: 100 }
+        Sample {
+            complete,
+            advance: (have, 0, 0),
+            uploaded,
+            size: 100,
+        }
     }
 
     /// Looks at one sample a second.
     fn check(goal: Goal, samples: &[Sample], expected: &[Option<End>]) {
         let start = Instant::now();
         let mut judge = Judge::new(goal, start);
-        let ends: Vec<_> =
-            samples.iter().zip(0..).map(|(sample, n)| judge.look(start + SECOND * n, *sample)).collect();
+        let ends: Vec<_> = samples
+            .iter()
+            .zip(0..)
+            .map(|(sample, n)| judge.look(start + SECOND * n, *sample))
+            .collect();
         assert_eq!(ends, expected);
     }
 
     #[test]
     fn a_plain_download_ends_when_complete() {
-        check(Goal::default(), &[sample(false, 0, 0), sample(true, 100, 0)], &[None, Some(End::Done)]);
+        check(
+            Goal::default(),
+            &[sample(false, 0, 0), sample(true, 100, 0)],
+            &[None, Some(End::Done)],
+        );
     }
 
     #[test]
     fn seeding_lasts_for_its_time_counted_from_completion() {
-        let seed = Some(SeedGoal { time: Some(SECOND * 2), ratio: None });
-        let goal = Goal { seed, ..Goal::default() };
-        let samples = [sample(false, 0, 0), sample(true, 100, 0), sample(true, 100, 0), sample(true, 100, 0)];
+        let seed = Some(SeedGoal {
+            time: Some(SECOND * 2),
+            ratio: None,
+        });
+        let goal = Goal {
+            seed,
+            ..Goal::default()
+        };
+        let samples = [
+            sample(false, 0, 0),
+            sample(true, 100, 0),
+            sample(true, 100, 0),
+            sample(true, 100, 0),
+        ];
         check(goal, &samples, &[None, None, None, Some(End::Done)]);
     }
 
     #[test]
     fn seeding_ends_at_its_ratio_or_never() {
-        let goal = |ratio| Goal { seed: Some(SeedGoal { time: None, ratio }), ..Goal::default() };
+        let goal = |ratio| Goal {
+            seed: Some(SeedGoal { time: None, ratio }),
+            ..Goal::default()
+        };
         let samples = [sample(true, 100, 149), sample(true, 100, 150)];
         check(goal(Some(1.5)), &samples, &[None, Some(End::Done)]);
         check(goal(None), &samples, &[None, None]);
@@ -132,15 +170,31 @@ mod tests {
 
     #[test]
     fn patience_counts_from_the_last_advance() {
-        let goal = Goal { patience: Some(SECOND * 2), ..Goal::default() };
-        let samples = [sample(false, 0, 0), sample(false, 5, 0), sample(false, 5, 0), sample(false, 5, 0)];
-        check(goal, &samples, &[None, None, None, Some(End::Stalled(SECOND * 2))]);
+        let goal = Goal {
+            patience: Some(SECOND * 2),
+            ..Goal::default()
+        };
+        let samples = [
+            sample(false, 0, 0),
+            sample(false, 5, 0),
+            sample(false, 5, 0),
+            sample(false, 5, 0),
+        ];
+        check(
+            goal,
+            &samples,
+            &[None, None, None, Some(End::Stalled(SECOND * 2))],
+        );
     }
 
     #[test]
     fn a_seeder_without_peers_is_not_stalled_but_time_ends_it() {
         let seed = Some(SeedGoal::default());
-        let goal = Goal { seed, patience: Some(SECOND), stop_after: Some(SECOND * 3) };
+        let goal = Goal {
+            seed,
+            patience: Some(SECOND),
+            stop_after: Some(SECOND * 3),
+        };
         let samples = [sample(true, 100, 0); 4];
         check(goal, &samples, &[None, None, None, Some(End::TimeUp)]);
     }

@@ -23,8 +23,12 @@ const ATTRIBUTE_HEAD: usize = 4;
 /// interface.
 pub(crate) fn addresses(name: &str) -> io::Result<Vec<IpAddr>> {
     // Protocol 0, the default, is NETLINK_ROUTE.
-    let socket =
-        rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+    let socket = rustix::net::socket_with(
+        AddressFamily::NETLINK,
+        SocketType::RAW,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
     let index = netdevice::name_to_index(&socket, name)?;
     rustix::net::send(&socket, &request(), SendFlags::empty())?;
     let mut found = Vec::new();
@@ -52,7 +56,10 @@ fn request() -> Vec<u8> {
 /// Takes the addresses out of one datagram; false when it was the last.
 fn collect(mut datagram: &[u8], index: u32, found: &mut Vec<IpAddr>) -> io::Result<bool> {
     while let (Some(length), Some(kind)) = (int(datagram, 0), short(datagram, 4)) {
-        let length = usize::try_from(length).unwrap_or(usize::MAX).min(datagram.len()).max(MESSAGE_HEAD);
+        let length = usize::try_from(length)
+            .unwrap_or(usize::MAX)
+            .min(datagram.len())
+            .max(MESSAGE_HEAD);
         let body = datagram.get(MESSAGE_HEAD..length).unwrap_or_default();
         match kind {
             NLMSG_DONE => return Ok(false),
@@ -88,7 +95,9 @@ fn ip(bytes: &[u8]) -> Option<IpAddr> {
     if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
         return Some(IpAddr::V4(Ipv4Addr::from(v4)));
     }
-    <[u8; 16]>::try_from(bytes).ok().map(|v6| IpAddr::V6(Ipv6Addr::from(v6)))
+    <[u8; 16]>::try_from(bytes)
+        .ok()
+        .map(|v6| IpAddr::V6(Ipv6Addr::from(v6)))
 }
 
 /// Netlink rounds everything up to four bytes.
@@ -111,7 +120,11 @@ mod tests {
 
     #[test]
     fn the_loopback_interface_has_the_loopback_address() {
-        assert!(addresses("lo").unwrap().contains(&IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        assert!(
+            addresses("lo")
+                .unwrap()
+                .contains(&IpAddr::V4(Ipv4Addr::LOCALHOST))
+        );
     }
 
     #[test]

@@ -32,7 +32,6 @@ mod watch;
 
 use std::ffi::OsString;
 use std::panic;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,8 +53,6 @@ const LAST_BREATH: Duration = Duration::from_secs(2);
 pub(crate) struct Context {
     pub(crate) report: Report,
     pub(crate) stop: Stop,
-    /// Where resume records live; `None` when there is no place for them.
-    pub(crate) state: Option<PathBuf>,
     screen: Arc<Screen>,
     show_progress: bool,
 }
@@ -79,8 +76,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run_once(args: &[OsString], screen: &Arc<Screen>) -> Exit {
     let stop = Stop::new();
     let early = |json| Report::new(json, false, Arc::clone(screen), stop.clone());
-    let (cli, places) = match args::parse(args) {
-        Ok(Parsed::Run(cli, places)) => (cli, places),
+    let cli = match args::parse(args) {
+        Ok(Parsed::Run(cli)) => cli,
         Ok(Parsed::Print(text)) => {
             let report = early(false);
             report.lines(text.trim_end().lines());
@@ -93,11 +90,13 @@ fn run_once(args: &[OsString], screen: &Arc<Screen>) -> Exit {
     let context = Context {
         report: report.clone(),
         stop,
-        state: places.state,
         screen: Arc::clone(screen),
         show_progress: !(global.json || global.quiet || global.no_progress),
     };
-    end(&report, start_log(global, screen).and_then(|()| with_runtime(*cli, &context)))
+    end(
+        &report,
+        start_log(global, screen).and_then(|()| with_runtime(*cli, &context)),
+    )
 }
 
 /// Says the last words and settles the exit code.
@@ -113,11 +112,17 @@ fn end(report: &Report, outcome: Outcome) -> Exit {
 }
 
 fn with_runtime(cli: Cli, context: &Context) -> Outcome {
-    let trouble = |error: &std::io::Error| Failure::new(Exit::Other, "cannot start the runtime").cause(error);
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| trouble(&error))?;
+    let trouble =
+        |error: &std::io::Error| Failure::new(Exit::Other, "cannot start the runtime").cause(error);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| trouble(&error))?;
     let outcome = runtime.block_on(async {
-        context.stop.listen(&context.screen).map_err(|error| trouble(&error))?;
+        context
+            .stop
+            .listen(&context.screen)
+            .map_err(|error| trouble(&error))?;
         dispatch(cli.command, context).await
     });
     runtime.shutdown_timeout(LAST_BREATH);
@@ -139,8 +144,9 @@ async fn dispatch(task: Task, context: &Context) -> Outcome {
 /// Sends the log to standard error.
 fn start_log(global: &Global, screen: &Arc<Screen>) -> Result<(), Failure> {
     let level = match global.verbose {
-        _ if global.quiet => "error",
-        0 => "warn",
+        _ if global.quiet => "off",
+        // What matters of warnings is told as events, in our own words.
+        0 => "error",
         1 => "info",
         2 => "debug",
         _ => "trace",

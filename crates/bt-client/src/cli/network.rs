@@ -14,7 +14,11 @@ pub(crate) fn session(options: &Network) -> Result<SessionConfig, Failure> {
     refuse_what_is_not_there(options)?;
     let mut config = SessionConfig {
         port: options.port,
-        bind: options.bind.as_deref().map(|bind| address(bind, options)).transpose()?,
+        bind: options
+            .bind
+            .as_deref()
+            .map(|bind| address(bind, options))
+            .transpose()?,
         ipv4: !options.ipv6,
         ipv6: !options.ipv4,
         trackers: !options.no_trackers,
@@ -31,22 +35,40 @@ pub(crate) fn session(options: &Network) -> Result<SessionConfig, Failure> {
 /// Refuses what this version cannot honor, since silence would be a false promise.
 fn refuse_what_is_not_there(options: &Network) -> Result<(), Failure> {
     let refusals = [
-        (options.no_tcp, "--no-tcp leaves no way to reach peers", "this version speaks TCP only"),
-        (options.encryption != "off", "peer connections cannot be encrypted", "use --encryption off"),
-        (options.proxy.is_some(), "peers cannot be reached through a proxy", "leave --proxy out"),
-        (!options.dht_bootstrap.is_empty(), "there is no DHT to enter", "leave --dht-bootstrap out"),
+        (
+            options.no_tcp,
+            "--no-tcp leaves no way to reach peers",
+            "this version speaks TCP only",
+        ),
+        (
+            options.encryption != "off",
+            "peer connections cannot be encrypted",
+            "use --encryption off",
+        ),
+        (
+            options.proxy.is_some(),
+            "peers cannot be reached through a proxy",
+            "leave --proxy out",
+        ),
+        (
+            !options.dht_bootstrap.is_empty(),
+            "there is no DHT to enter",
+            "leave --dht-bootstrap out",
+        ),
     ];
     match refusals.into_iter().find(|(given, ..)| *given) {
-        Some((_, what, hint)) => {
-            Err(Failure::new(Exit::Usage, what).because("not in this version").hint(hint))
-        }
+        Some((_, what, hint)) => Err(Failure::new(Exit::Usage, what)
+            .because("not in this version")
+            .hint(hint)),
         None => Ok(()),
     }
 }
 
 /// The local address to use: given as such, or the first fitting one of an interface.
 fn address(bind: &str, options: &Network) -> Result<IpAddr, Failure> {
-    let fits = |address: &IpAddr| !(options.ipv4 && address.is_ipv6() || options.ipv6 && address.is_ipv4());
+    let fits = |address: &IpAddr| {
+        !(options.ipv4 && address.is_ipv6() || options.ipv6 && address.is_ipv4())
+    };
     let failure = |what: String| Failure::new(Exit::Usage, what);
     if let Ok(address) = bind.parse::<IpAddr>() {
         return if fits(&address) {
@@ -56,13 +78,20 @@ fn address(bind: &str, options: &Network) -> Result<IpAddr, Failure> {
         };
     }
     let addresses = interface::addresses(bind).map_err(|error| {
-        failure(format!("--bind {bind} is neither an address nor an interface of this machine")).cause(&error)
+        failure(format!(
+            "--bind {bind} is neither an address nor an interface of this machine"
+        ))
+        .cause(&error)
     })?;
     // A link-local IPv6 address reaches nobody without naming the link again for each peer.
-    let usable = |address: &IpAddr| !matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    let usable =
+        |address: &IpAddr| !matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
     let fitting = |address: &&IpAddr| fits(address) && usable(address);
     addresses.iter().find(fitting).copied().ok_or_else(|| {
-        Failure::new(Exit::Network, format!("--bind {bind}: the interface has no address to use"))
-            .hint("is it up? ip addr shows its addresses")
+        Failure::new(
+            Exit::Network,
+            format!("--bind {bind}: the interface has no address to use"),
+        )
+        .hint("is it up? ip addr shows its addresses")
     })
 }

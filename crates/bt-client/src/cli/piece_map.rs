@@ -14,7 +14,10 @@ impl PieceMap {
     pub(crate) fn new(pieces: u32, have: impl IntoIterator<Item = u32>) -> Self {
         let mut map = vec![false; usize::try_from(pieces).unwrap_or(usize::MAX)];
         for index in have {
-            if let Some(slot) = usize::try_from(index).ok().and_then(|index| map.get_mut(index)) {
+            if let Some(slot) = usize::try_from(index)
+                .ok()
+                .and_then(|index| map.get_mut(index))
+            {
                 *slot = true;
             }
         }
@@ -31,7 +34,11 @@ impl PieceMap {
                 // With fewer pieces than columns several columns show the same piece.
                 let to = ((column + 1) * total / width).max(from + 1).min(total);
                 let part = self.0.get(from..to).unwrap_or_default();
-                level(levels, part.iter().filter(|have| **have).count(), part.len())
+                level(
+                    levels,
+                    part.iter().filter(|have| **have).count(),
+                    part.len(),
+                )
             })
             .collect()
     }
@@ -41,8 +48,14 @@ impl PieceMap {
 pub(crate) fn bar(done: u64, total: u64, width: usize, fine: bool) -> String {
     let levels: &[char] = if fine { &FINE } else { &PLAIN };
     let columns = u64::try_from(width).unwrap_or(u64::MAX);
-    let full = if total == 0 { columns } else { share(done, total, columns) };
-    (0..columns).map(|column| levels[if column < full { levels.len() - 1 } else { 0 }]).collect()
+    let full = if total == 0 {
+        columns
+    } else {
+        share(done, total, columns)
+    };
+    (0..columns)
+        .map(|column| levels[if column < full { levels.len() - 1 } else { 0 }])
+        .collect()
 }
 
 /// `done / total * parts`, rounded down.

@@ -41,7 +41,17 @@ pub(crate) struct Row<'a> {
 impl<'a> Row<'a> {
     /// Work without a network.
     pub(crate) fn plain(name: &'a str, state: &'a str, done: u64, total: u64) -> Self {
-        Self { name, state, done, total, pieces: None, rates: None, peers: None, eta: None, reason: "" }
+        Self {
+            name,
+            state,
+            done,
+            total,
+            pieces: None,
+            rates: None,
+            peers: None,
+            eta: None,
+            reason: "",
+        }
     }
 }
 
@@ -58,7 +68,13 @@ pub(crate) struct Progress {
 impl Progress {
     /// `enabled` is false with `--json`, `--quiet` and `--no-progress`.
     pub(crate) fn new(screen: Arc<Screen>, enabled: bool) -> Self {
-        Self { screen, enabled, fine: locale_is_utf8(), last: None, last_states: String::new() }
+        Self {
+            screen,
+            enabled,
+            fine: locale_is_utf8(),
+            last: None,
+            last_states: String::new(),
+        }
     }
 
     /// Shows the rows if it is time to.
@@ -84,7 +100,17 @@ impl Progress {
         if moves {
             // A row as wide as the terminal would wrap on some, so that one column stays free.
             let width = self.screen.width().saturating_sub(1);
-            self.screen.draw(rows.iter().map(|row| moving(row, width, self.fine)).collect());
+            // Names of one width keep the columns of several rows apart.
+            let name = rows
+                .iter()
+                .map(|row| columns(&escape(row.name)))
+                .max()
+                .unwrap_or(0);
+            self.screen.draw(
+                rows.iter()
+                    .map(|row| moving(row, name, width, self.fine))
+                    .collect(),
+            );
         } else {
             for row in rows {
                 self.screen.line(&plain(row));
@@ -113,7 +139,11 @@ fn plain(row: &Row<'_>) -> String {
         parts.push(format!("up {}", units::rate(up)));
     }
     if let Some((peers, seeds)) = row.peers {
-        parts.push(format!("{} ({})", units::count(peers.into(), "peer"), units::count(seeds.into(), "seed")));
+        parts.push(format!(
+            "{} ({})",
+            units::count(peers.into(), "peer"),
+            units::count(seeds.into(), "seed")
+        ));
     }
     if let Some(eta) = row.eta {
         parts.push(format!("{} left", units::clock(eta)));
@@ -124,8 +154,9 @@ fn plain(row: &Row<'_>) -> String {
     format!("{}: {}", escape(row.name), parts.join(", "))
 }
 
-/// One row of at most `width` columns: the parts that matter least go first.
-fn moving(row: &Row<'_>, width: usize, fine: bool) -> String {
+/// One row of at most `width` columns, `name` of them for the name if there is room: the parts that
+/// matter least go first.
+fn moving(row: &Row<'_>, name: usize, width: usize, fine: bool) -> String {
     let (down_mark, up_mark) = if fine { ('↓', '↑') } else { ('v', '^') };
     let picture = match row.pieces {
         Some(map) => map.draw(BAR, fine),
@@ -135,12 +166,15 @@ fn moving(row: &Row<'_>, width: usize, fine: bool) -> String {
     let mut parts = vec![
         (4, picture),
         (0, format!("{:>6}", units::percent(row.done, row.total))),
-        (5, units::size_of_total(row.done, row.total)),
-        (1, row.state.to_owned()),
+        (
+            5,
+            format!("{:>16}", units::size_of_total(row.done, row.total)),
+        ),
+        (1, format!("{:<11}", row.state)),
     ];
     if let Some((down, up)) = row.rates {
-        parts.push((2, format!("{down_mark} {}", units::rate(down))));
-        parts.push((6, format!("{up_mark} {}", units::rate(up))));
+        parts.push((2, format!("{down_mark} {:>11}", units::rate(down))));
+        parts.push((6, format!("{up_mark} {:>11}", units::rate(up))));
     }
     if let Some((peers, seeds)) = row.peers {
         parts.push((8, format!("{peers}({seeds}) peers")));
@@ -151,15 +185,17 @@ fn moving(row: &Row<'_>, width: usize, fine: bool) -> String {
     if !row.reason.is_empty() {
         parts.push((7, escape(row.reason).into_owned()));
     }
-    let name = escape(row.name);
-    let wanted_name = columns(&name).min(NAME_MOST);
-    let total = |parts: &[(u8, String)]| -> usize { parts.iter().map(|(_, text)| columns(text) + 2).sum() };
-    while parts.len() > 1 && total(&parts) + wanted_name.min(NAME_LEAST) > width {
+    let wanted = name.clamp(NAME_LEAST, NAME_MOST);
+    let total =
+        |parts: &[(u8, String)]| -> usize { parts.iter().map(|(_, text)| columns(text) + 2).sum() };
+    while parts.len() > 1 && total(&parts) + NAME_LEAST > width {
         let heaviest = parts.iter().map(|(weight, _)| *weight).max();
         parts.retain(|(weight, _)| Some(*weight) != heaviest);
     }
-    let room = width.saturating_sub(total(&parts)).min(NAME_MOST);
-    let mut text = fit(&name, room.min(wanted_name.max(NAME_LEAST)));
+    let mut text = fit(
+        &escape(row.name),
+        width.saturating_sub(total(&parts)).min(wanted),
+    );
     for (_, part) in &parts {
         text.push_str("  ");
         text.push_str(part);
@@ -170,7 +206,10 @@ fn moving(row: &Row<'_>, width: usize, fine: bool) -> String {
 /// Exactly `width` columns: cut with `…`, or padded.
 fn fit(text: &str, width: usize) -> String {
     let mut fitted = cut(text, width);
-    fitted.extend(std::iter::repeat_n(' ', width.saturating_sub(columns(&fitted))));
+    fitted.extend(std::iter::repeat_n(
+        ' ',
+        width.saturating_sub(columns(&fitted)),
+    ));
     fitted
 }
 
@@ -250,19 +289,23 @@ mod tests {
     #[test]
     fn a_wide_terminal_shows_everything() {
         assert_eq!(
-            moving(&row(), 200, true),
-            "debian-12.iso  ████████████········   61.1%  402.0/657.0 MiB  downloading  ↓ 48.3 MiB/s  \
-             ↑ 1.1 MiB/s  23(4) peers  ETA 0:05"
+            moving(&row(), 13, 200, true),
+            "debian-12.iso  ████████████········   61.1%   402.0/657.0 MiB  downloading  ↓  48.3 MiB/s  \
+             ↑   1.1 MiB/s  23(4) peers  ETA 0:05"
         );
     }
 
     #[test]
     fn no_row_is_wider_than_the_terminal() {
-        let hostile = Row { name: "漢字\u{202e}\u{1b}[2Jほげほげほげほげほげ", reason: "no seeds\u{7}", ..row() };
+        let hostile = Row {
+            name: "漢字\u{202e}\u{1b}[2Jほげほげほげほげほげ",
+            reason: "no seeds\u{7}",
+            ..row()
+        };
         for width in 0..150 {
             for fine in [false, true] {
                 for row in [&row(), &hostile] {
-                    let text = moving(row, width, fine);
+                    let text = moving(row, 20, width, fine);
                     assert!(columns(&text) <= width, "{width}: {text}");
                     assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{7}']));
                 }
@@ -272,13 +315,20 @@ mod tests {
 
     #[test]
     fn a_narrow_terminal_keeps_what_matters() {
-        let text = moving(&row(), 40, false);
-        assert!(text.contains("61.1%") && text.contains("downloading"), "{text}");
+        let text = moving(&row(), 13, 40, false);
+        assert!(
+            text.contains("61.1%") && text.contains("downloading"),
+            "{text}"
+        );
     }
 
     #[test]
     fn a_log_line_has_no_escapes() {
-        let row = Row { name: "a\u{1b}b", reason: "no seeds", ..row() };
+        let row = Row {
+            name: "a\u{1b}b",
+            reason: "no seeds",
+            ..row()
+        };
         assert_eq!(
             plain(&row),
             "a\\u{1b}b: downloading 61.1% (402.0/657.0 MiB), down 48.3 MiB/s, up 1.1 MiB/s, \

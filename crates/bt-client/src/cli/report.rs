@@ -30,7 +30,12 @@ pub(crate) type Outcome = Result<Exit, Failure>;
 impl Failure {
     /// A failure that ends the program with `exit`; `message` says what and where.
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), causes: Vec::new(), hint: None }
+        Self {
+            exit,
+            message: message.into(),
+            causes: Vec::new(),
+            hint: None,
+        }
     }
 
     /// Adds an error and everything that it names as its source.
@@ -101,7 +106,13 @@ impl Report {
     /// `json` turns every result into one JSON object a line; `quiet` leaves only errors on
     /// standard error.
     pub(crate) fn new(json: bool, quiet: bool, screen: Arc<Screen>, stop: Stop) -> Self {
-        Self { json, quiet, screen, stop, broken: Arc::default() }
+        Self {
+            json,
+            quiet,
+            screen,
+            stop,
+            broken: Arc::default(),
+        }
     }
 
     /// Whether results are JSON.
@@ -166,7 +177,12 @@ impl Report {
     /// What went wrong with standard output, unless its reader just went away.
     pub(crate) fn finish(&self) -> Result<(), Failure> {
         self.screen.clear();
-        match self.broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        match self
+            .broken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+        {
             Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
                 Err(Failure::new(Exit::Storage, "cannot write to standard output").cause(&error))
             }
@@ -193,7 +209,8 @@ impl Report {
 /// Serializes to one line in which no character can steer a terminal, while every parser still
 /// reads the exact text.
 pub(crate) fn json_line(value: &impl Serialize) -> String {
-    let text = serde_json::to_string(value).expect("our own types have string keys and no failing parts");
+    let text =
+        serde_json::to_string(value).expect("our own types have string keys and no failing parts");
     if !text.chars().any(steers) {
         return text;
     }
@@ -254,7 +271,10 @@ mod tests {
             ("txt.\u{202e}exe", "txt.\\u{202e}exe"),
             ("a\nb\rc\td", "a\\nb\\rc\\td"),
             ("\u{9b}0m\u{7f}", "\\u{9b}0m\\u{7f}"),
-            ("\u{2066}\u{2069}\u{feff}\u{e0041}", "\\u{2066}\\u{2069}\\u{feff}\\u{e0041}"),
+            (
+                "\u{2066}\u{2069}\u{feff}\u{e0041}",
+                "\\u{2066}\\u{2069}\\u{feff}\\u{e0041}",
+            ),
         ];
         for (name, expected) in table {
             assert_eq!(escape(name), expected);
@@ -272,7 +292,9 @@ mod tests {
     #[test]
     fn a_failure_prints_what_why_and_what_to_do() {
         let io = std::io::Error::other("disk\u{7} on fire");
-        let failure = Failure::new(Exit::Storage, "cannot write \"x\"").cause(&io).hint("leave the house");
+        let failure = Failure::new(Exit::Storage, "cannot write \"x\"")
+            .cause(&io)
+            .hint("leave the house");
         assert_eq!(
             failure.to_string(),
             "error: cannot write \"x\"\n  cause: disk\\u{7} on fire\n  hint: leave the house"

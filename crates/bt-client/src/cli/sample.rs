@@ -34,11 +34,18 @@ const CHUNK: usize = 1 << 20;
 /// Writes the tree into `root`, which must exist, and returns how many bytes it holds.
 /// `stop` ends it early with [`io::ErrorKind::Interrupted`].
 pub(crate) fn write(root: &Path, size: u64, stop: impl Fn() -> bool) -> io::Result<u64> {
-    let mut plan: Vec<(String, u64)> = SMALL.iter().map(|(name, size)| ((*name).to_owned(), *size)).collect();
+    let mut plan: Vec<(String, u64)> = SMALL
+        .iter()
+        .map(|(name, size)| ((*name).to_owned(), *size))
+        .collect();
     plan.extend((1..=PHOTOS).map(|n| (format!("photos/IMG_{n:04}.jpg"), PHOTO_SIZE)));
     let fixed: u64 = plan.iter().map(|(_, size)| size).sum();
     let rest = size.saturating_sub(fixed);
-    plan.extend(LARGE.iter().map(|(name, part)| ((*name).to_owned(), rest / 16 * part)));
+    plan.extend(
+        LARGE
+            .iter()
+            .map(|(name, part)| ((*name).to_owned(), rest / 16 * part)),
+    );
     // What the division left over, so that the tree has the very size that was asked for.
     if let Some((_, last)) = plan.last_mut() {
         *last += rest % 16;

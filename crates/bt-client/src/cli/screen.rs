@@ -20,7 +20,10 @@ impl Screen {
     /// Looks at what standard error is.
     pub(crate) fn new() -> Self {
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self { terminal: io::stderr().is_terminal() && !dumb, rows: Mutex::default() }
+        Self {
+            terminal: io::stderr().is_terminal() && !dumb,
+            rows: Mutex::default(),
+        }
     }
 
     /// Whether rows can be redrawn in place.

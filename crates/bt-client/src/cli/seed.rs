@@ -65,35 +65,68 @@ pub(crate) async fn run(args: &SeedArgs, context: &Context) -> Outcome {
     // What was made in memory or is to be trusted is most likely nowhere else yet.
     let first_source = args.super_seed || args.skip_check || !is_torrent(&args.source);
     add.spread = Some(first_source);
-    let goal = Goal { seed: Some(SeedGoal { time: args.time, ratio: args.ratio }), ..Goal::default() };
-    watch::run(Job { config, add, goal, piece_events: false, tell_completion: false }, context).await
+    let goal = Goal {
+        seed: Some(SeedGoal {
+            time: args.time,
+            ratio: args.ratio,
+        }),
+        ..Goal::default()
+    };
+    watch::run(
+        Job {
+            config,
+            add,
+            goal,
+            piece_events: false,
+            tell_completion: false,
+        },
+        context,
+    )
+    .await
 }
 
 /// The torrent, the folder that holds its content, and what is known of that; `None` when asked
 /// to stop meanwhile.
-fn content(args: &SeedArgs, context: &Context) -> Result<Option<(Metainfo, PathBuf, Check)>, Failure> {
+fn content(
+    args: &SeedArgs,
+    context: &Context,
+) -> Result<Option<(Metainfo, PathBuf, Check)>, Failure> {
     if !is_torrent(&args.source) {
         return made_in_memory(args, context);
     }
     if args.output.is_some() {
-        return Err(Failure::new(Exit::Usage, "-o writes the torrent of a PATH, but a torrent was given"));
+        return Err(Failure::new(
+            Exit::Usage,
+            "-o writes the torrent of a PATH, but a torrent was given",
+        ));
     }
     let metainfo = source::torrent(&args.source)?;
     let dir = args.data.clone().unwrap_or_else(|| PathBuf::from("."));
     if !args.skip_check {
-        let options = verify::Options { place: Place::Parent, ..verify::Options::default() };
+        let options = verify::Options {
+            place: Place::Parent,
+            ..verify::Options::default()
+        };
         match check(&metainfo, &dir, &options, context)? {
             None => return Ok(None),
-            Some(report) if !report.is_complete() => return Err(incomplete(&metainfo, &dir, &report)),
+            Some(report) if !report.is_complete() => {
+                return Err(incomplete(&metainfo, &dir, &report));
+            }
             Some(_) => {}
         }
     }
     Ok(Some((metainfo, dir, Check::Trust)))
 }
 
-fn made_in_memory(args: &SeedArgs, context: &Context) -> Result<Option<(Metainfo, PathBuf, Check)>, Failure> {
+fn made_in_memory(
+    args: &SeedArgs,
+    context: &Context,
+) -> Result<Option<(Metainfo, PathBuf, Check)>, Failure> {
     if args.data.is_some() {
-        return Err(Failure::new(Exit::Usage, "--data goes with a torrent, but a PATH was given"));
+        return Err(Failure::new(
+            Exit::Usage,
+            "--data goes with a torrent, but a PATH was given",
+        ));
     }
     let options = Options {
         trackers: tiers(args),
@@ -105,7 +138,9 @@ fn made_in_memory(args: &SeedArgs, context: &Context) -> Result<Option<(Metainfo
     for warning in plan.warnings() {
         context.report.warning("left_out", &warning.to_string());
     }
-    let Some(metainfo) = create::hash(plan, context)? else { return Ok(None) };
+    let Some(metainfo) = create::hash(&plan, context)? else {
+        return Ok(None);
+    };
     let dir = create::folder_of(&args.source)?;
     if let Some(output) = &args.output {
         create::save(output, &metainfo.to_bytes(), false)?;
@@ -117,12 +152,17 @@ fn made_in_memory(args: &SeedArgs, context: &Context) -> Result<Option<(Metainfo
 
 /// Whether the word means a torrent rather than content: it is called one, or it is `-`.
 fn is_torrent(path: &Path) -> bool {
-    let named_so = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("torrent"));
+    let named_so = path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("torrent"));
     path == Path::new("-") || (named_so && !path.is_dir()) || !path.exists()
 }
 
 fn tiers(args: &SeedArgs) -> Vec<Vec<String>> {
-    args.tracker.iter().flat_map(|tiers| tiers.0.clone()).collect()
+    args.tracker
+        .iter()
+        .flat_map(|tiers| tiers.0.clone())
+        .collect()
 }
 
 /// Adds the trackers of the command line behind those of the torrent.
@@ -131,14 +171,25 @@ fn with_trackers(metainfo: Metainfo, args: &SeedArgs) -> Result<Metainfo, Failur
         return Ok(metainfo);
     }
     let mut editor = metainfo.edit();
-    let all = metainfo.trackers().iter().cloned().chain(tiers(args)).collect();
+    let all = metainfo
+        .trackers()
+        .iter()
+        .cloned()
+        .chain(tiers(args))
+        .collect();
     let edited = editor.set_trackers(all).and_then(|()| editor.finish());
     edited.map_err(|error| Failure::new(Exit::Usage, "a tracker cannot be used").cause(&error))
 }
 
 fn incomplete(metainfo: &Metainfo, dir: &Path, report: &verify::Report) -> Failure {
     let name = metainfo.info().name();
-    Failure::new(Exit::Unverified, format!("{name} in {} is not complete", dir.display()))
-        .because(summary(report))
-        .hint(format!("get the rest with: bt-client download TORRENT -o {} --seed", dir.display()))
+    Failure::new(
+        Exit::Unverified,
+        format!("{name} in {} is not complete", dir.display()),
+    )
+    .because(summary(report))
+    .hint(format!(
+        "get the rest with: bt-client download TORRENT -o {} --seed",
+        dir.display()
+    ))
 }

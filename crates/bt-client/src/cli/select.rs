@@ -32,9 +32,15 @@ impl Selection {
             return Ok(None);
         }
         let count = u32::try_from(info.files().len()).unwrap_or(u32::MAX);
-        if let Some(range) = self.files.iter().find(|range| range.from > count || range.to_within(count) > count) {
+        if let Some(range) = self
+            .files
+            .iter()
+            .find(|range| range.from > count || range.to_within(count) > count)
+        {
             let message = format!("--files {}: the torrent has {count} files", range.text());
-            return Err(Failure::new(Exit::Usage, message).hint("show --files prints their numbers"));
+            return Err(
+                Failure::new(Exit::Usage, message).hint("show --files prints their numbers")
+            );
         }
         let (include, exclude) = (Globs::new(&self.include)?, Globs::new(&self.exclude)?);
         let chosen: Vec<FileIndex> = info
@@ -51,8 +57,10 @@ impl Selection {
             .map(|(_, number)| FileIndex(number - 1))
             .collect();
         if chosen.is_empty() {
-            return Err(Failure::new(Exit::Usage, "no file of the torrent is selected")
-                .hint("show prints the files; look at --files, --include and --exclude"));
+            return Err(
+                Failure::new(Exit::Usage, "no file of the torrent is selected")
+                    .hint("show prints the files; look at --files, --include and --exclude"),
+            );
         }
         Ok(Some(chosen))
     }
@@ -92,9 +100,18 @@ fn parse_range(text: &str) -> Result<Range, String> {
         Err(_) => Err("expected numbers and ranges such as 1,3-5,9-".to_owned()),
     };
     let range = match text.split_once('-') {
-        None => Range { from: number(text)?, to: Some(number(text)?) },
-        Some((from, "")) => Range { from: number(from)?, to: None },
-        Some((from, to)) => Range { from: number(from)?, to: Some(number(to)?) },
+        None => Range {
+            from: number(text)?,
+            to: Some(number(text)?),
+        },
+        Some((from, "")) => Range {
+            from: number(from)?,
+            to: None,
+        },
+        Some((from, to)) => Range {
+            from: number(from)?,
+            to: Some(number(to)?),
+        },
     };
     match range.to {
         Some(to) if to < range.from => Err("the range ends before it starts".to_owned()),
@@ -104,13 +121,17 @@ fn parse_range(text: &str) -> Result<Range, String> {
 
 /// Refuses what is not a glob when the command line is read.
 pub(crate) fn glob_text(text: &str) -> Result<String, String> {
-    glob(text).map(|_| text.to_owned()).map_err(|error| error.kind().to_string())
+    glob(text)
+        .map(|_| text.to_owned())
+        .map_err(|error| error.kind().to_string())
 }
 
 /// A glob in which `*` stays within one folder and `**` does not.
 fn glob(text: &str) -> Result<Glob, globset::Error> {
     // A slash at either end only says that a path is meant, or a folder.
-    GlobBuilder::new(text.trim_matches('/')).literal_separator(true).build()
+    GlobBuilder::new(text.trim_matches('/'))
+        .literal_separator(true)
+        .build()
 }
 
 /// Globs with a slash are compared with paths, others with names. What matches a folder holds for
@@ -122,14 +143,21 @@ struct Globs {
 
 impl Globs {
     fn new(globs: &[String]) -> Result<Self, Failure> {
-        let (paths, names): (Vec<&String>, Vec<&String>) = globs.iter().partition(|glob| glob.contains('/'));
-        Ok(Self { names: set(&names)?, paths: set(&paths)? })
+        let (paths, names): (Vec<&String>, Vec<&String>) =
+            globs.iter().partition(|glob| glob.contains('/'));
+        Ok(Self {
+            names: set(&names)?,
+            paths: set(&paths)?,
+        })
     }
 
     /// Whether the path or a folder above it matches.
     fn matches(&self, path: &str) -> bool {
         Path::new(path).ancestors().any(|path| {
-            self.paths.is_match(path) || path.file_name().is_some_and(|name| self.names.is_match(name))
+            self.paths.is_match(path)
+                || path
+                    .file_name()
+                    .is_some_and(|name| self.names.is_match(name))
         })
     }
 }
@@ -152,10 +180,28 @@ mod tests {
     #[test]
     fn ranges_read_as_people_write_them() {
         let table = [
-            ("3", Some(Range { from: 3, to: Some(3) })),
-            ("3-5", Some(Range { from: 3, to: Some(5) })),
+            (
+                "3",
+                Some(Range {
+                    from: 3,
+                    to: Some(3),
+                }),
+            ),
+            (
+                "3-5",
+                Some(Range {
+                    from: 3,
+                    to: Some(5),
+                }),
+            ),
             ("3-", Some(Range { from: 3, to: None })),
-            ("4294967295", Some(Range { from: u32::MAX, to: Some(u32::MAX) })),
+            (
+                "4294967295",
+                Some(Range {
+                    from: u32::MAX,
+                    to: Some(u32::MAX),
+                }),
+            ),
             ("0", None),
             ("0-3", None),
             ("5-3", None),
@@ -172,7 +218,8 @@ mod tests {
 
     #[test]
     fn globs_match_names_or_paths_and_what_is_below() {
-        let matches = |glob: &str, path: &str| Globs::new(&[glob.to_owned()]).unwrap().matches(path);
+        let matches =
+            |glob: &str, path: &str| Globs::new(&[glob.to_owned()]).unwrap().matches(path);
         assert!(matches("*.iso", "a.iso"));
         assert!(matches("*.iso", "d/a.iso"));
         assert!(matches("d", "d/e/a.iso"));

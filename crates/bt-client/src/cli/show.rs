@@ -100,7 +100,11 @@ impl Shown {
             creation_date: metainfo.creation_date(),
             source: text(info.source()),
             magnet: metainfo.magnet().to_string(),
-            warnings: metainfo.warnings().iter().map(ToString::to_string).collect(),
+            warnings: metainfo
+                .warnings()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
         }
     }
 
@@ -115,7 +119,11 @@ impl Shown {
             private: None,
             files: Vec::new(),
             // Trackers of a magnet stand side by side: each is a tier of its own.
-            trackers: magnet.trackers.iter().map(|url| vec![url.clone()]).collect(),
+            trackers: magnet
+                .trackers
+                .iter()
+                .map(|url| vec![url.clone()])
+                .collect(),
             web_seeds: magnet.web_seeds.clone(),
             nodes: Vec::new(),
             comment: None,
@@ -139,15 +147,33 @@ impl Shown {
         row("info-hash", self.info_hash_v1.clone());
         row("info-hash v2", self.info_hash_v2.clone());
         let files = self.files.iter().filter(|file| !file.pad).count();
-        row("size", self.total_size.map(|bytes| match files {
-            0 => format!("{} ({bytes} bytes)", units::size(bytes)),
-            files => format!("{} ({bytes} bytes) in {}", units::size(bytes), units::count(files as u64, "file")),
-        }));
-        row("pieces", self.piece_count.zip(self.piece_length).map(|(count, length)| {
-            format!("{count} of {}", units::size(length.into()))
-        }));
-        row("private", self.private.map(|private| if private { "yes" } else { "no" }.to_owned()));
-        for (label, value) in [("comment", &self.comment), ("created by", &self.created_by), ("source", &self.source)] {
+        row(
+            "size",
+            self.total_size.map(|bytes| match files {
+                0 => format!("{} ({bytes} bytes)", units::size(bytes)),
+                files => format!(
+                    "{} ({bytes} bytes) in {}",
+                    units::size(bytes),
+                    units::count(files as u64, "file")
+                ),
+            }),
+        );
+        row(
+            "pieces",
+            self.piece_count
+                .zip(self.piece_length)
+                .map(|(count, length)| format!("{count} of {}", units::size(length.into()))),
+        );
+        row(
+            "private",
+            self.private
+                .map(|private| if private { "yes" } else { "no" }.to_owned()),
+        );
+        for (label, value) in [
+            ("comment", &self.comment),
+            ("created by", &self.created_by),
+            ("source", &self.source),
+        ] {
             row(label, value.clone());
         }
         row("created at", self.creation_date.map(moment));
@@ -160,12 +186,28 @@ impl Shown {
             }
         }
         row("magnet", Some(self.magnet.clone()));
-        let shown = if all_files { self.files.len() } else { FILES_SHOWN };
-        for (file, number) in self.files.iter().zip(1..).filter(|(file, _)| !file.pad).take(shown) {
-            row(&format!("file {number}"), Some(format!("{:>10}  {}", units::size(file.length), file.path)));
+        let shown = if all_files {
+            self.files.len()
+        } else {
+            FILES_SHOWN
+        };
+        for (file, number) in self
+            .files
+            .iter()
+            .zip(1..)
+            .filter(|(file, _)| !file.pad)
+            .take(shown)
+        {
+            row(
+                &format!("file {number}"),
+                Some(format!("{:>10}  {}", units::size(file.length), file.path)),
+            );
         }
         if files > shown {
-            lines.push(format!("{} more files: list them with --files", files - shown));
+            lines.push(format!(
+                "{} more files: list them with --files",
+                files - shown
+            ));
         }
         lines
     }
@@ -179,7 +221,12 @@ fn moment(seconds: i64) -> String {
     }
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", second / 3600, second / 60 % 60, second % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC",
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    )
 }
 
 /// Days since 1970-01-01 as year, month, day of the Gregorian calendar. Counts in years that
@@ -188,12 +235,20 @@ fn civil(days: i64) -> (i64, i64, i64) {
     const DAYS_OF_400_YEARS: i64 = 146_097;
     // From 0000-03-01 to 1970-01-01.
     let days = days + 719_468;
-    let (era, day_of_era) = (days.div_euclid(DAYS_OF_400_YEARS), days.rem_euclid(DAYS_OF_400_YEARS));
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let (era, day_of_era) = (
+        days.div_euclid(DAYS_OF_400_YEARS),
+        days.rem_euclid(DAYS_OF_400_YEARS),
+    );
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let month = if march_month < 10 {
+        march_month + 3
+    } else {
+        march_month - 9
+    };
     (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 

@@ -40,7 +40,10 @@ pub(crate) struct Stop {
 impl Stop {
     /// Nobody has asked yet.
     pub(crate) fn new() -> Self {
-        Self { reason: Arc::new(watch::Sender::new(None)), flag: Arc::default() }
+        Self {
+            reason: Arc::new(watch::Sender::new(None)),
+            flag: Arc::default(),
+        }
     }
 
     /// Asks to stop; only the first reason counts.
@@ -83,7 +86,8 @@ impl Stop {
         for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
             let mut signals = signal(kind)?;
             let number = u8::try_from(kind.as_raw_value()).unwrap_or(u8::MAX);
-            let (stop, screen, asked_before) = (self.clone(), Arc::clone(screen), Arc::clone(&asked_before));
+            let (stop, screen, asked_before) =
+                (self.clone(), Arc::clone(screen), Arc::clone(&asked_before));
             tokio::spawn(async move {
                 while signals.recv().await.is_some() {
                     if asked_before.swap(true, Ordering::Relaxed) {

@@ -37,8 +37,13 @@ impl<'a> Word<'a> {
     /// Looks at the word only; an info-hash that is also the name of a file means the file.
     pub(crate) fn of(word: &'a OsStr) -> Self {
         let path = Self::Path(Path::new(word));
-        let Some(text) = word.to_str() else { return path };
-        let starts = |prefix: &str| text.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix));
+        let Some(text) = word.to_str() else {
+            return path;
+        };
+        let starts = |prefix: &str| {
+            text.get(..prefix.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+        };
         if text == "-" {
             Self::Stdin
         } else if starts("magnet:") {
@@ -58,7 +63,10 @@ impl<'a> Word<'a> {
 /// Reads a torrent from a file, or from standard input when the path is `-`.
 pub(crate) fn torrent(path: &Path) -> Result<Metainfo, Failure> {
     let (label, bytes) = if path == Path::new("-") {
-        ("standard input".to_owned(), read_all(io::stdin().lock(), "standard input")?)
+        (
+            "standard input".to_owned(),
+            read_all(io::stdin().lock(), "standard input")?,
+        )
     } else {
         let label = path.display().to_string();
         let file = File::open(path).map_err(|error| unreadable(&label, &error))?;
@@ -72,19 +80,28 @@ pub(crate) fn torrent(path: &Path) -> Result<Metainfo, Failure> {
 pub(crate) fn torrent_or_magnet(word: &OsStr) -> Result<Source, Failure> {
     match Word::of(word) {
         Word::Magnet(text) => magnet(text).map(|magnet| Source::Magnet(Box::new(magnet))),
-        Word::Stdin | Word::Path(_) => torrent(Path::new(word)).map(|t| Source::Torrent(Box::new(t))),
-        Word::InfoHash(text) => Err(Failure::new(Exit::BadInput, format!("{text} is a bare info-hash"))
-            .because("it says nothing about the content")
-            .hint("give the .torrent file or a magnet")),
-        Word::Url(text) => Err(Failure::new(Exit::BadInput, format!("{text} is a URL, not a file"))
-            .hint("download takes URLs; or fetch it first, such as curl URL | bt-client show -")),
+        Word::Stdin | Word::Path(_) => {
+            torrent(Path::new(word)).map(|t| Source::Torrent(Box::new(t)))
+        }
+        Word::InfoHash(text) => Err(Failure::new(
+            Exit::BadInput,
+            format!("{text} is a bare info-hash"),
+        )
+        .because("it says nothing about the content")
+        .hint("give the .torrent file or a magnet")),
+        Word::Url(text) => Err(Failure::new(
+            Exit::BadInput,
+            format!("{text} is a URL, not a file"),
+        )
+        .hint("download takes URLs; or fetch it first, such as curl URL | bt-client show -")),
     }
 }
 
 /// Parses the bytes of a torrent; `label` says where they are from.
 pub(crate) fn parse_torrent(label: &str, bytes: &[u8]) -> Result<Metainfo, Failure> {
     Metainfo::parse(bytes).map_err(|error| {
-        let failure = Failure::new(Exit::BadInput, format!("{label} is not a usable torrent")).cause(&error);
+        let failure =
+            Failure::new(Exit::BadInput, format!("{label} is not a usable torrent")).cause(&error);
         match looks_like(bytes) {
             Some(what) => failure.hint(what),
             None => failure,
@@ -105,11 +122,17 @@ pub(crate) fn magnet(text: &str) -> Result<Magnet, Failure> {
 fn read_all(source: impl Read, label: &str) -> Result<Vec<u8>, Failure> {
     let limit = u64::try_from(limits::MAX_FILE_BYTES).unwrap_or(u64::MAX);
     let mut bytes = Vec::new();
-    source.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| unreadable(label, &error))?;
+    source
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|error| unreadable(label, &error))?;
     if bytes.len() > limits::MAX_FILE_BYTES {
         let message = format!("{label} is not a usable torrent");
         return Err(Failure::new(Exit::BadInput, message)
-            .because(format!("it is longer than {} bytes", limits::MAX_FILE_BYTES))
+            .because(format!(
+                "it is longer than {} bytes",
+                limits::MAX_FILE_BYTES
+            ))
             .hint("was the content meant instead of the .torrent file?"));
     }
     Ok(bytes)
@@ -119,7 +142,9 @@ fn read_all(source: impl Read, label: &str) -> Result<Vec<u8>, Failure> {
 /// with the storage.
 fn unreadable(label: &str, error: &io::Error) -> Failure {
     let exit = match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => Exit::BadInput,
+        io::ErrorKind::NotFound | io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
+            Exit::BadInput
+        }
         _ => Exit::Storage,
     };
     Failure::new(exit, format!("cannot read {label}")).cause(error)
@@ -128,15 +153,27 @@ fn unreadable(label: &str, error: &io::Error) -> Failure {
 /// What else the bytes may be, from how they start.
 fn looks_like(bytes: &[u8]) -> Option<&'static str> {
     const STARTS: [(&[u8], &str); 6] = [
-        (b"<", "it starts like a web page: perhaps the download of the torrent needed a login"),
-        (b"magnet:", "it holds a magnet: give the magnet itself instead of the file"),
+        (
+            b"<",
+            "it starts like a web page: perhaps the download of the torrent needed a login",
+        ),
+        (
+            b"magnet:",
+            "it holds a magnet: give the magnet itself instead of the file",
+        ),
         (b"\x1f\x8b", "it is compressed with gzip: unpack it first"),
         (b"PK\x03\x04", "it is a zip archive: unpack it first"),
         (b"{", "it starts like JSON"),
-        (b"\xef\xbb\xbf", "it starts with a text mark, as if a text editor had saved it"),
+        (
+            b"\xef\xbb\xbf",
+            "it starts with a text mark, as if a text editor had saved it",
+        ),
     ];
     let start = bytes.trim_ascii_start();
-    STARTS.iter().find(|(prefix, _)| start.starts_with(prefix)).map(|(_, what)| *what)
+    STARTS
+        .iter()
+        .find(|(prefix, _)| start.starts_with(prefix))
+        .map(|(_, what)| *what)
 }
 
 #[cfg(test)]
@@ -150,7 +187,10 @@ mod tests {
         let hash = "0123456789abcdef0123456789abcdef01234567";
         let table = [
             ("-", Word::Stdin),
-            ("magnet:?xt=urn:btih:x", Word::Magnet("magnet:?xt=urn:btih:x")),
+            (
+                "magnet:?xt=urn:btih:x",
+                Word::Magnet("magnet:?xt=urn:btih:x"),
+            ),
             ("MAGNET:?x", Word::Magnet("MAGNET:?x")),
             ("https://a/b.torrent", Word::Url("https://a/b.torrent")),
             ("HTTP://a/b", Word::Url("HTTP://a/b")),

@@ -56,7 +56,10 @@ pub(crate) fn parse_rate(text: &str) -> Result<u64, String> {
     let trimmed = text.trim();
     let size = trimmed.strip_suffix("/s").unwrap_or(trimmed);
     match parse_size(size)? {
-        0 => Err("a rate limit of 0 would stop all transfer: leave the option out for no limit".to_owned()),
+        0 => Err(
+            "a rate limit of 0 would stop all transfer: leave the option out for no limit"
+                .to_owned(),
+        ),
         rate => Ok(rate),
     }
 }
@@ -71,10 +74,14 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let mut total_ms: u64 = 0;
     while !rest.is_empty() {
         let (number, tail) = split_suffix(rest);
-        let end = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let end = tail
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(tail.len());
         let (suffix, next) = tail.split_at(end);
-        let (_, unit) =
-            DURATION_SUFFIXES.iter().find(|(name, _)| *name == suffix).ok_or_else(usage)?;
+        let (_, unit) = DURATION_SUFFIXES
+            .iter()
+            .find(|(name, _)| *name == suffix)
+            .ok_or_else(usage)?;
         let part = scale(number, *unit).ok_or_else(usage)?;
         total_ms = total_ms.checked_add(part).ok_or_else(usage)?;
         rest = next;
@@ -130,7 +137,11 @@ pub(crate) fn size_of_total(done: u64, total: u64) -> String {
 
 /// `61.2%`, rounded down so that `100.0%` is only ever the whole.
 pub(crate) fn percent(done: u64, total: u64) -> String {
-    let tenths = if total == 0 { 1000 } else { u128::from(done.min(total)) * 1000 / u128::from(total) };
+    let tenths = if total == 0 {
+        1000
+    } else {
+        u128::from(done.min(total)) * 1000 / u128::from(total)
+    };
     format!("{}.{}%", tenths / 10, tenths % 10)
 }
 
@@ -157,7 +168,11 @@ pub(crate) fn elapsed(duration: Duration) -> String {
 
 /// `1 file`, `2 files`, `0 pieces`.
 pub(crate) fn count(number: u64, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
 }
 
 /// A rate as whole bytes: never negative, and nonsense (NaN) is nothing.
@@ -173,7 +188,10 @@ pub(crate) fn whole(bytes_per_second: f64) -> u64 {
 
 /// Cuts `12.5MiB` into `12.5` and `MiB`.
 fn split_suffix(text: &str) -> (&str, &str) {
-    text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()))
+    text.split_at(
+        text.find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(text.len()),
+    )
 }
 
 /// A decimal number times a unit, in whole units, without floating point; `None` when it is
@@ -186,20 +204,30 @@ fn scale(number: &str, unit: u64) -> Option<u64> {
     if (whole.is_empty() && fraction.is_empty()) || !digits(whole) || !digits(fraction) {
         return None;
     }
-    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let whole: u64 = if whole.is_empty() {
+        0
+    } else {
+        whole.parse().ok()?
+    };
     let mut fraction_value: u128 = 0;
-    for digit in fraction.bytes().chain(std::iter::repeat(b'0')).take(FRACTION_DIGITS) {
+    for digit in fraction
+        .bytes()
+        .chain(std::iter::repeat(b'0'))
+        .take(FRACTION_DIGITS)
+    {
         fraction_value = fraction_value * 10 + u128::from(digit - b'0');
     }
     let fraction_units = fraction_value * u128::from(unit) / 10u128.pow(12);
-    whole.checked_mul(unit)?.checked_add(u64::try_from(fraction_units).ok()?)
+    whole
+        .checked_mul(unit)?
+        .checked_add(u64::try_from(fraction_units).ok()?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        clock, count, elapsed, parse_duration, parse_rate, parse_ratio, parse_size, percent, rate, size,
-        size_of_total, whole,
+        clock, count, elapsed, parse_duration, parse_rate, parse_ratio, parse_size, percent, rate,
+        size, size_of_total, whole,
     };
     use std::time::Duration;
 
@@ -263,7 +291,11 @@ mod tests {
             ("-5s", None),
         ];
         for (text, expected) in table {
-            assert_eq!(parse_duration(text).ok(), expected.map(Duration::from_millis), "{text:?}");
+            assert_eq!(
+                parse_duration(text).ok(),
+                expected.map(Duration::from_millis),
+                "{text:?}"
+            );
         }
     }
 

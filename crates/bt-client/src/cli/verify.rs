@@ -53,23 +53,39 @@ struct FileTrouble {
 
 pub(crate) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
     let metainfo = source::torrent(&args.torrent)?;
-    let options = Options { threads: args.threads, ..Options::default() };
+    let options = Options {
+        threads: args.threads,
+        ..Options::default()
+    };
     let Some(report) = check(&metainfo, &args.path, &options, context)? else {
-        return Ok(context.stop.reason().map_or(Exit::Other, |reason| reason.exit()));
+        return Ok(context
+            .stop
+            .reason()
+            .map_or(Exit::Other, |reason| reason.exit()));
     };
     context.report.emit(&Verified {
         pieces: report.verdicts.len(),
         bad: report.pieces(Verdict::Bad).map(|piece| piece.0).collect(),
-        missing: report.pieces(Verdict::Missing).map(|piece| piece.0).collect(),
+        missing: report
+            .pieces(Verdict::Missing)
+            .map(|piece| piece.0)
+            .collect(),
         complete: report.is_complete(),
         files: report
             .files
             .iter()
-            .map(|file| FileTrouble { path: file.path.display().to_string(), problem: file.problem.to_string() })
+            .map(|file| FileTrouble {
+                path: file.path.display().to_string(),
+                problem: file.problem.to_string(),
+            })
             .collect(),
     });
     context.report.lines(table(&report));
-    Ok(if report.is_complete() { Exit::Success } else { Exit::Unverified })
+    Ok(if report.is_complete() {
+        Exit::Success
+    } else {
+        Exit::Unverified
+    })
 }
 
 /// Checks with progress; `None` when we were asked to stop.
@@ -85,9 +101,19 @@ pub(crate) fn check(
     let checked = verify(info, path, options, context.stop.flag(), |event| {
         if let Event::Progress { done, total } = event {
             let now = Instant::now();
-            let rate = done as f64 / now.saturating_duration_since(started).as_secs_f64().max(0.001);
+            let rate = done as f64
+                / now
+                    .saturating_duration_since(started)
+                    .as_secs_f64()
+                    .max(0.001);
             let reason = units::rate(rate);
-            progress.show(now, &[Row { reason: &reason, ..Row::plain(info.name(), "checking", done, total) }]);
+            progress.show(
+                now,
+                &[Row {
+                    reason: &reason,
+                    ..Row::plain(info.name(), "checking", done, total)
+                }],
+            );
         }
     });
     progress.end();
@@ -102,7 +128,10 @@ pub(crate) fn check(
 pub(crate) fn summary(report: &Report) -> String {
     let count = |verdict| report.pieces(verdict).count();
     let good = count(Verdict::Good);
-    let mut text = format!("{good} of {} ok", units::count(report.verdicts.len() as u64, "piece"));
+    let mut text = format!(
+        "{good} of {} ok",
+        units::count(report.verdicts.len() as u64, "piece")
+    );
     for (verdict, word) in [(Verdict::Bad, "bad"), (Verdict::Missing, "missing")] {
         match count(verdict) {
             0 => {}
@@ -113,7 +142,11 @@ pub(crate) fn summary(report: &Report) -> String {
 }
 
 fn failure(name: &str, error: &Error, place: Place) -> Failure {
-    let exit = if matches!(error, Error::NotYet) { Exit::Other } else { Exit::Storage };
+    let exit = if matches!(error, Error::NotYet) {
+        Exit::Other
+    } else {
+        Exit::Storage
+    };
     let failure = Failure::new(exit, format!("cannot check {name}")).cause(error);
     match error {
         Error::NotFound { .. } if place == Place::Parent => {
@@ -128,22 +161,39 @@ fn failure(name: &str, error: &Error, place: Place) -> Failure {
 
 /// The result for people.
 fn table(report: &Report) -> Vec<String> {
-    let word = if report.is_complete() { "complete" } else { "incomplete" };
+    let word = if report.is_complete() {
+        "complete"
+    } else {
+        "incomplete"
+    };
     let mut lines = vec![format!("{word}: {}", summary(report))];
     for (verdict, word) in [(Verdict::Bad, "bad"), (Verdict::Missing, "missing")] {
         let ranges = ranges(report.pieces(verdict).map(|piece| piece.0));
         if !ranges.is_empty() {
             let more = ranges.len().saturating_sub(RANGES_SHOWN);
-            let mut text = ranges.into_iter().take(RANGES_SHOWN).collect::<Vec<_>>().join(",");
+            let mut text = ranges
+                .into_iter()
+                .take(RANGES_SHOWN)
+                .collect::<Vec<_>>()
+                .join(",");
             if more > 0 {
                 text.push_str(&format!(" and {more} more ranges"));
             }
             lines.push(format!("  {word} pieces: {text}"));
         }
     }
-    lines.extend(report.files.iter().take(FILES_SHOWN).map(|file| format!("  {file}")));
+    lines.extend(
+        report
+            .files
+            .iter()
+            .take(FILES_SHOWN)
+            .map(|file| format!("  {file}")),
+    );
     if report.files.len() > FILES_SHOWN {
-        lines.push(format!("  and {} more files", report.files.len() - FILES_SHOWN));
+        lines.push(format!(
+            "  and {} more files",
+            report.files.len() - FILES_SHOWN
+        ));
     }
     lines
 }
@@ -157,7 +207,13 @@ fn ranges(numbers: impl Iterator<Item = u32>) -> Vec<String> {
             _ => ranges.push((number, number)),
         }
     }
-    let text = |(from, to)| if from == to { format!("{from}") } else { format!("{from}-{to}") };
+    let text = |(from, to)| {
+        if from == to {
+            format!("{from}")
+        } else {
+            format!("{from}-{to}")
+        }
+    };
     ranges.into_iter().map(text).collect()
 }
 
@@ -167,7 +223,10 @@ mod tests {
 
     #[test]
     fn neighbors_make_ranges() {
-        assert_eq!(ranges([0, 1, 2, 7, 9, 10].into_iter()), ["0-2", "7", "9-10"]);
+        assert_eq!(
+            ranges([0, 1, 2, 7, 9, 10].into_iter()),
+            ["0-2", "7", "9-10"]
+        );
         assert!(ranges(std::iter::empty()).is_empty());
         assert_eq!(ranges([u32::MAX].into_iter()), ["4294967295"]);
     }

@@ -17,7 +17,9 @@ use super::report::{Failure, Outcome};
 use super::signals::StopReason;
 use super::units;
 use crate::engine::{State, Status};
-use crate::{AddTorrent, Error, EventKind, EventStream, Session, SessionConfig, SessionEvent, Torrent};
+use crate::{
+    AddTorrent, Error, EventKind, EventStream, Session, SessionConfig, SessionEvent, Torrent,
+};
 
 /// How often the state is looked at; progress on a terminal moves as often.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -39,7 +41,9 @@ pub(crate) struct Job {
 /// Runs a session with one torrent.
 pub(crate) async fn run(job: Job, context: &Context) -> Outcome {
     let metainfo = job.add.metainfo.clone();
-    let session = Session::start(job.config).await.map_err(|error| failure(&error))?;
+    let session = Session::start(job.config)
+        .await
+        .map_err(|error| failure(&error))?;
     let events = session.subscribe();
     let path = job.add.dir.join(top_level(&metainfo));
     let torrent = match session.add(job.add).await {
@@ -60,7 +64,6 @@ pub(crate) async fn run(job: Job, context: &Context) -> Outcome {
         started: Instant::now(),
         piece_events: job.piece_events,
         tell_completion: job.tell_completion,
-        reused: None,
         safe: false,
         complete: false,
         failed: false,
@@ -88,8 +91,6 @@ struct Watch<'a> {
     started: Instant,
     piece_events: bool,
     tell_completion: bool,
-    /// Bytes that were there when checking was over.
-    reused: Option<u64>,
     /// All wanted content is on the disk to stay.
     safe: bool,
     complete: bool,
@@ -102,7 +103,10 @@ impl Watch<'_> {
     fn introduce(&self, metainfo: &Metainfo) {
         let layout = metainfo.info().layout();
         let report = &self.context.report;
-        report.emit(&Event::Added { info_hash: &self.info_hash, name: &self.name });
+        report.emit(&Event::Added {
+            info_hash: &self.info_hash,
+            name: &self.name,
+        });
         report.emit(&Event::Metadata {
             info_hash: &self.info_hash,
             name: &self.name,
@@ -149,24 +153,39 @@ impl Watch<'_> {
 
     /// A seeder did all it could; a download did not.
     fn asked_to_stop(&self, reason: StopReason) -> Exit {
-        if self.complete { Exit::Success } else { reason.exit() }
+        if self.complete {
+            Exit::Success
+        } else {
+            reason.exit()
+        }
     }
 
     fn happened(&mut self, event: SessionEvent) -> Result<(), Failure> {
         let report = &self.context.report;
         match event.kind {
             EventKind::Piece(index) if self.piece_events => {
-                report.emit(&Event::Piece { info_hash: &self.info_hash, index: index.0 });
+                report.emit(&Event::Piece {
+                    info_hash: &self.info_hash,
+                    index: index.0,
+                });
             }
             EventKind::Warning { kind, message } => report.warning(kind, &message),
-            EventKind::Failed { kind, message, hint } => {
+            EventKind::Failed {
+                kind,
+                message,
+                hint,
+            } => {
                 let exit = match kind {
                     "storage" => Exit::Storage,
                     "network" => Exit::Network,
                     _ => Exit::Other,
                 };
                 let failure = Failure::new(exit, message);
-                return Err(if hint.is_empty() { failure } else { failure.hint(hint) });
+                return Err(if hint.is_empty() {
+                    failure
+                } else {
+                    failure.hint(hint)
+                });
             }
             _ => {}
         }
@@ -176,9 +195,6 @@ impl Watch<'_> {
     /// Takes a picture: tells of it, and finds out whether it is the last.
     fn look(&mut self, status: &Status) -> Result<Option<End>, Failure> {
         let now = Instant::now();
-        if status.state != State::Checking && self.reused.is_none() {
-            self.reused = Some(status.bytes_have);
-        }
         if status.state == State::Failed {
             // The event says more; this is for the case that it was missed.
             if std::mem::replace(&mut self.failed, true) {
@@ -195,7 +211,11 @@ impl Watch<'_> {
             now,
             Sample {
                 complete,
-                advance: (status.bytes_have, status.downloaded, status.checking.map_or(0, |(done, _)| done)),
+                advance: (
+                    status.bytes_have,
+                    status.downloaded,
+                    status.checking.map_or(0, |(done, _)| done),
+                ),
                 uploaded: status.uploaded,
                 size: status.size,
             },
@@ -204,7 +224,9 @@ impl Watch<'_> {
 
     fn show(&mut self, now: Instant, status: &Status) {
         let due = match self.shown {
-            Some((at, state)) => state != status.state || now.saturating_duration_since(at) >= EVENT_EVERY,
+            Some((at, state)) => {
+                state != status.state || now.saturating_duration_since(at) >= EVENT_EVERY
+            }
             None => true,
         };
         if due {
@@ -234,7 +256,11 @@ impl Watch<'_> {
     fn emit(&self, status: &Status) {
         let info_hash = &self.info_hash;
         if let Some((done, total)) = status.checking {
-            self.context.report.emit(&Event::Checking { info_hash, done, total });
+            self.context.report.emit(&Event::Checking {
+                info_hash,
+                done,
+                total,
+            });
             return;
         }
         self.context.report.emit(&Event::Progress {
@@ -267,13 +293,19 @@ impl Watch<'_> {
                 uploaded: status.uploaded,
                 wasted: status.wasted,
                 hash_failures: status.hash_failures,
-                reused: self.reused.unwrap_or(0).min(status.bytes_have),
+                reused: reused(status),
             });
             report.lines(self.summary(&path, status, took));
         }
-        report.emit(&Event::Seeding { info_hash: &self.info_hash, port: self.port });
+        report.emit(&Event::Seeding {
+            info_hash: &self.info_hash,
+            port: self.port,
+        });
         if !self.tell_completion {
-            report.line(format!("seeding {} ({}) on port {}", self.name, self.info_hash, self.port));
+            report.line(format!(
+                "seeding {} ({}) on port {}",
+                self.name, self.info_hash, self.port
+            ));
         }
     }
 
@@ -289,8 +321,9 @@ impl Watch<'_> {
                 units::rate(status.downloaded as f64 / seconds),
             ),
         ];
-        if let Some(reused) = self.reused.filter(|reused| *reused > 0) {
-            lines.push(format!("  {} were there already", units::size(reused)));
+        match reused(status) {
+            0 => {}
+            bytes => lines.push(format!("  {} were there already", units::size(bytes))),
         }
         lines.push(format!(
             "  uploaded {}, not needed {}, {}",
@@ -298,7 +331,10 @@ impl Watch<'_> {
             units::size(status.wasted),
             units::count(status.hash_failures.into(), "hash failure"),
         ));
-        lines.push(format!("  sha1 ok {}/{} pieces", status.pieces_have, status.pieces_total));
+        lines.push(format!(
+            "  sha1 ok {}/{} pieces",
+            status.pieces_have, status.pieces_total
+        ));
         lines
     }
 
@@ -310,8 +346,13 @@ impl Watch<'_> {
             End::Stalled(patience) => {
                 let message = format!("nothing came for {}", units::elapsed(patience));
                 let failure = Failure::new(Exit::Network, message);
-                let failure = if status.reason.is_empty() { failure } else { failure.because(&*status.reason) };
-                Err(failure.hint("what is here is kept: start again to go on, or name a peer with --peer"))
+                let failure = if status.reason.is_empty() {
+                    failure
+                } else {
+                    failure.because(&*status.reason)
+                };
+                Err(failure
+                    .hint("what is here is kept: start again to go on, or name a peer with --peer"))
             }
         }
     }
@@ -324,14 +365,20 @@ impl Watch<'_> {
         });
         if self.complete {
             let ratio = status.uploaded as f64 / status.size.max(1) as f64;
-            self.context.report.note(&format!("uploaded {}, ratio {ratio:.2}", units::size(status.uploaded)));
+            self.context.report.note(&format!(
+                "uploaded {}, ratio {ratio:.2}",
+                units::size(status.uploaded)
+            ));
         }
     }
 }
 
 /// Which pieces are here.
 pub(crate) fn piece_map(status: &Status) -> PieceMap {
-    PieceMap::new(status.pieces_total, status.have.iter_ones().map(|piece| piece.0))
+    PieceMap::new(
+        status.pieces_total,
+        status.have.iter_ones().map(|piece| piece.0),
+    )
 }
 
 /// Wanted bytes, here or not. Pieces that are here though nobody wanted them count too.
@@ -343,6 +390,11 @@ fn have(status: &Status) -> u64 {
     status.bytes_have
 }
 
+/// Bytes that were there before: of a complete torrent, what is not from peers.
+fn reused(status: &Status) -> u64 {
+    status.bytes_have.saturating_sub(status.downloaded)
+}
+
 /// The file or folder that holds the content, as a name.
 fn top_level(metainfo: &Metainfo) -> PathBuf {
     PathBuf::from(metainfo.info().name())
@@ -351,8 +403,14 @@ fn top_level(metainfo: &Metainfo) -> PathBuf {
 /// Errors of the session, as exit codes and advice.
 pub(crate) fn failure(error: &Error) -> Failure {
     let (exit, hint) = match error {
-        Error::Listen { .. } => (Exit::Network, "choose another port with -p, or any free one with -p 0"),
-        Error::OnlyV2 => (Exit::Other, "ask for a v1 or hybrid torrent of the same content"),
+        Error::Listen { .. } => (
+            Exit::Network,
+            "choose another port with -p, or any free one with -p 0",
+        ),
+        Error::OnlyV2 => (
+            Exit::Other,
+            "ask for a v1 or hybrid torrent of the same content",
+        ),
         Error::NoSuchFile(_) => (Exit::Usage, "show prints the files and their numbers"),
         Error::Disk(disk) => (Exit::Storage, disk.hint()),
         Error::Failed(_) => (Exit::Storage, ""),
@@ -363,5 +421,9 @@ pub(crate) fn failure(error: &Error) -> Failure {
     if let Some(source) = source {
         failure = failure.cause(source);
     }
-    if hint.is_empty() { failure } else { failure.hint(hint) }
+    if hint.is_empty() {
+        failure
+    } else {
+        failure.hint(hint)
+    }
 }

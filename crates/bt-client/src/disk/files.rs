@@ -82,12 +82,6 @@ impl Files {
         table.open.retain(|(owner, _), _| *owner != content);
     }
 
-    /// Open files of one torrent.
-    pub(crate) fn of(&self, content: u64) -> Vec<(FileIndex, Arc<File>)> {
-        let table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let mine = table.open.iter().filter(|((owner, _), _)| *owner == content);
-        mine.map(|((_, file), open)| (*file, Arc::clone(&open.file))).collect()
-    }
 }
 
 #[cfg(test)]
@@ -105,9 +99,9 @@ mod tests {
         assert!(files.get(key(0), true).is_some());
         assert!(files.get(key(1), true).is_none(), "it is open for reading only");
         files.put(key(2), open(), true);
-        assert_eq!(files.of(1).len(), 2);
-        assert!(files.get(key(0), false).is_none() != files.get(key(1), false).is_none());
+        assert!(files.get(key(1), false).is_none(), "the probe for writing was no use of it");
+        assert!(files.get(key(0), false).is_some() && files.get(key(2), false).is_some());
         files.close(1);
-        assert!(files.of(1).is_empty());
+        assert!((0..3).all(|n| files.get(key(n), false).is_none()));
     }
 }

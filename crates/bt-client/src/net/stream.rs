@@ -22,12 +22,6 @@ pub(crate) enum Stream {
 static ZEROS: [u8; 16 * 1024] = [0; 16 * 1024];
 
 impl Stream {
-    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
-        match self {
-            Self::Tcp(tcp) => tcp.peer_addr().map(unmapped),
-        }
-    }
-
     /// Waits until one of `interest` is likely to succeed.
     pub(crate) async fn ready(&self, interest: Interest) -> io::Result<tokio::io::Ready> {
         match self {

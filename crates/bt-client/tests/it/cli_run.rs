@@ -1,6 +1,7 @@
 //! Runs the real binary in a clean environment and looks at what it says.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -19,7 +20,6 @@ pub(crate) struct Bench {
 }
 
 /// What a run left.
-#[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
     pub(crate) out: Vec<u8>,
@@ -28,7 +28,9 @@ pub(crate) struct Ran {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// A path below the folder.
@@ -48,8 +50,14 @@ impl Bench {
     pub(crate) fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bt-client"));
         command.args(args).current_dir(self.dir.path()).env_clear();
-        command.env("HOME", self.path("home")).env("PATH", "").env("TMPDIR", self.dir.path());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .env("HOME", self.path("home"))
+            .env("PATH", "")
+            .env("TMPDIR", self.dir.path());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 
@@ -59,7 +67,11 @@ impl Bench {
     }
 
     /// Runs to the end with these bytes on standard input.
-    pub(crate) fn run_with_input<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>, input: &[u8]) -> Ran {
+    pub(crate) fn run_with_input<S: AsRef<OsStr>>(
+        &self,
+        args: impl IntoIterator<Item = S>,
+        input: &[u8],
+    ) -> Ran {
         let mut child = self.command(args).stdin(Stdio::piped()).spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let input = input.to_vec();
@@ -71,6 +83,18 @@ impl Bench {
     }
 }
 
+impl fmt::Debug for Ran {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |text: &str| text.chars().take(2000).collect::<String>();
+        let (out, err) = (shown(&String::from_utf8_lossy(&self.out)), shown(&self.err));
+        write!(
+            f,
+            "code {:?}\n--- stdout\n{out}\n--- stderr\n{err}\n---",
+            self.code
+        )
+    }
+}
+
 impl Ran {
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.out).unwrap()
@@ -78,7 +102,10 @@ impl Ran {
 
     /// Standard output as one JSON object a line and nothing else.
     pub(crate) fn json(&self) -> Vec<Value> {
-        self.text().lines().map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"))).collect()
+        self.text()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+            .collect()
     }
 
     /// The only JSON object of the output.
@@ -102,22 +129,45 @@ impl Ran {
         assert_eq!(self.code, Some(code), "{what}: {self:?}");
         assert_eq!(self.text(), "", "{what}");
         assert!(self.err.starts_with("error: "), "{what}: {}", self.err);
-        let rest_is_cause_or_hint =
-            self.err.lines().skip(1).all(|line| line.starts_with("  cause: ") || line.starts_with("  hint: "));
+        let rest_is_cause_or_hint = self
+            .err
+            .lines()
+            .skip(1)
+            .all(|line| line.starts_with("  cause: ") || line.starts_with("  hint: "));
         assert!(rest_is_cause_or_hint, "{what}: {}", self.err);
-        for bad in ["panicked", "RUST_BACKTRACE", "Error {", "Err(", "Some(", "internal fault"] {
+        for bad in [
+            "panicked",
+            "RUST_BACKTRACE",
+            "Error {",
+            "Err(",
+            "Some(",
+            "internal fault",
+        ] {
             assert!(!self.err.contains(bad), "{what}: {}", self.err);
         }
-        assert!(!self.err.contains(|c: char| c.is_control() && c != '\n'), "{what}: {:?}", self.err);
+        assert!(
+            !self.err.contains(|c: char| c.is_control() && c != '\n'),
+            "{what}: {:?}",
+            self.err
+        );
         for fragment in fragments {
-            assert!(self.err.contains(fragment), "{what}: {fragment:?} is missing in: {}", self.err);
+            assert!(
+                self.err.contains(fragment),
+                "{what}: {fragment:?} is missing in: {}",
+                self.err
+            );
         }
     }
 }
 
 /// The names of the fields of a JSON object, in order.
 pub(crate) fn keys(value: &Value) -> Vec<&str> {
-    let mut keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut keys: Vec<&str> = value
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     keys.sort_unstable();
     keys
 }
@@ -138,8 +188,18 @@ pub(crate) fn finish(mut child: Child) -> Ran {
             bytes
         })
     };
-    let out = collect(child.stdout.take().map(|s| Box::new(s) as Box<dyn Read + Send>));
-    let err = collect(child.stderr.take().map(|s| Box::new(s) as Box<dyn Read + Send>));
+    let out = collect(
+        child
+            .stdout
+            .take()
+            .map(|s| Box::new(s) as Box<dyn Read + Send>),
+    );
+    let err = collect(
+        child
+            .stderr
+            .take()
+            .map(|s| Box::new(s) as Box<dyn Read + Send>),
+    );
     let (done, ended) = mpsc::channel::<()>();
     let pid = child.id();
     let guard = thread::spawn(move || {
@@ -165,7 +225,10 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(mut command: Command) -> Self {
-        let mut child = command.spawn().unwrap();
+        Self::of(command.spawn().unwrap())
+    }
+
+    pub(crate) fn of(mut child: Child) -> Self {
         let stdout = child.stdout.take().unwrap();
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
@@ -175,15 +238,22 @@ impl Running {
                 }
             }
         });
-        Self { child: Some(child), lines }
+        Self {
+            child: Some(child),
+            lines,
+        }
     }
 
     /// The first event of this name that comes from now on.
     #[track_caller]
     pub(crate) fn event(&self, name: &str) -> Value {
         loop {
-            let line = self.lines.recv_timeout(PATIENCE).unwrap_or_else(|e| panic!("no event {name}: {e}"));
-            let value: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
+            let line = self
+                .lines
+                .recv_timeout(PATIENCE)
+                .unwrap_or_else(|e| panic!("no event {name}: {e}"));
+            let value: Value =
+                serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
             if value["event"] == name {
                 return value;
             }

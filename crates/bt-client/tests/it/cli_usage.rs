@@ -6,7 +6,10 @@ use crate::cli_run::{Bench, words};
 const BAD_LINES: &[(&str, &[&str])] = &[
     ("", &["no command was given", "--help"]),
     ("frobnicate", &["unrecognized subcommand 'frobnicate'"]),
-    ("downlod x.torrent", &["unrecognized subcommand 'downlod'", "download"]),
+    (
+        "downlod x.torrent",
+        &["unrecognized subcommand 'downlod'", "download"],
+    ),
     ("show", &["<FILE", "usage: bt-client show"]),
     ("show a b", &["unexpected argument 'b'"]),
     ("show --nope a", &["unexpected argument '--nope'"]),
@@ -14,9 +17,15 @@ const BAD_LINES: &[(&str, &[&str])] = &[
     ("verify", &["<TORRENT>"]),
     ("magnet", &["<FILE>"]),
     ("create", &["<PATH>"]),
-    ("create . -s 3x", &["'3x'", "--piece-length", "unknown unit"]),
+    (
+        "create . -s 3x",
+        &["'3x'", "--piece-length", "unknown unit"],
+    ),
     ("create . -s -1", &["'-1'"]),
-    ("create . -s 99999999999999999999", &["--piece-length", "expected a number"]),
+    (
+        "create . -s 99999999999999999999",
+        &["--piece-length", "expected a number"],
+    ),
     ("create . -s 512k", &["512000", "power of two", "512KiB"]),
     ("create . -s 8KiB", &["16.0 KiB"]),
     ("create . -s 128MiB", &["64.0 MiB"]),
@@ -30,32 +39,61 @@ const BAD_LINES: &[(&str, &[&str])] = &[
     ("create . --include [", &["'['", "--include"]),
     ("create . --exclude {a", &["--exclude"]),
     ("create . -t not-a-url", &["not-a-url", "http"]),
-    ("create . -t ftp://tracker.example/announce", &["ftp://tracker.example/announce"]),
+    (
+        "create . -t ftp://tracker.example/announce",
+        &["ftp://tracker.example/announce"],
+    ),
     ("create . -w gopher://x/", &["gopher://x/"]),
     ("create . -j 0", &["'0'", "--threads"]),
-    ("create . -p -o - --json", &["-o -", "--json"]),
     ("seed", &["<TORRENT|PATH>"]),
-    ("seed x.torrent --time soon", &["'soon'", "--time", "30s, 5m, 2h"]),
+    (
+        "seed x.torrent --time soon",
+        &["'soon'", "--time", "30s, 5m, 2h"],
+    ),
     ("seed x.torrent --time 9999999d", &["ten years"]),
     ("seed x.torrent --ratio -1", &["'-1'"]),
     ("seed x.torrent --ratio NaN", &["'NaN'", "--ratio"]),
-    ("seed x.torrent -p 65536", &["'65536'", "--port", "0..=65535"]),
+    (
+        "seed x.torrent -p 65536",
+        &["'65536'", "--port", "0..=65535"],
+    ),
     ("seed x.torrent -p http", &["'http'", "--port"]),
     ("download", &["<SRC>"]),
     ("download x.torrent -d 0", &["'0'", "--down"]),
     ("download x.torrent -u fast", &["'fast'", "--up"]),
     ("download x.torrent -u 1M/h", &["'1M/h'"]),
     ("download x.torrent -4 -6", &["'--ipv4'", "'--ipv6'"]),
-    ("download x.torrent --peer localhost:1", &["'localhost:1'", "--peer"]),
-    ("download x.torrent --peer 1.2.3.4", &["'1.2.3.4'", "--peer"]),
+    (
+        "download x.torrent --peer localhost:1",
+        &["'localhost:1'", "--peer"],
+    ),
+    (
+        "download x.torrent --peer 1.2.3.4",
+        &["'1.2.3.4'", "--peer"],
+    ),
     ("download x.torrent --max-peers 0", &["'0'", "--max-peers"]),
-    ("download x.torrent --encryption maybe", &["'maybe'", "off, prefer, require"]),
-    ("download x.torrent --check sometimes", &["'sometimes'", "auto, always, never"]),
-    ("download x.torrent --files 0", &["'0'", "--files", "count from 1"]),
-    ("download x.torrent --files 5-3", &["'5-3'", "ends before it starts"]),
+    (
+        "download x.torrent --encryption maybe",
+        &["'maybe'", "off, prefer, require"],
+    ),
+    (
+        "download x.torrent --check sometimes",
+        &["'sometimes'", "auto, always, never"],
+    ),
+    (
+        "download x.torrent --files 0",
+        &["'0'", "--files", "count from 1"],
+    ),
+    (
+        "download x.torrent --files 5-3",
+        &["'5-3'", "ends before it starts"],
+    ),
     ("download x.torrent --files a", &["'a'", "--files"]),
     ("download x.torrent --timeout 1y", &["'1y'", "--timeout"]),
-    ("download x.torrent --seed-ratio x", &["'x'", "--seed-ratio"]),
+    (
+        "download x.torrent --seed-ratio x",
+        &["'x'", "--seed-ratio"],
+    ),
     ("download x.torrent --events all", &["'all'", "--events"]),
     ("download x.torrent -v -q", &["cannot be used with"]),
     ("show --log =x= a", &["--log is not a filter"]),
@@ -77,11 +115,23 @@ fn promises_that_cannot_be_kept_are_refused() {
     let torrent = bench.write("a.torrent", crate::cli_bad_input::GOOD);
     let table: &[(&str, &[&str])] = &[
         ("--no-tcp", &["--no-tcp", "not in this version"]),
-        ("--encryption require", &["encrypted", "not in this version"]),
+        (
+            "--encryption require",
+            &["encrypted", "not in this version"],
+        ),
         ("--encryption prefer", &["encrypted", "not in this version"]),
-        ("--proxy socks5://127.0.0.1:9050", &["proxy", "not in this version"]),
-        ("--dht-bootstrap router.example:6881", &["DHT", "not in this version"]),
-        ("--bind no-such-if0", &["no-such-if0", "neither an address nor an interface"]),
+        (
+            "--proxy socks5://127.0.0.1:9050",
+            &["proxy", "not in this version"],
+        ),
+        (
+            "--dht-bootstrap router.example:6881",
+            &["DHT", "not in this version"],
+        ),
+        (
+            "--bind no-such-if0",
+            &["no-such-if0", "neither an address nor an interface"],
+        ),
         ("--bind 127.0.0.1 -6", &["-4 or -6"]),
         ("--bind ::1 -4", &["-4 or -6"]),
     ];
@@ -96,14 +146,26 @@ fn promises_that_cannot_be_kept_are_refused() {
 #[test]
 fn control_characters_of_the_command_line_are_not_echoed() {
     let bench = Bench::new();
-    bench.run(["show", "--\u{1b}[2Jx"]).failed("option", 2, &["\\u{1b}[2Jx"]);
-    bench.run(["show", "no\u{1b}[2J\u{202e}file"]).failed("file", 3, &["no\\u{1b}[2J\\u{202e}file"]);
+    bench
+        .run(["show", "--\u{1b}[2Jx"])
+        .failed("option", 2, &["unexpected argument"]);
+    bench.run(["show", "no\u{1b}[2J\u{202e}file"]).failed(
+        "file",
+        3,
+        &["no\\u{1b}[2J\\u{202e}file"],
+    );
 }
 
 #[test]
 fn a_failure_is_also_an_event_with_json() {
     let bench = Bench::new();
-    for (line, code, kind) in [("show --json gone.torrent", 3, "bad_input"), ("--json show --nope", 2, "usage")] {
+    let table = [
+        ("show --json gone.torrent", 3, "bad_input"),
+        ("--json show --nope", 2, "usage"),
+        ("create . -o - --json", 2, "usage"),
+        ("create gone --json", 5, "storage"),
+    ];
+    for (line, code, kind) in table {
         let ran = bench.run(words(line));
         assert_eq!(ran.code, Some(code), "{ran:?}");
         assert!(ran.err.starts_with("error: "), "{ran:?}");
@@ -118,11 +180,29 @@ fn a_failure_is_also_an_event_with_json() {
 fn help_and_version_are_results() {
     let bench = Bench::new();
     let help = bench.run(["--help"]).ok();
-    for command in ["create", "show", "verify", "magnet", "seed", "download", "demo", "BT_CLIENT_", "Exit codes"] {
+    for command in [
+        "create",
+        "show",
+        "verify",
+        "magnet",
+        "seed",
+        "download",
+        "demo",
+        "BT_CLIENT_",
+        "Exit codes",
+    ] {
         assert!(help.text().contains(command), "{command}");
     }
-    assert!(bench.run(["--version"]).ok().text().starts_with("bt-client "));
-    for command in ["create", "show", "verify", "magnet", "seed", "download", "demo"] {
+    assert!(
+        bench
+            .run(["--version"])
+            .ok()
+            .text()
+            .starts_with("bt-client ")
+    );
+    for command in [
+        "create", "show", "verify", "magnet", "seed", "download", "demo",
+    ] {
         let help = bench.run([command, "--help"]).ok();
         assert!(help.text().contains("--json"), "{command}");
     }
@@ -132,7 +212,11 @@ fn help_and_version_are_results() {
 fn global_options_stand_before_and_after_the_command() {
     let bench = Bench::new();
     bench.write("a.torrent", crate::cli_bad_input::GOOD);
-    for line in ["--json show a.torrent", "show --json a.torrent", "show a.torrent --json"] {
+    for line in [
+        "--json show a.torrent",
+        "show --json a.torrent",
+        "show a.torrent --json",
+    ] {
         assert_eq!(bench.run(words(line)).ok().object()["name"], "a", "{line}");
     }
 }
@@ -144,12 +228,32 @@ fn every_option_is_a_variable_and_an_empty_one_is_none() {
     let run = |name: &str, value: &str, line: &str| {
         crate::cli_run::finish(bench.command(words(line)).env(name, value).spawn().unwrap())
     };
-    assert_eq!(run("BT_CLIENT_JSON", "1", "show a.torrent").ok().object()["name"], "a");
-    assert!(run("BT_CLIENT_JSON", "", "show a.torrent").ok().text().starts_with("name"));
-    run("BT_CLIENT_PIECE_LENGTH", "3x", "create a.torrent").failed("variable", 2, &["'3x'", "--piece-length"]);
-    let from_flag = run("BT_CLIENT_COMMENT", "from variable", "create a.torrent -o b.torrent -c flag").ok();
+    assert_eq!(
+        run("BT_CLIENT_JSON", "1", "show a.torrent").ok().object()["name"],
+        "a"
+    );
+    assert!(
+        run("BT_CLIENT_JSON", "", "show a.torrent")
+            .ok()
+            .text()
+            .starts_with("name")
+    );
+    run("BT_CLIENT_PIECE_LENGTH", "3x", "create a.torrent").failed(
+        "variable",
+        2,
+        &["'3x'", "--piece-length"],
+    );
+    let from_flag = run(
+        "BT_CLIENT_COMMENT",
+        "from variable",
+        "create a.torrent -o b.torrent -c flag",
+    )
+    .ok();
     assert!(from_flag.text().contains("b.torrent"));
-    assert_eq!(bench.run(words("show --json b.torrent")).ok().object()["comment"], "flag");
+    assert_eq!(
+        bench.run(words("show --json b.torrent")).ok().object()["comment"],
+        "flag"
+    );
 }
 
 #[test]
@@ -165,11 +269,19 @@ fn the_file_gives_defaults_and_flags_win() {
     assert_eq!(shown["comment"], "from file");
     assert_eq!(shown["source"], "file");
     assert_eq!(shown["creation_date"], serde_json::Value::Null);
-    assert_eq!(shown["trackers"], serde_json::json!([["http://a/announce"], ["http://b/announce"]]));
-    bench.run(words("create a.txt -o 2.torrent --source flag --date 7")).ok();
+    assert_eq!(
+        shown["trackers"],
+        serde_json::json!([["http://a/announce"], ["http://b/announce"]])
+    );
+    bench
+        .run(words("create a.txt -o 2.torrent --source flag --date 7"))
+        .ok();
     let shown = bench.run(words("show --json 2.torrent")).ok().object();
     assert_eq!(shown["source"], "flag");
-    assert_eq!(shown["creation_date"], 7);
+    assert_eq!(
+        shown["creation_date"], 7,
+        "what is typed wins over what contradicts it in the file"
+    );
 }
 
 #[test]
@@ -177,8 +289,14 @@ fn a_bad_configuration_is_refused_with_its_line_or_key() {
     let bench = Bench::new();
     bench.write("a.torrent", crate::cli_bad_input::GOOD);
     let table: &[(&str, &[&str])] = &[
-        ("prot = 1", &["c.toml", "unknown key \"prot\"", "did you mean \"port\""]),
-        ("[create]\ntrackers = []", &["unknown key \"create.trackers\"", "tracker"]),
+        (
+            "prot = 1",
+            &["c.toml", "unknown key \"prot\"", "did you mean \"port\""],
+        ),
+        (
+            "[create]\ntrackers = []",
+            &["unknown key \"create.trackers\"", "tracker"],
+        ),
         ("[nonsense]\na = 1", &["unknown key \"nonsense\""]),
         ("[show]\nport = 1", &["unknown key \"show.port\""]),
         ("port = \"many\"", &["'many'", "--port"]),
@@ -186,7 +304,8 @@ fn a_bad_configuration_is_refused_with_its_line_or_key() {
         ("down = \"0\"", &["'0'", "--down"]),
         ("port = [[1]]", &["\"port\"", "no option takes"]),
         ("port = 1979-05-27", &["\"port\"", "no option takes"]),
-        ("json = 3", &["--json"]),
+        ("json = 3", &["\"json\"", "true or false"]),
+        ("port = true", &["\"port\"", "true or false"]),
         ("home = \"/\"", &["unknown key \"home\""]),
         ("config = \"x\"", &["unknown key \"config\""]),
         ("ok = \nport = 1", &["line 1", "TOML"]),
@@ -195,11 +314,19 @@ fn a_bad_configuration_is_refused_with_its_line_or_key() {
     ];
     for (text, fragments) in table {
         bench.write("c.toml", text);
-        bench.run(words("--config c.toml download a.torrent")).failed(text, 3, fragments);
+        bench
+            .run(words("--config c.toml download a.torrent"))
+            .failed(text, 3, fragments);
     }
     bench.write("c.toml", b"port = \"\xff\"");
-    bench.run(words("-C c.toml show a.torrent")).failed("not text", 3, &["c.toml", "cannot read"]);
-    bench.run(words("-C gone.toml show a.torrent")).failed("no file", 3, &["gone.toml", "cannot read"]);
+    bench
+        .run(words("-C c.toml show a.torrent"))
+        .failed("not text", 3, &["c.toml", "cannot read"]);
+    bench.run(words("-C gone.toml show a.torrent")).failed(
+        "no file",
+        3,
+        &["gone.toml", "cannot read"],
+    );
 }
 
 #[test]
@@ -207,6 +334,18 @@ fn home_moves_the_configuration() {
     let bench = Bench::new();
     bench.write("a.torrent", crate::cli_bad_input::GOOD);
     bench.write("elsewhere/config.toml", "json = true");
-    assert_eq!(bench.run(words("--home elsewhere show a.torrent")).ok().object()["name"], "a");
-    assert_eq!(bench.run(words("--home empty show a.torrent --json")).ok().object()["name"], "a");
+    assert_eq!(
+        bench
+            .run(words("--home elsewhere show a.torrent"))
+            .ok()
+            .object()["name"],
+        "a"
+    );
+    assert_eq!(
+        bench
+            .run(words("--home empty show a.torrent --json"))
+            .ok()
+            .object()["name"],
+        "a"
+    );
 }

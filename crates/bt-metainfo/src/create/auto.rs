@@ -3,15 +3,15 @@
 /// The shortest piece that is made: one block of BEP 3.
 pub(super) const SHORTEST: u32 = 16 << 10;
 
-/// The longest piece that is chosen without being asked for. Longer ones are slow to be shared on and dear
-/// to have damaged.
+/// The longest piece that is chosen without being asked for. Longer ones are slow to be shared on
+/// and dear to have damaged.
 const LONGEST_CHOSEN: u32 = 16 << 20;
 
 /// As many pieces as a torrent should have at most: 40 KiB of hashes.
 const MOST_PIECES: u64 = 2_048;
 
-/// The piece length in bytes for content of `total` bytes: the smallest power of two that makes at most
-/// 2,048 pieces, between 16 KiB and 16 MiB.
+/// The piece length in bytes for content of `total` bytes: the smallest power of two that makes at
+/// most 2,048 pieces, between 16 KiB and 16 MiB.
 ///
 /// | content up to | piece length | pieces |
 /// | --- | --- | --- |

@@ -7,7 +7,8 @@ use super::auto::SHORTEST;
 use crate::Version;
 use crate::limits::{MAX_FILES, MAX_PIECE_LENGTH};
 
-/// Content or options that make no torrent. Each variant is one cause and names the path it is about.
+/// Content or options that make no torrent. Each variant is one cause and names the path it is
+/// about.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -26,7 +27,9 @@ pub enum Error {
         reason: String,
     },
     /// A piece length that other programs would refuse.
-    #[error("a piece length of {found} bytes is not a power of two from {SHORTEST} to {MAX_PIECE_LENGTH}")]
+    #[error(
+        "a piece length of {found} bytes is not a power of two from {SHORTEST} to {MAX_PIECE_LENGTH}"
+    )]
     PieceLength {
         /// Bytes asked for.
         found: u32,

@@ -17,7 +17,11 @@ pub(super) struct Filter {
 
 impl Filter {
     pub(super) fn new(options: &Options) -> Result<Self, Error> {
-        let include = if options.include.is_empty() { None } else { Some(Globs::new(&options.include)?) };
+        let include = if options.include.is_empty() {
+            None
+        } else {
+            Some(Globs::new(&options.include)?)
+        };
         Ok(Self {
             include,
             exclude: Globs::new(&options.exclude)?,
@@ -40,7 +44,10 @@ impl Filter {
     }
 
     fn is_hidden(&self, path: &Path) -> bool {
-        !self.hidden && path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+        !self.hidden
+            && path
+                .file_name()
+                .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
     }
 }
 
@@ -53,12 +60,19 @@ struct Globs {
 
 impl Globs {
     fn new(globs: &[String]) -> Result<Self, Error> {
-        let (paths, names): (Vec<&String>, Vec<&String>) = globs.iter().partition(|glob| glob.contains('/'));
-        Ok(Self { names: set(&names)?, paths: set(&paths)? })
+        let (paths, names): (Vec<&String>, Vec<&String>) =
+            globs.iter().partition(|glob| glob.contains('/'));
+        Ok(Self {
+            names: set(&names)?,
+            paths: set(&paths)?,
+        })
     }
 
     fn matches(&self, path: &Path) -> bool {
-        self.paths.is_match(path) || path.file_name().is_some_and(|name| self.names.is_match(name))
+        self.paths.is_match(path)
+            || path
+                .file_name()
+                .is_some_and(|name| self.names.is_match(name))
     }
 }
 
@@ -123,7 +137,10 @@ mod tests {
 
     #[test]
     fn names_with_a_dot_are_left_out_when_asked() {
-        let options = Options { hidden: false, ..Options::default() };
+        let options = Options {
+            hidden: false,
+            ..Options::default()
+        };
         let filter = Filter::new(&options).unwrap();
         assert!(!filter.takes(Path::new("x/.DS_Store")));
         assert!(!filter.enters(Path::new(".git")));
@@ -132,8 +149,16 @@ mod tests {
 
     #[test]
     fn a_broken_glob_is_named() {
-        let options = Options { exclude: vec!["ok".into(), "a[".into()], ..Options::default() };
+        let options = Options {
+            exclude: vec!["ok".into(), "a[".into()],
+            ..Options::default()
+        };
         let error = Filter::new(&options).unwrap_err();
-        assert!(error.to_string().starts_with(r#"the glob "a[" cannot be read: "#), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with(r#"the glob "a[" cannot be read: "#),
+            "{error}"
+        );
     }
 }

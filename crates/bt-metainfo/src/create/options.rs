@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::Error;
 use crate::{HostPort, Version};
 
-/// Everything that can be chosen. The default is a public v1 torrent without trackers, of all files.
+/// Everything that can be chosen. The default is a public v1 torrent without trackers, of all
+/// files.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Tracker URLs in tiers (BEP 12).
@@ -15,8 +16,8 @@ pub struct Options {
     pub web_seeds: Vec<String>,
     /// DHT nodes to start from (BEP 5).
     pub nodes: Vec<HostPort>,
-    /// Bytes of a piece: a power of two from 16 KiB to 64 MiB. `None` chooses by the size of the content
-    /// ([`piece_length`](super::piece_length)).
+    /// Bytes of a piece: a power of two from 16 KiB to 64 MiB. `None` chooses by the size of the
+    /// content ([`piece_length`](super::piece_length)).
     pub piece_length: Option<u32>,
     /// Which kind of torrent to make. Only v1 can be made so far.
     pub version: Version,
@@ -34,15 +35,17 @@ pub struct Options {
     pub creation_date: Option<i64>,
     /// Globs of what to take; everything if there are none.
     ///
-    /// A glob without `/` is compared with the name of the file and of each folder above it, one with `/`
-    /// with the path below the torrent's folder. `*` and `?` match no `/`, `**` does. What matches a folder
-    /// holds for all that is in it. A torrent of a single file asks neither list.
+    /// A glob without `/` is compared with the name of the file and of each folder above it, one
+    /// with `/` with the path below the torrent's folder. `*` and `?` match no `/`, `**` does. What
+    /// matches a folder holds for all that is in it. A torrent of a single file asks neither list.
     pub include: Vec<String>,
     /// Globs of what to leave out, also of what [`include`](Self::include) takes.
     pub exclude: Vec<String>,
-    /// Whether names that begin with a dot are taken. They are by default, so that a folder is shared whole.
+    /// Whether names that begin with a dot are taken. They are by default, so that a folder is
+    /// shared whole.
     pub hidden: bool,
-    /// Whether symbolic links are followed, wherever they lead. By default they are left out and reported.
+    /// Whether symbolic links are followed, wherever they lead. By default they are left out and
+    /// reported.
     pub follow_symlinks: bool,
     /// Threads that read and hash, at most 32. `None` takes one for each core.
     pub threads: Option<NonZeroUsize>,
@@ -71,8 +74,8 @@ impl Default for Options {
     }
 }
 
-/// The creation date to write: the value of the environment variable `SOURCE_DATE_EPOCH` if the caller has
-/// one, so that a build gives the same torrent every time, and `now` otherwise.
+/// The creation date to write: the value of the environment variable `SOURCE_DATE_EPOCH` if the
+/// caller has one, so that a build gives the same torrent every time, and `now` otherwise.
 ///
 /// # Errors
 ///

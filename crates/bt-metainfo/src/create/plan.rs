@@ -66,7 +66,9 @@ impl Plan {
     /// When the options or the content make no torrent, or a folder cannot be read.
     pub fn new(path: &Path, options: &Options) -> Result<Self, Error> {
         if options.version != Version::V1 {
-            return Err(Error::NotYet { version: options.version });
+            return Err(Error::NotYet {
+                version: options.version,
+            });
         }
         if let Some(found) = options.piece_length
             && !(found.is_power_of_two() && (SHORTEST..=MAX_PIECE_LENGTH).contains(&found))
@@ -87,16 +89,31 @@ impl Plan {
         } else if metadata.is_file() {
             single(path, &whole, &metadata)?
         } else {
-            return Err(Error::Special { path: path.into(), kind: kind(metadata.file_type()) });
+            return Err(Error::Special {
+                path: path.into(),
+                kind: kind(metadata.file_type()),
+            });
         };
-        let Walked { files, warnings, left_out } = walked;
-        let total = files.iter().fold(0u64, |total, file| total.saturating_add(file.length));
+        let Walked {
+            files,
+            warnings,
+            left_out,
+        } = walked;
+        let total = files
+            .iter()
+            .fold(0u64, |total, file| total.saturating_add(file.length));
         if files.is_empty() && left_out > 0 {
-            return Err(Error::NothingTaken { path: path.into(), left_out });
+            return Err(Error::NothingTaken {
+                path: path.into(),
+                left_out,
+            });
         } else if files.is_empty() {
             return Err(Error::NoFiles { path: path.into() });
         } else if total == 0 {
-            return Err(Error::OnlyEmptyFiles { path: path.into(), files: files.len() });
+            return Err(Error::OnlyEmptyFiles {
+                path: path.into(),
+                files: files.len(),
+            });
         }
         let piece_length = options.piece_length.unwrap_or_else(|| piece_length(total));
         let layout = Layout::new(piece_length, files.iter().map(|file| (file.length, false)))
@@ -111,7 +128,8 @@ impl Plan {
             warnings,
             options: options.clone(),
         };
-        // Names, lengths and URLs that make no torrent are refused before hours of hashing, not after.
+        // Names, lengths and URLs that make no torrent are refused before hours of hashing, not
+        // after.
         let no_hashes = vec![PieceHash::default(); plan.layout.pieces().len()];
         plan.assembly(no_hashes).to_bytes()?;
         Ok(plan)
@@ -143,21 +161,38 @@ impl Plan {
 
     /// Reads and hashes the files.
     ///
-    /// `progress` is called on this thread, every few megabytes. Setting `cancel` stops all threads before
-    /// they read another 64 KiB of each piece at hand. At most [`MAX_BUFFERS`](crate::verify::MAX_BUFFERS)
-    /// bytes of content are in memory, whatever there is to hash.
+    /// `progress` is called on this thread, every few megabytes. Setting `cancel` stops all threads
+    /// before they read another 64 KiB of each piece at hand. At most
+    /// [`MAX_BUFFERS`](crate::verify::MAX_BUFFERS) bytes of content are in memory, whatever there
+    /// is to hash.
     ///
     /// # Errors
     ///
     /// When a file cannot be read or has changed since it was found, and [`Error::Canceled`].
-    pub fn hash(&self, cancel: &AtomicBool, mut progress: impl FnMut(Progress)) -> Result<Assembly, Error> {
-        let links = if self.options.follow_symlinks { Links::Follow } else { Links::Refuse };
-        let paths = self.files.iter().map(|file| Some(file.path.clone())).collect();
-        let root = Root::open(&self.root, links).map_err(|error| Error::io(self.path.clone(), error))?;
+    pub fn hash(
+        &self,
+        cancel: &AtomicBool,
+        mut progress: impl FnMut(Progress),
+    ) -> Result<Assembly, Error> {
+        let links = if self.options.follow_symlinks {
+            Links::Follow
+        } else {
+            Links::Refuse
+        };
+        let paths = self
+            .files
+            .iter()
+            .map(|file| Some(file.path.clone()))
+            .collect();
+        let root =
+            Root::open(&self.root, links).map_err(|error| Error::io(self.path.clone(), error))?;
         let stored = Stored::new(&root, paths);
         let pieces: Vec<_> = self.layout.pieces().collect();
         let mut hashes = vec![PieceHash::default(); pieces.len()];
-        let mut state = Progress { done: 0, total: self.layout.total_length() };
+        let mut state = Progress {
+            done: 0,
+            total: self.layout.total_length(),
+        };
         let mut failure = None;
         let sweep = Sweep {
             layout: &self.layout,
@@ -174,7 +209,10 @@ impl Plan {
                 ControlFlow::Continue(())
             }
             Report::Piece(piece, Ok(hash)) => {
-                if let Some(place) = usize::try_from(piece.0).ok().and_then(|piece| hashes.get_mut(piece)) {
+                if let Some(place) = usize::try_from(piece.0)
+                    .ok()
+                    .and_then(|piece| hashes.get_mut(piece))
+                {
                     *place = hash;
                 }
                 ControlFlow::Continue(())
@@ -207,7 +245,11 @@ impl Plan {
                 && metadata.len() == file.length
                 && metadata.modified().ok() == file.modified;
             if !same {
-                return Err(Error::Changed { path, expected: file.length, found: metadata.len() });
+                return Err(Error::Changed {
+                    path,
+                    expected: file.length,
+                    found: metadata.len(),
+                });
             }
         }
         Ok(())
@@ -219,19 +261,37 @@ impl Plan {
             Fault::Io(error) => match problem(error) {
                 Problem::Missing => Error::Vanished { path },
                 Problem::Unreadable(error) => Error::io(path, error),
-                _ => Error::Changed { path, expected: self.layout.file_length(file), found: 0 },
+                _ => Error::Changed {
+                    path,
+                    expected: self.layout.file_length(file),
+                    found: 0,
+                },
             },
-            Fault::Short { found } => Error::Changed { path, expected: self.layout.file_length(file), found },
-            Fault::NotAFile => Error::Changed { path, expected: self.layout.file_length(file), found: 0 },
+            Fault::Short { found } => Error::Changed {
+                path,
+                expected: self.layout.file_length(file),
+                found,
+            },
+            Fault::NotAFile => Error::Changed {
+                path,
+                expected: self.layout.file_length(file),
+                found: 0,
+            },
         }
     }
 
     fn assembly(&self, pieces: Vec<PieceHash>) -> Assembly {
         let content = if self.single {
-            Content::Single { length: self.layout.file_length(FileIndex(0)), md5sum: None }
+            Content::Single {
+                length: self.layout.file_length(FileIndex(0)),
+                md5sum: None,
+            }
         } else {
             Content::Multi(
-                self.files.iter().map(|file| File::new(file.names.clone(), file.length)).collect(),
+                self.files
+                    .iter()
+                    .map(|file| File::new(file.names.clone(), file.length))
+                    .collect(),
             )
         };
         let options = self.options.clone();
@@ -260,7 +320,10 @@ fn name(path: &Path, whole: &Path, options: &Options) -> Result<String, Error> {
     }
     let name = path.file_name().or_else(|| whole.file_name());
     let name = name.ok_or_else(|| Error::NoName { path: path.into() })?;
-    Ok(name.to_str().ok_or_else(|| Error::NotUtf8 { path: path.into() })?.to_owned())
+    Ok(name
+        .to_str()
+        .ok_or_else(|| Error::NotUtf8 { path: path.into() })?
+        .to_owned())
 }
 
 /// A torrent of one file: the folder it lies in, and the file.
@@ -272,6 +335,9 @@ fn single(path: &Path, whole: &Path, metadata: &fs::Metadata) -> Result<(PathBuf
         length: metadata.len(),
         modified: metadata.modified().ok(),
     };
-    let walked = Walked { files: vec![file], ..Walked::default() };
+    let walked = Walked {
+        files: vec![file],
+        ..Walked::default()
+    };
     Ok((whole.parent().ok_or_else(no_name)?.into(), walked))
 }

@@ -32,11 +32,16 @@ fn write(folder: &Path, path: &str, bytes: &[u8]) {
 }
 
 fn bytes(seed: usize, length: usize) -> Vec<u8> {
-    (0..length).map(|at| ((at * 31 + seed * 7) ^ (at >> 9)).to_le_bytes()[0]).collect()
+    (0..length)
+        .map(|at| ((at * 31 + seed * 7) ^ (at >> 9)).to_le_bytes()[0])
+        .collect()
 }
 
 fn named(name: &str) -> Options {
-    Options { name: Some(name.into()), ..Options::default() }
+    Options {
+        name: Some(name.into()),
+        ..Options::default()
+    }
 }
 
 fn paths(torrent: &Assembly) -> Vec<String> {
@@ -48,7 +53,10 @@ fn paths(torrent: &Assembly) -> Vec<String> {
 
 fn warnings(plan: &Plan, folder: &Path) -> Vec<String> {
     let folder = format!("{}/", fs::canonicalize(folder).unwrap().display());
-    plan.warnings().iter().map(|warning| warning.to_string().replace(&folder, "")).collect()
+    plan.warnings()
+        .iter()
+        .map(|warning| warning.to_string().replace(&folder, ""))
+        .collect()
 }
 
 #[test]
@@ -66,7 +74,12 @@ fn files_are_ordered_by_the_bytes_of_their_whole_paths() {
         ("a/Z", 0),
     ]);
     let torrent = create(folder.path(), &Options::default()).unwrap();
-    assert_eq!(paths(&torrent), [".hid", "B", "a b/x", "a-b", "a.txt", "a/Z", "a/x", "aa", "~", "é"]);
+    assert_eq!(
+        paths(&torrent),
+        [
+            ".hid", "B", "a b/x", "a-b", "a.txt", "a/Z", "a/x", "aa", "~", "é"
+        ]
+    );
 }
 
 #[test]
@@ -77,7 +90,12 @@ fn the_same_content_gives_the_same_bytes_in_any_order_of_writing() {
     for (seed, (path, length)) in files.iter().enumerate().rev() {
         write(other.path(), path, &bytes(seed, *length));
     }
-    let of = |folder: &TempDir| create(folder.path(), &named("n")).unwrap().to_bytes().unwrap();
+    let of = |folder: &TempDir| {
+        create(folder.path(), &named("n"))
+            .unwrap()
+            .to_bytes()
+            .unwrap()
+    };
     assert_eq!(of(&one), of(&other));
 }
 
@@ -86,7 +104,13 @@ fn a_file_and_a_folder_with_that_file_are_different_torrents() {
     let folder = folder(&[("f", 100)]);
     let alone = create(&folder.path().join("f"), &Options::default()).unwrap();
     let inside = create(folder.path(), &named("f")).unwrap();
-    assert_eq!(alone.content, Content::Single { length: 100, md5sum: None });
+    assert_eq!(
+        alone.content,
+        Content::Single {
+            length: 100,
+            md5sum: None
+        }
+    );
     assert_eq!(paths(&inside), ["f"]);
     assert_eq!(alone.name, "f");
     assert_eq!(alone.pieces, inside.pieces);
@@ -97,7 +121,10 @@ fn a_file_and_a_folder_with_that_file_are_different_torrents() {
 fn all_options_reach_the_torrent() {
     let folder = folder(&[("f", 100_000)]);
     let options = Options {
-        trackers: vec![vec!["http://a/announce".into(), "udp://b:1".into()], vec!["http://c/".into()]],
+        trackers: vec![
+            vec!["http://a/announce".into(), "udp://b:1".into()],
+            vec!["http://c/".into()],
+        ],
         web_seeds: vec!["http://d/".into()],
         nodes: vec![crate::HostPort::new("router.example", 6881).unwrap()],
         piece_length: Some(32_768),
@@ -128,7 +155,8 @@ fn all_options_reach_the_torrent() {
 fn a_name_comes_from_the_path_as_written() {
     let folder = folder(&[("real/f", 1)]);
     symlink("real", folder.path().join("link")).unwrap();
-    let name = |path: &Path| Plan::new(path, &Options::default()).map(|plan| plan.name().to_owned());
+    let name =
+        |path: &Path| Plan::new(path, &Options::default()).map(|plan| plan.name().to_owned());
     assert_eq!(name(&folder.path().join("real")).unwrap(), "real");
     assert_eq!(name(&folder.path().join("link")).unwrap(), "link");
     assert_eq!(name(&folder.path().join("real/.")).unwrap(), "real");
@@ -167,7 +195,10 @@ fn what_cannot_be_shared_is_left_out_and_reported() {
     );
     assert_eq!(plan.layout().file_count(), 2);
 
-    let follow = Options { follow_symlinks: true, ..named("n") };
+    let follow = Options {
+        follow_symlinks: true,
+        ..named("n")
+    };
     let plan = Plan::new(path, &follow).unwrap();
     assert_eq!(
         warnings(&plan, path),
@@ -181,12 +212,22 @@ fn what_cannot_be_shared_is_left_out_and_reported() {
     );
     let torrent = plan.hash(&AtomicBool::new(false), |_| {}).unwrap();
     assert_eq!(paths(&torrent), ["deep/er/g", "sub/f", "sub/link"]);
-    assert!(plan.warnings().iter().any(|warning| matches!(warning, Warning::DeadLink { .. })));
+    assert!(
+        plan.warnings()
+            .iter()
+            .any(|warning| matches!(warning, Warning::DeadLink { .. }))
+    );
 }
 
 #[test]
 fn globs_and_hidden_files_are_left_out_without_a_warning() {
-    let folder = folder(&[("a.mkv", 1), ("x/b.mkv", 1), ("x/c.txt", 1), (".git/d.mkv", 1), ("tmp/e.mkv", 1)]);
+    let folder = folder(&[
+        ("a.mkv", 1),
+        ("x/b.mkv", 1),
+        ("x/c.txt", 1),
+        (".git/d.mkv", 1),
+        ("tmp/e.mkv", 1),
+    ]);
     let options = Options {
         include: vec!["*.mkv".into()],
         exclude: vec!["/tmp/".into()],
@@ -202,7 +243,9 @@ fn globs_and_hidden_files_are_left_out_without_a_warning() {
 /// The error of making a torrent of `path`, and its text without the folder's own path.
 fn refusal(path: &Path, options: &Options) -> (Error, String) {
     let error = create(path, options).unwrap_err();
-    let text = error.to_string().replace(&path.display().to_string(), "PATH");
+    let text = error
+        .to_string()
+        .replace(&path.display().to_string(), "PATH");
     (error, text)
 }
 
@@ -211,56 +254,101 @@ fn content_that_makes_no_torrent_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
     let (error, text) = refusal(path, &Options::default());
-    assert_eq!((text.as_str(), error.blame()), ("PATH: the folder holds no files", Blame::Content));
+    assert_eq!(
+        (text.as_str(), error.blame()),
+        ("PATH: the folder holds no files", Blame::Content)
+    );
 
     write(path, "sub/empty", b"");
     write(path, "other", b"");
     let (error, text) = refusal(path, &Options::default());
     assert_eq!(
         (text.as_str(), error.blame()),
-        ("PATH: nothing to share, as all files are empty (2)", Blame::Content)
+        (
+            "PATH: nothing to share, as all files are empty (2)",
+            Blame::Content
+        )
     );
     let (_, text) = refusal(&path.join("other"), &Options::default());
     assert_eq!(text, "PATH: nothing to share, as all files are empty (1)");
 
-    let all = Options { exclude: vec!["*".into()], ..Options::default() };
+    let all = Options {
+        exclude: vec!["*".into()],
+        ..Options::default()
+    };
     let (_, text) = refusal(path, &all);
     assert_eq!(text, "PATH: the options leave out all 2 files and folders");
 
     let (error, text) = refusal(&path.join("absent"), &Options::default());
-    assert_eq!((text.as_str(), error.blame()), ("PATH: no such file or folder", Blame::Storage));
+    assert_eq!(
+        (text.as_str(), error.blame()),
+        ("PATH: no such file or folder", Blame::Storage)
+    );
 
     let name = std::ffi::OsStr::from_bytes(b"caf\xe9");
     fs::write(path.join(name), "x").unwrap();
     let (error, text) = refusal(path, &Options::default());
     assert!(matches!(error, Error::NotUtf8 { .. }));
-    assert!(text.ends_with("the name is not UTF-8; rename or exclude it"), "{text}");
-    let without = Options { exclude: vec!["caf*".into()], ..Options::default() };
-    assert!(matches!(create(path, &without).unwrap_err(), Error::OnlyEmptyFiles { .. }));
+    assert!(
+        text.ends_with("the name is not UTF-8; rename or exclude it"),
+        "{text}"
+    );
+    let without = Options {
+        exclude: vec!["caf*".into()],
+        ..Options::default()
+    };
+    assert!(matches!(
+        create(path, &without).unwrap_err(),
+        Error::OnlyEmptyFiles { .. }
+    ));
 }
 
 #[test]
 fn options_that_make_no_torrent_are_refused_by_name() {
     let folder = folder(&[("f", 1)]);
     for version in [Version::V2, Version::Hybrid] {
-        let (error, _) = refusal(folder.path(), &Options { version, ..Options::default() });
+        let (error, _) = refusal(
+            folder.path(),
+            &Options {
+                version,
+                ..Options::default()
+            },
+        );
         assert!(matches!(error, Error::NotYet { version: refused } if refused == version));
         assert_eq!(error.blame(), Blame::Options);
     }
     for found in [0, 1, 8_192, 16_385, 100_000, 128 << 20, u32::MAX] {
-        let (error, _) = refusal(folder.path(), &Options { piece_length: Some(found), ..Options::default() });
+        let (error, _) = refusal(
+            folder.path(),
+            &Options {
+                piece_length: Some(found),
+                ..Options::default()
+            },
+        );
         assert!(matches!(error, Error::PieceLength { found: refused } if refused == found));
     }
     for shortest_and_longest in [16 << 10, 64 << 20] {
-        let options = Options { piece_length: Some(shortest_and_longest), ..Options::default() };
+        let options = Options {
+            piece_length: Some(shortest_and_longest),
+            ..Options::default()
+        };
         assert!(create(folder.path(), &options).is_ok());
     }
-    let (error, _) = refusal(folder.path(), &Options { include: vec!["{a".into()], ..Options::default() });
+    let (error, _) = refusal(
+        folder.path(),
+        &Options {
+            include: vec!["{a".into()],
+            ..Options::default()
+        },
+    );
     assert!(matches!(error, Error::Glob { glob, .. } if glob == "{a"));
     let (error, text) = refusal(folder.path(), &named("a/b"));
     assert_eq!(error.blame(), Blame::Content);
     assert!(text.contains("a/b"), "{text}");
-    let url = Options { trackers: vec![vec!["not a url".into()]], ..Options::default() };
+    let url = Options {
+        trackers: vec![vec!["not a url".into()]],
+        ..Options::default()
+    };
     let error = Plan::new(folder.path(), &url).unwrap_err();
     assert_eq!(error.blame(), Blame::Options);
     assert!(error.to_string().contains("not a url"), "{error}");
@@ -280,14 +368,49 @@ fn a_file_that_changes_under_way_is_named() {
     let error = hash_after(|b| fs::remove_file(b).unwrap());
     assert!(matches!(error, Error::Vanished { .. }), "{error}");
     let error = hash_after(|b| fs::write(b, "short").unwrap());
-    assert!(matches!(error, Error::Changed { expected: 50_000, found: 5, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            Error::Changed {
+                expected: 50_000,
+                found: 5,
+                ..
+            }
+        ),
+        "{error}"
+    );
     let error = hash_after(|b| fs::write(b, vec![0; 50_001]).unwrap());
-    assert!(matches!(error, Error::Changed { expected: 50_000, found: 50_001, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            Error::Changed {
+                expected: 50_000,
+                found: 50_001,
+                ..
+            }
+        ),
+        "{error}"
+    );
     let error = hash_after(|b| {
         let later = SystemTime::now() + Duration::from_secs(10);
-        fs::File::options().write(true).open(b).unwrap().set_modified(later).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(b)
+            .unwrap()
+            .set_modified(later)
+            .unwrap();
     });
-    assert!(matches!(error, Error::Changed { expected: 50_000, found: 50_000, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            Error::Changed {
+                expected: 50_000,
+                found: 50_000,
+                ..
+            }
+        ),
+        "{error}"
+    );
     let error = hash_after(|b| {
         fs::rename(b, b.with_file_name("c")).unwrap();
         symlink("c", b).unwrap();
@@ -305,11 +428,15 @@ fn progress_ends_at_the_total_and_never_goes_back() {
     let folder = folder(&[("a", 9_000_000), ("b", 70_000)]);
     let plan = Plan::new(folder.path(), &Options::default()).unwrap();
     let mut seen = Vec::new();
-    plan.hash(&AtomicBool::new(false), |progress| seen.push(progress)).unwrap();
+    plan.hash(&AtomicBool::new(false), |progress| seen.push(progress))
+        .unwrap();
     let total = 9_070_000;
     assert_eq!(seen.first(), Some(&Progress { done: 0, total }));
     assert_eq!(seen.last(), Some(&Progress { done: total, total }));
-    assert!(seen.windows(2).all(|two| two[0].done <= two[1].done && two[1].total == total));
+    assert!(
+        seen.windows(2)
+            .all(|two| two[0].done <= two[1].done && two[1].total == total)
+    );
 }
 
 #[test]
@@ -334,7 +461,13 @@ fn the_creation_date_is_that_of_the_build_if_there_is_one() {
     assert_eq!(creation_date(None, now).unwrap(), 1_700_000_000);
     assert_eq!(creation_date(Some("315532800"), now).unwrap(), 315_532_800);
     for bad in ["", "-1", "today", "99999999999999999999"] {
-        assert!(matches!(creation_date(Some(bad), now), Err(Error::SourceDateEpoch { .. })), "{bad}");
+        assert!(
+            matches!(
+                creation_date(Some(bad), now),
+                Err(Error::SourceDateEpoch { .. })
+            ),
+            "{bad}"
+        );
     }
 }
 

@@ -58,11 +58,19 @@ impl std::fmt::Display for Warning {
         match self {
             Self::Link { path } => write!(f, "{}: left out, a symbolic link", path.display()),
             Self::DeadLink { path } => {
-                write!(f, "{}: left out, a symbolic link that leads nowhere new", path.display())
+                write!(
+                    f,
+                    "{}: left out, a symbolic link that leads nowhere new",
+                    path.display()
+                )
             }
             Self::Special { path, kind } => write!(f, "{}: left out, a {kind}", path.display()),
             Self::EmptyFolder { path } => {
-                write!(f, "{}: left out, a torrent cannot hold an empty folder", path.display())
+                write!(
+                    f,
+                    "{}: left out, a torrent cannot hold an empty folder",
+                    path.display()
+                )
             }
         }
     }
@@ -98,11 +106,18 @@ pub(super) fn walk(root: &Path, options: &Options, filter: &Filter) -> Result<Wa
     let mut walked = Walked::default();
     let line = if options.follow_symlinks {
         let metadata = fs::metadata(root).map_err(|error| Error::io(root.into(), error))?;
-        Some(Rc::new(Line { id: id(&metadata), above: None }))
+        Some(Rc::new(Line {
+            id: id(&metadata),
+            above: None,
+        }))
     } else {
         None
     };
-    let mut folders = vec![Folder { path: PathBuf::new(), names: Vec::new(), line }];
+    let mut folders = vec![Folder {
+        path: PathBuf::new(),
+        names: Vec::new(),
+        line,
+    }];
     while let Some(folder) = folders.pop() {
         let mut empty = true;
         let whole = root.join(&folder.path);
@@ -110,15 +125,27 @@ pub(super) fn walk(root: &Path, options: &Options, filter: &Filter) -> Result<Wa
         for entry in fs::read_dir(&whole).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             empty = false;
-            enter(root, &folder, &entry.file_name(), options, filter, &mut folders, &mut walked)?;
+            enter(
+                root,
+                &folder,
+                &entry.file_name(),
+                options,
+                filter,
+                &mut folders,
+                &mut walked,
+            )?;
         }
         if empty && !folder.path.as_os_str().is_empty() {
             walked.warnings.push(Warning::EmptyFolder { path: whole });
         }
     }
     // The order in which a folder lists its entries differs from machine to machine.
-    walked.files.sort_unstable_by(|a, b| bytes(&a.path).cmp(bytes(&b.path)));
-    walked.warnings.sort_unstable_by(|a, b| bytes(a.path()).cmp(bytes(b.path())));
+    walked
+        .files
+        .sort_unstable_by(|a, b| bytes(&a.path).cmp(bytes(&b.path)));
+    walked
+        .warnings
+        .sort_unstable_by(|a, b| bytes(a.path()).cmp(bytes(b.path())));
     Ok(walked)
 }
 
@@ -136,22 +163,38 @@ fn enter(
     let whole = root.join(&path);
     let failed = |error| Error::io(whole.clone(), error);
     let mut metadata = fs::symlink_metadata(&whole).map_err(failed)?;
-    let wanted = if metadata.is_dir() { filter.enters(&path) } else { filter.takes(&path) };
+    let wanted = if metadata.is_dir() {
+        filter.enters(&path)
+    } else {
+        filter.takes(&path)
+    };
     let link = metadata.is_symlink();
     if link && options.follow_symlinks {
         match fs::metadata(&whole) {
             Ok(target) => metadata = target,
-            Err(_) if wanted => walked.warnings.push(Warning::DeadLink { path: whole.clone() }),
+            Err(_) if wanted => walked.warnings.push(Warning::DeadLink {
+                path: whole.clone(),
+            }),
             Err(_) => {}
         }
     }
-    let wanted = if link && metadata.is_dir() { filter.enters(&path) } else { wanted };
+    let wanted = if link && metadata.is_dir() {
+        filter.enters(&path)
+    } else {
+        wanted
+    };
     if !wanted {
         walked.left_out += 1;
         return Ok(());
     }
     let mut names = folder.names.clone();
-    names.push(name.to_str().ok_or_else(|| Error::NotUtf8 { path: whole.clone() })?.to_owned());
+    names.push(
+        name.to_str()
+            .ok_or_else(|| Error::NotUtf8 {
+                path: whole.clone(),
+            })?
+            .to_owned(),
+    );
     if metadata.is_dir() {
         let line = folder.line.as_ref().map(|above| (id(&metadata), above));
         if let Some((id, above)) = line
@@ -160,20 +203,33 @@ fn enter(
             walked.warnings.push(Warning::DeadLink { path: whole });
             return Ok(());
         }
-        let line = line.map(|(id, above)| Rc::new(Line { id, above: Some(Rc::clone(above)) }));
+        let line = line.map(|(id, above)| {
+            Rc::new(Line {
+                id,
+                above: Some(Rc::clone(above)),
+            })
+        });
         folders.push(Folder { path, names, line });
     } else if metadata.is_file() {
         if walked.files.len() >= MAX_FILES {
             return Err(Error::TooManyFiles { path: root.into() });
         }
         let (length, modified) = (metadata.len(), metadata.modified().ok());
-        walked.files.push(Found { path, names, length, modified });
+        walked.files.push(Found {
+            path,
+            names,
+            length,
+            modified,
+        });
     } else if metadata.is_symlink() {
         if !options.follow_symlinks {
             walked.warnings.push(Warning::Link { path: whole });
         }
     } else {
-        walked.warnings.push(Warning::Special { path: whole, kind: kind(metadata.file_type()) });
+        walked.warnings.push(Warning::Special {
+            path: whole,
+            kind: kind(metadata.file_type()),
+        });
     }
     Ok(())
 }

@@ -60,17 +60,18 @@ impl<'a> Fields<'a> {
             && !path.is_empty()
             && path.iter().all(|name| name.str().is_ok())
         {
-            return Ok(Some(RawPath::from_list(path)));
+            return Ok(Some(path.iter().filter_map(Value::as_bytes).collect()));
         }
         let Some(path) = self.path else {
             return Ok(None);
         };
         let wrong = |error: bt_bencode::Error| Error::field(place())(error.at_key("path"));
         let list = path.list().map_err(wrong)?;
-        for name in list {
-            name.bytes().map_err(wrong)?;
-        }
-        Ok(Some(RawPath::from_list(list)))
+        list.iter()
+            .map(Value::bytes)
+            .collect::<Result<RawPath, _>>()
+            .map(Some)
+            .map_err(wrong)
     }
 
     /// Makes the draft of a file from its fields.
@@ -104,7 +105,7 @@ impl<'a> Fields<'a> {
             link = self
                 .symlink_path
                 .and_then(Value::as_list)
-                .map(RawPath::from_list);
+                .and_then(|path| path.iter().map(Value::as_bytes).collect());
             if link.is_none() {
                 warnings.ignored(
                     format!("{}.attr", place()),

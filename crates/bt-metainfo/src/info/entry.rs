@@ -3,8 +3,6 @@
 use std::fmt;
 use std::path::Path;
 
-use bt_bencode::Encoder;
-
 use crate::path::SafePath;
 
 /// A file as the torrent describes it.
@@ -68,36 +66,41 @@ impl Attributes {
 /// escaped, and store files under [`FileEntry::path`].
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct RawPath {
-    /// A bencoded list of strings, which takes less room than one vector for each name.
-    list: Box<[u8]>,
+    /// Each name behind its length in four bytes: less room than a vector for each name, and a
+    /// torrent may have a million paths.
+    names: Box<[u8]>,
 }
 
 impl RawPath {
     /// The names in order.
     pub fn components(&self) -> impl Iterator<Item = &[u8]> + Clone {
-        let list = bt_bencode::parse(&self.list)
-            .ok()
-            .and_then(bt_bencode::Value::as_list);
-        list.into_iter()
-            .flatten()
-            .filter_map(bt_bencode::Value::as_bytes)
-    }
-
-    /// Keeps the bytes of a list that holds only strings.
-    pub(crate) fn from_list(list: bt_bencode::List<'_>) -> Self {
-        Self {
-            list: list.raw().into(),
-        }
-    }
-
-    pub(crate) fn from_names<'a>(
-        names: impl IntoIterator<Item = &'a [u8]>,
-    ) -> Result<Self, bt_bencode::Error> {
-        let mut encoder = Encoder::new();
-        encoder.list(|list| names.into_iter().try_for_each(|name| list.bytes(name)))?;
-        Ok(Self {
-            list: encoder.finish().into(),
+        let mut rest: &[u8] = &self.names;
+        std::iter::from_fn(move || {
+            let (length, behind) = rest.split_first_chunk()?;
+            let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+            let (name, behind) = behind.split_at_checked(length)?;
+            rest = behind;
+            Some(name)
         })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+}
+
+impl<'a> FromIterator<&'a [u8]> for RawPath {
+    fn from_iter<T: IntoIterator<Item = &'a [u8]>>(components: T) -> Self {
+        let mut names = Vec::new();
+        for name in components {
+            // No torrent is as long as a name would have to be to be cut here.
+            let length = u32::try_from(name.len()).unwrap_or(u32::MAX);
+            names.extend_from_slice(&length.to_be_bytes());
+            names.extend_from_slice(name);
+        }
+        Self {
+            names: names.into(),
+        }
     }
 }
 

@@ -28,9 +28,6 @@ pub(super) fn resolve(
     wanted: &[SafePath],
     warnings: &mut Warnings,
 ) {
-    if drafts.iter().all(|draft| draft.link.is_none()) {
-        return;
-    }
     let mut sorted: Vec<(Vec<&str>, usize)> = wanted
         .iter()
         .enumerate()

@@ -185,11 +185,13 @@ fn entries(files: &mut v1::Files, root: &SafePath, warnings: &mut Warnings) -> B
         MAX_PATH_BYTES - root.as_str().len() - 1
     };
     let is_pad: Vec<bool> = drafts.iter().map(|draft| draft.attributes.pad).collect();
-    let wanted: Vec<SafePath> = drafts
+    let mut paths: Vec<SafePath> = drafts
         .iter()
         .map(|draft| wanted_path(draft, room))
         .collect();
-    let mut paths = wanted.clone();
+    // Links name their targets by these paths; few torrents have any.
+    let has_links = drafts.iter().any(|draft| draft.link.is_some());
+    let wanted = has_links.then(|| paths.clone());
     path::resolve(&mut paths, room, |i| is_pad.get(i) == Some(&true));
 
     let mut entries = Vec::with_capacity(paths.len());
@@ -210,12 +212,14 @@ fn entries(files: &mut v1::Files, root: &SafePath, warnings: &mut Warnings) -> B
         }
         entries.push(entry(draft, path, original, renamed, native));
     }
-    links::resolve(&mut entries, drafts, &wanted, warnings);
+    if let Some(wanted) = wanted {
+        links::resolve(&mut entries, drafts, &wanted, warnings);
+    }
     entries.into()
 }
 
 fn wanted_path(draft: &Draft, room: usize) -> SafePath {
-    if draft.attributes.pad && draft.path.components().next().is_none() {
+    if draft.attributes.pad && draft.path.is_empty() {
         // BEP 47 lets pad files do without a path and recommends this one.
         let length = draft.length.to_string();
         return SafePath::sanitize([b".pad", length.as_bytes()]);

@@ -18,9 +18,8 @@ pub(super) struct Files {
 
 /// Reads `files`, or else `length`.
 pub(super) fn files(info: Dict<'_>, name: &[u8], warnings: &mut Warnings) -> Result<Files, Error> {
-    let in_info = || Error::field("info");
-    let Some(list) = info.opt_list("files").map_err(in_info())? else {
-        let path = RawPath::from_names([name]).map_err(in_info())?;
+    let Some(list) = info.opt_list("files").map_err(Error::field("info"))? else {
+        let path = RawPath::from_iter([name]);
         let mut draft = Fields::of(info).draft(info, path, &|| "info".into(), warnings)?;
         if draft.link.take().is_some() {
             warnings.ignored("info.symlink path", "a single file cannot lead to another");

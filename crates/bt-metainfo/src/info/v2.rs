@@ -4,12 +4,20 @@
 use bt_bencode::{Dict, ErrorKind, Options, Reader, Token};
 
 use super::draft::{Draft, Fields};
-use super::entry::RawPath;
 use super::v1;
 use crate::error::{Error, shown};
 use crate::layout::LayoutError;
 use crate::limits::MAX_FILES;
 use crate::warning::Warnings;
+
+/// How many times the bytes of a tree the paths in it may take.
+///
+/// A tree names a directory once, a list of paths once for each file below it, so that a small
+/// tree can make paths of any size. In real trees, a file costs about as much as its path.
+const PATHS_PER_TREE: usize = 4;
+
+/// Bytes that the paths in a tree may always take.
+const PATHS_ANYWAY: usize = 64 * 1024;
 
 /// Reads the `file tree` into a list in its order, which is that of the pieces.
 ///
@@ -22,6 +30,7 @@ pub(super) fn files(info: Dict<'_>, warnings: &mut Warnings) -> Result<v1::Files
         raw: tree.raw(),
         names: Vec::new(),
         drafts: Vec::new(),
+        room: PATHS_PER_TREE * tree.raw().len() + PATHS_ANYWAY,
     };
     walk.run(warnings)?;
     let drafts = walk.drafts;
@@ -89,6 +98,8 @@ struct Walk<'a> {
     /// The names of the open directories below the root.
     names: Vec<&'a [u8]>,
     drafts: Vec<Draft>,
+    /// Bytes that the paths of further files may have.
+    room: usize,
 }
 
 impl<'a> Walk<'a> {
@@ -149,8 +160,12 @@ impl<'a> Walk<'a> {
         if let Some(reason) = fields.length_fault() {
             return Err(self.broken(start, reason));
         }
-        let path = RawPath::from_names(self.names.iter().copied())
-            .map_err(|error| Error::field(self.place())(error))?;
+        self.room = self
+            .names
+            .iter()
+            .try_fold(self.room, |room, name| room.checked_sub(name.len() + 1))
+            .ok_or_else(|| self.broken(start, "the paths of all files are too long together"))?;
+        let path = self.names.iter().copied().collect();
         let mut draft = fields.draft(dict, path, &|| self.place(), warnings)?;
         let root = fields
             .pieces_root

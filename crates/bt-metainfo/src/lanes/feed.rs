@@ -1,7 +1,7 @@
 //! One message cut into runs of whole blocks, with the padding that ends it.
 //!
-//! It must not know which function hashes the blocks: SHA-1 and SHA-256 cut and pad alike (FIPS 180-4,
-//! section 5.1.1).
+//! It must not know which function hashes the blocks: SHA-1 and SHA-256 cut and pad alike (FIPS
+//! 180-4, section 5.1.1).
 
 use std::slice;
 
@@ -155,7 +155,9 @@ mod tests {
         };
         let mut feed = Feed::end(long);
         assert!(feed.fill());
-        let [block] = feed.run() else { panic!("one block") };
+        let [block] = feed.run() else {
+            panic!("one block")
+        };
         assert_eq!(block[3], 0x80);
         assert_eq!(block[56..], ((5u64 << 35) + 24).to_be_bytes());
     }

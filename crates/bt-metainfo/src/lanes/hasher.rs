@@ -6,9 +6,9 @@ use super::sha1::Sha1;
 
 /// Several SHA-1 computations that advance together.
 ///
-/// All messages are given a part at a time, one slice for each message in every call. The rate is highest
-/// when the slices of one call are of equal length, a multiple of 64 bytes; any other lengths, empty ones
-/// included, give the same digests.
+/// All messages are given a part at a time, one slice for each message in every call. The rate is
+/// highest when the slices of one call are of equal length, a multiple of 64 bytes; any other
+/// lengths, empty ones included, give the same digests.
 ///
 /// ```
 /// use bt_metainfo::lanes::Sha1Lanes;
@@ -27,8 +27,8 @@ pub struct Sha1Lanes {
 }
 
 impl Sha1Lanes {
-    /// Starts `messages` empty messages. Any number works; a multiple of [`sha1_width`](super::sha1_width)
-    /// is fastest.
+    /// Starts `messages` empty messages. Any number works; a multiple of
+    /// [`sha1_width`](super::sha1_width) is fastest.
     #[must_use]
     pub fn new(messages: usize) -> Self {
         Self {
@@ -42,7 +42,10 @@ impl Sha1Lanes {
     /// # Panics
     /// When there are more parts than messages.
     pub fn update(&mut self, parts: &[&[u8]]) {
-        assert!(parts.len() <= self.messages.len(), "a part for each message at most");
+        assert!(
+            parts.len() <= self.messages.len(),
+            "a part for each message at most"
+        );
         let jobs: Vec<_> = self
             .messages
             .iter()
@@ -64,11 +67,15 @@ impl Sha1Lanes {
     #[must_use]
     pub fn finish(self) -> Vec<[u8; 20]> {
         let mut digests = vec![[0; 20]; self.messages.len()];
-        let jobs = self.messages.iter().enumerate().map(|(key, &(state, edge))| Job {
-            key,
-            state,
-            feed: Feed::end(edge),
-        });
+        let jobs = self
+            .messages
+            .iter()
+            .enumerate()
+            .map(|(key, &(state, edge))| Job {
+                key,
+                state,
+                feed: Feed::end(edge),
+            });
         run(&self.function, jobs, |key, state, _| {
             digests[key] = Sha1::digest(state);
         });

@@ -44,8 +44,8 @@ pub(super) fn each<F: Function>(function: &F, inputs: &[&[&[u8]]]) -> Vec<F::Dig
 
 /// Runs all jobs and reports each when its blocks are used up.
 ///
-/// A lane whose job has ended takes the next one at once, so that the lanes stay full however unequal the
-/// messages are.
+/// A lane whose job has ended takes the next one at once, so that the lanes stay full however
+/// unequal the messages are.
 pub(super) fn run<'a, F: Function>(
     function: &F,
     jobs: impl IntoIterator<Item = Job<'a, F::State>>,
@@ -102,7 +102,8 @@ fn step<F: Function>(function: &F, states: &mut [F::State], feeds: &mut [Feed<'_
     }
 }
 
-/// Hands `N` lanes at a time to `kernel` while there are that many, and returns those that are left.
+/// Hands `N` lanes at a time to `kernel` while there are that many, and returns those that are
+/// left.
 pub(super) fn in_groups<'s, 'r, 'b, const N: usize, S>(
     states: &'s mut [S],
     runs: &'r [&'b [Block]],

@@ -14,8 +14,8 @@ pub(super) struct Sha1 {
     pub(super) wide: Option<Avx512>,
 }
 
-/// The fewest lanes for which the eight-lane kernel beats the SHA instructions; it takes as long for one
-/// lane as for eight.
+/// The fewest lanes for which the eight-lane kernel beats the SHA instructions; it takes as long
+/// for one lane as for eight.
 const WIDE_FROM: usize = 5;
 
 /// The same on processors without the SHA instructions.
@@ -43,11 +43,21 @@ impl Function for Sha1 {
     type State = [u32; 5];
     type Digest = [u8; 20];
 
-    const INITIAL: [u32; 5] = [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
+    const INITIAL: [u32; 5] = [
+        0x6745_2301,
+        0xefcd_ab89,
+        0x98ba_dcfe,
+        0x1032_5476,
+        0xc3d2_e1f0,
+    ];
 
     fn compress(&self, mut states: &mut [[u32; 5]], mut runs: &[&[Block]]) {
         if let Some(wide) = self.wide {
-            let from = if self.narrow.is_some() { WIDE_FROM } else { WIDE_FROM_WITHOUT_NARROW };
+            let from = if self.narrow.is_some() {
+                WIDE_FROM
+            } else {
+                WIDE_FROM_WITHOUT_NARROW
+            };
             while states.len() >= from {
                 let lanes = states.len().min(MAX_LANES);
                 let (now, later) = states.split_at_mut(lanes);
@@ -64,7 +74,8 @@ impl Function for Sha1 {
         }
         if let Some(narrow) = self.narrow {
             (states, runs) = in_groups::<4, _>(states, runs, |four, runs| narrow.sha1(four, runs));
-            (states, runs) = in_groups::<3, _>(states, runs, |three, runs| narrow.sha1(three, runs));
+            (states, runs) =
+                in_groups::<3, _>(states, runs, |three, runs| narrow.sha1(three, runs));
             (states, runs) = in_groups::<2, _>(states, runs, |two, runs| narrow.sha1(two, runs));
             (states, runs) = in_groups::<1, _>(states, runs, |one, runs| narrow.sha1(one, runs));
         }

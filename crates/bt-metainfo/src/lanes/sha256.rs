@@ -7,13 +7,16 @@ use super::schedule::{Function, in_groups};
 /// SHA-256 with what this processor has for it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sha256 {
-    /// One to three lanes with the SHA instructions; a fourth would not fit in the sixteen registers.
+    /// One to three lanes with the SHA instructions; a fourth would not fit in the sixteen
+    /// registers.
     pub(super) narrow: Option<ShaNi>,
 }
 
 impl Sha256 {
     pub(super) fn detect() -> Self {
-        Self { narrow: ShaNi::detect() }
+        Self {
+            narrow: ShaNi::detect(),
+        }
     }
 }
 
@@ -34,7 +37,8 @@ impl Function for Sha256 {
 
     fn compress(&self, mut states: &mut [[u32; 8]], mut runs: &[&[Block]]) {
         if let Some(narrow) = self.narrow {
-            (states, runs) = in_groups::<3, _>(states, runs, |three, runs| narrow.sha256(three, runs));
+            (states, runs) =
+                in_groups::<3, _>(states, runs, |three, runs| narrow.sha256(three, runs));
             (states, runs) = in_groups::<2, _>(states, runs, |two, runs| narrow.sha256(two, runs));
             (states, runs) = in_groups::<1, _>(states, runs, |one, runs| narrow.sha256(one, runs));
         }

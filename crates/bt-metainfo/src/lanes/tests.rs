@@ -12,8 +12,15 @@ use super::{MAX_LANES, Sha1Lanes, sha1_each, sha1_width, sha256_each};
 /// What the processor has, each part of it alone, and nothing.
 fn all_sha1() -> Vec<Sha1> {
     let Sha1 { narrow, wide } = Sha1::detect();
-    let mut all = vec![Sha1 { narrow: None, wide: None }];
-    for sha1 in [Sha1 { narrow, wide: None }, Sha1 { narrow: None, wide }, Sha1 { narrow, wide }] {
+    let mut all = vec![Sha1 {
+        narrow: None,
+        wide: None,
+    }];
+    for sha1 in [
+        Sha1 { narrow, wide: None },
+        Sha1 { narrow: None, wide },
+        Sha1 { narrow, wide },
+    ] {
         if sha1.narrow.is_some() || sha1.wide.is_some() {
             all.push(sha1);
         }
@@ -40,21 +47,42 @@ fn message(seed: usize, length: usize) -> Vec<u8> {
 
 /// Cuts `bytes` into slices of `size`; 0 gives one slice.
 fn cut(bytes: &[u8], size: usize) -> Vec<&[u8]> {
-    if size == 0 { vec![bytes] } else { bytes.chunks(size).collect() }
+    if size == 0 {
+        vec![bytes]
+    } else {
+        bytes.chunks(size).collect()
+    }
 }
 
 fn check(messages: &[Vec<u8>], sizes: &[usize]) {
-    let cut: Vec<Vec<&[u8]>> =
-        messages.iter().zip(sizes.iter().cycle()).map(|(message, &size)| cut(message, size)).collect();
+    let cut: Vec<Vec<&[u8]>> = messages
+        .iter()
+        .zip(sizes.iter().cycle())
+        .map(|(message, &size)| cut(message, size))
+        .collect();
     let inputs: Vec<&[&[u8]]> = cut.iter().map(Vec::as_slice).collect();
-    let sha1: Vec<[u8; 20]> = messages.iter().map(|m| ::sha1::Sha1::digest(m).into()).collect();
-    let sha256: Vec<[u8; 32]> = messages.iter().map(|m| ::sha2::Sha256::digest(m).into()).collect();
+    let sha1: Vec<[u8; 20]> = messages
+        .iter()
+        .map(|m| ::sha1::Sha1::digest(m).into())
+        .collect();
+    let sha256: Vec<[u8; 32]> = messages
+        .iter()
+        .map(|m| ::sha2::Sha256::digest(m).into())
+        .collect();
     let lengths: Vec<usize> = messages.iter().map(Vec::len).collect();
     for function in all_sha1() {
-        assert_eq!(each(&function, &inputs), sha1, "{function:?}, lengths {lengths:?}, cut {sizes:?}");
+        assert_eq!(
+            each(&function, &inputs),
+            sha1,
+            "{function:?}, lengths {lengths:?}, cut {sizes:?}"
+        );
     }
     for function in all_sha256() {
-        assert_eq!(each(&function, &inputs), sha256, "{function:?}, lengths {lengths:?}, cut {sizes:?}");
+        assert_eq!(
+            each(&function, &inputs),
+            sha256,
+            "{function:?}, lengths {lengths:?}, cut {sizes:?}"
+        );
     }
 }
 
@@ -72,7 +100,9 @@ fn every_length_up_to_300_in_every_number_of_lanes() {
 fn neighboring_lengths_side_by_side() {
     for lanes in 2..=MAX_LANES + 3 {
         for first in 0..=300 {
-            let messages: Vec<_> = (0..lanes).map(|lane| message(lane, first + lane * 7 % 5)).collect();
+            let messages: Vec<_> = (0..lanes)
+                .map(|lane| message(lane, first + lane * 7 % 5))
+                .collect();
             check(&messages, &[0, 1, 63, 64, 65]);
         }
     }
@@ -92,12 +122,14 @@ fn lengths_around_block_borders_cut_at_every_odd_place() {
 
 #[test]
 fn more_messages_than_lanes_of_very_different_lengths() {
-    let messages: Vec<_> =
-        [0, 100_000, 1, 64, 65_536, 63, 7, 40_000, 128, 0, 99_999, 16_384, 16_385, 55, 56, 300_000, 12]
-            .iter()
-            .enumerate()
-            .map(|(seed, &length)| message(seed, length))
-            .collect();
+    let messages: Vec<_> = [
+        0, 100_000, 1, 64, 65_536, 63, 7, 40_000, 128, 0, 99_999, 16_384, 16_385, 55, 56, 300_000,
+        12,
+    ]
+    .iter()
+    .enumerate()
+    .map(|(seed, &length)| message(seed, length))
+    .collect();
     check(&messages, &[16_384, 0, 1_000, 333]);
 }
 
@@ -105,7 +137,10 @@ fn more_messages_than_lanes_of_very_different_lengths() {
 fn no_messages_and_empty_slices() {
     assert_eq!(sha1_each(&[]), Vec::<[u8; 20]>::new());
     assert_eq!(sha256_each(&[]), Vec::<[u8; 32]>::new());
-    assert_eq!(sha1_each(&[&[b"", b"a", b"", b"bc", b""]]), sha1_each(&[&[b"abc"]]));
+    assert_eq!(
+        sha1_each(&[&[b"", b"a", b"", b"bc", b""]]),
+        sha1_each(&[&[b"abc"]])
+    );
 }
 
 #[test]
@@ -114,11 +149,14 @@ fn the_digest_of_a_known_message() {
     assert_eq!(
         sha1_each(&[&[b"abc"]])[0],
         [
-            0xa9, 0x99, 0x3e, 0x36, 0x47, 0x06, 0x81, 0x6a, 0xba, 0x3e, 0x25, 0x71, 0x78, 0x50, 0xc2, 0x6c,
-            0x9c, 0xd0, 0xd8, 0x9d,
+            0xa9, 0x99, 0x3e, 0x36, 0x47, 0x06, 0x81, 0x6a, 0xba, 0x3e, 0x25, 0x71, 0x78, 0x50,
+            0xc2, 0x6c, 0x9c, 0xd0, 0xd8, 0x9d,
         ]
     );
-    assert_eq!(sha256_each(&[&[b"abc"]])[0][..8], [0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea]);
+    assert_eq!(
+        sha256_each(&[&[b"abc"]])[0][..8],
+        [0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea]
+    );
 }
 
 #[test]

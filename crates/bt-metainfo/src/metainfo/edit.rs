@@ -37,6 +37,7 @@ pub struct Editor {
     info: BTreeMap<&'static str, Option<Vec<u8>>>,
     trackers: Vec<Vec<String>>,
     web_seeds: Vec<String>,
+    options: ParseOptions,
 }
 
 impl Editor {
@@ -46,6 +47,10 @@ impl Editor {
             info: BTreeMap::new(),
             trackers: torrent.trackers.clone(),
             web_seeds: torrent.web_seeds.clone(),
+            // Whoever could read the torrent may edit it, whatever its size.
+            options: ParseOptions::default()
+                .max_file_bytes(usize::MAX)
+                .layers_required(torrent.layers_known),
         }
     }
 
@@ -179,14 +184,12 @@ impl Editor {
     ///
     /// When the result is no torrent, which the methods of this type do not cause.
     pub fn finish(&self) -> Result<Metainfo, Error> {
-        // Whoever could read the torrent may edit it, whatever its size.
-        let options = ParseOptions::default().max_file_bytes(usize::MAX);
         let info = self
             .root
             .get(b"info".as_slice())
             .filter(|_| !self.info.is_empty());
         let Some(info) = info else {
-            return options.parse(&write(&self.root));
+            return self.options.parse(&write(&self.root));
         };
         let mut root = self.root.clone();
         let mut info = entries(info);
@@ -197,7 +200,7 @@ impl Editor {
             };
         }
         root.insert(b"info".to_vec(), write(&info));
-        options.parse(&write(&root))
+        self.options.parse(&write(&root))
     }
 
     fn put_trackers(&mut self) {

@@ -56,6 +56,8 @@ pub struct Metainfo {
     encoding: Option<String>,
     /// Layers of hashes by the root they belong to, as places in `source`; checked.
     piece_layers: BTreeMap<[u8; 32], Range<usize>>,
+    /// Whether every file that needs a layer has it.
+    layers_known: bool,
     warnings: Vec<Warning>,
 }
 
@@ -90,6 +92,7 @@ impl Metainfo {
             creation_date: None,
             encoding: None,
             piece_layers: BTreeMap::new(),
+            layers_known: false,
             warnings,
         }
     }
@@ -97,6 +100,7 @@ impl Metainfo {
     pub(crate) fn from_source(
         source: &Arc<[u8]>,
         options: bt_bencode::Options,
+        layers_required: bool,
     ) -> Result<Self, Error> {
         let parsed = options.parse(source).map_err(Error::Bencode)?;
         let root = parsed.value.dict().map_err(Error::Bencode)?;
@@ -122,7 +126,12 @@ impl Metainfo {
             .iter()
             .cloned()
             .for_each(|warning| warnings.push(warning));
-        let piece_layers = layers::checked(root, &info, &mut warnings)?;
+        let layers_known = layers_required || root.get("piece layers").is_some();
+        let piece_layers = if layers_known {
+            layers::checked(root, &info, &mut warnings)?
+        } else {
+            BTreeMap::new()
+        };
         Ok(Self {
             source: Arc::clone(source),
             info: Arc::new(info),
@@ -135,6 +144,7 @@ impl Metainfo {
             creation_date: creation_date(root, &mut warnings),
             encoding: lists::text(root, "encoding", &mut warnings),
             piece_layers,
+            layers_known,
             warnings: warnings.finish(),
         })
     }

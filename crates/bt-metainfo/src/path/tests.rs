@@ -101,16 +101,14 @@ fn a_long_name_is_cut_but_keeps_its_extension() {
 #[test]
 fn a_path_beyond_the_limits_becomes_one_name() {
     let name = [b'a'; 203];
-    let fits = SafePath::sanitize(
-        [
-            &name[..200],
-            &name[..],
-            &name[..],
-            &name[..],
-            &name[..],
-            b"12",
-        ],
-    );
+    let fits = SafePath::sanitize([
+        &name[..200],
+        &name[..],
+        &name[..],
+        &name[..],
+        &name[..],
+        b"12",
+    ]);
     assert!(fits.components().count() == 6, "{}", fits.as_str().len());
     let mut names = vec![&name[..]; 5];
     names.push(b"1234");

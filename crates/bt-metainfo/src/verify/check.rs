@@ -6,18 +6,19 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::Error;
 use super::content::{Content, Fault};
 use super::place::{Located, Place};
 use super::presence::{Presence, problem};
 use super::report::{FileProblem, Problem, Report, Verdict};
 use super::sweep::{Ended, Failure, Report as Swept, Sweep};
-use super::Error;
 use crate::{FileIndex, Info, Layout, PieceIndex};
 
 /// How to check.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Which pieces to check, each once; `None` checks all of them. Numbers past the end are ignored.
+    /// Which pieces to check, each once; `None` checks all of them. Numbers past the end are
+    /// ignored.
     pub pieces: Option<Vec<PieceIndex>>,
     /// What the path is.
     pub place: Place,
@@ -47,10 +48,11 @@ pub enum Event {
 
 /// Checks the content at `path` against a torrent.
 ///
-/// `path` is the content or the folder it lies in, as [`Options::place`] says. `on_event` is called on this
-/// thread. Setting `cancel` stops all threads before they read another 64 KiB of each piece at hand. Pieces
-/// that cannot be good, because a file of theirs is missing or too short, are not read. At most
-/// [`MAX_BUFFERS`](super::MAX_BUFFERS) bytes of content are in memory, whatever the torrent.
+/// `path` is the content or the folder it lies in, as [`Options::place`] says. `on_event` is called
+/// on this thread. Setting `cancel` stops all threads before they read another 64 KiB of each piece
+/// at hand. Pieces that cannot be good, because a file of theirs is missing or too short, are not
+/// read. At most [`MAX_BUFFERS`](super::MAX_BUFFERS) bytes of content are in memory, whatever the
+/// torrent.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -73,8 +75,8 @@ pub enum Event {
 ///
 /// # Errors
 ///
-/// When there is nothing at `path`, when the torrent is a v2 torrent, and [`Error::Canceled`]. What is wrong
-/// with the content is no error.
+/// When there is nothing at `path`, when the torrent is a v2 torrent, and [`Error::Canceled`]. What
+/// is wrong with the content is no error.
 pub fn verify(
     info: &Info,
     path: &Path,
@@ -89,7 +91,11 @@ pub fn verify(
     let located = Located::find(info, path, options.place)?;
     let pieces: Vec<PieceIndex> = match &options.pieces {
         None => layout.pieces().collect(),
-        Some(asked) => asked.iter().copied().filter(|piece| piece.0 < layout.piece_count()).collect(),
+        Some(asked) => asked
+            .iter()
+            .copied()
+            .filter(|piece| piece.0 < layout.piece_count())
+            .collect(),
     };
     let files = match &options.pieces {
         // Empty files belong to no piece.
@@ -100,22 +106,39 @@ pub fn verify(
     let mut tally = Tally {
         verdicts: vec![Verdict::Unchecked; info.piece_hashes().len()],
         done: 0,
-        total: pieces.iter().map(|&piece| u64::from(layout.piece_size(piece))).sum(),
+        total: pieces
+            .iter()
+            .map(|&piece| u64::from(layout.piece_size(piece)))
+            .sum(),
         on_event,
     };
-    let (to_read, lost): (Vec<_>, Vec<_>) = pieces.into_iter().partition(|&piece| found.all_of(layout, piece));
+    let (to_read, lost): (Vec<_>, Vec<_>) = pieces
+        .into_iter()
+        .partition(|&piece| found.all_of(layout, piece));
     for piece in lost {
-        let verdict = if found.any_of(layout, piece) { Verdict::Bad } else { Verdict::Missing };
+        let verdict = if found.any_of(layout, piece) {
+            Verdict::Bad
+        } else {
+            Verdict::Missing
+        };
         tally.progress(u64::from(layout.piece_size(piece)));
         tally.decide(piece, verdict);
     }
     let content = Content::new(&located.root, found.paths(layout.file_count()));
-    let sweep = Sweep { layout, content: &content, pieces: &to_read, threads: options.threads, cancel };
+    let sweep = Sweep {
+        layout,
+        content: &content,
+        pieces: &to_read,
+        threads: options.threads,
+        cancel,
+    };
     let ended = sweep.run(|report| {
         match report {
             Swept::Bytes(bytes) => tally.progress(bytes),
             Swept::Piece(piece, hash) => {
-                let good = hash.as_ref().is_ok_and(|hash| info.piece_hash(piece) == Some(hash));
+                let good = hash
+                    .as_ref()
+                    .is_ok_and(|hash| info.piece_hash(piece) == Some(hash));
                 tally.decide(piece, if good { Verdict::Good } else { Verdict::Bad });
                 if let Err(failure) = hash {
                     found.fail(layout, failure);
@@ -125,15 +148,21 @@ pub fn verify(
         ControlFlow::Continue(())
     });
     match ended {
-        Ended::Done => Ok(Report { verdicts: tally.verdicts, files: found.into_problems(&located) }),
+        Ended::Done => Ok(Report {
+            verdicts: tally.verdicts,
+            files: found.into_problems(&located),
+        }),
         Ended::Stopped | Ended::Canceled => Err(Error::Canceled),
     }
 }
 
 /// The files that have bytes in some of the pieces.
 fn files_of(layout: &Layout, pieces: &[PieceIndex]) -> Vec<FileIndex> {
-    let mut files: Vec<_> =
-        pieces.iter().flat_map(|&piece| layout.piece_extents(piece)).map(|extent| extent.file).collect();
+    let mut files: Vec<_> = pieces
+        .iter()
+        .flat_map(|&piece| layout.piece_extents(piece))
+        .map(|extent| extent.file)
+        .collect();
     files.sort_unstable();
     files.dedup();
     files
@@ -155,7 +184,9 @@ impl Found {
             if cancel.load(Ordering::Relaxed) {
                 return Err(Error::Canceled);
             }
-            let stored = info.file(file).is_some_and(|entry| entry.attributes.symlink.is_none());
+            let stored = info
+                .file(file)
+                .is_some_and(|entry| entry.attributes.symlink.is_none());
             if stored && !info.layout().is_pad(file) {
                 found.insert(file, Presence::look(located, info, file));
             }
@@ -185,7 +216,10 @@ impl Found {
     fn paths(&self, files: usize) -> Vec<Option<PathBuf>> {
         let mut paths = vec![None; files];
         for (file, presence) in &self.0 {
-            if let Some(place) = usize::try_from(file.0).ok().and_then(|file| paths.get_mut(file)) {
+            if let Some(place) = usize::try_from(file.0)
+                .ok()
+                .and_then(|file| paths.get_mut(file))
+            {
                 *place = Some(presence.path.clone());
             }
         }
@@ -194,18 +228,27 @@ impl Found {
 
     /// Takes note that a file could not be read although it was there.
     fn fail(&mut self, layout: &Layout, Failure { file, fault }: Failure) {
-        let Some(presence) = self.0.get_mut(&file) else { return };
+        let Some(presence) = self.0.get_mut(&file) else {
+            return;
+        };
         presence.problem = Some(match fault {
             Fault::Io(error) => problem(error),
             Fault::NotAFile => Problem::NotAFile,
-            Fault::Short { found } => Problem::Short { expected: layout.file_length(file), found },
+            Fault::Short { found } => Problem::Short {
+                expected: layout.file_length(file),
+                found,
+            },
         });
     }
 
     fn into_problems(self, located: &Located) -> Vec<FileProblem> {
         let with_problem = self.0.into_iter().filter_map(|(file, presence)| {
             let path = located.root.path().join(presence.path);
-            presence.problem.map(|problem| FileProblem { file, path, problem })
+            presence.problem.map(|problem| FileProblem {
+                file,
+                path,
+                problem,
+            })
         });
         with_problem.collect()
     }
@@ -221,7 +264,10 @@ struct Tally<F> {
 
 impl<F: FnMut(Event)> Tally<F> {
     fn decide(&mut self, piece: PieceIndex, verdict: Verdict) {
-        if let Some(place) = usize::try_from(piece.0).ok().and_then(|piece| self.verdicts.get_mut(piece)) {
+        if let Some(place) = usize::try_from(piece.0)
+            .ok()
+            .and_then(|piece| self.verdicts.get_mut(piece))
+        {
             *place = verdict;
         }
         (self.on_event)(Event::Piece { piece, verdict });
@@ -229,6 +275,9 @@ impl<F: FnMut(Event)> Tally<F> {
 
     fn progress(&mut self, bytes: u64) {
         self.done += bytes;
-        (self.on_event)(Event::Progress { done: self.done, total: self.total });
+        (self.on_event)(Event::Progress {
+            done: self.done,
+            total: self.total,
+        });
     }
 }

@@ -78,8 +78,8 @@ impl Root {
         &self.path
     }
 
-    /// Opens what lies at a relative path, for reading. It may be anything, and is not waited for as opening
-    /// a pipe would.
+    /// Opens what lies at a relative path, for reading. It may be anything, and is not waited for
+    /// as opening a pipe would.
     pub(crate) fn open_any(&self, path: &Path) -> io::Result<File> {
         match self.links {
             Links::Refuse => open_beneath(self.fd.as_fd(), path),
@@ -109,7 +109,8 @@ impl<'r> Content<'r> {
     }
 
     fn open(&self, file: FileIndex) -> io::Result<File> {
-        self.root.open_any(self.relative(file).ok_or(io::ErrorKind::NotFound)?)
+        self.root
+            .open_any(self.relative(file).ok_or(io::ErrorKind::NotFound)?)
     }
 
     fn relative(&self, file: FileIndex) -> Option<&Path> {
@@ -146,8 +147,8 @@ fn open_beneath(root: impl AsFd, path: &Path) -> io::Result<File> {
 
 /// Files that one thread keeps open.
 ///
-/// Eight pieces that are read side by side touch at most as many large files; more handles would only pay
-/// where files are read in a random order, and every thread needs its own.
+/// Eight pieces that are read side by side touch at most as many large files; more handles would
+/// only pay where files are read in a random order, and every thread needs its own.
 pub(crate) const OPEN_FILES: usize = 12;
 
 /// A reader of one thread with the files it used last.
@@ -170,9 +171,9 @@ impl<'c> Handles<'c> {
     pub(crate) fn read(&mut self, extent: Extent, bytes: &mut [u8]) -> Result<(), Fault> {
         let file = self.get(extent.file)?;
         match file.read_exact_at(bytes, extent.offset) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Err(Fault::Short { found: file.metadata()?.len() })
-            }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Fault::Short {
+                found: file.metadata()?.len(),
+            }),
             result => Ok(result?),
         }
     }
@@ -180,7 +181,12 @@ impl<'c> Handles<'c> {
     /// Asks the system to have the extent in memory soon. Where that fails, reading it will tell.
     pub(crate) fn will_need(&mut self, extent: Extent) {
         if let Ok(file) = self.get(extent.file) {
-            let _hint = fadvise(file, extent.offset, NonZeroU64::new(extent.length), Advice::WillNeed);
+            let _hint = fadvise(
+                file,
+                extent.offset,
+                NonZeroU64::new(extent.length),
+                Advice::WillNeed,
+            );
         }
     }
 

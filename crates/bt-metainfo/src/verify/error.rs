@@ -9,7 +9,9 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// The torrent has no SHA-1 piece hashes.
-    #[error("the content of v2 torrents cannot be verified yet, only that of v1 and hybrid torrents")]
+    #[error(
+        "the content of v2 torrents cannot be verified yet, only that of v1 and hybrid torrents"
+    )]
     NotYet,
     /// The path is not there.
     #[error("{}: no such file or folder", path.display())]

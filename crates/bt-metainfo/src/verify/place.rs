@@ -37,8 +37,8 @@ enum Below {
     File(PathBuf),
 }
 
-/// How many files are looked for to find out what a path means. A folder that has none of so many is the
-/// wrong one, or all but empty.
+/// How many files are looked for to find out what a path means. A folder that has none of so many
+/// is the wrong one, or all but empty.
 const LOOKED_FOR: usize = 1_000;
 
 impl Located {
@@ -47,20 +47,32 @@ impl Located {
         let is_folder = fs::metadata(path).map_err(failed)?.is_dir();
         let single = info.is_single_file();
         if !is_folder && !single {
-            return Err(Error::NotAFolder { path: path.into(), name: info.name().into() });
+            return Err(Error::NotAFolder {
+                path: path.into(),
+                name: info.name().into(),
+            });
         }
         if single && (!is_folder || place == Place::Content) {
             let whole = fs::canonicalize(path).map_err(failed)?;
             let (Some(folder), Some(file)) = (whole.parent(), whole.file_name()) else {
                 return Err(Error::NotFound { path: path.into() });
             };
-            return Ok(Self { root: open(folder)?, below: Below::File(file.into()) });
+            return Ok(Self {
+                root: open(folder)?,
+                below: Below::File(file.into()),
+            });
         }
-        let parent = Self { root: open(path)?, below: Below::Name };
+        let parent = Self {
+            root: open(path)?,
+            below: Below::Name,
+        };
         if single || place == Place::Parent {
             return Ok(parent);
         }
-        let content = Self { root: open(path)?, below: Below::Nothing };
+        let content = Self {
+            root: open(path)?,
+            below: Below::Nothing,
+        };
         if place == Place::Content {
             return Ok(content);
         }
@@ -72,22 +84,37 @@ impl Located {
         })
     }
 
-    /// Where a file may be, likeliest first: under the name it has everywhere, and under the name it has in
-    /// the torrent if this system can have that as well.
-    pub(super) fn paths(&self, info: &Info, file: crate::FileIndex) -> impl Iterator<Item = PathBuf> {
+    /// Where a file may be, likeliest first: under the name it has everywhere, and under the name
+    /// it has in the torrent if this system can have that as well.
+    pub(super) fn paths(
+        &self,
+        info: &Info,
+        file: crate::FileIndex,
+    ) -> impl Iterator<Item = PathBuf> {
         let of = |path: PathBuf| match &self.below {
             Below::Name => path,
             Below::Nothing => path.components().skip(1).collect(),
             Below::File(path) => path.clone(),
         };
         let native = info.native_path(file).map(of);
-        [Some(of(info.disk_path(file))), native].into_iter().flatten()
+        [Some(of(info.disk_path(file))), native]
+            .into_iter()
+            .flatten()
     }
 
     /// How many of the first files there are.
     fn count(&self, info: &Info) -> usize {
-        let files = info.layout().files().filter(|&file| !info.layout().is_pad(file)).take(LOOKED_FOR);
-        files.filter(|&file| self.paths(info, file).any(|path| self.root.open_any(&path).is_ok())).count()
+        let files = info
+            .layout()
+            .files()
+            .filter(|&file| !info.layout().is_pad(file))
+            .take(LOOKED_FOR);
+        files
+            .filter(|&file| {
+                self.paths(info, file)
+                    .any(|path| self.root.open_any(&path).is_ok())
+            })
+            .count()
     }
 }
 

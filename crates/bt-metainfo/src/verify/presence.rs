@@ -22,7 +22,11 @@ pub(super) struct Presence {
 impl Presence {
     /// Looks for one file.
     pub(super) fn look(located: &Located, info: &Info, file: FileIndex) -> Self {
-        let mut found = Self { path: PathBuf::new(), bytes: 0, problem: Some(Problem::Missing) };
+        let mut found = Self {
+            path: PathBuf::new(),
+            bytes: 0,
+            problem: Some(Problem::Missing),
+        };
         for (nth, path) in located.paths(info, file).enumerate() {
             let looked = Self::look_at(located, info.layout().file_length(file), path);
             let there = !matches!(looked.problem, Some(Problem::Missing));
@@ -37,7 +41,10 @@ impl Presence {
     }
 
     fn look_at(located: &Located, expected: u64, path: PathBuf) -> Self {
-        let metadata = located.root.open_any(&path).and_then(|file| file.metadata());
+        let metadata = located
+            .root
+            .open_any(&path)
+            .and_then(|file| file.metadata());
         let (bytes, problem) = match metadata {
             Err(error) => (0, Some(problem(error))),
             Ok(metadata) if !metadata.is_file() => (0, Some(Problem::NotAFile)),
@@ -51,7 +58,11 @@ impl Presence {
                 (found.min(expected), problem)
             }
         };
-        Self { path, bytes, problem }
+        Self {
+            path,
+            bytes,
+            problem,
+        }
     }
 }
 

@@ -14,7 +14,8 @@ pub enum Verdict {
     Unchecked,
     /// All bytes are there and have the hash of the torrent.
     Good,
-    /// Some bytes are there, but not all, or not with the hash of the torrent; or they cannot be read.
+    /// Some bytes are there, but not all, or not with the hash of the torrent; or they cannot be
+    /// read.
     Bad,
     /// No byte is there: all files of the piece are missing, or end before it.
     Missing,
@@ -69,12 +70,19 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("missing"),
-            Self::Short { expected, found } => write!(f, "{found} bytes long instead of {expected}"),
+            Self::Short { expected, found } => {
+                write!(f, "{found} bytes long instead of {expected}")
+            }
             Self::Longer { expected, found } => {
-                write!(f, "{found} bytes long instead of {expected}; the rest is not part of the torrent")
+                write!(
+                    f,
+                    "{found} bytes long instead of {expected}; the rest is not part of the torrent"
+                )
             }
             Self::NotAFile => f.write_str("not a file"),
-            Self::Link => f.write_str("behind a symbolic link, or below something that is no folder"),
+            Self::Link => {
+                f.write_str("behind a symbolic link, or below something that is no folder")
+            }
             Self::Unreadable(error) => write!(f, "{error}"),
         }
     }
@@ -86,22 +94,31 @@ impl fmt::Display for Problem {
 pub struct Report {
     /// For each piece of the torrent.
     pub verdicts: Vec<Verdict>,
-    /// Files that something is wrong with, in the order of the torrent. When only some pieces were asked
-    /// about, only files of theirs are looked at.
+    /// Files that something is wrong with, in the order of the torrent. When only some pieces were
+    /// asked about, only files of theirs are looked at.
     pub files: Vec<FileProblem>,
 }
 
 impl Report {
-    /// Whether every piece is good and every file is there, empty ones included. Files that are too long are
-    /// complete.
+    /// Whether every piece is good and every file is there, empty ones included. Files that are too
+    /// long are complete.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.verdicts.iter().all(|&verdict| verdict == Verdict::Good)
-            && self.files.iter().all(|file| matches!(file.problem, Problem::Longer { .. }))
+        self.verdicts
+            .iter()
+            .all(|&verdict| verdict == Verdict::Good)
+            && self
+                .files
+                .iter()
+                .all(|file| matches!(file.problem, Problem::Longer { .. }))
     }
 
     /// The pieces with a verdict, in order.
     pub fn pieces(&self, verdict: Verdict) -> impl Iterator<Item = PieceIndex> {
-        (0..).map(PieceIndex).zip(&self.verdicts).filter(move |(_, given)| **given == verdict).map(|(piece, _)| piece)
+        (0..)
+            .map(PieceIndex)
+            .zip(&self.verdicts)
+            .filter(move |(_, given)| **given == verdict)
+            .map(|(piece, _)| piece)
     }
 }

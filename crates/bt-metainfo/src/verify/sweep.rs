@@ -1,9 +1,9 @@
 //! Reads pieces from disk and hashes them on all cores, in bounded memory.
 //!
-//! Every thread takes the next few pieces, as many as it has lanes, reads a segment of each and hashes the
-//! segments side by side, until the pieces end; then it takes the next few. So the disk is read nearly in
-//! order, a piece of any length costs one segment of memory, and what has been read is still in the cache
-//! of the core when it is hashed.
+//! Every thread takes the next few pieces, as many as it has lanes, reads a segment of each and
+//! hashes the segments side by side, until the pieces end; then it takes the next few. So the disk
+//! is read nearly in order, a piece of any length costs one segment of memory, and what has been
+//! read is still in the cache of the core when it is hashed.
 //!
 //! It must not know what the digests are compared with or written to.
 
@@ -19,15 +19,16 @@ use crate::{FileIndex, Layout, PieceHash, PieceIndex};
 
 /// Bytes of each piece that are read and hashed in one go: a lane's share of a thread's buffer.
 ///
-/// Eight of them fit in the second-level cache of current cores together, and reading one costs a hundred
-/// times as much as the system call for it.
+/// Eight of them fit in the second-level cache of current cores together, and reading one costs a
+/// hundred times as much as the system call for it.
 pub(crate) const SEGMENT: usize = 64 * 1024;
 
-/// Threads of one sweep at most, however many cores there are: disks and memory are slower than these.
+/// Threads of one sweep at most, however many cores there are: disks and memory are slower than
+/// these.
 pub(crate) const MAX_THREADS: usize = 32;
 
-/// Bytes of file content that creating or checking a torrent holds in memory at most: 16 MiB, and half a
-/// mebibyte for each thread, whatever the piece length and the number of files.
+/// Bytes of file content that creating or checking a torrent holds in memory at most: 16 MiB, and
+/// half a mebibyte for each thread, whatever the piece length and the number of files.
 pub const MAX_BUFFERS: usize = MAX_THREADS * MAX_LANES * SEGMENT;
 
 const _: () = assert!(MAX_BUFFERS == 16 << 20, "the documentation says 16 MiB");
@@ -35,8 +36,8 @@ const _: () = assert!(MAX_BUFFERS == 16 << 20, "the documentation says 16 MiB");
 /// Bytes of each piece that the system is asked to read ahead of the segments.
 const READ_AHEAD: u32 = 1 << 20;
 
-/// Bytes of a run in one file that are worth asking for ahead: opening small files twice costs more than it
-/// saves.
+/// Bytes of a run in one file that are worth asking for ahead: opening small files twice costs more
+/// than it saves.
 const SMALLEST_AHEAD: u64 = 256 << 10;
 
 /// Bytes a thread reads before it says so.
@@ -110,7 +111,11 @@ impl Sweep<'_> {
                     return Ended::Stopped;
                 }
             }
-            if missing == 0 { Ended::Done } else { Ended::Canceled }
+            if missing == 0 {
+                Ended::Done
+            } else {
+                Ended::Canceled
+            }
         })
     }
 
@@ -148,8 +153,8 @@ impl<'a> Shared<'a> {
         }
     }
 
-    /// The next pieces for one thread: as many as there are lanes, and fewer towards the end, so that all
-    /// threads end together.
+    /// The next pieces for one thread: as many as there are lanes, and fewer towards the end, so
+    /// that all threads end together.
     fn take(&self) -> Option<&'a [PieceIndex]> {
         let pieces = self.sweep.pieces;
         let share = |taken: usize| (pieces.len() - taken).div_ceil(self.threads).min(MAX_LANES);
@@ -184,7 +189,11 @@ impl Worker<'_> {
         let layout = self.shared.sweep.layout;
         let mut lanes = Sha1Lanes::new(batch.len());
         let mut failures: Vec<Option<Failure>> = batch.iter().map(|_| None).collect();
-        let longest = batch.iter().map(|&piece| layout.piece_size(piece)).max().unwrap_or(0);
+        let longest = batch
+            .iter()
+            .map(|&piece| layout.piece_size(piece))
+            .max()
+            .unwrap_or(0);
         let step = u32::try_from(SEGMENT).unwrap_or(u32::MAX);
         for begin in (0..longest).step_by(SEGMENT) {
             if self.shared.stopped() {
@@ -193,8 +202,11 @@ impl Worker<'_> {
             self.read_ahead(batch, begin);
             let mut parts: [&[u8]; MAX_LANES] = [&[]; MAX_LANES];
             let segments = self.buffer.chunks_exact_mut(SEGMENT);
-            for (((&piece, failure), part), segment) in
-                batch.iter().zip(&mut failures).zip(&mut parts).zip(segments)
+            for (((&piece, failure), part), segment) in batch
+                .iter()
+                .zip(&mut failures)
+                .zip(&mut parts)
+                .zip(segments)
             {
                 let length = layout.piece_size(piece).saturating_sub(begin).min(step);
                 let length_here = usize::try_from(length).unwrap_or(0);
@@ -227,10 +239,13 @@ impl Worker<'_> {
             return;
         }
         let layout = self.shared.sweep.layout;
-        // The first time this covers the segments about to be read as well, so that the disk gets all of
-        // them at once.
-        let (from, until) =
-            if begin == 0 { (0, 2 * READ_AHEAD) } else { (begin + READ_AHEAD, begin + 2 * READ_AHEAD) };
+        // The first time this covers the segments about to be read as well, so that the disk gets
+        // all of them at once.
+        let (from, until) = if begin == 0 {
+            (0, 2 * READ_AHEAD)
+        } else {
+            (begin + READ_AHEAD, begin + 2 * READ_AHEAD)
+        };
         for &piece in batch {
             let until = until.min(layout.piece_size(piece));
             let start = layout.piece_offset(piece) + u64::from(from);
@@ -259,14 +274,24 @@ impl Worker<'_> {
 }
 
 /// Fills `bytes` from `start` on; pad files are zeros that nobody stores (BEP 47).
-fn read(layout: &Layout, handles: &mut Handles<'_>, start: u64, mut bytes: &mut [u8]) -> Result<(), Failure> {
+fn read(
+    layout: &Layout,
+    handles: &mut Handles<'_>,
+    start: u64,
+    mut bytes: &mut [u8],
+) -> Result<(), Failure> {
     for extent in layout.extents(start, bytes.len() as u64) {
-        let length = usize::try_from(extent.length).unwrap_or(usize::MAX).min(bytes.len());
+        let length = usize::try_from(extent.length)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
         let (now, later) = std::mem::take(&mut bytes).split_at_mut(length);
         if layout.is_pad(extent.file) {
             now.fill(0);
         } else {
-            handles.read(extent, now).map_err(|fault| Failure { file: extent.file, fault })?;
+            handles.read(extent, now).map_err(|fault| Failure {
+                file: extent.file,
+                fault,
+            })?;
         }
         bytes = later;
     }

@@ -17,7 +17,9 @@ use crate::{FileIndex, Metainfo, PieceIndex};
 const PIECE: usize = 16 << 10;
 
 fn bytes(seed: usize, length: usize) -> Vec<u8> {
-    (0..length).map(|at| ((at * 31 + seed * 7) ^ (at >> 9)).to_le_bytes()[0]).collect()
+    (0..length)
+        .map(|at| ((at * 31 + seed * 7) ^ (at >> 9)).to_le_bytes()[0])
+        .collect()
 }
 
 /// A folder `name` with these files inside a temporary folder, and its torrent.
@@ -28,13 +30,26 @@ fn torrent(name: &str, files: &[(&str, usize)]) -> (TempDir, Metainfo) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes(seed, length)).unwrap();
     }
-    let options = create::Options { piece_length: Some(16 << 10), ..create::Options::default() };
+    let options = create::Options {
+        piece_length: Some(16 << 10),
+        ..create::Options::default()
+    };
     let torrent = create::create(&parent.path().join(name), &options).unwrap();
-    (parent, Metainfo::parse(&torrent.to_bytes().unwrap()).unwrap())
+    (
+        parent,
+        Metainfo::parse(&torrent.to_bytes().unwrap()).unwrap(),
+    )
 }
 
 fn check(torrent: &Metainfo, path: &Path) -> Report {
-    verify(torrent.info(), path, &Options::default(), &AtomicBool::new(false), |_| {}).unwrap()
+    verify(
+        torrent.info(),
+        path,
+        &Options::default(),
+        &AtomicBool::new(false),
+        |_| {},
+    )
+    .unwrap()
 }
 
 /// One letter for each piece.
@@ -50,7 +65,11 @@ fn letters(report: &Report) -> String {
 
 fn problems(report: &Report, parent: &Path) -> Vec<String> {
     let parent = format!("{}/", parent.display());
-    report.files.iter().map(|file| file.to_string().replace(&parent, "")).collect()
+    report
+        .files
+        .iter()
+        .map(|file| file.to_string().replace(&parent, ""))
+        .collect()
 }
 
 #[test]
@@ -94,8 +113,19 @@ fn a_folder_in_the_torrent_named_like_the_torrent_confuses_nobody() {
         assert!(check(&torrent, &path).is_complete(), "{}", path.display());
     }
     let check_as = |place, path: &Path| {
-        let options = Options { place, ..Options::default() };
-        verify(torrent.info(), path, &options, &AtomicBool::new(false), |_| {}).unwrap().is_complete()
+        let options = Options {
+            place,
+            ..Options::default()
+        };
+        verify(
+            torrent.info(),
+            path,
+            &options,
+            &AtomicBool::new(false),
+            |_| {},
+        )
+        .unwrap()
+        .is_complete()
     };
     assert!(check_as(Place::Parent, parent.path()));
     assert!(check_as(Place::Content, &parent.path().join("t")));
@@ -107,15 +137,28 @@ fn a_folder_in_the_torrent_named_like_the_torrent_confuses_nobody() {
 fn every_kind_of_damage_has_its_verdict_and_its_name() {
     // Ten files of two pieces each.
     let names: Vec<String> = (0..10).map(|i| format!("f{i}")).collect();
-    let files: Vec<(&str, usize)> = names.iter().map(|name| (name.as_str(), 2 * PIECE)).collect();
+    let files: Vec<(&str, usize)> = names
+        .iter()
+        .map(|name| (name.as_str(), 2 * PIECE))
+        .collect();
     let (parent, torrent) = torrent("t", &files);
     let at = |name: &str| parent.path().join("t").join(name);
     let mut damaged = bytes(0, 2 * PIECE);
     damaged[PIECE] ^= 1;
     fs::write(at("f0"), damaged).unwrap();
     fs::remove_file(at("f1")).unwrap();
-    fs::File::options().write(true).open(at("f2")).unwrap().set_len(PIECE as u64).unwrap();
-    fs::File::options().write(true).open(at("f3")).unwrap().set_len(PIECE as u64 + 1).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(at("f2"))
+        .unwrap()
+        .set_len(PIECE as u64)
+        .unwrap();
+    fs::File::options()
+        .write(true)
+        .open(at("f3"))
+        .unwrap()
+        .set_len(PIECE as u64 + 1)
+        .unwrap();
     fs::write(at("f4"), [bytes(4, 2 * PIECE), b"more".to_vec()].concat()).unwrap();
     fs::remove_file(at("f5")).unwrap();
     fs::create_dir(at("f5")).unwrap();
@@ -123,7 +166,14 @@ fn every_kind_of_damage_has_its_verdict_and_its_name() {
     symlink("../elsewhere", at("f6")).unwrap();
     fs::write(at("f7"), "").unwrap();
     fs::remove_file(at("f8")).unwrap();
-    rustix::fs::mknodat(rustix::fs::CWD, at("f8"), rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        at("f8"),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .unwrap();
 
     let report = check(&torrent, parent.path());
     assert_eq!(letters(&report), "gbmmgmgbggmmmmmmmmgg");
@@ -154,7 +204,10 @@ fn no_link_is_followed_on_the_way_to_a_file() {
     symlink(&outside, parent.path().join("t/sub")).unwrap();
     let report = check(&torrent, parent.path());
     assert_eq!(letters(&report), "b");
-    assert!(matches!(report.files[0].problem, Problem::Link), "{report:?}");
+    assert!(
+        matches!(report.files[0].problem, Problem::Link),
+        "{report:?}"
+    );
     assert_eq!(report.files[0].file, FileIndex(1));
 }
 
@@ -186,7 +239,11 @@ fn pad_files_are_zeros_that_need_not_be_stored() {
     };
     let torrent = Assembly {
         name: "t".into(),
-        content: Content::Multi(vec![file("a", 100, ""), file(".pad/1", pad.len(), "p"), file("b", 200, "")]),
+        content: Content::Multi(vec![
+            file("a", 100, ""),
+            file(".pad/1", pad.len(), "p"),
+            file("b", 200, ""),
+        ]),
         piece_length: 16 << 10,
         pieces: sha1_each(&[&[&a, &pad], &[&b]]),
         ..Assembly::default()
@@ -200,7 +257,10 @@ fn pad_files_are_zeros_that_need_not_be_stored() {
 
 #[test]
 fn only_the_pieces_asked_for_are_checked_and_each_is_told_once() {
-    let (parent, torrent) = torrent("t", &[("a", 5 * PIECE), ("b", 3 * PIECE), ("c", 0), ("d", PIECE)]);
+    let (parent, torrent) = torrent(
+        "t",
+        &[("a", 5 * PIECE), ("b", 3 * PIECE), ("c", 0), ("d", PIECE)],
+    );
     fs::remove_file(parent.path().join("t/b")).unwrap();
     fs::remove_file(parent.path().join("t/c")).unwrap();
     fs::remove_file(parent.path().join("t/d")).unwrap();
@@ -210,16 +270,29 @@ fn only_the_pieces_asked_for_are_checked_and_each_is_told_once() {
     };
     let mut told = Vec::new();
     let mut last = (0, 0);
-    let report = verify(torrent.info(), parent.path(), &options, &AtomicBool::new(false), |event| match event {
-        Event::Piece { piece, verdict } => told.push((piece.0, verdict)),
-        Event::Progress { done, total } => {
-            assert!(done > last.0);
-            last = (done, total);
-        }
-    })
+    let report = verify(
+        torrent.info(),
+        parent.path(),
+        &options,
+        &AtomicBool::new(false),
+        |event| match event {
+            Event::Piece { piece, verdict } => told.push((piece.0, verdict)),
+            Event::Progress { done, total } => {
+                assert!(done > last.0);
+                last = (done, total);
+            }
+        },
+    )
     .unwrap();
     told.sort_unstable_by_key(|(piece, _)| *piece);
-    assert_eq!(told, [(1, Verdict::Good), (4, Verdict::Good), (6, Verdict::Missing)]);
+    assert_eq!(
+        told,
+        [
+            (1, Verdict::Good),
+            (4, Verdict::Good),
+            (6, Verdict::Missing)
+        ]
+    );
     assert_eq!(last, (3 * PIECE as u64, 3 * PIECE as u64));
     assert_eq!(letters(&report), "-g--g-m--");
     assert_eq!(problems(&report, parent.path()), ["t/b: missing"]);
@@ -232,11 +305,29 @@ fn what_cannot_be_checked_is_an_error() {
     let run = |path: &Path, cancel: &AtomicBool| {
         verify(torrent.info(), path, &Options::default(), cancel, |_| {}).unwrap_err()
     };
-    assert!(matches!(run(&parent.path().join("absent"), &cancel), Error::NotFound { .. }));
+    assert!(matches!(
+        run(&parent.path().join("absent"), &cancel),
+        Error::NotFound { .. }
+    ));
     let error = run(&parent.path().join("t/a"), &cancel);
-    assert!(error.to_string().ends_with(r#"t/a: this is a file, and the torrent is of the folder "t""#), "{error}");
+    assert!(
+        error
+            .to_string()
+            .ends_with(r#"t/a: this is a file, and the torrent is of the folder "t""#),
+        "{error}"
+    );
     cancel.store(true, Ordering::Relaxed);
     assert!(matches!(run(parent.path(), &cancel), Error::Canceled));
+}
+
+#[test]
+fn v2_torrents_are_refused_until_their_trees_can_be_checked() {
+    let torrent = include_bytes!("../../tests/data/libtorrent-v2-tree.torrent");
+    let torrent = Metainfo::parse(torrent).unwrap();
+    let here = Path::new(".");
+    let never = AtomicBool::new(false);
+    let error = verify(torrent.info(), here, &Options::default(), &never, |_| {}).unwrap_err();
+    assert!(matches!(error, Error::NotYet), "{error}");
 }
 
 #[test]
@@ -244,10 +335,16 @@ fn canceling_stops_before_the_end() {
     let (parent, torrent) = torrent("t", &[("a", 30_000_000)]);
     let cancel = AtomicBool::new(false);
     let mut pieces = 0;
-    let result = verify(torrent.info(), parent.path(), &Options::default(), &cancel, |event| {
-        cancel.store(true, Ordering::Relaxed);
-        pieces += usize::from(matches!(event, Event::Piece { .. }));
-    });
+    let result = verify(
+        torrent.info(),
+        parent.path(),
+        &Options::default(),
+        &cancel,
+        |event| {
+            cancel.store(true, Ordering::Relaxed);
+            pieces += usize::from(matches!(event, Event::Piece { .. }));
+        },
+    );
     assert!(matches!(result, Err(Error::Canceled)));
     assert!(pieces < 1_832, "all pieces were checked");
 }

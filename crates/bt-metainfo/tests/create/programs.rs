@@ -19,7 +19,8 @@ pub(crate) enum Program {
 }
 
 impl Program {
-    /// Whether the program is there. If not, says so by name, past what the test runner hides, and fails in CI.
+    /// Whether the program is there. If not, says so by name, past what the test runner hides, and
+    /// fails in CI.
     pub(crate) fn is_installed(self) -> bool {
         let there = match self {
             Self::Mktorrent => runs(Command::new("mktorrent").arg("-h")),
@@ -27,27 +28,47 @@ impl Program {
             Self::Libtorrent => python("libtorrent").is_some(),
         };
         if !there {
-            assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "{self:?} is not installed");
-            let _unseen = writeln!(stderr(), "left out: {self:?} is not installed, nothing was compared with it");
+            assert!(
+                env::var_os("CI").is_none_or(|ci| ci != "true"),
+                "{self:?} is not installed"
+            );
+            let _unseen = writeln!(
+                stderr(),
+                "left out: {self:?} is not installed, nothing was compared with it"
+            );
         }
         there
     }
 
-    /// Makes a torrent of `path`.
+    /// Makes a v1 torrent of `path`.
     pub(crate) fn create(self, path: &Path, wish: &Wish, torrent: &Path) {
-        let mut command = match self {
+        let command = match self {
             Self::Mktorrent => mktorrent(wish),
             Self::Torf => script("torf", TORF, wish),
             Self::Libtorrent => script("libtorrent", LIBTORRENT, wish),
         };
+        self.run(command, path, torrent);
+    }
+
+    /// Makes a hybrid torrent of `path` with libtorrent.
+    pub(crate) fn create_hybrid(path: &Path, wish: &Wish, torrent: &Path) {
+        let text = LIBTORRENT.replace("lt.create_torrent.v1_only | ", "");
+        Self::Libtorrent.run(script("libtorrent", &text, wish), path, torrent);
+    }
+
+    fn run(self, mut command: Command, path: &Path, torrent: &Path) {
         if self == Self::Mktorrent {
             command.arg("-o").arg(torrent).arg(path);
         } else {
             command.arg(path).arg(torrent);
         }
-        // torf looks for empty files, to leave them out, below the current folder; here it finds none of ours.
+        // torf looks for empty files, to leave them out, below the current folder; here it finds
+        // none of ours.
         command.current_dir("/");
-        let output = command.stdin(Stdio::null()).output().expect("the program starts");
+        let output = command
+            .stdin(Stdio::null())
+            .output()
+            .expect("the program starts");
         assert!(
             output.status.success(),
             "{self:?} failed: {}{}",
@@ -72,7 +93,10 @@ fn mktorrent(wish: &Wish) -> Command {
 fn script(module: &str, text: &str, wish: &Wish) -> Command {
     let mut command = Command::new(python(module).expect("it was there a moment ago"));
     command.args(["-c", text, &wish.piece_length.to_string()]);
-    command.args([if wish.private { "1" } else { "" }, wish.source.unwrap_or_default()]);
+    command.args([
+        if wish.private { "1" } else { "" },
+        wish.source.unwrap_or_default(),
+    ]);
     command
 }
 
@@ -99,8 +123,8 @@ with open(out, 'wb') as file:
     file.write(lt.bencode(t.generate()))
 ";
 
-/// A Python that has the module: that of the environment `PEERS`, by default the one that the set-up script
-/// of the benches makes in the home directory, or that of the system.
+/// A Python that has the module: that of the environment `PEERS`, by default the one that the
+/// set-up script of the benches makes in the home directory, or that of the system.
 fn python(module: &str) -> Option<PathBuf> {
     let home = || env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/bt-peers"));
     let peers = env::var_os("PEERS").map(PathBuf::from).or_else(home);
@@ -112,6 +136,9 @@ fn python(module: &str) -> Option<PathBuf> {
 }
 
 fn runs(command: &mut Command) -> bool {
-    let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    quiet.status().is_ok_and(|status| status.success() || status.code() == Some(1))
+    let quiet = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    quiet.status().is_ok_and(|status| status.success())
 }

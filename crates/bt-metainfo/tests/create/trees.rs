@@ -14,7 +14,11 @@ pub(crate) struct Tree {
 }
 
 pub(crate) fn trees() -> Vec<Tree> {
-    let tree = |name, files| Tree { name, files, depends_on_order: false };
+    let tree = |name, files| Tree {
+        name,
+        files,
+        depends_on_order: false,
+    };
     vec![
         tree("single.bin", vec![("", 5_000_000)]),
         tree("single of one byte", vec![("", 1)]),
@@ -62,7 +66,11 @@ impl Tree {
     pub(crate) fn write(&self, folder: &Path) -> PathBuf {
         let root = folder.join(self.name);
         for (seed, (path, length)) in self.files.iter().enumerate() {
-            let path = if path.is_empty() { root.clone() } else { root.join(path) };
+            let path = if path.is_empty() {
+                root.clone()
+            } else {
+                root.join(path)
+            };
             let parent = path.parent().expect("every file is in a folder");
             fs::create_dir_all(parent).expect("folders can be made");
             fs::write(path, bytes(seed, *length)).expect("files can be written");
@@ -73,5 +81,7 @@ impl Tree {
 
 /// Bytes that differ from file to file and from piece to piece.
 fn bytes(seed: usize, length: usize) -> Vec<u8> {
-    (0..length).map(|at| ((at * 131 + seed * 7) ^ (at >> 11)).to_le_bytes()[0]).collect()
+    (0..length)
+        .map(|at| ((at * 131 + seed * 7) ^ (at >> 11)).to_le_bytes()[0])
+        .collect()
 }

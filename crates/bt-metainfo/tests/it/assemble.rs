@@ -10,7 +10,10 @@ use crate::fixtures;
 fn parts(torrent: &Metainfo) -> Assembly {
     let info = torrent.info();
     let content = if info.is_single_file() {
-        Content::Single { length: info.files()[0].length, md5sum: None }
+        Content::Single {
+            length: info.files()[0].length,
+            md5sum: None,
+        }
     } else {
         Content::Multi(
             info.files()
@@ -19,7 +22,11 @@ fn parts(torrent: &Metainfo) -> Assembly {
                     path: entry.path.components().map(str::to_owned).collect(),
                     length: entry.length,
                     md5sum: None,
-                    attr: if entry.attributes.executable { "x".into() } else { String::new() },
+                    attr: if entry.attributes.executable {
+                        "x".into()
+                    } else {
+                        String::new()
+                    },
                 })
                 .collect(),
         )
@@ -49,7 +56,11 @@ fn the_info_dictionary_is_that_of_other_creators() {
             continue;
         }
         let assembly = parts(&torrent);
-        assert_eq!(assembly.info_bytes().unwrap(), torrent.info().raw(), "{name}");
+        assert_eq!(
+            assembly.info_bytes().unwrap(),
+            torrent.info().raw(),
+            "{name}"
+        );
         assert_eq!(Ok(torrent.info_hash()), assembly.info_hash(), "{name}");
         // Beyond it, programs differ in habits: torf writes one web seed as a list, transmission
         // names the encoding.
@@ -85,15 +96,45 @@ fn parts_that_make_no_torrent_are_refused() {
     assert!(path(&["a/b"]).contains("separator"));
     assert!(path(&["a\0"]).contains("NUL"));
     assert!(matches!(with(&|a| a.name.clear()), Error::Name { .. }));
-    assert!(matches!(with(&|a| a.name = "../x".into()), Error::Name { .. }));
-    assert_eq!(with(&|a| a.content = Content::Multi(vec![])), Error::NoFiles);
-    assert_eq!(with(&|a| a.pieces.clear()), Error::PieceCount { expected: 1, found: 0 });
-    assert_eq!(with(&|a| a.pieces.push([1; 20])), Error::PieceCount { expected: 1, found: 2 });
+    assert!(matches!(
+        with(&|a| a.name = "../x".into()),
+        Error::Name { .. }
+    ));
+    assert_eq!(
+        with(&|a| a.content = Content::Multi(vec![])),
+        Error::NoFiles
+    );
+    assert_eq!(
+        with(&|a| a.pieces.clear()),
+        Error::PieceCount {
+            expected: 1,
+            found: 0
+        }
+    );
+    assert_eq!(
+        with(&|a| a.pieces.push([1; 20])),
+        Error::PieceCount {
+            expected: 1,
+            found: 2
+        }
+    );
     assert!(matches!(with(&|a| a.piece_length = 0), Error::Layout(_)));
-    assert!(matches!(with(&|a| a.piece_length = u32::MAX), Error::Layout(_)));
+    assert!(matches!(
+        with(&|a| a.piece_length = u32::MAX),
+        Error::Layout(_)
+    ));
     for url in ["", " ", "a b", "http://x/\n", &"u".repeat(2_049)] {
-        assert!(matches!(with(&|a| a.trackers = vec![vec![url.into()]]), Error::Url { .. }), "{url:?}");
-        assert!(matches!(with(&|a| a.web_seeds = vec![url.into()]), Error::Url { .. }), "{url:?}");
+        assert!(
+            matches!(
+                with(&|a| a.trackers = vec![vec![url.into()]]),
+                Error::Url { .. }
+            ),
+            "{url:?}"
+        );
+        assert!(
+            matches!(with(&|a| a.web_seeds = vec![url.into()]), Error::Url { .. }),
+            "{url:?}"
+        );
     }
 }
 

@@ -1,13 +1,19 @@
 //! Edits change what they say and nothing else.
 
-use bt_metainfo::{Error, HostPort, Info, Metainfo};
+use bt_metainfo::{Error, FileIndex, HostPort, Info, Metainfo};
 
 use crate::fixtures;
 use crate::torrents::{Dict, bytes, list, parse, single, torrent};
 
 fn rich() -> Metainfo {
     let root = torrent(single())
-        .set("announce-list", list([list(["http://a/x".into(), "http://b/x".into()]), list(["udp://c:1".into()])]))
+        .set(
+            "announce-list",
+            list([
+                list(["http://a/x".into(), "http://b/x".into()]),
+                list(["udp://c:1".into()]),
+            ]),
+        )
         .set("comment", "old")
         .set("comment.utf-8", "old too")
         .set("created by", "someone")
@@ -49,34 +55,86 @@ fn each_setter_changes_its_key_alone() {
         assert_eq!(changed, differs);
         after
     };
-    let after = check(&|edit| edit.set_comment(Some("new")), &["comment", "comment.utf-8"]);
+    let after = check(
+        &|edit| edit.set_comment(Some("new")),
+        &["comment", "comment.utf-8"],
+    );
     assert_eq!(after.comment(), Some("new"));
-    let after = check(&|edit| edit.set_comment(None), &["comment", "comment.utf-8"]);
+    let after = check(
+        &|edit| edit.set_comment(None),
+        &["comment", "comment.utf-8"],
+    );
     assert_eq!(after.comment(), None);
     let after = check(&|edit| edit.set_created_by(None), &["created by"]);
     assert_eq!(after.created_by(), None);
     let after = check(&|edit| edit.set_creation_date(Some(-5)), &["creation date"]);
     assert_eq!(after.creation_date(), Some(-5));
-    let after = check(&|edit| edit.set_web_seeds(vec!["http://v/".into(), "ftp://u/".into()]).unwrap(), &["url-list"]);
+    let after = check(
+        &|edit| {
+            edit.set_web_seeds(vec!["http://v/".into(), "ftp://u/".into()])
+                .unwrap()
+        },
+        &["url-list"],
+    );
     assert_eq!(after.web_seeds(), ["http://v/", "ftp://u/"]);
     let after = check(&|edit| edit.set_web_seeds(vec![]).unwrap(), &["url-list"]);
     assert_eq!(after.web_seeds(), [""; 0]);
     let node = HostPort::new("2001:db8::1", 5).unwrap();
-    let after = check(&|edit| edit.set_nodes(std::slice::from_ref(&node)), &["nodes"]);
+    let after = check(
+        &|edit| edit.set_nodes(std::slice::from_ref(&node)),
+        &["nodes"],
+    );
     assert_eq!(after.nodes(), std::slice::from_ref(&node));
-    let after = check(&|edit| edit.add_tracker("http://d/x").unwrap(), &["announce", "announce-list"]);
-    assert_eq!(after.trackers(), [vec!["http://a/x", "http://b/x"], vec!["udp://c:1"], vec!["http://d/x"]]);
+    let after = check(
+        &|edit| edit.add_tracker("http://d/x").unwrap(),
+        &["announce", "announce-list"],
+    );
+    assert_eq!(
+        after.trackers(),
+        [
+            vec!["http://a/x", "http://b/x"],
+            vec!["udp://c:1"],
+            vec!["http://d/x"]
+        ]
+    );
     let after = check(&|edit| edit.add_tracker("http://b/x").unwrap(), &[]);
     assert_eq!(after.trackers(), before.trackers());
-    let after = check(&|edit| assert!(edit.remove_tracker("udp://c:1")), &["announce", "announce-list"]);
+    let after = check(
+        &|edit| assert!(edit.remove_tracker("udp://c:1")),
+        &["announce", "announce-list"],
+    );
     assert_eq!(after.trackers(), [["http://a/x", "http://b/x"]]);
-    let after = check(&|edit| assert!(edit.replace_tracker("http://a/x", "http://z/x").unwrap()), &["announce", "announce-list"]);
+    let after = check(
+        &|edit| assert!(edit.replace_tracker("http://a/x", "http://z/x").unwrap()),
+        &["announce", "announce-list"],
+    );
     assert_eq!(after.trackers()[0], ["http://z/x", "http://b/x"]);
-    check(&|edit| assert!(!edit.remove_tracker("http://nowhere/")), &[]);
-    check(&|edit| assert!(!edit.replace_tracker("http://nowhere/", "http://x/").unwrap()), &[]);
-    let after = check(&|edit| edit.set_trackers(vec![vec![], vec!["udp://only:1".into()]]).unwrap(), &["announce", "announce-list"]);
+    check(
+        &|edit| assert!(!edit.remove_tracker("http://nowhere/")),
+        &[],
+    );
+    check(
+        &|edit| {
+            assert!(
+                !edit
+                    .replace_tracker("http://nowhere/", "http://x/")
+                    .unwrap()
+            )
+        },
+        &[],
+    );
+    let after = check(
+        &|edit| {
+            edit.set_trackers(vec![vec![], vec!["udp://only:1".into()]])
+                .unwrap()
+        },
+        &["announce", "announce-list"],
+    );
     assert_eq!(after.trackers(), [["udp://only:1"]]);
-    let after = check(&|edit| edit.set_trackers(vec![]).unwrap(), &["announce", "announce-list"]);
+    let after = check(
+        &|edit| edit.set_trackers(vec![]).unwrap(),
+        &["announce", "announce-list"],
+    );
     assert!(after.trackers().is_empty());
 }
 
@@ -86,9 +144,18 @@ fn bad_urls_change_nothing() {
     for url in ["", "a b", "x\ny", &"u".repeat(3_000)] {
         let mut edit = torrent.edit();
         assert!(matches!(edit.add_tracker(url), Err(Error::Url { .. })));
-        assert!(matches!(edit.set_trackers(vec![vec!["http://ok/".into(), url.into()]]), Err(Error::Url { .. })));
-        assert!(matches!(edit.replace_tracker("http://a/x", url), Err(Error::Url { .. })));
-        assert!(matches!(edit.set_web_seeds(vec![url.into()]), Err(Error::Url { .. })));
+        assert!(matches!(
+            edit.set_trackers(vec![vec!["http://ok/".into(), url.into()]]),
+            Err(Error::Url { .. })
+        ));
+        assert!(matches!(
+            edit.replace_tracker("http://a/x", url),
+            Err(Error::Url { .. })
+        ));
+        assert!(matches!(
+            edit.set_web_seeds(vec![url.into()]),
+            Err(Error::Url { .. })
+        ));
         assert_eq!(edit.finish().unwrap(), torrent);
     }
 }
@@ -134,4 +201,21 @@ fn a_torrent_from_an_info_dictionary_alone_can_get_trackers() {
     let mut edit = bare.edit();
     edit.add_tracker("http://t.example/announce").unwrap();
     assert_eq!(edit.finish().unwrap(), whole);
+}
+
+#[test]
+fn a_v2_torrent_without_layers_yet_can_be_edited() {
+    let (_, whole) = fixtures::load("libtorrent-v2-tree");
+    let bare = Metainfo::from_info(Info::parse(whole.info().raw()).unwrap());
+    assert_eq!(bare.piece_layer(FileIndex(0)), None);
+    let mut edit = bare.edit();
+    edit.add_tracker("http://t.example/announce").unwrap();
+    let edited = edit.finish().unwrap();
+    assert_eq!(edited.info_hash_v2(), whole.info_hash_v2());
+    assert!(edited.edit().finish().is_ok());
+    // From a file it is another matter: without layers, pieces cannot be checked.
+    assert!(matches!(
+        Metainfo::parse(&edited.to_bytes()),
+        Err(Error::PieceLayers { .. })
+    ));
 }

@@ -8,76 +8,243 @@ use bt_metainfo::limits::{MAX_COMPONENT_BYTES, MAX_PATH_BYTES, MAX_PATH_DEPTH};
 use bt_metainfo::{FileIndex, Metainfo};
 use unicode_normalization::UnicodeNormalization;
 
-use crate::torrents::{Dict, file, multi, parse, plain, single, strings, warnings};
+use crate::torrents::{file, multi, parse, plain, single, warnings};
 
 /// Names that mean harm, on any system.
 const HOSTILE: [&[u8]; 96] = [
-    b"", b".", b"..", b"...", b"....", b". ", b".. ", b" ..", b"..\0", b"\0", b"\0\0..",
-    b"../x", b"../../x", b"x/..", b"x/../..", b"/", b"//", b"/x", b"//x", b"/../x", b"/etc/passwd",
-    b"../../../../../../etc/passwd", b"..\\..\\..\\windows\\system32\\x", b"\\", b"\\\\", b"\\x",
-    b"\\\\server\\share\\x", b"\\\\?\\C:\\x", b"\\\\.\\PhysicalDrive0", b"..\\x", b"x\\..\\..\\y",
-    b"C:", b"C:\\", b"C:x", b"c:/x", b"C:\\Windows\\x", b"z:..", b"file:///etc/passwd",
-    b"~", b"~root", b"~/.ssh/authorized_keys", b"$HOME", b"%2e%2e", b"%2e%2e%2f", b"..%2f..%2fx",
-    b"..%c0%af", b"\xc0\xae\xc0\xae", b"\xc0\xae\xc0\xae/", b"\xe0\x80\xae\xe0\x80\xae", b"..\xc0\xafx",
-    b"\xef\xbc\x8e\xef\xbc\x8e", b"\xef\xbc\x8f", b"\xe2\x80\xa5", b"..\xe2\x88\x95x",
-    b"CON", b"con", b"PRN", b"AUX", b"NUL", b"nul.txt", b"NUL.", b"nul ", b"COM1", b"com9.log",
-    b"LPT1", b"lpt9.", b"CONIN$", b"CONOUT$", b"CLOCK$", b"COM\xc2\xb9", b"aux.c", b"con.tar.gz",
-    b"x\ny", b"x\ry", b"x\ty", b"\x1b[2J", b"\x07", b"\x7f", b"\xc2\x80", b"\xc2\x9b31m",
-    b"x\xe2\x80\xaetxt.exe", b"\xe2\x81\xa6x\xe2\x81\xa9", b"\xe2\x80\xa8", b"\xff", b"\xff\xff\xff",
-    b"\xf8\x88\x80\x80\x80", b"\xed\xa0\x80", b"x.", b"x..", b"x ", b"x . ", b"-rf", b"--", b"$(reboot)",
-    b"x;reboot", b"`reboot`",
+    b"",
+    b".",
+    b"..",
+    b"...",
+    b"....",
+    b". ",
+    b".. ",
+    b" ..",
+    b"..\0",
+    b"\0",
+    b"\0\0..",
+    b"../x",
+    b"../../x",
+    b"x/..",
+    b"x/../..",
+    b"/",
+    b"//",
+    b"/x",
+    b"//x",
+    b"/../x",
+    b"/etc/passwd",
+    b"../../../../../../etc/passwd",
+    b"..\\..\\..\\windows\\system32\\x",
+    b"\\",
+    b"\\\\",
+    b"\\x",
+    b"\\\\server\\share\\x",
+    b"\\\\?\\C:\\x",
+    b"\\\\.\\PhysicalDrive0",
+    b"..\\x",
+    b"x\\..\\..\\y",
+    b"C:",
+    b"C:\\",
+    b"C:x",
+    b"c:/x",
+    b"C:\\Windows\\x",
+    b"z:..",
+    b"file:///etc/passwd",
+    b"~",
+    b"~root",
+    b"~/.ssh/authorized_keys",
+    b"$HOME",
+    b"%2e%2e",
+    b"%2e%2e%2f",
+    b"..%2f..%2fx",
+    b"..%c0%af",
+    b"\xc0\xae\xc0\xae",
+    b"\xc0\xae\xc0\xae/",
+    b"\xe0\x80\xae\xe0\x80\xae",
+    b"..\xc0\xafx",
+    b"\xef\xbc\x8e\xef\xbc\x8e",
+    b"\xef\xbc\x8f",
+    b"\xe2\x80\xa5",
+    b"..\xe2\x88\x95x",
+    b"CON",
+    b"con",
+    b"PRN",
+    b"AUX",
+    b"NUL",
+    b"nul.txt",
+    b"NUL.",
+    b"nul ",
+    b"COM1",
+    b"com9.log",
+    b"LPT1",
+    b"lpt9.",
+    b"CONIN$",
+    b"CONOUT$",
+    b"CLOCK$",
+    b"COM\xc2\xb9",
+    b"aux.c",
+    b"con.tar.gz",
+    b"x\ny",
+    b"x\ry",
+    b"x\ty",
+    b"\x1b[2J",
+    b"\x07",
+    b"\x7f",
+    b"\xc2\x80",
+    b"\xc2\x9b31m",
+    b"x\xe2\x80\xaetxt.exe",
+    b"\xe2\x81\xa6x\xe2\x81\xa9",
+    b"\xe2\x80\xa8",
+    b"\xff",
+    b"\xff\xff\xff",
+    b"\xf8\x88\x80\x80\x80",
+    b"\xed\xa0\x80",
+    b"x.",
+    b"x..",
+    b"x ",
+    b"x . ",
+    b"-rf",
+    b"--",
+    b"$(reboot)",
+    b"x;reboot",
+    b"`reboot`",
 ];
 
 /// Names that are merely unusual and mostly stay as they are.
 const ODD: [&str; 44] = [
-    "Icon\r", ".DS_Store", ".hidden", "..data", "a..b", "name with spaces", " leading", "Thumbs.db",
-    "[group] show - 01 (1080p).mkv", "it's", "\u{201c}quoted\u{201d}", "100%", "a&b", "a+b", "a=b",
-    "a,b;c", "a@b", "a!b", "a^b", "{a}", "#1", "naïve", "nai\u{308}ve", "日本語.txt", "한국어",
-    "Ελληνικά", "עברית", "العربية", "👩‍👩‍👧‍👦.jpg", "ß", "ﬁle", "Ω", "Å", "İ", "ı", "a\u{200d}b",
-    "x.tar.gz", "x.", "COM10", "console", "nullable.rs", "lpt", "auxiliary", "prnt",
+    "Icon\r",
+    ".DS_Store",
+    ".hidden",
+    "..data",
+    "a..b",
+    "name with spaces",
+    " leading",
+    "Thumbs.db",
+    "[group] show - 01 (1080p).mkv",
+    "it's",
+    "\u{201c}quoted\u{201d}",
+    "100%",
+    "a&b",
+    "a+b",
+    "a=b",
+    "a,b;c",
+    "a@b",
+    "a!b",
+    "a^b",
+    "{a}",
+    "#1",
+    "naïve",
+    "nai\u{308}ve",
+    "日本語.txt",
+    "한국어",
+    "Ελληνικά",
+    "עברית",
+    "العربية",
+    "👩‍👩‍👧‍👦.jpg",
+    "ß",
+    "ﬁle",
+    "Ω",
+    "Å",
+    "İ",
+    "ı",
+    "a\u{200d}b",
+    "x.tar.gz",
+    "x.",
+    "COM10",
+    "console",
+    "nullable.rs",
+    "lpt",
+    "auxiliary",
+    "prnt",
 ];
 
-fn check(torrent: &Metainfo) {
+pub(crate) fn check(torrent: &Metainfo) {
     let info = torrent.info();
     let mut seen = BTreeSet::new();
     for (number, entry) in (0..).zip(info.files()) {
         let path = info.disk_path(FileIndex(number));
-        assert!(path.components().all(|part| matches!(part, Component::Normal(_))), "{path:?}");
+        assert!(
+            path.components()
+                .all(|part| matches!(part, Component::Normal(_))),
+            "{path:?}"
+        );
         let text = path.to_str().unwrap();
         assert!(text.len() <= MAX_PATH_BYTES, "{text}");
         assert!(path.components().count() <= MAX_PATH_DEPTH + 1);
         for name in text.split('/') {
-            assert!(!matches!(name, "" | "." | "..") && name.len() <= MAX_COMPONENT_BYTES, "{text}");
-            assert!(!name.contains(|c: char| c == '\\' || c.is_control()), "{text:?}");
+            assert!(
+                !matches!(name, "" | "." | "..") && name.len() <= MAX_COMPONENT_BYTES,
+                "{text}"
+            );
+            assert!(
+                !name.contains(|c: char| c == '\\' || c.is_control()),
+                "{text:?}"
+            );
             assert!(!name.ends_with(['.', ' ']), "{text:?}");
-            let stem = name.split('.').next().unwrap().trim_end().to_ascii_lowercase();
-            assert!(!matches!(&*stem, "con" | "prn" | "aux" | "nul" | "com1" | "com9" | "lpt1" | "lpt9"), "{text}");
+            let stem = name
+                .split('.')
+                .next()
+                .unwrap()
+                .trim_end()
+                .to_ascii_lowercase();
+            assert!(
+                !matches!(
+                    &*stem,
+                    "con" | "prn" | "aux" | "nul" | "com1" | "com9" | "lpt1" | "lpt9"
+                ),
+                "{text}"
+            );
             assert!(!(name.len() > 1 && name.as_bytes()[1] == b':'), "{text}");
         }
         let folded: String = text.nfc().collect::<String>().to_lowercase();
         assert!(seen.insert(folded), "{text} twice");
-        let exact = entry.path.components().map(str::as_bytes).eq(entry.original.components());
+        let exact = entry
+            .path
+            .components()
+            .map(str::as_bytes)
+            .eq(entry.original.components());
         assert_eq!(entry.renamed, !exact, "{:?}", entry.path);
         if let Some(native) = info.native_path(FileIndex(number)) {
-            assert!(native.components().all(|part| matches!(part, Component::Normal(_))), "{native:?}");
+            assert!(
+                native
+                    .components()
+                    .all(|part| matches!(part, Component::Normal(_))),
+                "{native:?}"
+            );
             assert_ne!(native, path);
         }
     }
     for (a, b) in seen.iter().zip(seen.iter().skip(1)) {
-        assert!(!b.starts_with(&format!("{a}/")), "{a} is a file and a directory");
+        assert!(
+            !b.starts_with(&format!("{a}/")),
+            "{a} is a file and a directory"
+        );
     }
     for text in warnings(torrent) {
-        assert!(!text.contains(|c: char| c.is_control() || c == '\u{202e}'), "{text:?}");
+        assert!(
+            !text.contains(|c: char| c.is_control() || c == '\u{202e}'),
+            "{text:?}"
+        );
     }
 }
 
 #[test]
 fn no_name_escapes_and_none_is_refused() {
-    let names: Vec<&[u8]> = HOSTILE.iter().copied().chain(ODD.iter().map(|name| name.as_bytes())).collect();
+    let names: Vec<&[u8]> = HOSTILE
+        .iter()
+        .copied()
+        .chain(ODD.iter().map(|name| name.as_bytes()))
+        .collect();
     assert!(names.len() >= 120);
     for name in &names {
         // As a file, as a directory, in the middle, twice in a row, and as the torrent's name.
-        for path in [&[*name][..], &[name, b"x"], &[b"x", name, b"y"], &[name, name], &[b"x", name]] {
+        for path in [
+            &[*name][..],
+            &[name, b"x"],
+            &[b"x", name, b"y"],
+            &[name, name],
+            &[b"x", name],
+        ] {
             check(&parse(multi(vec![file(5, path), plain(5, "other")])).unwrap());
         }
         check(&parse(single().set("name", name.to_vec())).unwrap());
@@ -85,14 +252,29 @@ fn no_name_escapes_and_none_is_refused() {
         check(&parse(single().set("name", "x").set("name.utf-8", name.to_vec())).unwrap());
     }
     check(&parse(multi(names.iter().map(|name| file(5, &[name])).collect())).unwrap());
-    check(&parse(multi(names.iter().map(|name| file(5, &[name, b"a"])).chain(names.iter().map(|name| file(5, &[name]))).collect())).unwrap());
+    check(
+        &parse(multi(
+            names
+                .iter()
+                .map(|name| file(5, &[name, b"a"]))
+                .chain(names.iter().map(|name| file(5, &[name])))
+                .collect(),
+        ))
+        .unwrap(),
+    );
 }
 
 #[test]
 fn odd_names_stay_as_they_are() {
     let changed: Vec<&str> = ODD
         .into_iter()
-        .filter(|name| parse(multi(vec![file(5, &[name.as_bytes()])])).unwrap().info().files()[0].renamed)
+        .filter(|name| {
+            parse(multi(vec![file(5, &[name.as_bytes()])]))
+                .unwrap()
+                .info()
+                .files()[0]
+                .renamed
+        })
         .collect();
     assert_eq!(changed, ["Icon\r", "x."]);
 }
@@ -100,17 +282,38 @@ fn odd_names_stay_as_they_are() {
 #[test]
 fn the_same_torrent_always_gets_the_same_names() {
     let info = || multi(HOSTILE.iter().map(|name| file(1, &[name])).collect());
-    let paths = |torrent: &Metainfo| torrent.info().files().iter().map(|entry| entry.path.to_string()).collect::<Vec<_>>();
-    assert_eq!(paths(&parse(info()).unwrap()), paths(&parse(info()).unwrap()));
+    let paths = |torrent: &Metainfo| {
+        torrent
+            .info()
+            .files()
+            .iter()
+            .map(|entry| entry.path.to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        paths(&parse(info()).unwrap()),
+        paths(&parse(info()).unwrap())
+    );
 }
 
 #[test]
 fn both_names_are_there_and_people_are_told() {
-    let torrent = parse(multi(vec![file(5, &[b"..", b"a.txt"]), plain(5, "b"), plain(5, "B")]).set("name", "..")).unwrap();
+    let torrent = parse(
+        multi(vec![
+            file(5, &[b"..", b"a.txt"]),
+            plain(5, "b"),
+            plain(5, "B"),
+        ])
+        .set("name", ".."),
+    )
+    .unwrap();
     let info = torrent.info();
     assert_eq!((info.name(), info.original_name()), ("__", &b".."[..]));
     let first = &info.files()[0];
-    assert_eq!((first.path.to_string(), first.original.to_string()), ("__/a.txt".into(), "../a.txt".into()));
+    assert_eq!(
+        (first.path.to_string(), first.original.to_string()),
+        ("__/a.txt".into(), "../a.txt".into())
+    );
     assert_eq!(info.disk_path(FileIndex(0)), Path::new("__/__/a.txt"));
     assert_eq!(
         warnings(&torrent),
@@ -126,14 +329,21 @@ fn both_names_are_there_and_people_are_told() {
 fn long_names_and_paths_leave_room_for_the_directory() {
     let long = vec![b'n'; MAX_COMPONENT_BYTES];
     let path = |count: usize, last: &[u8]| {
-        let names: Vec<&[u8]> = std::iter::repeat_n(&long[..], count).chain([last]).collect();
+        let names: Vec<&[u8]> = std::iter::repeat_n(&long[..], count)
+            .chain([last])
+            .collect();
         file(5, &names)
     };
     // 240 + 1 + 3 * 241 = 964 bytes are taken, so 60 are left for the last name.
     for (last, whole) in [(60, true), (61, false)] {
-        let torrent = parse(multi(vec![path(3, &vec![b'l'; last])]).set("name", long.clone())).unwrap();
+        let torrent =
+            parse(multi(vec![path(3, &vec![b'l'; last])]).set("name", long.clone())).unwrap();
         check(&torrent);
-        assert_eq!(torrent.info().files()[0].path.components().count() == 4, whole, "{last}");
+        assert_eq!(
+            torrent.info().files()[0].path.components().count() == 4,
+            whole,
+            "{last}"
+        );
     }
     let twins = (0..50).map(|_| path(3, &[b'l'; 60])).collect();
     check(&parse(multi(twins).set("name", long.clone())).unwrap());
@@ -145,10 +355,29 @@ fn long_names_and_paths_leave_room_for_the_directory() {
 #[cfg(unix)]
 #[test]
 fn content_with_names_of_this_system_can_be_found() {
-    let torrent = parse(multi(vec![plain(5, "src/aux.c"), plain(5, "xt_TCPMSS.h"), plain(5, "xt_tcpmss.h"), plain(5, "plain")]).set("name", "linux.")).unwrap();
+    let torrent = parse(
+        multi(vec![
+            plain(5, "src/aux.c"),
+            plain(5, "xt_TCPMSS.h"),
+            plain(5, "xt_tcpmss.h"),
+            plain(5, "plain"),
+        ])
+        .set("name", "linux."),
+    )
+    .unwrap();
     let info = torrent.info();
-    let paths: Vec<_> = (0..4).map(|i| (info.disk_path(FileIndex(i)), info.native_path(FileIndex(i)).unwrap())).collect();
-    let text: Vec<(&str, &str)> = paths.iter().map(|(a, b)| (a.to_str().unwrap(), b.to_str().unwrap())).collect();
+    let paths: Vec<_> = (0..4)
+        .map(|i| {
+            (
+                info.disk_path(FileIndex(i)),
+                info.native_path(FileIndex(i)).unwrap(),
+            )
+        })
+        .collect();
+    let text: Vec<(&str, &str)> = paths
+        .iter()
+        .map(|(a, b)| (a.to_str().unwrap(), b.to_str().unwrap()))
+        .collect();
     assert_eq!(
         text,
         [
@@ -158,87 +387,19 @@ fn content_with_names_of_this_system_can_be_found() {
             ("linux_/plain", "linux./plain")
         ]
     );
-    assert_eq!(parse(single()).unwrap().info().native_path(FileIndex(0)), None);
-    assert_eq!(parse(single().set("name", "nul")).unwrap().info().native_path(FileIndex(0)).as_deref(), Some(Path::new("nul")));
+    assert_eq!(
+        parse(single()).unwrap().info().native_path(FileIndex(0)),
+        None
+    );
+    assert_eq!(
+        parse(single().set("name", "nul"))
+            .unwrap()
+            .info()
+            .native_path(FileIndex(0))
+            .as_deref(),
+        Some(Path::new("nul"))
+    );
     // Where native names clash with others, there are none.
     let torrent = parse(multi(vec![plain(5, "a"), plain(5, "a"), plain(5, "b.")])).unwrap();
     assert!((0..3).all(|i| torrent.info().native_path(FileIndex(i)).is_none()));
-}
-
-fn link(path: &str, target: &[&[u8]]) -> Dict {
-    plain(0, path).set("attr", "l").set("symlink path", strings(target))
-}
-
-fn links(files: Vec<Dict>) -> (Vec<Option<String>>, Vec<String>) {
-    let torrent = parse(multi(files)).unwrap();
-    check(&torrent);
-    let links = torrent.info().files().iter().map(|entry| entry.attributes.symlink.as_ref().map(ToString::to_string)).collect();
-    (links, warnings(&torrent))
-}
-
-#[test]
-fn links_inside_the_torrent_stay() {
-    let (kept, told) = links(vec![
-        plain(5, "lib/x.so.1.2"),
-        link("lib/x.so.1", &[b"lib", b"x.so.1.2"]),
-        link("lib/x.so", &[b"lib", b"x.so.1"]),
-        link("current", &[b"lib"]),
-        link("no-length", &[b"lib"]).without("length"),
-    ]);
-    let text: Vec<&str> = kept.iter().skip(1).map(|link| link.as_deref().unwrap()).collect();
-    assert_eq!(text, ["lib/x.so.1.2", "lib/x.so.1", "lib", "lib"]);
-    assert_eq!(told, [""; 0]);
-}
-
-#[test]
-fn links_that_leave_dangle_or_circle_become_empty_files() {
-    let cases: [(Vec<Dict>, &str); 12] = [
-        (vec![link("l", &[b"..", b"etc", b"passwd"])], "its target is not a safe path"),
-        (vec![link("l", &[b"/etc/passwd"])], "its target is not a safe path"),
-        (vec![link("l", &[b"", b"etc"])], "its target is not a safe path"),
-        (vec![link("l", &[])], "its target is not a safe path"),
-        (vec![link("l", &[b"a", b"..", b".."])], "its target is not a safe path"),
-        (vec![link("l", &[b"nowhere"])], "its target is not in the torrent"),
-        (vec![link("l", &[b"d", b"nowhere"])], "its target is not in the torrent"),
-        (vec![link("l", &[b"l"])], "it leads in a circle"),
-        (vec![link("l", &[b"m"]), link("m", &[b"n"]), link("n", &[b"m"])], "it leads in a circle"),
-        (vec![link("d/l", &[b"d"])], "its target holds the link itself"),
-        (vec![link("l", &[b"l", b"x"])], "its target is not in the torrent"),
-        (vec![link("l", &[b"L2"]), link("L2", &[b"l"])], "it leads in a circle"),
-    ];
-    for (mut files, reason) in cases {
-        let count = files.len();
-        files.push(plain(5, "d/file"));
-        let (kept, told) = links(files);
-        assert!(kept.iter().all(Option::is_none), "{reason}: {kept:?}");
-        assert_eq!(told.len(), count, "{told:?}");
-        assert!(told.iter().all(|text| text.ends_with(reason)), "{told:?}");
-    }
-    let (kept, told) = links(vec![plain(5, "a"), plain(3, "b").set("attr", "l").set("symlink path", strings(&[b"a"])), plain(0, "c").set("attr", "l")]);
-    assert!(kept.iter().all(Option::is_none));
-    assert_eq!(
-        told,
-        [
-            "info.files[1].attr is left out: a link has no bytes of its own",
-            "info.files[2].attr is left out: a link needs a \"symlink path\""
-        ]
-    );
-}
-
-#[test]
-fn links_follow_their_target_to_its_new_name() {
-    let (kept, _) = links(vec![plain(5, "A"), plain(5, "a"), link("l", &[b"A"]), plain(5, "x/y"), link("x", &[b"A"]), link("m", &[b"x"])]);
-    // "x" is a directory and a link, so the link becomes "x (2)".
-    assert_eq!(kept[2].as_deref(), Some("A"));
-    assert_eq!(kept[4].as_deref(), Some("A"));
-    assert_eq!(kept[5].as_deref(), Some("x (2)"));
-}
-
-#[test]
-fn a_long_chain_of_links_costs_no_more_than_its_length() {
-    let mut files: Vec<Dict> = (0..20_000).map(|i| link(&i.to_string(), &[(i + 1).to_string().as_bytes()])).collect();
-    files.push(plain(5, "20000"));
-    let (kept, told) = links(files);
-    assert_eq!(kept.iter().flatten().count(), 20_000);
-    assert_eq!(told, [""; 0]);
 }

@@ -23,8 +23,14 @@ fn model_extents(bytes: &[Option<(u32, u64)>]) -> Vec<Extent> {
     let mut extents: Vec<Extent> = Vec::new();
     for &(file, offset) in bytes.iter().flatten() {
         match extents.last_mut() {
-            Some(last) if last.file.0 == file && last.offset + last.length == offset => last.length += 1,
-            _ => extents.push(Extent { file: FileIndex(file), offset, length: 1 }),
+            Some(last) if last.file.0 == file && last.offset + last.length == offset => {
+                last.length += 1
+            }
+            _ => extents.push(Extent {
+                file: FileIndex(file),
+                offset,
+                length: 1,
+            }),
         }
     }
     extents
@@ -32,7 +38,9 @@ fn model_extents(bytes: &[Option<(u32, u64)>]) -> Vec<Extent> {
 
 fn slice(bytes: &Bytes, offset: u64, length: u64) -> &[Option<(u32, u64)>] {
     let end = offset.saturating_add(length).min(bytes.len() as u64) as usize;
-    bytes.get((offset.min(bytes.len() as u64)) as usize..end).unwrap_or_default()
+    bytes
+        .get((offset.min(bytes.len() as u64)) as usize..end)
+        .unwrap_or_default()
 }
 
 prop_compose! {

@@ -7,9 +7,15 @@ use crate::udp::Family;
 /// Alternates the families, beginning with that of the first address, and keeps the order within
 /// each (RFC 8305, section 4). Doubles are left out.
 pub(super) fn interleaved(addrs: &[SocketAddr]) -> Vec<SocketAddr> {
-    let Some(first) = addrs.first() else { return Vec::new() };
+    let Some(first) = addrs.first() else {
+        return Vec::new();
+    };
     let family = Family::of(*first);
-    let of = |wanted: bool| addrs.iter().filter(move |addr| (Family::of(**addr) == family) == wanted);
+    let of = |wanted: bool| {
+        addrs
+            .iter()
+            .filter(move |addr| (Family::of(**addr) == family) == wanted)
+    };
     let (mut one, mut other) = (of(true), of(false));
     let mut out: Vec<SocketAddr> = Vec::with_capacity(addrs.len());
     loop {
@@ -73,7 +79,13 @@ mod tests {
         let addrs = |list: &[&str]| -> Vec<SocketAddr> {
             list.iter().map(|text| text.parse().unwrap()).collect()
         };
-        let list = addrs(&["[2001::1]:1", "[2001::2]:1", "1.1.1.1:1", "[2001::1]:1", "1.1.1.2:1"]);
+        let list = addrs(&[
+            "[2001::1]:1",
+            "[2001::2]:1",
+            "1.1.1.1:1",
+            "[2001::1]:1",
+            "1.1.1.2:1",
+        ]);
         let expected = addrs(&["[2001::1]:1", "1.1.1.1:1", "[2001::2]:1", "1.1.1.2:1"]);
         assert_eq!(interleaved(&list), expected);
         assert_eq!(interleaved(&[]), []);
@@ -81,14 +93,41 @@ mod tests {
 
     #[test]
     fn only_public_addresses_are_global() {
-        for ip in ["1.1.1.1", "100.128.0.1", "198.20.0.1", "2600::1", "2002:101:101::", "64:ff9b::101:101"] {
+        for ip in [
+            "1.1.1.1",
+            "100.128.0.1",
+            "198.20.0.1",
+            "2600::1",
+            "2002:101:101::",
+            "64:ff9b::101:101",
+        ] {
             assert!(is_global(ip.parse().unwrap()), "{ip}");
         }
         for ip in [
-            "0.0.0.0", "0.1.2.3", "10.1.2.3", "100.64.0.1", "127.0.0.1", "169.254.169.254",
-            "172.16.0.1", "192.0.0.1", "192.0.2.1", "192.168.1.1", "198.18.0.1", "224.0.0.1",
-            "240.0.0.1", "255.255.255.255", "::", "::1", "::ffff:127.0.0.1", "fe80::1", "fc00::1",
-            "ff02::1", "2001:db8::1", "2002:7f00:1::", "64:ff9b::7f00:1", "64:ff9b::a00:1",
+            "0.0.0.0",
+            "0.1.2.3",
+            "10.1.2.3",
+            "100.64.0.1",
+            "127.0.0.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "192.0.0.1",
+            "192.0.2.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "fe80::1",
+            "fc00::1",
+            "ff02::1",
+            "2001:db8::1",
+            "2002:7f00:1::",
+            "64:ff9b::7f00:1",
+            "64:ff9b::a00:1",
         ] {
             assert!(!is_global(ip.parse().unwrap()), "{ip}");
         }

@@ -1,6 +1,7 @@
 //! Bodies within limits, compressed or not.
 
 use std::io::Read as _;
+use std::net::SocketAddr;
 
 use flate2::read::GzDecoder;
 use http_body_util::BodyExt as _;
@@ -8,17 +9,22 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::HeaderValue;
 
 use super::Error;
+use super::http::http_error;
 use crate::limits::MAX_GZIP_RATIO;
 
 /// Collects a body of at most `limit` bytes.
-pub(super) async fn collect(mut body: Incoming, limit: usize) -> Result<Vec<u8>, Error> {
+pub(super) async fn collect(
+    mut body: Incoming,
+    addr: SocketAddr,
+    limit: usize,
+) -> Result<Vec<u8>, Error> {
     let too_large = || Error::TooLarge { limit };
     if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
         return Err(too_large());
     }
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Error::Http { what: error.to_string() })?;
+        let frame = frame.map_err(|error| http_error(&error, addr))?;
         if let Some(data) = frame.data_ref() {
             if data.len() > limit - bytes.len() {
                 return Err(too_large());
@@ -36,13 +42,17 @@ pub(super) fn decompress(
     body: Vec<u8>,
     limit: usize,
 ) -> Result<Vec<u8>, Error> {
-    let encoding = encoding.map_or(&b""[..], HeaderValue::as_bytes).trim_ascii();
+    let encoding = encoding
+        .map_or(&b""[..], HeaderValue::as_bytes)
+        .trim_ascii();
     if encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity") {
         return Ok(body);
     }
     if !encoding.eq_ignore_ascii_case(b"gzip") && !encoding.eq_ignore_ascii_case(b"x-gzip") {
         let name: String = String::from_utf8_lossy(encoding).chars().take(40).collect();
-        return Err(Error::Encoding { what: format!("encoding {name:?} is unknown") });
+        return Err(Error::Encoding {
+            what: format!("encoding {name:?} is unknown"),
+        });
     }
     let limit = limit.min(body.len().saturating_mul(MAX_GZIP_RATIO));
     let mut out = Vec::new();
@@ -50,7 +60,9 @@ pub(super) fn decompress(
     GzDecoder::new(body.as_slice())
         .take(reading)
         .read_to_end(&mut out)
-        .map_err(|error| Error::Encoding { what: error.to_string() })?;
+        .map_err(|error| Error::Encoding {
+            what: error.to_string(),
+        })?;
     if out.len() > limit {
         return Err(Error::TooLarge { limit });
     }
@@ -92,8 +104,9 @@ mod tests {
         let limit = bomb.len() * MAX_GZIP_RATIO;
         let message = format!("the response is larger than {limit} bytes");
         assert_eq!(encoded("gzip", bomb, 10_000_000), Err(message));
-        let random: Vec<u8> = 
-            (0..5_000u32).map(|n| crate::seed::mix(n.into()).to_le_bytes()[0]).collect();
+        let random: Vec<u8> = (0..5_000u32)
+            .map(|n| crate::seed::mix(n.into()).to_le_bytes()[0])
+            .collect();
         assert_eq!(encoded("gzip", gzip(&random), 5_000).unwrap(), random);
         let message = "the response is larger than 4999 bytes".to_owned();
         assert_eq!(encoded("gzip", gzip(&random), 4_999), Err(message));
@@ -105,7 +118,7 @@ mod tests {
         cut.truncate(cut.len() - 6);
         for (name, body, message) in [
             ("br", b"x".to_vec(), "encoding \"br\" is unknown"),
-            ("gzip", b"plain".to_vec(), "invalid gzip header"),
+            ("gzip", b"plain text, no gzip".to_vec(), "invalid gzip header"),
             ("gzip", Vec::new(), "unexpected end of file"),
             ("gzip", cut, "unexpected end of file"),
         ] {

@@ -34,7 +34,10 @@ pub(super) async fn both(
     }
 }
 
-async fn rest<T, E>(first: &Result<T, E>, other: impl Future<Output = Result<T, E>>) -> Option<Result<T, E>> {
+async fn rest<T, E>(
+    first: &Result<T, E>,
+    other: impl Future<Output = Result<T, E>>,
+) -> Option<Result<T, E>> {
     if first.is_ok() {
         tokio::time::timeout(FAMILY_GRACE, other).await.ok()
     } else {
@@ -46,7 +49,12 @@ async fn rest<T, E>(first: &Result<T, E>, other: impl Future<Output = Result<T, 
 fn merge(first: AnnounceResponse, second: AnnounceResponse) -> AnnounceResponse {
     let mut merged = first;
     let known: BTreeSet<_> = merged.peers.iter().map(|peer| peer.addr).collect();
-    merged.peers.extend(second.peers.into_iter().filter(|peer| !known.contains(&peer.addr)));
+    merged.peers.extend(
+        second
+            .peers
+            .into_iter()
+            .filter(|peer| !known.contains(&peer.addr)),
+    );
     merged.interval = merged.interval.max(second.interval);
     merged.min_interval = merged.min_interval.max(second.min_interval);
     // The same swarm seen twice: peers with both families are in both counts.
@@ -71,7 +79,10 @@ mod tests {
 
     fn answer(interval: u64, peers: &[&str]) -> AnnounceResponse {
         AnnounceResponse {
-            peers: peers.iter().map(|peer| peer.parse::<std::net::SocketAddr>().unwrap().into()).collect(),
+            peers: peers
+                .iter()
+                .map(|peer| peer.parse::<std::net::SocketAddr>().unwrap().into())
+                .collect(),
             ..AnnounceResponse::new(Duration::from_secs(interval))
         }
     }
@@ -107,8 +118,14 @@ mod tests {
     async fn of_two_failures_the_words_of_the_tracker_are_reported() {
         let refused = || Error::from(ReplyError::Refused(Failure::new("unregistered")));
         for swap in [false, true] {
-            let (one, other) = if swap { (refused(), silent()) } else { (silent(), refused()) };
-            let error = both(async { Err(one) }, async { Err(other) }).await.unwrap_err();
+            let (one, other) = if swap {
+                (refused(), silent())
+            } else {
+                (silent(), refused())
+            };
+            let error = both(async { Err(one) }, async { Err(other) })
+                .await
+                .unwrap_err();
             assert_eq!(error.to_string(), "the tracker refused: unregistered");
         }
     }

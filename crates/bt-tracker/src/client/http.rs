@@ -42,7 +42,9 @@ impl Fetched {
     ) -> Result<T, Error> {
         match decode(&self.body) {
             Err(refused @ ReplyError::Refused(_)) => Err(refused.into()),
-            _ if !self.status.is_success() => Err(Error::Status { status: self.status.as_u16() }),
+            _ if !self.status.is_success() => Err(Error::Status {
+                status: self.status.as_u16(),
+            }),
             reply => Ok(reply?),
         }
     }
@@ -72,7 +74,9 @@ pub(super) async fn get(
         let found = inner.resolve(&target).await?;
         addrs = redirect_addrs(&found, family, from_global)?;
     }
-    Err(Error::Redirect { what: format!("there are more than {MAX_REDIRECTS} in a row") })
+    Err(Error::Redirect {
+        what: format!("there are more than {MAX_REDIRECTS} in a row"),
+    })
 }
 
 /// Which addresses of the host a redirect leads to may be tried.
@@ -82,8 +86,11 @@ fn redirect_addrs(
     from_global: bool,
 ) -> Result<Vec<SocketAddr>, Error> {
     // A tracker on the internet must not make us talk to what only we can reach.
-    let allowed: Vec<SocketAddr> =
-        found.iter().copied().filter(|addr| !from_global || is_global(addr.ip())).collect();
+    let allowed: Vec<SocketAddr> = found
+        .iter()
+        .copied()
+        .filter(|addr| !from_global || is_global(addr.ip()))
+        .collect();
     if allowed.is_empty() {
         let what = "it leads from the internet to a private address".to_owned();
         return Err(Error::Redirect { what });
@@ -135,12 +142,13 @@ fn request(inner: &Inner, target: &Target) -> Result<Request<Empty<Bytes>>, Erro
         .header(ACCEPT_ENCODING, HeaderValue::from_static("gzip"))
         .header(CONNECTION, HeaderValue::from_static("close"));
     if let Some(basic) = &target.basic {
-        let mut value =
-            HeaderValue::from_str(basic).map_err(|error| invalid(error.to_string()))?;
+        let mut value = HeaderValue::from_str(basic).map_err(|error| invalid(error.to_string()))?;
         value.set_sensitive(true);
         request = request.header(AUTHORIZATION, value);
     }
-    request.body(Empty::new()).map_err(|error| invalid(error.to_string()))
+    request
+        .body(Empty::new())
+        .map_err(|error| invalid(error.to_string()))
 }
 
 /// Sends the request and reads the response while the connection is driven along.
@@ -155,7 +163,11 @@ async fn exchange(
     let stream: Box<dyn Stream> = match target.scheme {
         Scheme::Http => Box::new(tcp),
         Scheme::Https => secure(inner, &target.host, target.host_text(), tcp).await?,
-        Scheme::Udp => return Err(Error::Scheme { scheme: "udp".to_owned() }),
+        Scheme::Udp => {
+            return Err(Error::Scheme {
+                scheme: "udp".to_owned(),
+            });
+        }
     };
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_REPLY_HEAD)
@@ -169,7 +181,12 @@ async fn exchange(
         .map_err(|error| http_error(&error, addr))?;
     let mut conversation = pin!(async {
         let response = sender.send_request(request).await;
-        receive(response.map_err(|error| http_error(&error, addr))?, limit).await
+        receive(
+            response.map_err(|error| http_error(&error, addr))?,
+            addr,
+            limit,
+        )
+        .await
     });
     let mut connection = pin!(connection);
     let mut connected = true;
@@ -183,7 +200,11 @@ async fn exchange(
     }
 }
 
-async fn receive(response: Response<Incoming>, limit: usize) -> Result<Step, Error> {
+async fn receive(
+    response: Response<Incoming>,
+    addr: SocketAddr,
+    limit: usize,
+) -> Result<Step, Error> {
     let status = response.status();
     let is_redirect = matches!(
         status,
@@ -194,28 +215,59 @@ async fn receive(response: Response<Incoming>, limit: usize) -> Result<Step, Err
             | StatusCode::PERMANENT_REDIRECT
     );
     if is_redirect {
-        let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+        let location = response
+            .headers()
+            .get(LOCATION)
+            .and_then(|value| value.to_str().ok());
         let Some(location) = location else {
-            return Err(Error::Redirect { what: "it has no location".to_owned() });
+            return Err(Error::Redirect {
+                what: "it has no location".to_owned(),
+            });
         };
         return Ok(Step::Redirect(location.to_owned()));
     }
     let (head, incoming) = response.into_parts();
-    let raw = body::collect(incoming, limit).await?;
-    let body = body::decompress(head.headers.get(CONTENT_ENCODING), raw, limit)?;
-    Ok(Step::Done(Fetched { status, body }))
+    let body = match body::collect(incoming, addr, limit).await {
+        Ok(raw) => body::decompress(head.headers.get(CONTENT_ENCODING), raw, limit),
+        Err(error) => Err(error),
+    };
+    match body {
+        Ok(body) => Ok(Step::Done(Fetched { status, body })),
+        // The status says more than what is wrong with the page that explains it.
+        Err(_) if !status.is_success() => Ok(Step::Done(Fetched {
+            status,
+            body: Vec::new(),
+        })),
+        Err(error) => Err(error),
+    }
 }
 
-/// hyper's words, with those of the system behind them.
-fn http_error(error: &hyper::Error, addr: SocketAddr) -> Error {
+/// What hyper found, in our words where people will see it often.
+pub(super) fn http_error(error: &hyper::Error, addr: SocketAddr) -> Error {
+    let http = |what: &str| Error::Http {
+        what: what.to_owned(),
+    };
+    let closed = "the connection was closed before it was complete";
+    if error.is_incomplete_message() {
+        return http(closed);
+    }
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
         if let Some(source) = inner.downcast_ref::<io::Error>() {
-            return Error::Io { addr, source: io::Error::new(source.kind(), source.to_string()) };
+            return match source.kind() {
+                io::ErrorKind::UnexpectedEof => http(closed),
+                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+                    http(&source.to_string())
+                }
+                kind => Error::Io {
+                    addr,
+                    source: io::Error::new(kind, source.to_string()),
+                },
+            };
         }
         cause = inner.source();
     }
-    Error::Http { what: error.to_string() }
+    http(&error.to_string())
 }
 
 #[cfg(feature = "tls")]
@@ -235,5 +287,7 @@ async fn secure(
     _: &str,
     _: tokio::net::TcpStream,
 ) -> Result<Box<dyn Stream>, Error> {
-    Err(Error::Scheme { scheme: "https".to_owned() })
+    Err(Error::Scheme {
+        scheme: "https".to_owned(),
+    })
 }

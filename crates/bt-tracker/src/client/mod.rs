@@ -117,8 +117,11 @@ impl Client {
     /// A client. Characters of the user agent that a header cannot hold are left out.
     #[must_use]
     pub fn with_config(net: Arc<dyn Net>, config: Config) -> Self {
-        let printable: String =
-            config.user_agent.chars().filter(|c| matches!(c, ' '..='~')).collect();
+        let printable: String = config
+            .user_agent
+            .chars()
+            .filter(|c| matches!(c, ' '..='~'))
+            .collect();
         Self {
             inner: Arc::new(Inner {
                 net,
@@ -155,7 +158,10 @@ impl Client {
         tracing::debug!(host = target.host_text(), event = %request.event, "announce");
         let call = if target.scheme == Scheme::Udp {
             let url_data = target.url_data.clone().into_bytes();
-            Call::Udp(Question::Announce(AnnounceRequest { url_data, ..request.clone() }))
+            Call::Udp(Question::Announce(AnnounceRequest {
+                url_data,
+                ..request.clone()
+            }))
         } else {
             let url = crate::http::announce_url(url.trim(), request);
             Call::Http(Box::new(Target::parse(&url)?))
@@ -163,8 +169,10 @@ impl Client {
         let patience = Patience::new(timeout);
         let addrs = patience.limit(self.inner.resolve(&target)).await?;
         let over = |addrs| patience.limit(self.inner.announce_over(&call, addrs));
-        let (v4, v6): (Vec<_>, Vec<_>) =
-            addrs.iter().copied().partition(|addr| Family::of(*addr) == Family::V4);
+        let (v4, v6): (Vec<_>, Vec<_>) = addrs
+            .iter()
+            .copied()
+            .partition(|addr| Family::of(*addr) == Family::V4);
         if self.inner.both_families && !v4.is_empty() && !v6.is_empty() {
             families::both(over(v4), over(v6)).await
         } else {
@@ -185,7 +193,11 @@ impl Client {
         timeout: Duration,
     ) -> Result<ScrapeResponse, Error> {
         let target = tracker(url)?;
-        tracing::debug!(host = target.host_text(), torrents = request.info_hashes.len(), "scrape");
+        tracing::debug!(
+            host = target.host_text(),
+            torrents = request.info_hashes.len(),
+            "scrape"
+        );
         let call = if target.scheme == Scheme::Udp {
             Call::Udp(Question::Scrape(request.info_hashes.clone()))
         } else {
@@ -195,7 +207,9 @@ impl Client {
         };
         let patience = Patience::new(timeout);
         let addrs = patience.limit(self.inner.resolve(&target)).await?;
-        patience.limit(self.inner.scrape_over(&call, interleaved(&addrs))).await
+        patience
+            .limit(self.inner.scrape_over(&call, interleaved(&addrs)))
+            .await
     }
 
     /// Downloads what an `http` or `https` URL leads to, a .torrent file for instance, of at most
@@ -207,7 +221,9 @@ impl Client {
     pub async fn fetch(&self, url: &str, limit: usize) -> Result<Vec<u8>, Error> {
         let target = Target::parse(url)?;
         if target.scheme == Scheme::Udp {
-            return Err(Error::Scheme { scheme: "udp".to_owned() });
+            return Err(Error::Scheme {
+                scheme: "udp".to_owned(),
+            });
         }
         tracing::debug!(host = target.host_text(), "fetch");
         let get = async {
@@ -216,7 +232,9 @@ impl Client {
         };
         let fetched = Patience::new(self.inner.fetch_timeout).limit(get).await?;
         if !fetched.status.is_success() {
-            return Err(Error::Status { status: fetched.status.as_u16() });
+            return Err(Error::Status {
+                status: fetched.status.as_u16(),
+            });
         }
         Ok(fetched.body)
     }
@@ -238,24 +256,34 @@ struct Patience {
 
 impl Patience {
     fn new(timeout: Duration) -> Self {
-        Self { timeout, deadline: tokio::time::Instant::now() + timeout }
+        Self {
+            timeout,
+            deadline: tokio::time::Instant::now() + timeout,
+        }
     }
 
     async fn limit<T>(self, step: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let outcome = tokio::time::timeout_at(self.deadline, step).await;
-        outcome.unwrap_or(Err(Error::TimedOut { after: self.timeout }))
+        outcome.unwrap_or(Err(Error::TimedOut {
+            after: self.timeout,
+        }))
     }
 }
 
 impl Inner {
     /// The addresses of the host, best first; never empty.
     async fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, Error> {
-        let failed = |source| Error::Resolve { host: target.host_text().to_owned(), source };
+        let failed = |source| Error::Resolve {
+            host: target.host_text().to_owned(),
+            source,
+        };
         let addrs = match &target.host {
             Name::Ip(ip) => vec![SocketAddr::new(*ip, target.port)],
-            Name::Domain(domain) => {
-                self.net.resolve(domain, target.port).await.map_err(failed)?
-            }
+            Name::Domain(domain) => self
+                .net
+                .resolve(domain, target.port)
+                .await
+                .map_err(failed)?,
         };
         if addrs.is_empty() {
             return Err(no_address(target.host_text()));
@@ -299,19 +327,28 @@ impl Inner {
 
     /// A number that nobody else can foresee.
     fn seed(&self) -> u64 {
-        self.seeds.hash_one(self.count.fetch_add(1, Ordering::Relaxed))
+        self.seeds
+            .hash_one(self.count.fetch_add(1, Ordering::Relaxed))
     }
 }
 
 fn no_address(host: &str) -> Error {
-    let source = io::Error::new(io::ErrorKind::NotFound, "it has no address that may be used");
-    Error::Resolve { host: host.to_owned(), source }
+    let source = io::Error::new(
+        io::ErrorKind::NotFound,
+        "it has no address that may be used",
+    );
+    Error::Resolve {
+        host: host.to_owned(),
+        source,
+    }
 }
 
 /// Takes a tracker's URL apart.
 fn tracker(url: &str) -> Result<Target, Error> {
     if url.trim().len() > MAX_URL {
-        return Err(Error::Url { what: format!("more than {MAX_URL} bytes") });
+        return Err(Error::Url {
+            what: format!("more than {MAX_URL} bytes"),
+        });
     }
     Target::parse(url)
 }

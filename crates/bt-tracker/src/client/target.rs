@@ -50,23 +50,36 @@ impl Target {
         if text.len() > 2 * MAX_URL {
             return Err(invalid(format!("more than {} bytes", 2 * MAX_URL)));
         }
-        let (scheme_text, rest) =
-            text.split_once("://").ok_or_else(|| invalid("it has no scheme and host"))?;
+        let (scheme_text, rest) = text
+            .split_once("://")
+            .ok_or_else(|| invalid("it has no scheme and host"))?;
         let scheme = match scheme_text.to_ascii_lowercase().as_str() {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
             "udp" => Scheme::Udp,
-            _ => return Err(Error::Scheme { scheme: scheme_text.chars().take(20).collect() }),
+            _ => {
+                return Err(Error::Scheme {
+                    scheme: scheme_text.chars().take(20).collect(),
+                });
+            }
         };
         let authority_end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
         let (authority, raw) = rest.split_at(authority_end);
+        if authority.is_empty() {
+            return Err(invalid("it has no host"));
+        }
         // Names that only look like others are a way to take users to the wrong tracker.
         if !authority.is_ascii() {
             return Err(invalid("the host name is not ASCII"));
         }
         // The `url` crate reads hosts of `udp` URLs as opaque text; as `http` they are parsed.
-        let as_web = if scheme == Scheme::Https { "https" } else { "http" };
-        let url = Url::parse(&format!("{as_web}://{rest}")).map_err(|error| invalid(error.to_string()))?;
+        let as_web = if scheme == Scheme::Https {
+            "https"
+        } else {
+            "http"
+        };
+        let url = Url::parse(&format!("{as_web}://{rest}"))
+            .map_err(|error| invalid(error.to_string()))?;
         let host = match url.host() {
             Some(Host::Domain(domain)) => Name::Domain(domain.to_owned()),
             Some(Host::Ipv4(ip)) => Name::Ip(ip.into()),
@@ -86,7 +99,11 @@ impl Target {
             host,
             port,
             path_and_query: request_target(raw),
-            url_data: if raw == "/" { String::new() } else { raw.to_owned() },
+            url_data: if raw == "/" {
+                String::new()
+            } else {
+                raw.to_owned()
+            },
             authority,
             basic: basic_credentials(&url),
             url,
@@ -95,12 +112,17 @@ impl Target {
 
     /// The target of a redirect from here.
     pub(super) fn redirected(&self, location: &str) -> Result<Self, Error> {
-        let refused = |what: &str| Error::Redirect { what: what.to_owned() };
+        let refused = |what: &str| Error::Redirect {
+            what: what.to_owned(),
+        };
         // Absolute URLs keep their bytes, like every other URL.
         let next = if location.contains("://") {
             Self::parse(location)
         } else {
-            let joined = self.url.join(location).map_err(|_| refused("its location is no URL"))?;
+            let joined = self
+                .url
+                .join(location)
+                .map_err(|_| refused("its location is no URL"))?;
             Self::parse(joined.as_str())
         };
         let next = match next {
@@ -174,8 +196,18 @@ mod tests {
     #[test]
     fn host_port_and_path_are_found() {
         check("http://t.example/announce", "t.example", 80, "/announce");
-        check("HTTPS://T.Example:8443/a?b=c#d", "t.example", 8443, "/a?b=c");
-        check("http://[2001:db8::1]:6969/announce", "[2001:db8::1]", 6969, "/announce");
+        check(
+            "HTTPS://T.Example:8443/a?b=c#d",
+            "t.example",
+            8443,
+            "/a?b=c",
+        );
+        check(
+            "http://[2001:db8::1]:6969/announce",
+            "[2001:db8::1]",
+            6969,
+            "/announce",
+        );
         check("http://t.example?x=1", "t.example", 80, "/?x=1");
         check("udp://t.example:80/announce", "t.example", 80, "/announce");
         check("udp://t.example", "t.example", 80, "/");
@@ -187,9 +219,17 @@ mod tests {
     fn path_and_query_keep_their_bytes() {
         let path = "/%7euser//k/../announce?key=A%2b+%zz&x='[1]'~!$*;,";
         check(&format!("http://t.example{path}"), "t.example", 80, path);
-        check("http://t.example/a b?c=\"ü\"", "t.example", 80, "/a%20b?c=%22%C3%BC%22");
+        check(
+            "http://t.example/a b?c=\"ü\"",
+            "t.example",
+            80,
+            "/a%20b?c=%22%C3%BC%22",
+        );
         check("http://t.example\\a", "t.example", 80, "/%5Ca");
-        assert_eq!(Target::parse("udp://t:1/dir?a=b&c=d").unwrap().url_data, "/dir?a=b&c=d");
+        assert_eq!(
+            Target::parse("udp://t:1/dir?a=b&c=d").unwrap().url_data,
+            "/dir?a=b&c=d"
+        );
         assert_eq!(Target::parse("udp://t:1?a=b").unwrap().url_data, "?a=b");
         assert_eq!(Target::parse("udp://t:1/").unwrap().url_data, "");
     }
@@ -211,10 +251,17 @@ mod tests {
     fn credentials_become_a_header() {
         for (text, expected) in [
             ("http://t.example/", None),
-            ("http://Aladdin:open%20sesame@t.example/", Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")),
+            (
+                "http://Aladdin:open%20sesame@t.example/",
+                Some("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+            ),
             ("http://a+b@t.example/", Some("Basic YStiOg==")),
         ] {
-            assert_eq!(Target::parse(text).unwrap().basic.as_deref(), expected, "{text}");
+            assert_eq!(
+                Target::parse(text).unwrap().basic.as_deref(),
+                expected,
+                "{text}"
+            );
         }
     }
 
@@ -223,18 +270,32 @@ mod tests {
         let long = format!("http://t.example/{}", "x".repeat(2 * MAX_URL));
         for (text, message) in [
             ("", "invalid URL: it has no scheme and host"),
-            ("t.example/announce", "invalid URL: it has no scheme and host"),
+            (
+                "t.example/announce",
+                "invalid URL: it has no scheme and host",
+            ),
             ("wss://t.example/", "scheme \"wss\" is not supported here"),
             ("dht://", "scheme \"dht\" is not supported here"),
-            ("http://", "invalid URL: empty host"),
-            ("http:///announce", "invalid URL: the text between scheme and path is empty"),
-            ("http://t.example:0/", "invalid URL: port 0 cannot be connected to"),
+            ("http://", "invalid URL: it has no host"),
+            (
+                "http:///announce",
+                "invalid URL: it has no host",
+            ),
+            (
+                "http://t.example:0/",
+                "invalid URL: port 0 cannot be connected to",
+            ),
             ("udp://t.example:99999", "invalid URL: invalid port number"),
             ("http://[::1/", "invalid URL: invalid IPv6 address"),
-            ("http://tr\u{430}cker.example/", "invalid URL: the host name is not ASCII"),
+            (
+                "http://tr\u{430}cker.example/",
+                "invalid URL: the host name is not ASCII",
+            ),
             (&long, "invalid URL: more than 4096 bytes"),
         ] {
-            let error = Target::parse(text).map(|target| target.authority).unwrap_err();
+            let error = Target::parse(text)
+                .map(|target| target.authority)
+                .unwrap_err();
             assert_eq!(error.to_string(), message, "{text}");
         }
     }
@@ -242,17 +303,46 @@ mod tests {
     #[test]
     fn redirects_stay_on_the_web_and_never_lose_tls() {
         let from = |text: &str| Target::parse(text).unwrap();
-        let next = from("http://a.example/x/announce?k=1").redirected("other?y=2").unwrap();
-        assert_eq!((next.authority.as_str(), next.path_and_query.as_str()), ("a.example", "/x/other?y=2"));
-        let next = from("http://a.example/x").redirected("https://b.example/%7e?q").unwrap();
-        assert_eq!((next.scheme, next.path_and_query.as_str()), (Scheme::Https, "/%7e?q"));
+        let next = from("http://a.example/x/announce?k=1")
+            .redirected("other?y=2")
+            .unwrap();
+        assert_eq!(
+            (next.authority.as_str(), next.path_and_query.as_str()),
+            ("a.example", "/x/other?y=2")
+        );
+        let next = from("http://a.example/x")
+            .redirected("https://b.example/%7e?q")
+            .unwrap();
+        assert_eq!(
+            (next.scheme, next.path_and_query.as_str()),
+            (Scheme::Https, "/%7e?q")
+        );
         for (url, location, message) in [
-            ("https://a/", "http://a/", "redirect refused: it leads from https to http"),
-            ("http://a/", "udp://a/", "redirect refused: its scheme is \"udp\""),
-            ("http://a/", "file:///etc/passwd", "redirect refused: its scheme is \"file\""),
-            ("http://a/", "http://:0", "redirect refused: its location is no URL"),
+            (
+                "https://a/",
+                "http://a/",
+                "redirect refused: it leads from https to http",
+            ),
+            (
+                "http://a/",
+                "udp://a/",
+                "redirect refused: its scheme is \"udp\"",
+            ),
+            (
+                "http://a/",
+                "file:///etc/passwd",
+                "redirect refused: its scheme is \"file\"",
+            ),
+            (
+                "http://a/",
+                "http://:0",
+                "redirect refused: its location is no URL",
+            ),
         ] {
-            let error = from(url).redirected(location).map(|target| target.authority).unwrap_err();
+            let error = from(url)
+                .redirected(location)
+                .map(|target| target.authority)
+                .unwrap_err();
             assert_eq!(error.to_string(), message);
         }
     }

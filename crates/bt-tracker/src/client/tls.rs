@@ -19,7 +19,10 @@ pub(super) async fn connect(
     text: &str,
     tcp: TcpStream,
 ) -> Result<TlsStream<TcpStream>, Error> {
-    let failed = |what: String| Error::Tls { host: text.to_owned(), what };
+    let failed = |what: String| Error::Tls {
+        host: text.to_owned(),
+        what,
+    };
     let config = match &inner.tls_config {
         Some(config) => Arc::clone(config),
         None => inner
@@ -43,8 +46,14 @@ fn system_config() -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(found.certs);
     if added == 0 {
-        let why = found.errors.first().map(|error| format!(": {error}")).unwrap_or_default();
-        return Err(format!("no trusted root certificates were found on this system{why}"));
+        let why = found
+            .errors
+            .first()
+            .map(|error| format!(": {error}"))
+            .unwrap_or_default();
+        return Err(format!(
+            "no trusted root certificates were found on this system{why}"
+        ));
     }
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

@@ -19,7 +19,9 @@ pub(super) struct Connections(Mutex<BTreeMap<SocketAddr, Connection>>);
 impl Connections {
     fn get(&self, addr: SocketAddr, now: Instant) -> Option<Connection> {
         let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        map.get(&addr).copied().filter(|connection| connection.is_fresh(now))
+        map.get(&addr)
+            .copied()
+            .filter(|connection| connection.is_fresh(now))
     }
 
     fn put(&self, addr: SocketAddr, connection: Option<Connection>, now: Instant) {
@@ -56,8 +58,11 @@ pub(super) async fn ask(
 }
 
 async fn ask_one(inner: &Inner, addr: SocketAddr, question: Question) -> Result<Answer, Error> {
-    let socket =
-        inner.net.udp(addr).await.map_err(|source| Error::Connect { addr, source })?;
+    let socket = inner
+        .net
+        .udp(addr)
+        .await
+        .map_err(|source| Error::Connect { addr, source })?;
     let known = inner.connections.get(addr, now());
     let mut exchange = Exchange::new(question, Family::of(addr), known, inner.seed());
     let answer = drive(&socket, addr, &mut exchange).await;
@@ -78,7 +83,9 @@ async fn drive(
         if exchange.poll_transmit(now(), &mut outgoing) {
             socket.send(&outgoing).await.map_err(broken)?;
         }
-        let Some(deadline) = exchange.poll_timeout() else { continue };
+        let Some(deadline) = exchange.poll_timeout() else {
+            continue;
+        };
         match tokio::time::timeout_at(deadline.into(), socket.recv_from(&mut incoming)).await {
             Err(_) => exchange.handle_timeout(now())?,
             // The socket is connected; this holds even for a `Net` that forgot to.

@@ -22,22 +22,8 @@ pub(super) fn encode(bytes: &[u8], out: &mut String) {
 ///
 /// `+` is a space, as in HTML forms: Java programs, ttorrent among them, send it for the byte
 /// 0x20, and no client leaves a real plus unescaped.
-pub(super) fn decode(value: &[u8]) -> impl Iterator<Item = Result<u8, BadEscape>> {
-    let mut bytes = value.iter().copied();
-    std::iter::from_fn(move || {
-        Some(match bytes.next()? {
-            b'%' => {
-                let high = bytes.next().and_then(hex_digit);
-                let low = bytes.next().and_then(hex_digit);
-                match (high, low) {
-                    (Some(high), Some(low)) => Ok(high << 4 | low),
-                    _ => Err(BadEscape),
-                }
-            }
-            b'+' => Ok(b' '),
-            byte => Ok(byte),
-        })
-    })
+pub(super) fn decode(mut value: &[u8]) -> impl Iterator<Item = Result<u8, BadEscape>> {
+    std::iter::from_fn(move || take(&mut value))
 }
 
 /// A percent sign without two hexadecimal digits behind it.
@@ -45,13 +31,12 @@ pub(super) fn decode(value: &[u8]) -> impl Iterator<Item = Result<u8, BadEscape>
 pub(super) struct BadEscape;
 
 /// Decodes a value of exactly `N` bytes. `None` when it is shorter, longer, or badly escaped.
-pub(super) fn decode_exact<const N: usize>(value: &[u8]) -> Option<[u8; N]> {
+pub(super) fn decode_exact<const N: usize>(mut value: &[u8]) -> Option<[u8; N]> {
     let mut out = [0; N];
-    let mut decoded = decode(value);
     for slot in &mut out {
-        *slot = decoded.next()?.ok()?;
+        *slot = take(&mut value)?.ok()?;
     }
-    decoded.next().is_none().then_some(out)
+    value.is_empty().then_some(out)
 }
 
 /// Decodes into the front of `buffer`. `None` when it does not fit or is badly escaped.
@@ -64,14 +49,38 @@ pub(super) fn decode_into<'a>(value: &[u8], buffer: &'a mut [u8]) -> Option<&'a 
     buffer.get(..length)
 }
 
-fn hex_digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
-    }
+/// Takes one byte off the front.
+#[inline]
+fn take(value: &mut &[u8]) -> Option<Result<u8, BadEscape>> {
+    let (byte, rest) = match *value {
+        [] => return None,
+        [b'%', high, low, rest @ ..] => {
+            let (high, low) = (DIGITS[usize::from(*high)], DIGITS[usize::from(*low)]);
+            let bad = (high | low) > 0x0F;
+            (if bad { Err(BadEscape) } else { Ok(high << 4 | low) }, rest)
+        }
+        [b'%', ..] => (Err(BadEscape), &[][..]),
+        [b'+', rest @ ..] => (Ok(b' '), rest),
+        [byte, rest @ ..] => (Ok(*byte), rest),
+    };
+    *value = rest;
+    Some(byte)
 }
+
+/// The value of each hexadecimal digit; everything else is [`NO_DIGIT`].
+static DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        let upper = HEX[value as usize];
+        digits[upper as usize] = value;
+        digits[upper.to_ascii_lowercase() as usize] = value;
+        value += 1;
+    }
+    digits
+};
+
+const NO_DIGIT: u8 = 0xFF;
 
 #[cfg(test)]
 mod tests {

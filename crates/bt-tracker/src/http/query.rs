@@ -70,7 +70,10 @@ pub fn decode_announce_query(query: &[u8]) -> Result<AnnounceRequest, RequestErr
     let mut peer_id: Option<PeerId> = None;
     let mut port: Option<u16> = None;
     let blank = AnnounceRequest::new(InfoHash::from([0; 20]), PeerId::from([0; 20]), 0);
-    let mut request = AnnounceRequest { no_peer_id: false, ..blank };
+    let mut request = AnnounceRequest {
+        no_peer_id: false,
+        ..blank
+    };
     for (name, value) in pairs(query) {
         match name {
             b"info_hash" => {
@@ -174,7 +177,10 @@ fn put_address(out: &mut String, name: &str, address: Option<IpAddr>) {
 
 fn check_length(query: &[u8]) -> Result<(), RequestError> {
     if query.len() > MAX_QUERY {
-        return Err(RequestError::TooLong { name: "request", limit: MAX_QUERY });
+        return Err(RequestError::TooLong {
+            name: "request",
+            limit: MAX_QUERY,
+        });
     }
     Ok(())
 }
@@ -182,7 +188,10 @@ fn check_length(query: &[u8]) -> Result<(), RequestError> {
 /// Names and values, still encoded. A pair without `=` has an empty value.
 fn pairs(query: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     query.split(|&byte| byte == b'&').map(|pair| {
-        let name_end = pair.iter().position(|&byte| byte == b'=').unwrap_or(pair.len());
+        let name_end = pair
+            .iter()
+            .position(|&byte| byte == b'=')
+            .unwrap_or(pair.len());
         let (name, value) = pair.split_at(name_end);
         (name, value.get(1..).unwrap_or_default())
     })
@@ -208,11 +217,7 @@ fn digits(value: &[u8]) -> Option<u64> {
     })
 }
 
-fn number(
-    value: &[u8],
-    name: &'static str,
-    expected: &'static str,
-) -> Result<u64, RequestError> {
+fn number(value: &[u8], name: &'static str, expected: &'static str) -> Result<u64, RequestError> {
     digits(value).ok_or(invalid(name, expected))
 }
 
@@ -223,7 +228,11 @@ fn left(value: &[u8]) -> Result<u64, RequestError> {
         None => (false, value),
     };
     let number = number(magnitude, "left", "a number of bytes")?;
-    Ok(if (negative && number > 0) || number >= UNKNOWN_LEFT { u64::MAX } else { number })
+    Ok(if (negative && number > 0) || number >= UNKNOWN_LEFT {
+        u64::MAX
+    } else {
+        number
+    })
 }
 
 fn numwant(value: &[u8]) -> Result<Option<u32>, RequestError> {
@@ -260,7 +269,10 @@ fn tracker_id(value: &[u8]) -> Result<Vec<u8>, RequestError> {
     let mut id = Vec::new();
     for byte in percent::decode(value) {
         if id.len() == MAX_TRACKER_ID {
-            return Err(RequestError::TooLong { name: "trackerid", limit: MAX_TRACKER_ID });
+            return Err(RequestError::TooLong {
+                name: "trackerid",
+                limit: MAX_TRACKER_ID,
+            });
         }
         id.push(byte.map_err(|_| invalid("trackerid", "percent-encoded bytes"))?);
     }
@@ -281,12 +293,16 @@ fn address(value: &[u8]) -> Option<IpAddr> {
 
 fn ipv4(value: &[u8]) -> Option<Ipv4Addr> {
     text(value, |text| {
-        text.parse().ok().or_else(|| text.parse::<SocketAddrV4>().ok().map(|addr| *addr.ip()))
+        text.parse()
+            .ok()
+            .or_else(|| text.parse::<SocketAddrV4>().ok().map(|addr| *addr.ip()))
     })
 }
 
 fn ipv6(value: &[u8]) -> Option<Ipv6Addr> {
     text(value, |text| {
-        text.parse().ok().or_else(|| text.parse::<SocketAddrV6>().ok().map(|addr| *addr.ip()))
+        text.parse()
+            .ok()
+            .or_else(|| text.parse::<SocketAddrV6>().ok().map(|addr| *addr.ip()))
     })
 }

@@ -77,7 +77,9 @@ pub fn decode_announce_reply(body: &[u8]) -> Result<AnnounceResponse, ReplyError
 pub fn decode_scrape_reply(body: &[u8]) -> Result<ScrapeResponse, ReplyError> {
     let reply = root(body)?;
     let Some(files) = reply.get("files") else {
-        return Err(ReplyError::malformed("neither \"files\" nor \"failure reason\" is there"));
+        return Err(ReplyError::malformed(
+            "neither \"files\" nor \"failure reason\" is there",
+        ));
     };
     let Some(files) = files.as_dict() else {
         return Err(wrong(files, "files", "a dictionary"));
@@ -144,7 +146,9 @@ fn retry_in(value: Value<'_>) -> Option<RetryIn> {
 
 /// A time in seconds. Negative ones are 0: the schedule has a floor of its own.
 fn seconds(reply: &Dict<'_>, key: &'static str) -> Result<Option<Duration>, ReplyError> {
-    let Some(value) = reply.get(key) else { return Ok(None) };
+    let Some(value) = reply.get(key) else {
+        return Ok(None);
+    };
     let Some(seconds) = value.as_int() else {
         return Err(wrong(value, key, "an integer"));
     };
@@ -174,7 +178,9 @@ pub(crate) fn message(bytes: &[u8]) -> String {
 }
 
 fn tracker_id(reply: &Dict<'_>) -> Result<Option<Vec<u8>>, ReplyError> {
-    let Some(value) = reply.get("tracker id") else { return Ok(None) };
+    let Some(value) = reply.get("tracker id") else {
+        return Ok(None);
+    };
     let Some(bytes) = value.as_bytes() else {
         return Err(wrong(value, "tracker id", "a string"));
     };
@@ -230,7 +236,10 @@ fn full_peer(value: Value<'_>) -> Option<Peer> {
         .get("peer id")
         .and_then(|id| id.as_bytes())
         .and_then(|bytes| <[u8; 20]>::try_from(bytes).ok());
-    Some(Peer { addr: SocketAddr::new(ip.to_canonical(), port), id: id.map(PeerId::from) })
+    Some(Peer {
+        addr: SocketAddr::new(ip.to_canonical(), port),
+        id: id.map(PeerId::from),
+    })
 }
 
 fn take_peer(response: &mut AnnounceResponse, peer: Option<Peer>) {

@@ -3,8 +3,7 @@
 //! The keys are known and sorted by hand, so nothing is collected first. Must not know how the
 //! peers were chosen.
 
-use std::io::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 
 use bt_wire::compact;
 
@@ -26,7 +25,13 @@ impl PeerForm {
     /// What the request prefers.
     #[must_use]
     pub fn of(request: &AnnounceRequest) -> Self {
-        if request.compact { Self::Compact } else { Self::Full { ids: !request.no_peer_id } }
+        if request.compact {
+            Self::Compact
+        } else {
+            Self::Full {
+                ids: !request.no_peer_id,
+            }
+        }
     }
 }
 
@@ -112,21 +117,32 @@ pub fn encode_scrape_reply(response: &ScrapeResponse, out: &mut Vec<u8>) {
     out.push(b'e');
 }
 
+/// Peer lists are most of a reply, so this writes records without a detour.
 fn put_compact(out: &mut Vec<u8>, peers: &[Peer]) {
-    let ipv6 = peers.iter().filter(|peer| peer.addr.ip().to_canonical().is_ipv6()).count();
-    put_length(out, (peers.len() - ipv6) * compact::V4_LEN);
-    for peer in peers {
-        if let IpAddr::V4(ip) = peer.addr.ip().to_canonical() {
-            compact::encode(SocketAddr::from((ip, peer.addr.port())), out);
-        }
+    let ipv6 = peers.iter().filter(|peer| v4(peer.addr).is_none()).count();
+    let v4_bytes = (peers.len() - ipv6) * compact::V4_LEN;
+    put_length(out, v4_bytes);
+    out.reserve(v4_bytes);
+    for addr in peers.iter().filter_map(|peer| v4(peer.addr)) {
+        out.extend_from_slice(&compact::encode_v4(addr));
     }
     if ipv6 > 0 {
         put_bytes(out, b"peers6");
         put_length(out, ipv6 * compact::V6_LEN);
         for peer in peers {
-            if let IpAddr::V6(ip) = peer.addr.ip().to_canonical() {
-                compact::encode(SocketAddr::from((ip, peer.addr.port())), out);
+            if let (SocketAddr::V6(addr), None) = (peer.addr, v4(peer.addr)) {
+                out.extend_from_slice(&compact::encode_v6(addr));
             }
+        }
+    }
+}
+
+/// The address as an IPv4 one, if it is one or is written for one.
+fn v4(addr: SocketAddr) -> Option<SocketAddrV4> {
+    match addr {
+        SocketAddr::V4(addr) => Some(addr),
+        SocketAddr::V6(addr) => {
+            addr.ip().to_ipv4_mapped().map(|ip| SocketAddrV4::new(ip, addr.port()))
         }
     }
 }
@@ -156,7 +172,9 @@ fn put_optional(out: &mut Vec<u8>, key: &str, number: Option<u32>) {
 }
 
 fn put_int(out: &mut Vec<u8>, number: u64) {
-    write!(out, "i{number}e").expect("writing to a Vec cannot fail");
+    out.push(b'i');
+    put_decimal(out, number);
+    out.push(b'e');
 }
 
 fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -165,5 +183,23 @@ fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 fn put_length(out: &mut Vec<u8>, length: usize) {
-    write!(out, "{length}:").expect("writing to a Vec cannot fail");
+    put_decimal(out, u64::try_from(length).unwrap_or(u64::MAX));
+    out.push(b':');
+}
+
+/// Digits without the formatting machinery, which costs more than the whole rest of a reply.
+fn put_decimal(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        if let (Some(slot), Ok(digit)) = (digits.get_mut(start), u8::try_from(number % 10)) {
+            *slot = b'0' + digit;
+        }
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(start..).unwrap_or_default());
 }

@@ -14,7 +14,8 @@ use crate::{
     ScrapeRequest, ScrapeResponse, ScrapeStats, arbitrary,
 };
 
-const HASH: [u8; 20] = *b"\x12\x34\x56\x78\x9a\xbc\xde\xf1\x23\x45\x67\x89\xab\xcd\xef\x12\x34\x56\x78\x9a";
+const HASH: [u8; 20] =
+    *b"\x12\x34\x56\x78\x9a\xbc\xde\xf1\x23\x45\x67\x89\xab\xcd\xef\x12\x34\x56\x78\x9a";
 const ID: [u8; 20] = *b"-BT0100-0123456789ab";
 
 /// The smallest query that is a whole announce.
@@ -56,15 +57,33 @@ fn an_announce_has_these_bytes() {
 
 #[test]
 fn optional_parameters_are_left_out() {
-    let request = AnnounceRequest { left: 0, compact: false, no_peer_id: false, ..request() };
+    let request = AnnounceRequest {
+        left: 0,
+        compact: false,
+        no_peer_id: false,
+        ..request()
+    };
     let url = announce_url("http://t.example/announce", &request);
-    let query = url.split_once("?").unwrap().1.split_once("&port").unwrap().1;
-    assert_eq!(query, "=6881&uploaded=0&downloaded=0&left=0&compact=0&no_peer_id=0");
+    let query = url
+        .split_once("?")
+        .unwrap()
+        .1
+        .split_once("&port")
+        .unwrap()
+        .1;
+    assert_eq!(
+        query,
+        "=6881&uploaded=0&downloaded=0&left=0&compact=0&no_peer_id=0"
+    );
 }
 
 #[test]
 fn numbers_stay_readable_for_signed_trackers() {
-    let request = AnnounceRequest { uploaded: u64::MAX, left: u64::MAX, ..request() };
+    let request = AnnounceRequest {
+        uploaded: u64::MAX,
+        left: u64::MAX,
+        ..request()
+    };
     let mut query = String::new();
     encode_announce_query(&request, &mut query);
     assert!(query.contains("&uploaded=9223372036854775807&"), "{query}");
@@ -75,8 +94,17 @@ fn numbers_stay_readable_for_signed_trackers() {
 fn the_smallest_announce_has_defaults() {
     let request = decode(MINIMAL).unwrap();
     let expected = AnnounceRequest::new([b'a'; 20].into(), [b'b'; 20].into(), 6881);
-    assert_eq!(request, AnnounceRequest { no_peer_id: false, ..expected });
-    assert!(!request.is_seed(), "a peer that says nothing about `left` is no seed");
+    assert_eq!(
+        request,
+        AnnounceRequest {
+            no_peer_id: false,
+            ..expected
+        }
+    );
+    assert!(
+        !request.is_seed(),
+        "a peer that says nothing about `left` is no seed"
+    );
 }
 
 #[test]
@@ -97,7 +125,10 @@ fn every_parameter_is_read() {
     assert_eq!(with("numwant=-1").numwant, None);
     assert_eq!(with("key=00c0FFee").key, 0xC0_FFEE);
     assert_eq!(with("key=").key, 0);
-    assert_eq!(with("trackerid=%00%ff+").tracker_id.as_deref(), Some(&b"\x00\xff "[..]));
+    assert_eq!(
+        with("trackerid=%00%ff+").tracker_id.as_deref(),
+        Some(&b"\x00\xff "[..])
+    );
     assert!(with("compact=1").compact && !with("compact=0").compact);
     assert!(with("no_peer_id=1").no_peer_id && !with("no_peer_id=0").no_peer_id);
     assert_eq!(with("ip=10.1.2.3").ip, Some([10, 1, 2, 3].into()));
@@ -111,8 +142,21 @@ fn every_parameter_is_read() {
 #[test]
 fn nonsense_that_does_not_matter_is_skipped() {
     for parameter in [
-        "", "&", "=", "&&", "x", "x=y=z", "supportcrypto=1", "corrupt=0", "ip=host.example",
-        "ip=999.1.1.1", "ip=%ff", "ipv4=::1", "ipv6=1.2.3.4", "ip=%zz", "PORT=x",
+        "",
+        "&",
+        "=",
+        "&&",
+        "x",
+        "x=y=z",
+        "supportcrypto=1",
+        "corrupt=0",
+        "ip=host.example",
+        "ip=999.1.1.1",
+        "ip=%ff",
+        "ipv4=::1",
+        "ipv6=1.2.3.4",
+        "ip=%zz",
+        "PORT=x",
     ] {
         assert_eq!(with(parameter), decode(MINIMAL).unwrap(), "{parameter}");
     }
@@ -128,7 +172,8 @@ fn the_last_of_two_parameters_counts() {
 
 #[test]
 fn keys_that_are_no_numbers_still_tell_peers_apart() {
-    let keys = ["abcdefgh", "abcdefgi", "000000001", "%00%01", "xyz"].map(|key| with(&format!("key={key}")).key);
+    let keys = ["abcdefgh", "abcdefgi", "000000001", "%00%01", "xyz"]
+        .map(|key| with(&format!("key={key}")).key);
     for (n, key) in keys.iter().enumerate() {
         assert!(!keys[..n].contains(key), "{keys:?}");
     }
@@ -137,7 +182,10 @@ fn keys_that_are_no_numbers_still_tell_peers_apart() {
 #[test]
 fn ttorrents_space_is_understood() {
     let query = MINIMAL.replace("aaaaaaaaaaaaaaaaaaaa", "+%20aaaaaaaaaaaaaaaaaa");
-    assert_eq!(decode(&query).unwrap().info_hash.as_bytes(), b"  aaaaaaaaaaaaaaaaaa");
+    assert_eq!(
+        decode(&query).unwrap().info_hash.as_bytes(),
+        b"  aaaaaaaaaaaaaaaaaa"
+    );
 }
 
 #[test]
@@ -146,35 +194,73 @@ fn broken_announces_say_what_is_wrong() {
     let long_id = format!("{MINIMAL}&trackerid={}", "x".repeat(MAX_TRACKER_ID + 1));
     for (query, message) in [
         ("", "info_hash is missing"),
-        ("peer_id=bbbbbbbbbbbbbbbbbbbb&port=1", "info_hash is missing"),
-        ("info_hash=aaaaaaaaaaaaaaaaaaaa&port=1", "peer_id is missing"),
-        ("info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=bbbbbbbbbbbbbbbbbbbb", "port is missing"),
-        ("info_hash=aaa", "info_hash is not valid: 20 bytes, percent-encoded"),
-        ("info_hash=aaaaaaaaaaaaaaaaaaaaa", "info_hash is not valid: 20 bytes, percent-encoded"),
-        ("info_hash=%zzaaaaaaaaaaaaaaaaaaa", "info_hash is not valid: 20 bytes, percent-encoded"),
-        ("info_hash=aaaaaaaaaaaaaaaaaaa%4", "info_hash is not valid: 20 bytes, percent-encoded"),
+        (
+            "peer_id=bbbbbbbbbbbbbbbbbbbb&port=1",
+            "info_hash is missing",
+        ),
+        (
+            "info_hash=aaaaaaaaaaaaaaaaaaaa&port=1",
+            "peer_id is missing",
+        ),
+        (
+            "info_hash=aaaaaaaaaaaaaaaaaaaa&peer_id=bbbbbbbbbbbbbbbbbbbb",
+            "port is missing",
+        ),
+        (
+            "info_hash=aaa",
+            "info_hash is not valid: 20 bytes, percent-encoded",
+        ),
+        (
+            "info_hash=aaaaaaaaaaaaaaaaaaaaa",
+            "info_hash is not valid: 20 bytes, percent-encoded",
+        ),
+        (
+            "info_hash=%zzaaaaaaaaaaaaaaaaaaa",
+            "info_hash is not valid: 20 bytes, percent-encoded",
+        ),
+        (
+            "info_hash=aaaaaaaaaaaaaaaaaaa%4",
+            "info_hash is not valid: 20 bytes, percent-encoded",
+        ),
         (
             "info_hash=aaaaaaaaaaaaaaaaaaaa&info_hash=aaaaaaaaaaaaaaaaaaaa",
             "info_hash is not valid: one for each announce",
         ),
-        ("peer_id=short", "peer_id is not valid: 20 bytes, percent-encoded"),
+        (
+            "peer_id=short",
+            "peer_id is not valid: 20 bytes, percent-encoded",
+        ),
         ("port=65536", "port is not valid: a number from 0 to 65535"),
         ("port=-1", "port is not valid: a number from 0 to 65535"),
         ("port=", "port is not valid: a number from 0 to 65535"),
         ("port=0x50", "port is not valid: a number from 0 to 65535"),
         ("uploaded=-1", "uploaded is not valid: a number of bytes"),
-        ("downloaded=18446744073709551616", "downloaded is not valid: a number of bytes"),
+        (
+            "downloaded=18446744073709551616",
+            "downloaded is not valid: a number of bytes",
+        ),
         ("left=-", "left is not valid: a number of bytes"),
         ("left=1e9", "left is not valid: a number of bytes"),
         ("numwant=many", "numwant is not valid: a number of peers"),
-        ("event=begun", "event is not valid: started, completed, stopped, paused or nothing"),
+        (
+            "event=begun",
+            "event is not valid: started, completed, stopped, paused or nothing",
+        ),
         ("key=%f", "key is not valid: percent-encoded bytes"),
-        ("trackerid=%", "trackerid is not valid: percent-encoded bytes"),
+        (
+            "trackerid=%",
+            "trackerid is not valid: percent-encoded bytes",
+        ),
         (&long_id, "trackerid is too long: more than 256 bytes"),
         (&too_long, "request is too long: more than 8192 bytes"),
     ] {
         let error = decode(query).map(|request| request.port).unwrap_err();
-        assert_eq!(error.to_string(), message, "{}", query.get(..80).unwrap_or(query));
+        assert_eq!(
+            error.to_string(),
+            message,
+            "{}",
+            query.get(..80).unwrap_or(query)
+        );
     }
     let fits = format!("{MINIMAL}&x={}", "y".repeat(MAX_QUERY - MINIMAL.len() - 3));
     assert_eq!(fits.len(), MAX_QUERY);
@@ -194,10 +280,19 @@ fn scrapes_name_several_torrents() {
         format!("http://t.example/scrape?k=1&info_hash={ones}&info_hash=zzzzzzzzzzzzzzzzzzzz")
     );
     let query = url.split_once('?').unwrap().1;
-    assert_eq!(decode_scrape_query(query.as_bytes()).unwrap().info_hashes, hashes);
+    assert_eq!(
+        decode_scrape_query(query.as_bytes()).unwrap().info_hashes,
+        hashes
+    );
     assert_eq!(decode_scrape_query(b"").unwrap().info_hashes, []);
     let many = |count| ["info_hash=aaaaaaaaaaaaaaaaaaaa"].repeat(count).join("&");
-    assert_eq!(decode_scrape_query(many(MAX_SCRAPE).as_bytes()).unwrap().info_hashes.len(), MAX_SCRAPE);
+    assert_eq!(
+        decode_scrape_query(many(MAX_SCRAPE).as_bytes())
+            .unwrap()
+            .info_hashes
+            .len(),
+        MAX_SCRAPE
+    );
     let error = decode_scrape_query(many(MAX_SCRAPE + 1).as_bytes()).unwrap_err();
     assert_eq!(error, RequestError::TooMany { limit: MAX_SCRAPE });
 }
@@ -211,9 +306,18 @@ fn a_reply_has_these_bytes() {
         downloaded: Some(9),
         downloaders: Some(2),
         peers: vec![
-            Peer { addr: addr("1.2.3.4:258"), id: Some(ID.into()) },
-            Peer { addr: addr("[2001:db8::1]:80"), id: None },
-            Peer { addr: addr("[::ffff:5.6.7.8]:81"), id: None },
+            Peer {
+                addr: addr("1.2.3.4:258"),
+                id: Some(ID.into()),
+            },
+            Peer {
+                addr: addr("[2001:db8::1]:80"),
+                id: None,
+            },
+            Peer {
+                addr: addr("[::ffff:5.6.7.8]:81"),
+                id: None,
+            },
         ],
         tracker_id: Some(b"id".to_vec()),
         warning: Some("slow".into()),
@@ -229,11 +333,18 @@ fn a_reply_has_these_bytes() {
     compact.extend_from_slice(tail.as_bytes());
     let mut out = Vec::new();
     encode_announce_reply(&response, PeerForm::Compact, &mut out);
-    assert_eq!(out.escape_ascii().to_string(), compact.escape_ascii().to_string());
+    assert_eq!(
+        out.escape_ascii().to_string(),
+        compact.escape_ascii().to_string()
+    );
     assert!(bt_bencode::parse(&out).is_ok(), "canonical");
 
     for ids in [true, false] {
-        let id = if ids { "7:peer id20:-BT0100-0123456789ab" } else { "" };
+        let id = if ids {
+            "7:peer id20:-BT0100-0123456789ab"
+        } else {
+            ""
+        };
         let full = format!(
             "{head}5:peersld2:ip7:1.2.3.4{id}4:porti258eed2:ip11:2001:db8::14:porti80ee\
              d2:ip7:5.6.7.84:porti81eee{tail}"
@@ -252,7 +363,14 @@ fn the_form_follows_the_request() {
         (false, true, PeerForm::Full { ids: false }),
         (false, false, PeerForm::Full { ids: true }),
     ] {
-        assert_eq!(PeerForm::of(&AnnounceRequest { compact, no_peer_id, ..request() }), form);
+        assert_eq!(
+            PeerForm::of(&AnnounceRequest {
+                compact,
+                no_peer_id,
+                ..request()
+            }),
+            form
+        );
     }
 }
 
@@ -271,19 +389,37 @@ fn a_reply_without_peers_still_has_the_key() {
 fn failures_have_these_bytes() {
     for (retry_in, expected) in [
         (None, "d14:failure reason2:noe"),
-        (Some(RetryIn::Minutes(5)), "d14:failure reason2:no8:retry ini5ee"),
-        (Some(RetryIn::Minutes(0)), "d14:failure reason2:no8:retry ini1ee"),
-        (Some(RetryIn::Never), "d14:failure reason2:no8:retry in5:nevere"),
+        (
+            Some(RetryIn::Minutes(5)),
+            "d14:failure reason2:no8:retry ini5ee",
+        ),
+        (
+            Some(RetryIn::Minutes(0)),
+            "d14:failure reason2:no8:retry ini1ee",
+        ),
+        (
+            Some(RetryIn::Never),
+            "d14:failure reason2:no8:retry in5:nevere",
+        ),
     ] {
         let mut out = Vec::new();
-        encode_failure(&Failure { retry_in, ..Failure::new("no") }, &mut out);
+        encode_failure(
+            &Failure {
+                retry_in,
+                ..Failure::new("no")
+            },
+            &mut out,
+        );
         assert_eq!(String::from_utf8_lossy(&out), expected);
     }
 }
 
 #[test]
 fn scrape_replies_are_sorted_and_have_each_torrent_once() {
-    let stats = ScrapeStats { downloaders: Some(4), ..ScrapeStats::new(1, 2, 3) };
+    let stats = ScrapeStats {
+        downloaders: Some(4),
+        ..ScrapeStats::new(1, 2, 3)
+    };
     let mut response = ScrapeResponse::new([
         (InfoHash::from([b'b'; 20]), stats),
         (InfoHash::from([b'a'; 20]), ScrapeStats::default()),
@@ -310,20 +446,30 @@ fn reply(body: &[u8]) -> AnnounceResponse {
 }
 
 fn peer_list(response: &AnnounceResponse) -> Vec<String> {
-    response.peers.iter().map(|peer| peer.addr.to_string()).collect()
+    response
+        .peers
+        .iter()
+        .map(|peer| peer.addr.to_string())
+        .collect()
 }
 
 #[test]
 fn all_forms_of_peers_are_read() {
-    let compact = reply(b"d8:intervali1800e5:peers12:\x01\x02\x03\x04\x1a\xe1\x05\x06\x07\x08\x00\x50e");
+    let compact =
+        reply(b"d8:intervali1800e5:peers12:\x01\x02\x03\x04\x1a\xe1\x05\x06\x07\x08\x00\x50e");
     assert_eq!(peer_list(&compact), ["1.2.3.4:6881", "5.6.7.8:80"]);
-    let v6 = reply(b"d8:intervali1800e5:peers0:6:peers618:\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\0\x50e");
+    let v6 = reply(
+        b"d8:intervali1800e5:peers0:6:peers618:\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\0\x50e",
+    );
     assert_eq!(peer_list(&v6), ["[2001:db8::1]:80"]);
     let full = reply(
         b"d8:intervali1800e5:peersld2:ip7:1.2.3.47:peer id20:-BT0100-0123456789ab4:porti6881ee\
           d2:ip11:2001:db8::14:porti80eed2:ip14:::ffff:9.9.9.94:porti81eeee",
     );
-    assert_eq!(peer_list(&full), ["1.2.3.4:6881", "[2001:db8::1]:80", "9.9.9.9:81"]);
+    assert_eq!(
+        peer_list(&full),
+        ["1.2.3.4:6881", "[2001:db8::1]:80", "9.9.9.9:81"]
+    );
     assert_eq!(full.peers[0].id, Some(ID.into()));
     assert_eq!(full.peers[1].id, None);
     let mixed = reply(b"d8:intervali1e5:peerslee");
@@ -387,7 +533,8 @@ fn external_ip_has_4_or_16_bytes() {
     assert_eq!(v4.external_ip, Some([1, 2, 3, 4].into()));
     let v6 = reply(b"d11:external ip16:\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x018:intervali5ee");
     assert_eq!(v6.external_ip, "2001:db8::1".parse().ok());
-    let mapped = reply(b"d11:external ip16:\0\0\0\0\0\0\0\0\0\0\xff\xff\x01\x02\x03\x048:intervali5ee");
+    let mapped =
+        reply(b"d11:external ip16:\0\0\0\0\0\0\0\0\0\0\xff\xff\x01\x02\x03\x048:intervali5ee");
     assert_eq!(mapped.external_ip, Some([1, 2, 3, 4].into()));
 }
 
@@ -411,12 +558,23 @@ fn refusals_are_read_with_their_time() {
         (b"le", None),
     ] {
         let body = [&b"d14:failure reason4:busy8:retry in"[..], value, b"e"].concat();
-        assert_eq!(refused(&body).retry_in, expected, "{}", value.escape_ascii());
+        assert_eq!(
+            refused(&body).retry_in,
+            expected,
+            "{}",
+            value.escape_ascii()
+        );
     }
     assert_eq!(refused(b"d14:failure reason0:e").reason, "no reason given");
     assert_eq!(refused(b"d14:failure reasoni7ee").reason, "no reason given");
-    assert_eq!(refused(b"d14:failure reason3:\xff!\xffe").reason, "\u{fffd}!\u{fffd}");
-    for (length, kept) in [(MAX_MESSAGE, MAX_MESSAGE), (MAX_MESSAGE + 1, MAX_MESSAGE + '…'.len_utf8())] {
+    assert_eq!(
+        refused(b"d14:failure reason3:\xff!\xffe").reason,
+        "\u{fffd}!\u{fffd}"
+    );
+    for (length, kept) in [
+        (MAX_MESSAGE, MAX_MESSAGE),
+        (MAX_MESSAGE + 1, MAX_MESSAGE + '…'.len_utf8()),
+    ] {
         let body = format!("d14:failure reason{length}:{}e", "x".repeat(length));
         assert_eq!(refused(body.as_bytes()).reason.len(), kept);
     }
@@ -429,8 +587,14 @@ fn scrape_replies_are_read() {
           5:shortd8:completei1eee5:flagsd20:min_request_intervali60eee",
     )
     .unwrap();
-    assert_eq!(response.get(&[b'a'; 20].into()), Some(&ScrapeStats::new(11, 13772, 19)));
-    assert_eq!((response.files.len(), response.min_request_interval), (1, Some(60)));
+    assert_eq!(
+        response.get(&[b'a'; 20].into()),
+        Some(&ScrapeStats::new(11, 13772, 19))
+    );
+    assert_eq!(
+        (response.files.len(), response.min_request_interval),
+        (1, Some(60))
+    );
     let refused = decode_scrape_reply(b"d14:failure reason2:noe").unwrap_err();
     assert_eq!(refused, ReplyError::Refused(Failure::new("no")));
 }

@@ -55,11 +55,20 @@ pub fn redacted(url: &str) -> String {
         }
         _ => out.push_str(origin),
     }
-    for (n, component) in url.get(start..end).unwrap_or_default().split('/').enumerate() {
+    for (n, component) in url
+        .get(start..end)
+        .unwrap_or_default()
+        .split('/')
+        .enumerate()
+    {
         if n > 0 {
             out.push('/');
         }
-        out.push_str(if component.len() >= KEY_LENGTH { "…" } else { component });
+        out.push_str(if component.len() >= KEY_LENGTH {
+            "…"
+        } else {
+            component
+        });
     }
     let query = url.get(end..).unwrap_or_default();
     let query = query.split('#').next().unwrap_or_default();
@@ -92,7 +101,10 @@ fn open_query(url: &str) -> String {
 /// Where the path begins and ends, in bytes.
 fn path_span(url: &str) -> (usize, usize) {
     let end = url.find(['?', '#']).unwrap_or(url.len());
-    let authority = url.get(..end).and_then(|head| head.find("://")).map_or(0, |at| at + 3);
+    let authority = url
+        .get(..end)
+        .and_then(|head| head.find("://"))
+        .map_or(0, |at| at + 3);
     let start = url
         .get(authority..end)
         .and_then(|rest| rest.find('/'))
@@ -108,13 +120,34 @@ mod tests {
     fn the_last_announce_of_the_path_becomes_scrape() {
         for (announce, scrape) in [
             ("http://t.example/announce", Some("http://t.example/scrape")),
-            ("http://t.example/x/announce", Some("http://t.example/x/scrape")),
-            ("http://t.example/announce.php", Some("http://t.example/scrape.php")),
-            ("http://t.example/announce?x2=a/b", Some("http://t.example/scrape?x2=a/b")),
-            ("http://t.example/announce/k3y", Some("http://t.example/scrape/k3y")),
-            ("http://t.example/announce/announce", Some("http://t.example/announce/scrape")),
-            ("http://t.example/k3y/announce#top", Some("http://t.example/k3y/scrape#top")),
-            ("http://t.example/announce%3fx", Some("http://t.example/scrape%3fx")),
+            (
+                "http://t.example/x/announce",
+                Some("http://t.example/x/scrape"),
+            ),
+            (
+                "http://t.example/announce.php",
+                Some("http://t.example/scrape.php"),
+            ),
+            (
+                "http://t.example/announce?x2=a/b",
+                Some("http://t.example/scrape?x2=a/b"),
+            ),
+            (
+                "http://t.example/announce/k3y",
+                Some("http://t.example/scrape/k3y"),
+            ),
+            (
+                "http://t.example/announce/announce",
+                Some("http://t.example/announce/scrape"),
+            ),
+            (
+                "http://t.example/k3y/announce#top",
+                Some("http://t.example/k3y/scrape#top"),
+            ),
+            (
+                "http://t.example/announce%3fx",
+                Some("http://t.example/scrape%3fx"),
+            ),
             ("http://t.example/a", None),
             ("http://t.example/x?announce", None),
             ("http://t.example/?x=/announce", None),
@@ -132,7 +165,10 @@ mod tests {
         for (url, open) in [
             ("http://t/announce", "http://t/announce?"),
             ("http://t/announce?", "http://t/announce?"),
-            ("http://t/announce?key=A%2b+%zz", "http://t/announce?key=A%2b+%zz&"),
+            (
+                "http://t/announce?key=A%2b+%zz",
+                "http://t/announce?key=A%2b+%zz&",
+            ),
             ("http://t/announce?a=1&", "http://t/announce?a=1&"),
             ("http://t/announce?a=1#part?", "http://t/announce?a=1&"),
             ("http://t/announce#part", "http://t/announce?"),
@@ -144,10 +180,22 @@ mod tests {
     #[test]
     fn secrets_are_hidden() {
         for (url, shown) in [
-            ("http://t.example:80/announce", "http://t.example:80/announce"),
-            ("http://t.example/0123456789abcdef/announce", "http://t.example/…/announce"),
-            ("https://u:p@t.example/announce", "https://…@t.example/announce"),
-            ("http://t/announce?passkey=x&uid=7#f", "http://t/announce?passkey=…&uid=…"),
+            (
+                "http://t.example:80/announce",
+                "http://t.example:80/announce",
+            ),
+            (
+                "http://t.example/0123456789abcdef/announce",
+                "http://t.example/…/announce",
+            ),
+            (
+                "https://u:p@t.example/announce",
+                "https://…@t.example/announce",
+            ),
+            (
+                "http://t/announce?passkey=x&uid=7#f",
+                "http://t/announce?passkey=…&uid=…",
+            ),
             ("http://t/announce?0123456789abcdef", "http://t/announce?…"),
             ("udp://t:6969", "udp://t:6969"),
             ("nonsense", "nonsense"),

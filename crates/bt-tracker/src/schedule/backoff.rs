@@ -21,7 +21,11 @@ pub(super) fn wait(problem: &Problem, failures: u32, numbers: &mut Numbers) -> O
         }
         None => {}
     }
-    let first = if problem.refused { BACKOFF_REFUSED } else { BACKOFF_UNREACHABLE };
+    let first = if problem.refused {
+        BACKOFF_REFUSED
+    } else {
+        BACKOFF_UNREACHABLE
+    };
     let doublings = failures.saturating_sub(1).min(16);
     let wait = first.saturating_mul(1 << doublings).min(MAX_BACKOFF);
     let percent = 75 + u32::try_from(numbers.below(51)).unwrap_or(0);
@@ -33,7 +37,11 @@ mod tests {
     use super::*;
 
     fn problem(retry_in: Option<RetryIn>, refused: bool) -> Problem {
-        Problem { retry_in, refused, ..Problem::new("x") }
+        Problem {
+            retry_in,
+            refused,
+            ..Problem::new("x")
+        }
     }
 
     #[test]
@@ -46,7 +54,10 @@ mod tests {
                     .min(MAX_BACKOFF);
                 for _ in 0..50 {
                     let wait = wait(&problem(None, refused), failures, &mut numbers).unwrap();
-                    assert!(wait >= middle * 3 / 4 && wait <= middle * 5 / 4, "{failures} {wait:?}");
+                    assert!(
+                        wait >= middle * 3 / 4 && wait <= middle * 5 / 4,
+                        "{failures} {wait:?}"
+                    );
                 }
             }
         }
@@ -61,7 +72,10 @@ mod tests {
             (RetryIn::Minutes(5), Some(Duration::from_secs(300))),
             (RetryIn::Minutes(u32::MAX), Some(MAX_RETRY_IN)),
         ] {
-            assert_eq!(wait(&problem(Some(retry_in), true), 3, &mut numbers), expected);
+            assert_eq!(
+                wait(&problem(Some(retry_in), true), 3, &mut numbers),
+                expected
+            );
         }
     }
 }

@@ -48,16 +48,24 @@ pub(super) fn arrange(tiers: Vec<Vec<usize>>, breadth: Breadth) -> Vec<Lane> {
     let lanes: Vec<Vec<Vec<usize>>> = match breadth {
         Breadth::OneTracker => vec![tiers],
         Breadth::AllTiers => tiers.into_iter().map(|tier| vec![tier]).collect(),
-        Breadth::AllTrackers => {
-            tiers.into_iter().flatten().map(|tracker| vec![vec![tracker]]).collect()
-        }
+        Breadth::AllTrackers => tiers
+            .into_iter()
+            .flatten()
+            .map(|tracker| vec![vec![tracker]])
+            .collect(),
     };
     lanes.into_iter().map(Lane::new).collect()
 }
 
 impl Lane {
     fn new(tiers: Vec<Vec<usize>>) -> Self {
-        Self { tiers, due: Due::AtOnce, round: None, in_flight: None, current: None }
+        Self {
+            tiers,
+            due: Due::AtOnce,
+            round: None,
+            in_flight: None,
+            current: None,
+        }
     }
 
     pub(super) fn order(&self) -> impl Iterator<Item = usize> + '_ {
@@ -140,7 +148,9 @@ impl Lane {
                 }
             }
         }
-        self.current.replace(tracker).is_some_and(|before| before != tracker)
+        self.current
+            .replace(tracker)
+            .is_some_and(|before| before != tracker)
     }
 
     /// Lets the round go on with the next tracker.

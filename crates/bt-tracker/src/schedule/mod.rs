@@ -169,15 +169,16 @@ impl Schedule {
 
     /// Notes that a tracker accepted the announce that [`poll`](Self::poll) gave for `url`.
     /// Unknown URLs and reports that nobody waits for are ignored.
-    pub fn succeeded(
-        &mut self,
-        now: Instant,
-        url: &str,
-        response: &AnnounceResponse,
-    ) -> Accepted {
-        let Some(index) = self.index_of(url) else { return Accepted::default() };
-        let Some(tracker) = self.trackers.get_mut(index) else { return Accepted::default() };
-        let Some(sent) = tracker.in_flight.take() else { return Accepted::default() };
+    pub fn succeeded(&mut self, now: Instant, url: &str, response: &AnnounceResponse) -> Accepted {
+        let Some(index) = self.index_of(url) else {
+            return Accepted::default();
+        };
+        let Some(tracker) = self.trackers.get_mut(index) else {
+            return Accepted::default();
+        };
+        let Some(sent) = tracker.in_flight.take() else {
+            return Accepted::default();
+        };
         if sent.session != self.session {
             self.release(index);
             return Accepted::default();
@@ -205,9 +206,15 @@ impl Schedule {
     /// Notes that the announce that [`poll`](Self::poll) gave for `url` came to nothing. Unknown
     /// URLs and reports that nobody waits for are ignored.
     pub fn failed(&mut self, now: Instant, url: &str, problem: impl Into<Problem>) {
-        let Some(index) = self.index_of(url) else { return };
-        let Some(tracker) = self.trackers.get_mut(index) else { return };
-        let Some(sent) = tracker.in_flight.take() else { return };
+        let Some(index) = self.index_of(url) else {
+            return;
+        };
+        let Some(tracker) = self.trackers.get_mut(index) else {
+            return;
+        };
+        let Some(sent) = tracker.in_flight.take() else {
+            return;
+        };
         if sent.session != self.session {
             self.release(index);
             return;
@@ -317,21 +324,40 @@ impl Schedule {
                 Some(tracker) => tracker.allowed(now, partial_seed),
                 None => tracker::Allowed::Never,
             });
-            let Turn::Announce { index, last_hope } = turn else { continue };
-            let Some(tracker) = self.trackers.get_mut(index) else { continue };
+            let Turn::Announce { index, last_hope } = turn else {
+                continue;
+            };
+            let Some(tracker) = self.trackers.get_mut(index) else {
+                continue;
+            };
             let event = tracker.next_event(self.partial_seed);
             let (complete, session) = (self.complete, self.session);
-            tracker.in_flight = Some(InFlight { event, complete, session });
-            let patience = if last_hope { self.options.timeout } else { self.options.next_after };
+            tracker.in_flight = Some(InFlight {
+                event,
+                complete,
+                session,
+            });
+            let patience = if last_hope {
+                self.options.timeout
+            } else {
+                self.options.next_after
+            };
             return Some(tracker.announce(event, patience, self.key));
         }
         None
     }
 
     fn poll_stopping(&mut self) -> Option<Announce> {
-        let tracker = self.trackers.iter_mut().find(|tracker| tracker.wants_stop())?;
+        let tracker = self
+            .trackers
+            .iter_mut()
+            .find(|tracker| tracker.wants_stop())?;
         let (complete, session) = (self.complete, self.session);
-        tracker.in_flight = Some(InFlight { event: Event::Stopped, complete, session });
+        tracker.in_flight = Some(InFlight {
+            event: Event::Stopped,
+            complete,
+            session,
+        });
         Some(tracker.announce(Event::Stopped, self.options.stop_timeout, self.key))
     }
 

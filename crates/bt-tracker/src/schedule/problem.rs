@@ -20,13 +20,21 @@ impl Problem {
     /// The tracker could not be reached, or said nothing that makes sense.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), retry_in: None, refused: false }
+        Self {
+            message: message.into(),
+            retry_in: None,
+            refused: false,
+        }
     }
 }
 
 impl From<&Failure> for Problem {
     fn from(failure: &Failure) -> Self {
-        Self { message: failure.reason.clone(), retry_in: failure.retry_in, refused: true }
+        Self {
+            message: failure.reason.clone(),
+            retry_in: failure.retry_in,
+            refused: true,
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! A schedule against scripts of outcomes, and the law of events against random ones.
 
-#![allow(clippy::disallowed_methods, reason = "a test has to begin at some time")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test has to begin at some time"
+)]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -8,11 +11,14 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{AnnounceRequest, RetryIn};
 use crate::limits::{MAX_BACKOFF, MAX_INTERVAL, MAX_TRACKERS, MAX_URL, MIN_INTERVAL};
+use crate::{AnnounceRequest, RetryIn};
 
 fn tiers(tiers: &[&[&str]]) -> Vec<Vec<String>> {
-    tiers.iter().map(|tier| tier.iter().map(|url| (*url).to_owned()).collect()).collect()
+    tiers
+        .iter()
+        .map(|tier| tier.iter().map(|url| (*url).to_owned()).collect())
+        .collect()
 }
 
 fn schedule(list: &[&[&str]]) -> Schedule {
@@ -29,7 +35,9 @@ fn secs(seconds: u64) -> Duration {
 
 /// Polls once and expects this announce.
 fn expect(schedule: &mut Schedule, now: Instant, url: &str, event: Event) {
-    let announce = schedule.poll(now).unwrap_or_else(|| panic!("no announce to {url}"));
+    let announce = schedule
+        .poll(now)
+        .unwrap_or_else(|| panic!("no announce to {url}"));
     assert_eq!((announce.url.as_str(), announce.event), (url, event));
 }
 
@@ -125,7 +133,11 @@ fn a_completion_that_no_tracker_heard_of_is_told_to_the_first_that_answers() {
     accept(&mut s, later, "a", Event::Completed);
     refuse(&mut s, later + secs(1800), "a", Event::None);
     accept(&mut s, later + secs(1800), "b", Event::Started);
-    assert_eq!(s.poll(later + secs(1800)), None, "b heard `started` after the completion");
+    assert_eq!(
+        s.poll(later + secs(1800)),
+        None,
+        "b heard `started` after the completion"
+    );
 }
 
 #[test]
@@ -144,7 +156,10 @@ fn started_is_repeated_until_a_tracker_has_accepted_it() {
     accept(&mut s, t, "a", Event::Started);
     accept(&mut s, t + secs(1800), "a", Event::None);
     assert!(waits[0] < secs(10) && waits[5] > waits[0] * 8, "{waits:?}");
-    assert!(waits.iter().all(|wait| *wait <= MAX_BACKOFF * 5 / 4), "{waits:?}");
+    assert!(
+        waits.iter().all(|wait| *wait <= MAX_BACKOFF * 5 / 4),
+        "{waits:?}"
+    );
 }
 
 #[test]
@@ -258,9 +273,8 @@ fn the_tracker_that_answers_moves_to_the_front_of_its_tier() {
     let [x, y, z] = [order[0].as_str(), order[1].as_str(), order[2].as_str()];
     refuse(&mut s, t, x, Event::Started);
     accept(&mut s, t, y, Event::Started);
-    let order = |s: &Schedule| -> Vec<String> {
-        s.status().into_iter().map(|status| status.url).collect()
-    };
+    let order =
+        |s: &Schedule| -> Vec<String> { s.status().into_iter().map(|status| status.url).collect() };
     assert_eq!(order(&s), [y, x, z]);
     refuse(&mut s, t + secs(1800), y, Event::None);
     refuse(&mut s, t + secs(1800), x, Event::Started);
@@ -291,10 +305,16 @@ fn tiers_are_shuffled_by_the_seed_and_only_within() {
     let list = tiers(&[&["a", "b", "c", "d"], &["e"]]);
     let mut firsts = BTreeMap::new();
     for seed in 0..200 {
-        let order: Vec<String> =
-            Schedule::new(&list, seed, false).status().into_iter().map(|s| s.url).collect();
-        let again: Vec<String> =
-            Schedule::new(&list, seed, false).status().into_iter().map(|s| s.url).collect();
+        let order: Vec<String> = Schedule::new(&list, seed, false)
+            .status()
+            .into_iter()
+            .map(|s| s.url)
+            .collect();
+        let again: Vec<String> = Schedule::new(&list, seed, false)
+            .status()
+            .into_iter()
+            .map(|s| s.url)
+            .collect();
         assert_eq!(order, again, "the same seed gives the same order");
         assert_eq!(order[4], "e");
         *firsts.entry(order[0].clone()).or_insert(0) += 1;
@@ -322,12 +342,19 @@ fn announce_list_without_announce_and_no_tracker_at_all_are_both_fine() {
 fn repeated_and_excessive_urls_are_left_out() {
     let long = "x".repeat(MAX_URL + 1);
     let limit = "x".repeat(MAX_URL);
-    let s = Schedule::new(&[vec!["a".into(), long, limit.clone()], vec!["a".into()]], 1, false);
+    let s = Schedule::new(
+        &[vec!["a".into(), long, limit.clone()], vec!["a".into()]],
+        1,
+        false,
+    );
     let mut urls: Vec<String> = s.status().into_iter().map(|status| status.url).collect();
     urls.sort();
     assert_eq!(urls, ["a".to_owned(), limit]);
     let many: Vec<String> = (0..=MAX_TRACKERS).map(|n| format!("http://{n}/")).collect();
-    assert_eq!(Schedule::new(&[many], 1, false).status().len(), MAX_TRACKERS);
+    assert_eq!(
+        Schedule::new(&[many], 1, false).status().len(),
+        MAX_TRACKERS
+    );
 }
 
 #[test]
@@ -364,7 +391,10 @@ fn intervals_are_clamped() {
         assert_eq!(s.poll(t), None);
         assert_eq!(s.next_deadline(), Some(t + used), "{said}");
     }
-    let options = Options { min_interval: secs(1), ..Options::default() };
+    let options = Options {
+        min_interval: secs(1),
+        ..Options::default()
+    };
     let mut s = Schedule::with_options(&tiers(&[&["a"]]), 1, false, options);
     expect(&mut s, t, "a", Event::Started);
     s.succeeded(t, "a", &ok(2));
@@ -379,18 +409,40 @@ fn force_respects_min_interval_and_news_does_not() {
         let mut s = schedule(&[&["a"]]);
         expect(&mut s, t, "a", Event::Started);
         let min_interval = min_interval.map(secs);
-        s.succeeded(t, "a", &AnnounceResponse { min_interval, ..ok(1800) });
+        s.succeeded(
+            t,
+            "a",
+            &AnnounceResponse {
+                min_interval,
+                ..ok(1800)
+            },
+        );
         s.force(t + secs(5));
         assert_eq!(s.poll(t + secs(5)), None);
-        assert_eq!(s.next_deadline(), Some(t + secs(allowed)), "{min_interval:?}");
+        assert_eq!(
+            s.next_deadline(),
+            Some(t + secs(allowed)),
+            "{min_interval:?}"
+        );
         s.complete(t + secs(6));
         expect(&mut s, t + secs(6), "a", Event::Completed);
     }
     let mut s = schedule(&[&["a"]]);
     expect(&mut s, t, "a", Event::Started);
-    s.succeeded(t, "a", &AnnounceResponse { min_interval: Some(secs(3600)), ..ok(1800) });
+    s.succeeded(
+        t,
+        "a",
+        &AnnounceResponse {
+            min_interval: Some(secs(3600)),
+            ..ok(1800)
+        },
+    );
     assert_eq!(s.poll(t), None);
-    assert_eq!(s.next_deadline(), Some(t + secs(3600)), "interval is raised to min interval");
+    assert_eq!(
+        s.next_deadline(),
+        Some(t + secs(3600)),
+        "interval is raised to min interval"
+    );
 }
 
 #[test]
@@ -401,7 +453,10 @@ fn force_cuts_our_own_back_off_but_not_the_trackers() {
     assert_eq!(s.poll(t), None);
     s.force(t);
     expect(&mut s, t, "a", Event::Started);
-    let problem = Problem { retry_in: Some(RetryIn::Minutes(5)), ..Problem::new("busy") };
+    let problem = Problem {
+        retry_in: Some(RetryIn::Minutes(5)),
+        ..Problem::new("busy")
+    };
     s.failed(t, "a", problem);
     assert_eq!(s.poll(t), None);
     s.force(t);
@@ -412,7 +467,10 @@ fn force_cuts_our_own_back_off_but_not_the_trackers() {
 #[test]
 fn a_tracker_that_says_never_is_not_asked_again() {
     let t = Instant::now();
-    let never = || Problem { retry_in: Some(RetryIn::Never), ..Problem::new("not a tracker") };
+    let never = || Problem {
+        retry_in: Some(RetryIn::Never),
+        ..Problem::new("not a tracker")
+    };
     let mut s = schedule(&[&["a"], &["b"]]);
     expect(&mut s, t, "a", Event::Started);
     s.failed(t, "a", never());
@@ -424,7 +482,10 @@ fn a_tracker_that_says_never_is_not_asked_again() {
     assert_eq!(s.poll(t + secs(3600)), None);
     assert_eq!(s.next_deadline(), None);
     s.force(t + secs(3600));
-    assert_eq!((s.poll(t + MAX_INTERVAL * 9), s.next_deadline()), (None, None));
+    assert_eq!(
+        (s.poll(t + MAX_INTERVAL * 9), s.next_deadline()),
+        (None, None)
+    );
     s.stop(t + secs(3600));
     assert!(s.is_stopped(), "never means never");
 }
@@ -469,17 +530,34 @@ fn tracker_id_and_key_are_sent_back() {
     let first = s.poll(t).unwrap();
     assert_eq!(first.tracker_id, None);
     let id = Some(b"\x00id".to_vec());
-    s.succeeded(t, "a", &AnnounceResponse { tracker_id: id.clone(), ..ok(1800) });
+    s.succeeded(
+        t,
+        "a",
+        &AnnounceResponse {
+            tracker_id: id.clone(),
+            ..ok(1800)
+        },
+    );
     let second = s.poll(t + secs(1800)).unwrap();
     assert_eq!((&second.tracker_id, second.key), (&id, first.key));
     assert_ne!(first.key, 0);
     s.succeeded(t + secs(1800), "a", &ok(1800));
-    assert_eq!(s.poll(t + secs(3600)).unwrap().tracker_id, id, "an absent id does not erase it");
+    assert_eq!(
+        s.poll(t + secs(3600)).unwrap().tracker_id,
+        id,
+        "an absent id does not erase it"
+    );
 
     let mut request = AnnounceRequest::new([1; 20].into(), [2; 20].into(), 3);
     second.apply(&mut request);
-    assert_eq!((request.tracker_id, request.key, request.numwant), (id, first.key, None));
-    let stop = Announce { event: Event::Stopped, ..second };
+    assert_eq!(
+        (request.tracker_id, request.key, request.numwant),
+        (id, first.key, None)
+    );
+    let stop = Announce {
+        event: Event::Stopped,
+        ..second
+    };
     let mut request = AnnounceRequest::new([1; 20].into(), [2; 20].into(), 3);
     stop.apply(&mut request);
     assert_eq!((request.event, request.numwant), (Event::Stopped, Some(0)));
@@ -489,10 +567,15 @@ fn tracker_id_and_key_are_sent_back() {
 fn wider_breadths_announce_at_the_same_time() {
     let t = Instant::now();
     let list = tiers(&[&["a", "b"], &["c"]]);
-    for (breadth, count) in
-        [(Breadth::OneTracker, 1), (Breadth::AllTiers, 2), (Breadth::AllTrackers, 3)]
-    {
-        let options = Options { breadth, ..Options::default() };
+    for (breadth, count) in [
+        (Breadth::OneTracker, 1),
+        (Breadth::AllTiers, 2),
+        (Breadth::AllTrackers, 3),
+    ] {
+        let options = Options {
+            breadth,
+            ..Options::default()
+        };
         let mut s = Schedule::with_options(&list, 1, false, options);
         let mut urls = Vec::new();
         while let Some(announce) = s.poll(t) {
@@ -521,14 +604,28 @@ fn status_tells_how_each_tracker_is_doing() {
     expect(&mut s, t, "b", Event::Started);
     assert_eq!(s.status()[1].announcing, Some(Event::Started));
     let warning = Some("slow down".to_owned());
-    let response = AnnounceResponse { warning, complete: Some(3), ..ok(1800) };
+    let response = AnnounceResponse {
+        warning,
+        complete: Some(3),
+        ..ok(1800)
+    };
     s.succeeded(t, "b", &response);
     let status = s.status();
     let states: Vec<TrackerState> = status.iter().map(|status| status.state).collect();
-    assert_eq!(states, [TrackerState::Failing, TrackerState::Working, TrackerState::Unused]);
+    assert_eq!(
+        states,
+        [
+            TrackerState::Failing,
+            TrackerState::Working,
+            TrackerState::Unused
+        ]
+    );
     assert_eq!(status[0].error.as_deref(), Some("unreachable"));
     assert_eq!(status[1].warning.as_deref(), Some("slow down"));
-    assert_eq!((status[1].complete, status[1].next_announce), (Some(3), Some(t + secs(1800))));
+    assert_eq!(
+        (status[1].complete, status[1].next_announce),
+        (Some(3), Some(t + secs(1800)))
+    );
     accept(&mut s, t + secs(1800), "a", Event::Started);
     assert_eq!(s.status()[1].state, TrackerState::Standby);
 }
@@ -551,7 +648,10 @@ fn reports_that_nobody_waits_for_are_ignored() {
 enum Step {
     Poll,
     /// Reports the n-th announce that is under way.
-    Report { n: usize, outcome: Outcome },
+    Report {
+        n: usize,
+        outcome: Outcome,
+    },
     Wait(u32),
     WaitForDeadline,
     Force,
@@ -563,7 +663,10 @@ enum Step {
 
 #[derive(Clone, Debug)]
 enum Outcome {
-    Accept { interval: u32, min_interval: Option<u32> },
+    Accept {
+        interval: u32,
+        min_interval: Option<u32>,
+    },
     Unreachable,
     Refused(Option<RetryIn>),
 }
@@ -621,7 +724,10 @@ struct Run {
 
 impl Run {
     fn new(list: &[Vec<String>], seed: u64, complete_at_start: bool, breadth: Breadth) -> Self {
-        let options = Options { breadth, ..Options::default() };
+        let options = Options {
+            breadth,
+            ..Options::default()
+        };
         Self {
             schedule: Schedule::with_options(list, seed, complete_at_start, options),
             now: Instant::now(),
@@ -639,15 +745,19 @@ impl Run {
         let due = |schedule: &Schedule, now| schedule.next_deadline().is_some_and(|at| at <= now);
         let announce = match self.schedule.poll(self.now) {
             Some(announce) => announce,
-            None if due(&self.schedule, self.now) => {
-                self.schedule.poll(self.now).expect("a deadline must lead to an announce")
-            }
+            None if due(&self.schedule, self.now) => self
+                .schedule
+                .poll(self.now)
+                .expect("a deadline must lead to an announce"),
             None => return,
         };
         let busy = self.in_flight.iter().any(|(url, ..)| *url == announce.url);
         assert!(!busy, "one announce at a time for {}", announce.url);
         if self.running && self.breadth == Breadth::OneTracker {
-            let current = self.in_flight.iter().filter(|(_, _, session, _)| *session == self.session);
+            let current = self
+                .in_flight
+                .iter()
+                .filter(|(_, _, session, _)| *session == self.session);
             assert_eq!(current.count(), 0, "one tracker at a time");
         }
         let seen = self.seen.entry(announce.url.clone()).or_default();
@@ -661,7 +771,8 @@ impl Run {
             Event::Stopped => assert!(seen.started && !self.running),
             Event::None | Event::Paused => assert!(seen.started && self.running),
         }
-        self.in_flight.push((announce.url, announce.event, self.session, self.complete));
+        self.in_flight
+            .push((announce.url, announce.event, self.session, self.complete));
     }
 
     fn report(&mut self, n: usize, outcome: &Outcome) {
@@ -674,7 +785,10 @@ impl Run {
             self.seen.entry(url.clone()).or_default().stopped = true;
         }
         match outcome {
-            Outcome::Accept { interval, min_interval } => {
+            Outcome::Accept {
+                interval,
+                min_interval,
+            } => {
                 if session == self.session {
                     let seen = self.seen.entry(url.clone()).or_default();
                     match event {
@@ -692,7 +806,10 @@ impl Run {
             }
             Outcome::Unreachable => self.schedule.failed(self.now, &url, Problem::new("down")),
             Outcome::Refused(retry_in) => {
-                let failure = crate::Failure { reason: "no".into(), retry_in: *retry_in };
+                let failure = crate::Failure {
+                    reason: "no".into(),
+                    retry_in: *retry_in,
+                };
                 self.schedule.failed(self.now, &url, &failure);
             }
         }
@@ -732,7 +849,10 @@ impl Run {
 
     /// Lets every tracker answer from now on, until nothing is left to do.
     fn settle(&mut self) {
-        let accept = Outcome::Accept { interval: 1800, min_interval: None };
+        let accept = Outcome::Accept {
+            interval: 1800,
+            min_interval: None,
+        };
         for _ in 0..40 {
             self.poll();
             while !self.in_flight.is_empty() {

@@ -118,7 +118,11 @@ impl Tracker {
             return Allowed::Busy;
         }
         let at = self.allowed_at(now, self.next_event(partial_seed));
-        if at <= now { Allowed::Now } else { Allowed::At(at) }
+        if at <= now {
+            Allowed::Now
+        } else {
+            Allowed::At(at)
+        }
     }
 
     /// The earliest time for an announce: news goes out at once, a regular announce respects `min
@@ -128,7 +132,8 @@ impl Tracker {
             Event::None | Event::Paused => self.quiet_until,
             Event::Started | Event::Completed | Event::Stopped => None,
         };
-        now.max(quiet.unwrap_or(now)).max(self.retry_at.unwrap_or(now))
+        now.max(quiet.unwrap_or(now))
+            .max(self.retry_at.unwrap_or(now))
     }
 
     pub(super) fn cut_back_off(&mut self) {
@@ -139,7 +144,8 @@ impl Tracker {
 
     /// When the next regular announce is due after a success.
     pub(super) fn next_regular(&self) -> Instant {
-        self.next.expect("a tracker that has accepted an announce has a next one")
+        self.next
+            .expect("a tracker that has accepted an announce has a next one")
     }
 
     /// Whether a `stopped` is to be sent now.

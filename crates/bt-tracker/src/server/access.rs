@@ -34,7 +34,12 @@ type Shared<T> = RwLock<Arc<HashSet<T>>>;
 impl Access {
     pub(super) fn new(config: &Config) -> Result<Self, Error> {
         let name = match config.mode {
-            Mode::Open => return Ok(Self { path: PathBuf::new(), rule: Rule::Open }),
+            Mode::Open => {
+                return Ok(Self {
+                    path: PathBuf::new(),
+                    rule: Rule::Open,
+                });
+            }
             Mode::AllowList => "allow-list",
             Mode::DenyList => "deny-list",
             Mode::Passkey => "passkey",
@@ -66,12 +71,11 @@ impl Access {
     pub(super) fn refuses(&self, info_hash: &InfoHash, key: Option<&[u8]>) -> Option<&'static str> {
         match &self.rule {
             Rule::Open => None,
-            Rule::Allow(list) => {
-                (!current(list).contains(info_hash)).then_some("torrent is not on the list of this tracker")
-            }
-            Rule::Deny(list) => {
-                current(list).contains(info_hash).then_some("torrent is not allowed on this tracker")
-            }
+            Rule::Allow(list) => (!current(list).contains(info_hash))
+                .then_some("torrent is not on the list of this tracker"),
+            Rule::Deny(list) => current(list)
+                .contains(info_hash)
+                .then_some("torrent is not allowed on this tracker"),
             Rule::Passkey(list) => match key {
                 None => Some("this tracker needs a passkey in the announce URL"),
                 Some(key) => (!current(list).contains(key)).then_some("passkey is not known"),
@@ -98,13 +102,19 @@ fn read<T: Hash + Eq>(
     path: &Path,
     parse: impl Fn(&str) -> Result<T, &'static str>,
 ) -> Result<HashSet<T>, Error> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| Error::ReadList { path: path.into(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| Error::ReadList {
+        path: path.into(),
+        source,
+    })?;
     let mut set = HashSet::new();
     for (at, line) in text.lines().enumerate() {
         let entry = line.split('#').next().unwrap_or_default().trim();
         if !entry.is_empty() {
-            let bad = |problem| Error::BadList { path: path.into(), line: at + 1, problem };
+            let bad = |problem| Error::BadList {
+                path: path.into(),
+                line: at + 1,
+                problem,
+            };
             set.insert(parse(entry).map_err(bad)?);
         }
     }
@@ -113,7 +123,11 @@ fn read<T: Hash + Eq>(
 
 fn info_hash(entry: &str) -> Result<InfoHash, &'static str> {
     let problem = "not an info-hash of 40 hexadecimal digits";
-    if entry.len() == 40 { entry.parse().map_err(|_| problem) } else { Err(problem) }
+    if entry.len() == 40 {
+        entry.parse().map_err(|_| problem)
+    } else {
+        Err(problem)
+    }
 }
 
 fn passkey(entry: &str) -> Result<Box<[u8]>, &'static str> {
@@ -130,7 +144,11 @@ mod tests {
     use super::*;
 
     fn access(mode: Mode, list: &Path) -> Result<Access, Error> {
-        Access::new(&Config { mode, list: Some(list.into()), ..Config::default() })
+        Access::new(&Config {
+            mode,
+            list: Some(list.into()),
+            ..Config::default()
+        })
     }
 
     #[test]
@@ -146,7 +164,10 @@ mod tests {
 
         std::fs::write(&path, format!("{b}\n{a}zz\n")).unwrap();
         let error = allow.reload().unwrap_err().to_string();
-        assert!(error.ends_with("line 2: not an info-hash of 40 hexadecimal digits"), "{error}");
+        assert!(
+            error.ends_with("line 2: not an info-hash of 40 hexadecimal digits"),
+            "{error}"
+        );
         assert!(allow.refuses(&a, None).is_none() && allow.refuses(&b, None).is_some());
 
         std::fs::write(&path, b.to_string()).unwrap();
@@ -166,16 +187,34 @@ mod tests {
         let access_ = access(Mode::Passkey, &path).unwrap();
         let hash = InfoHash::from([1; 20]);
         assert!(access_.needs_key());
-        assert!(access_.refuses(&hash, None).unwrap().contains("needs a passkey"));
-        assert!(access_.refuses(&hash, Some(b"0123456789abcdee")).unwrap().contains("not known"));
+        assert!(
+            access_
+                .refuses(&hash, None)
+                .unwrap()
+                .contains("needs a passkey")
+        );
+        assert!(
+            access_
+                .refuses(&hash, Some(b"0123456789abcdee"))
+                .unwrap()
+                .contains("not known")
+        );
         assert!(access_.refuses(&hash, Some(b"0123456789abcdef")).is_none());
         std::fs::write(&path, "short\n").unwrap();
-        assert!(access(Mode::Passkey, &path).unwrap_err().to_string().contains("line 1"));
+        assert!(
+            access(Mode::Passkey, &path)
+                .unwrap_err()
+                .to_string()
+                .contains("line 1")
+        );
     }
 
     #[test]
     fn a_mode_that_needs_a_list_says_so() {
-        let config = Config { mode: Mode::AllowList, ..Config::default() };
+        let config = Config {
+            mode: Mode::AllowList,
+            ..Config::default()
+        };
         let error = Access::new(&config).unwrap_err();
         assert_eq!(error.to_string(), "mode allow-list needs a list");
     }

@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::swarm::{
-    DEFAULT_MAX_NUMWANT, DEFAULT_NUMWANT, Limits, Locality, Network,
-};
+use super::Error;
+use super::tracker::Tracker;
+use crate::swarm::{DEFAULT_MAX_NUMWANT, DEFAULT_NUMWANT, Limits, Locality, Network};
 
 /// Who may announce what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,13 +117,36 @@ impl Config {
     /// The time-to-live of peers that is in force.
     #[must_use]
     pub fn effective_peer_ttl(&self) -> Duration {
-        self.peer_ttl.unwrap_or(self.interval * 2).max(Duration::from_millis(1))
+        self.peer_ttl
+            .unwrap_or(self.interval * 2)
+            .max(Duration::from_millis(1))
     }
 
     /// The shortest interval that is in force.
     #[must_use]
     pub fn effective_min_interval(&self) -> Duration {
-        self.min_interval.unwrap_or(self.interval / 2).min(self.interval)
+        self.min_interval
+            .unwrap_or(self.interval / 2)
+            .min(self.interval)
+    }
+
+    /// Reads everything that a server would read, and binds nothing.
+    ///
+    /// # Errors
+    /// When the list or the directory of torrents cannot be read, a file in it is no torrent, or
+    /// a setting makes no sense.
+    pub fn check(&self) -> Result<(), Error> {
+        let tracker = Tracker::new(self, Instant::now())?;
+        if let Some(dir) = &self.torrents {
+            let changes = tracker.publisher.scan(dir, &tracker.swarms)?;
+            if let Some(problem) = changes.problems.into_iter().next() {
+                return Err(Error::NotATorrent {
+                    path: dir.join(problem.file),
+                    problem: problem.reason,
+                });
+            }
+        }
+        Ok(())
     }
 
     /// How many workers each address gets.

@@ -47,6 +47,14 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// A file of the directory is no torrent. A running server reports and skips it.
+    #[error("{path} is not a torrent: {problem}")]
+    NotATorrent {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A setting makes no sense.
     #[error("{0}")]
     Setting(&'static str),

@@ -1,1 +1,105 @@
-//! The server around the pure parts. Placeholder while the room is being built.
+//! The tracker as a server, to embed or to run alone (feature `server`).
+//!
+//! [`Server::start`] returns when every address is bound and served; port 0 is any free port, and
+//! the [`Handle`] tells which. Announces over HTTP are tasks of the runtime that `start` was
+//! called in; announces over UDP have threads of their own. It must not print, read flags, or
+//! handle signals: that is the program's.
+
+mod access;
+mod admin;
+mod chores;
+mod config;
+mod error;
+mod handle;
+mod http;
+mod publisher;
+mod random;
+mod snapshot;
+mod stats;
+mod tracker;
+mod udp;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use tracker::Tracker;
+
+pub use config::{Config, Mode};
+pub use error::Error;
+pub use handle::Handle;
+pub use stats::{StatsSnapshot, TransportSnapshot};
+
+/// Starts trackers.
+///
+/// ```
+/// use bt_tracker::server::{Config, Server};
+///
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let config = Config { http: vec!["127.0.0.1:0".parse()?], ..Config::default() };
+/// let tracker = Server::start(config).await?;
+/// assert!(tracker.announce_url().is_some_and(|url| url.starts_with("http://127.0.0.1:")));
+/// tracker.stop().await;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Server;
+
+impl Server {
+    /// Binds every address, reads the list, the directory of torrents and the snapshot, and
+    /// begins to serve.
+    ///
+    /// # Errors
+    /// When an address cannot be bound, the list or the directory cannot be read, or a setting
+    /// makes no sense. A snapshot that cannot be used is a warning in the log, not an error.
+    pub async fn start(config: Config) -> Result<Handle, Error> {
+        if config.http.is_empty() && config.udp.is_empty() {
+            return Err(Error::Setting("there is no address to listen on"));
+        }
+        let now = Instant::now();
+        let tracker = Arc::new(Tracker::new(&config, now)?);
+        let http = http::bind(&config)?;
+        let udp = udp::bind(&config)?;
+        let admin = match config.stats {
+            Some(address) => Some(admin::bind(address).await?),
+            None => None,
+        };
+        if let Some(dir) = &config.torrents {
+            chores::scan(&tracker, dir)?;
+        }
+        // After the directory, since a closed store takes in only what it knows.
+        if let Some(path) = &config.snapshot {
+            chores::load(&tracker, path, now);
+        }
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let udp_stop = Arc::new(AtomicBool::new(false));
+        let (http_addrs, udp_addrs) = (http.addrs.clone(), udp.addrs.clone());
+        let stats_addr = admin.as_ref().map(|(_, address)| *address);
+        http::serve(http, &config, &tracker, &tasks, &stop)?;
+        let threads = udp::serve(udp, &tracker, &udp_stop)?;
+        if let Some((listener, _)) = admin {
+            admin::serve(listener, &tracker, &tasks, &stop);
+        }
+        chores::start(&config, &tracker, &tasks, &stop);
+        Ok(Handle::new(
+            handle::Addresses {
+                http: http_addrs,
+                udp: udp_addrs,
+                stats: stats_addr,
+            },
+            config,
+            tracker,
+            handle::Running {
+                tasks,
+                stop,
+                udp_stop,
+                threads,
+            },
+        ))
+    }
+}

@@ -12,7 +12,7 @@ use super::publisher::Publisher;
 use super::stats::{Stats, StatsSnapshot, TransportStats};
 use super::{Config, Error};
 use crate::swarm::{self, Answer, Counts, Families, Refusal, Stored, Swarms};
-use crate::{AnnounceRequest, AnnounceResponse, Failure, Peer, RetryIn, ScrapeStats};
+use crate::{AnnounceRequest, AnnounceResponse, Failure, RetryIn, ScrapeStats};
 
 /// How a request came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,13 +95,15 @@ impl Tracker {
             }
         }
         let Scratch { answer, response } = scratch;
-        self.swarms.enter(now, &announce, answer).map_err(|refusal| match refusal {
-            Refusal::Full => Failure {
-                reason: refusal.to_string(),
-                retry_in: Some(RetryIn::Minutes(5)),
-            },
-            _ => refused(&refusal.to_string()),
-        })?;
+        self.swarms
+            .enter(now, &announce, answer)
+            .map_err(|refusal| match refusal {
+                Refusal::Full => Failure {
+                    reason: refusal.to_string(),
+                    retry_in: Some(RetryIn::Minutes(5)),
+                },
+                _ => refused(&refusal.to_string()),
+            })?;
         self.count(transport, answer);
         response.peers.clear();
         response.peers.extend(answer.peers());
@@ -165,8 +167,7 @@ impl Tracker {
 }
 
 pub(super) fn scrape_stats(counts: Counts) -> ScrapeStats {
-    let mut stats =
-        ScrapeStats::new(counts.complete(), counts.completed, counts.incomplete());
+    let mut stats = ScrapeStats::new(counts.complete(), counts.completed, counts.incomplete());
     stats.downloaders = Some(counts.downloaders);
     stats
 }

@@ -99,13 +99,21 @@ impl Answer {
     pub fn peers(&self) -> impl Iterator<Item = Peer> {
         let v4 = self.v4.chunks_exact(6).filter_map(|record| {
             let (ip, port) = record.split_first_chunk::<4>()?;
-            Some(SocketAddr::from((*ip, u16::from_be_bytes(port.try_into().ok()?))))
+            Some(SocketAddr::from((
+                *ip,
+                u16::from_be_bytes(port.try_into().ok()?),
+            )))
         });
         let v6 = self.v6.chunks_exact(18).filter_map(|record| {
             let (ip, port) = record.split_first_chunk::<16>()?;
-            Some(SocketAddr::from((*ip, u16::from_be_bytes(port.try_into().ok()?))))
+            Some(SocketAddr::from((
+                *ip,
+                u16::from_be_bytes(port.try_into().ok()?),
+            )))
         });
-        let peers = v4.zip(endless(&self.ids_v4)).chain(v6.zip(endless(&self.ids_v6)));
+        let peers = v4
+            .zip(endless(&self.ids_v4))
+            .chain(v6.zip(endless(&self.ids_v6)));
         peers.map(|(addr, id)| Peer { addr, id })
     }
 

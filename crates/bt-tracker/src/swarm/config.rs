@@ -37,7 +37,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { torrents: 8_000_000, peers_per_torrent: 1_000_000, peers_per_ip: None }
+        Self {
+            torrents: 8_000_000,
+            peers_per_torrent: 1_000_000,
+            peers_per_ip: None,
+        }
     }
 }
 

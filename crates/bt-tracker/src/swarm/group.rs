@@ -25,7 +25,10 @@ pub(super) enum Groups<const N: usize> {
     /// No locality is configured, or every peer so far is in no group.
     One(List<N>),
     /// Sorted by group. `tally` is the sum over `lists`.
-    Several { lists: Vec<(GroupId, List<N>)>, tally: Tally },
+    Several {
+        lists: Vec<(GroupId, List<N>)>,
+        tally: Tally,
+    },
 }
 
 /// Who asks, and what for.
@@ -66,7 +69,8 @@ impl<const N: usize> Groups<N> {
             Self::One(list) => (Some(list), None),
             Self::Several { lists, .. } => (None, Some(lists)),
         };
-        one.into_iter().chain(several.into_iter().flatten().map(|(_, list)| list))
+        one.into_iter()
+            .chain(several.into_iter().flatten().map(|(_, list)| list))
     }
 
     pub(super) fn find(&self, endpoint: &[u8; N], group: GroupId, keys: &Keys) -> Option<u32> {
@@ -113,7 +117,11 @@ impl<const N: usize> Groups<N> {
         mut take: impl FnMut(&List<N>, u32),
     ) -> u32 {
         let named = |list: &List<N>| {
-            if asker.downloaders_only { list.downloaders() } else { list.len() }
+            if asker.downloaders_only {
+                list.downloaders()
+            } else {
+                list.len()
+            }
         };
         match self {
             Self::One(list) => {
@@ -122,7 +130,11 @@ impl<const N: usize> Groups<N> {
                 0
             }
             Self::Several { lists, tally } => {
-                let all = if asker.downloaders_only { tally.downloaders } else { tally.peers };
+                let all = if asker.downloaders_only {
+                    tally.downloaders
+                } else {
+                    tally.peers
+                };
                 let own = lists.binary_search_by_key(&asker.group, |(group, _)| *group);
                 let near_all = own.map_or(0, |own| named(&lists[own].1));
                 let far_all = all - near_all;
@@ -158,7 +170,10 @@ impl<const N: usize> Groups<N> {
             while left > 0 && *budget > 0 {
                 left -= 1;
                 *budget -= 1;
-                if list.peer(left).is_some_and(|peer| peer.stamp.is_expired(now)) {
+                if list
+                    .peer(left)
+                    .is_some_and(|peer| peer.stamp.is_expired(now))
+                {
                     gone(&list.remove_at(left, keys));
                 }
             }
@@ -205,7 +220,10 @@ impl<const N: usize> Groups<N> {
         {
             let list = std::mem::take(list);
             let tally = tally(&list);
-            *self = Self::Several { lists: vec![(GroupId::NONE, list)], tally };
+            *self = Self::Several {
+                lists: vec![(GroupId::NONE, list)],
+                tally,
+            };
         }
         match self {
             Self::One(list) => action(list),
@@ -237,12 +255,17 @@ fn select_far<const N: usize>(
 ) {
     let count = u32::try_from(lists.len()).unwrap_or(u32::MAX);
     let start = random.below(count) as usize;
-    let others =
-        (0..lists.len()).map(|at| (start + at) % lists.len()).filter(|&at| Some(at) != own);
+    let others = (0..lists.len())
+        .map(|at| (start + at) % lists.len())
+        .filter(|&at| Some(at) != own);
     let others = others.map(|at| &lists[at].1).filter(|list| named(list) > 0);
     let mut left = wanted;
     let enough_groups = others.clone().take(wanted as usize).count() == wanted as usize;
-    let most = if enough_groups { 1 } else { water_level(others.clone().map(&named), wanted) };
+    let most = if enough_groups {
+        1
+    } else {
+        water_level(others.clone().map(&named), wanted)
+    };
     for list in others {
         if left == 0 {
             break;
@@ -270,7 +293,11 @@ fn water_level(sizes: impl Iterator<Item = u32> + Clone, wanted: u32) -> u32 {
 }
 
 fn tally<const N: usize>(list: &List<N>) -> Tally {
-    Tally { peers: list.len(), downloaders: list.downloaders(), seeds: list.seeds() }
+    Tally {
+        peers: list.len(),
+        downloaders: list.downloaders(),
+        seeds: list.seeds(),
+    }
 }
 
 fn adjust(sum: &mut Tally, before: Tally, after: Tally) {

@@ -49,17 +49,16 @@ impl Index {
     /// Reads the slot at which a search for this hash begins, so that it is in the cache when the
     /// search comes.
     pub(super) fn touch(&self, hash: u64) -> u32 {
-        if self.slots.is_empty() { FREE } else { self.slots[self.home(hash)] }
+        if self.slots.is_empty() {
+            FREE
+        } else {
+            self.slots[self.home(hash)]
+        }
     }
 
     /// Adds an item that is not there yet. `hash_of` gives the hash of the item at a position; it
     /// is asked when the table grows.
-    pub(super) fn insert(
-        &mut self,
-        hash: u64,
-        position: usize,
-        hash_of: impl FnMut(usize) -> u64,
-    ) {
+    pub(super) fn insert(&mut self, hash: u64, position: usize, hash_of: impl FnMut(usize) -> u64) {
         debug_assert!(position < MAX_POSITIONS, "positions have 24 bits");
         if (self.taken + 1) * 5 > self.slots.len() * 4 {
             self.resize((self.slots.len() * 2).max(MIN_SLOTS), hash_of);
@@ -157,7 +156,10 @@ impl Index {
         None
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the mask keeps it in range")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the mask keeps it in range"
+    )]
     fn home(&self, hash: u64) -> usize {
         hash as usize & (self.slots.len() - 1)
     }

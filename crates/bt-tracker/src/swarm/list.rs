@@ -75,7 +75,13 @@ struct Ids(Vec<[u8; 20]>);
 
 impl<const N: usize> Default for List<N> {
     fn default() -> Self {
-        Self { peers: Vec::new(), downloaders: 0, seeds: 0, index: None, ids: None }
+        Self {
+            peers: Vec::new(),
+            downloaders: 0,
+            seeds: 0,
+            index: None,
+            ids: None,
+        }
     }
 }
 
@@ -111,10 +117,13 @@ impl<const N: usize> List<N> {
 
     pub(super) fn find(&self, endpoint: &[u8; N], keys: &Keys) -> Option<u32> {
         let at = match &self.index {
-            None => self.peers.iter().position(|peer| peer.endpoint == *endpoint),
-            Some(index) => {
-                index.find(keys.hash(endpoint), |at| self.peers[at].endpoint == *endpoint)
-            }
+            None => self
+                .peers
+                .iter()
+                .position(|peer| peer.endpoint == *endpoint),
+            Some(index) => index.find(keys.hash(endpoint), |at| {
+                self.peers[at].endpoint == *endpoint
+            }),
         };
         at.and_then(|at| u32::try_from(at).ok())
     }
@@ -131,7 +140,11 @@ impl<const N: usize> List<N> {
             None => {
                 let stamp = Stamp::new(news.tick, news.class, news.completed);
                 let at = self.insert(Peer { endpoint, stamp }, id, keys);
-                Put { at, is_new: true, counts: news.completed }
+                Put {
+                    at,
+                    is_new: true,
+                    counts: news.completed,
+                }
             }
             Some(at) => {
                 let before = self.peers[at as usize].stamp;
@@ -140,7 +153,11 @@ impl<const N: usize> List<N> {
                 if id.is_some() {
                     self.set_id(at, id);
                 }
-                Put { at, is_new: false, counts: news.completed && !before.completed() }
+                Put {
+                    at,
+                    is_new: false,
+                    counts: news.completed && !before.completed(),
+                }
             }
         }
     }
@@ -341,7 +358,9 @@ mod tests {
         prop_assert_eq!(list.downloaders() as usize, count(Class::Downloader));
         prop_assert_eq!(list.seeds() as usize, count(Class::Seed));
         for (endpoint, &(class, completed)) in model {
-            let at = list.find(endpoint, keys).expect("every peer of the model is found");
+            let at = list
+                .find(endpoint, keys)
+                .expect("every peer of the model is found");
             let stamp = list.peer(at).unwrap().stamp;
             prop_assert_eq!((stamp.class(), stamp.completed()), (class, completed));
             prop_assert_eq!(class == Class::Downloader, at < list.downloaders());

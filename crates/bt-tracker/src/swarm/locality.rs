@@ -34,7 +34,10 @@ impl Network {
     #[must_use]
     pub fn new(address: IpAddr, bits: u8) -> Option<Self> {
         let address = address.to_canonical();
-        (bits <= width(address)).then(|| Self { address: masked(address, bits), bits })
+        (bits <= width(address)).then(|| Self {
+            address: masked(address, bits),
+            bits,
+        })
     }
 
     /// Whether the address is in the network.
@@ -119,7 +122,9 @@ impl Locality {
             let group = locality.group_named(name);
             match locality.networks.last_mut() {
                 Some((bits, same)) if *bits == network.bits => same.push((network.address, group)),
-                _ => locality.networks.push((network.bits, vec![(network.address, group)])),
+                _ => locality
+                    .networks
+                    .push((network.bits, vec![(network.address, group)])),
             }
         }
         Ok(locality)
@@ -157,7 +162,9 @@ impl Locality {
                 return same[at].1;
             }
         }
-        let Some((v4_bits, v6_bits)) = self.prefixes else { return GroupId::NONE };
+        let Some((v4_bits, v6_bits)) = self.prefixes else {
+            return GroupId::NONE;
+        };
         let bits = if address.is_ipv4() { v4_bits } else { v6_bits };
         if bits == 0 {
             return GroupId::NONE;
@@ -167,10 +174,14 @@ impl Locality {
     }
 
     fn group_named(&mut self, name: String) -> GroupId {
-        let at = self.names.iter().position(|known| *known == name).unwrap_or_else(|| {
-            self.names.push(name);
-            self.names.len() - 1
-        });
+        let at = self
+            .names
+            .iter()
+            .position(|known| *known == name)
+            .unwrap_or_else(|| {
+                self.names.push(name);
+                self.names.len() - 1
+            });
         GroupId(u32::try_from(at + 1).unwrap_or(0))
     }
 }
@@ -182,11 +193,15 @@ fn width(address: IpAddr) -> u8 {
 fn masked(address: IpAddr, bits: u8) -> IpAddr {
     match address {
         IpAddr::V4(v4) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(bits.min(32))).unwrap_or(0);
+            let mask = u32::MAX
+                .checked_shl(32 - u32::from(bits.min(32)))
+                .unwrap_or(0);
             IpAddr::V4((v4.to_bits() & mask).into())
         }
         IpAddr::V6(v6) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(bits.min(128))).unwrap_or(0);
+            let mask = u128::MAX
+                .checked_shl(128 - u32::from(bits.min(128)))
+                .unwrap_or(0);
             IpAddr::V6((v6.to_bits() & mask).into())
         }
     }
@@ -198,7 +213,8 @@ fn fold(address: IpAddr) -> u32 {
         IpAddr::V4(v4) => u64::from(v4.to_bits()),
         IpAddr::V6(v6) => {
             let bits = v6.to_bits();
-            u64::try_from(bits >> 64).unwrap_or(0) ^ u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(0)
+            u64::try_from(bits >> 64).unwrap_or(0)
+                ^ u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(0)
         }
     };
     u32::try_from(bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32).unwrap_or(0)
@@ -214,7 +230,12 @@ mod tests {
 
     fn locality(named: &[(&str, &str)]) -> Result<Locality, LocalityError> {
         let parse = |&(net, name): &(&str, &str)| Ok((net.parse()?, name.to_owned()));
-        Locality::named(named.iter().map(parse).collect::<Result<Vec<_>, LocalityError>>()?)
+        Locality::named(
+            named
+                .iter()
+                .map(parse)
+                .collect::<Result<Vec<_>, LocalityError>>()?,
+        )
     }
 
     #[test]
@@ -237,7 +258,9 @@ mod tests {
 
     #[test]
     fn addresses_with_a_common_prefix_are_grouped_when_asked() {
-        let locality = locality(&[("10.0.0.0/8", "site")]).unwrap().by_prefix(24, 48);
+        let locality = locality(&[("10.0.0.0/8", "site")])
+            .unwrap()
+            .by_prefix(24, 48);
         let group = |text| locality.group_of(ip(text));
         assert_eq!(group("192.0.2.1"), group("192.0.2.254"));
         assert_ne!(group("192.0.2.1"), group("192.0.3.1"));
@@ -249,11 +272,21 @@ mod tests {
 
     #[test]
     fn a_bad_network_is_named_in_the_error() {
-        for bad in ["", "10.0.0.0/33", "10.0.0.0/-1", "x/8", "::/129", "10.0.0/8"] {
+        for bad in [
+            "",
+            "10.0.0.0/33",
+            "10.0.0.0/-1",
+            "x/8",
+            "::/129",
+            "10.0.0/8",
+        ] {
             let error = bad.parse::<Network>().unwrap_err();
             assert!(error.to_string().contains(&format!("\"{bad}\"")), "{error}");
         }
-        assert_eq!("10.1.2.3/8".parse::<Network>().unwrap().to_string(), "10.0.0.0/8");
+        assert_eq!(
+            "10.1.2.3/8".parse::<Network>().unwrap().to_string(),
+            "10.0.0.0/8"
+        );
         assert_eq!("::1".parse::<Network>().unwrap().to_string(), "::1/128");
         let twice = locality(&[("10.0.0.0/8", "a"), ("10.1.0.0/8", "b")]).unwrap_err();
         assert_eq!(twice.to_string(), "network 10.0.0.0/8 is named twice");
@@ -261,7 +294,12 @@ mod tests {
 
     #[test]
     fn one_network_too_many_is_refused() {
-        let network = |n: u32| (Network::new(IpAddr::V4(n.into()), 32).unwrap(), n.to_string());
+        let network = |n: u32| {
+            (
+                Network::new(IpAddr::V4(n.into()), 32).unwrap(),
+                n.to_string(),
+            )
+        };
         assert!(Locality::named((0..1024).map(network)).is_ok());
         assert_eq!(
             Locality::named((0..1025).map(network)).unwrap_err(),

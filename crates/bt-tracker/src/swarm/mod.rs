@@ -31,10 +31,10 @@ mod shard;
 mod snapshot;
 mod stamp;
 mod store;
-mod tiny;
-mod torrent;
 #[cfg(test)]
 mod tests;
+mod tiny;
+mod torrent;
 
 pub use answer::{Answer, Counts, Refusal, Stored};
 pub use config::{

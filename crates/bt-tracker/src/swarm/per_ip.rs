@@ -32,7 +32,9 @@ impl BuildHasher for Key {
 impl PerIp {
     pub(super) fn new(most: u32, key: &[u8; 16]) -> Self {
         let key = Key(SipHasher13::new_with_key(key));
-        let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::with_hasher(key))).collect();
+        let shards = (0..SHARDS)
+            .map(|_| Mutex::new(HashMap::with_hasher(key)))
+            .collect();
         Self { most, key, shards }
     }
 
@@ -63,7 +65,9 @@ impl PerIp {
         let mut hasher = self.key.build_hasher();
         hasher.write_u64(address);
         let at = usize::try_from(hasher.finish() >> 32).unwrap_or(0) % SHARDS;
-        self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[at]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -71,5 +75,8 @@ impl PerIp {
 /// has an address in `::/96`.
 fn address<const N: usize>(endpoint: &[u8; N]) -> u64 {
     let bytes = if N == 6 { 4 } else { 8 };
-    endpoint.iter().take(bytes).fold(0, |sum, &byte| sum << 8 | u64::from(byte))
+    endpoint
+        .iter()
+        .take(bytes)
+        .fold(0, |sum, &byte| sum << 8 | u64::from(byte))
 }

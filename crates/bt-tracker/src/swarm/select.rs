@@ -17,7 +17,13 @@ pub(super) fn choose(
     let hole = except.filter(|&at| at < len);
     let available = len - u32::from(hole.is_some());
     // Positions are counted as if `hole` were not there.
-    let mut name = |at: u32| take(if hole.is_some_and(|hole| at >= hole) { at + 1 } else { at });
+    let mut name = |at: u32| {
+        take(if hole.is_some_and(|hole| at >= hole) {
+            at + 1
+        } else {
+            at
+        })
+    };
     if available <= wanted {
         (0..available).for_each(name);
         return;
@@ -27,7 +33,11 @@ pub(super) fn choose(
         let low = stratum_start(stratum, available, wanted);
         let high = stratum_start(stratum + 1, available, wanted);
         let at = u64::from(low + random.below(high - low)) + u64::from(turn);
-        let at = if at >= u64::from(available) { at - u64::from(available) } else { at };
+        let at = if at >= u64::from(available) {
+            at - u64::from(available)
+        } else {
+            at
+        };
         name(u32::try_from(at).unwrap_or(0));
     }
 }
@@ -68,14 +78,23 @@ mod tests {
         assert_eq!(times[50], 0);
         let others = times.iter().enumerate().filter(|&(at, _)| at != 50);
         for (at, &n) in others {
-            assert!((6_500..7_500).contains(&n), "position {at}: {n} times, 7000 expected");
+            assert!(
+                (6_500..7_500).contains(&n),
+                "position {at}: {n} times, 7000 expected"
+            );
         }
     }
 
     #[test]
     fn the_largest_list_does_not_overflow() {
         let mut chosen = 0;
-        choose(&mut Random::new(1), u32::MAX, Some(u32::MAX - 1), 100, |_| chosen += 1);
+        choose(
+            &mut Random::new(1),
+            u32::MAX,
+            Some(u32::MAX - 1),
+            100,
+            |_| chosen += 1,
+        );
         assert_eq!(chosen, 100);
     }
 }

@@ -75,11 +75,13 @@ impl Shard {
     }
 
     pub(super) fn find(&self, hash: u64, info_hash: &InfoHash) -> Option<usize> {
-        self.index.find(hash, |at| self.torrents[at].info_hash == *info_hash)
+        self.index
+            .find(hash, |at| self.torrents[at].info_hash == *info_hash)
     }
 
     pub(super) fn counts(&self, hash: u64, info_hash: &InfoHash) -> Option<Counts> {
-        self.find(hash, info_hash).map(|at| self.torrents[at].counts())
+        self.find(hash, info_hash)
+            .map(|at| self.torrents[at].counts())
     }
 
     pub(super) fn announce(
@@ -121,7 +123,8 @@ impl Shard {
             self.evict(open, env)?;
             open.enter();
         }
-        self.insert(hash, Torrent::new(info_hash), env.keys).ok_or(Refusal::Full)
+        self.insert(hash, Torrent::new(info_hash), env.keys)
+            .ok_or(Refusal::Full)
     }
 
     /// Registers a torrent or takes that back. Returns whether it was registered.
@@ -202,7 +205,10 @@ impl Shard {
             let before = torrent.census();
             let done = torrent.sweep(&mut sweep.torrent, env, budget);
             *budget = budget.saturating_sub(1);
-            let (after, forget) = (torrent.census(), torrent.is_empty() && !torrent.is_registered());
+            let (after, forget) = (
+                torrent.census(),
+                torrent.is_empty() && !torrent.is_registered(),
+            );
             self.census.replace(before, after);
             if done {
                 left -= 1;
@@ -218,7 +224,8 @@ impl Shard {
         }
         *sweep = ShardSweep::default();
         let (torrents, keys) = (&self.torrents, env.keys);
-        self.index.shrink(|at| keys.hash(torrents[at].info_hash.as_bytes()));
+        self.index
+            .shrink(|at| keys.hash(torrents[at].info_hash.as_bytes()));
         if self.torrents.len() * 2 < self.torrents.capacity() {
             self.torrents.shrink_to(self.torrents.len() * 5 / 4);
         }
@@ -242,7 +249,8 @@ impl Shard {
         }
         self.torrents.push(torrent);
         let torrents = &self.torrents;
-        self.index.insert(hash, at, |at| keys.hash(torrents[at].info_hash.as_bytes()));
+        self.index
+            .insert(hash, at, |at| keys.hash(torrents[at].info_hash.as_bytes()));
         Some(at)
     }
 
@@ -262,7 +270,10 @@ impl Shard {
             open.leave();
         }
         if let Some(per_ip) = env.per_ip {
-            torrent.each(|v4| per_ip.leave(&v4.endpoint), |v6| per_ip.leave(&v6.endpoint));
+            torrent.each(
+                |v4| per_ip.leave(&v4.endpoint),
+                |v6| per_ip.leave(&v6.endpoint),
+            );
         }
     }
 
@@ -293,7 +304,10 @@ pub(super) struct Open {
 
 impl Open {
     pub(super) fn new(most: u32) -> Self {
-        Self { count: AtomicU32::new(0), most }
+        Self {
+            count: AtomicU32::new(0),
+            most,
+        }
     }
 
     /// Counts one more, unless there are as many as may be. Two threads at once may go one over.

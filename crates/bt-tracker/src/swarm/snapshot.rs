@@ -49,7 +49,13 @@ impl Swarms {
             };
             let age = (tick * u32::from(stamp.age(now))).as_secs();
             let [a, b, c, d] = u32::try_from(age).unwrap_or(u32::MAX).to_be_bytes();
-            [kind | if stamp.completed() { COMPLETED } else { 0 }, a, b, c, d]
+            [
+                kind | if stamp.completed() { COMPLETED } else { 0 },
+                a,
+                b,
+                c,
+                d,
+            ]
         };
         self.each_torrent(part, |torrent| {
             header(torrent, out);
@@ -80,12 +86,7 @@ impl Swarms {
     ///
     /// # Errors
     /// When the bytes are no snapshot; torrents before the bad byte are in the store then.
-    pub fn restore(
-        &self,
-        now: Instant,
-        old: Duration,
-        bytes: &[u8],
-    ) -> Result<u64, SnapshotError> {
+    pub fn restore(&self, now: Instant, old: Duration, bytes: &[u8]) -> Result<u64, SnapshotError> {
         let env = self.env(self.tick(now));
         let mut reader = Reader { bytes, at: 0 };
         let mut peers = 0;
@@ -106,11 +107,15 @@ impl Swarms {
             if !known && (self.config.closed || restored.is_empty()) {
                 continue;
             }
-            let Ok(at) = shard.open(hash, info_hash, &self.open, &env) else { continue };
+            let Ok(at) = shard.open(hash, info_hash, &self.open, &env) else {
+                continue;
+            };
             shard.edit(at, |torrent| {
                 torrent.add_completed(completed);
                 let before = torrent.peer_count();
-                restored.into_iter().for_each(|peer| torrent.restore(peer, &env));
+                restored
+                    .into_iter()
+                    .for_each(|peer| torrent.restore(peer, &env));
                 torrent.settle();
                 peers += u64::from(torrent.peer_count().saturating_sub(before));
             });
@@ -138,7 +143,9 @@ impl Swarms {
             return Ok(None);
         }
         let ticks = silent.as_micros() / self.tick_length().as_micros().max(1);
-        let tick = self.tick(now).minus(u16::try_from(ticks).unwrap_or(u16::MAX));
+        let tick = self
+            .tick(now)
+            .minus(u16::try_from(ticks).unwrap_or(u16::MAX));
         let stamp = Stamp::new(tick, class, kind & COMPLETED != 0);
         Ok(Some(Peer { endpoint, stamp }))
     }
@@ -153,7 +160,9 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn array<const N: usize>(&mut self) -> Result<[u8; N], SnapshotError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let array = rest.first_chunk::<N>().ok_or(SnapshotError::Truncated(self.bytes.len()))?;
+        let array = rest
+            .first_chunk::<N>()
+            .ok_or(SnapshotError::Truncated(self.bytes.len()))?;
         self.at += N;
         Ok(*array)
     }

@@ -82,7 +82,10 @@ impl Clock {
     /// Ticks are a 256th of the time-to-live.
     pub(super) fn new(epoch: Instant, ttl: Duration) -> Self {
         let tick = (ttl / TICKS_PER_TTL).as_micros();
-        Self { epoch, tick: u64::try_from(tick).unwrap_or(u64::MAX).max(1) }
+        Self {
+            epoch,
+            tick: u64::try_from(tick).unwrap_or(u64::MAX).max(1),
+        }
     }
 
     /// The moment at which the clock was made.

@@ -114,14 +114,21 @@ impl Swarms {
     #[must_use]
     pub fn new(mut config: Config, now: Instant) -> Self {
         config.shards = config.shards.clamp(1, MAX_SHARDS).next_power_of_two();
-        config.limits.peers_per_torrent =
-            config.limits.peers_per_torrent.clamp(1, MAX_PEERS_PER_TORRENT);
+        config.limits.peers_per_torrent = config
+            .limits
+            .peers_per_torrent
+            .clamp(1, MAX_PEERS_PER_TORRENT);
         let mut seeds = Random::new(config.seed);
         Self {
             keys: Keys::new(&config.key),
             clock: Clock::new(now, config.peer_ttl),
-            shards: (0..config.shards).map(|_| Mutex::new(Shard::new(seeds.next()))).collect(),
-            per_ip: config.limits.peers_per_ip.map(|most| PerIp::new(most, &config.key)),
+            shards: (0..config.shards)
+                .map(|_| Mutex::new(Shard::new(seeds.next())))
+                .collect(),
+            per_ip: config
+                .limits
+                .peers_per_ip
+                .map(|most| PerIp::new(most, &config.key)),
             open: Open::new(config.limits.torrents),
             sweep: Mutex::default(),
             config,
@@ -169,7 +176,9 @@ impl Swarms {
     /// How many peers to name to an asker that wants this many.
     #[must_use]
     pub fn wanted(&self, numwant: Option<u32>) -> u32 {
-        numwant.unwrap_or(self.config.default_numwant).min(self.config.max_numwant)
+        numwant
+            .unwrap_or(self.config.default_numwant)
+            .min(self.config.max_numwant)
     }
 
     /// Like [`Swarms::announce`], with everything said. The address must not be an IPv4 address
@@ -222,7 +231,8 @@ impl Swarms {
     /// Returns whether it was registered before.
     pub fn register(&self, info_hash: InfoHash) -> bool {
         let hash = self.hash(&info_hash);
-        self.shard_of(hash).set_registered(hash, info_hash, true, &self.open, &self.keys)
+        self.shard_of(hash)
+            .set_registered(hash, info_hash, true, &self.open, &self.keys)
     }
 
     /// Takes a registration back; peers stay until they are silent, or, in a closed store, are
@@ -244,7 +254,8 @@ impl Swarms {
         let hash = self.hash(info_hash);
         // Nothing that happens here depends on the time.
         let env = self.env(self.clock.start());
-        self.shard_of(hash).remove(hash, info_hash, &self.open, &env)
+        self.shard_of(hash)
+            .remove(hash, info_hash, &self.open, &env)
     }
 
     /// Sums over all shards, one after the other.

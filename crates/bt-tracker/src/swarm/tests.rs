@@ -18,7 +18,13 @@ fn info_hash(n: u8) -> InfoHash {
 }
 
 fn config() -> Config {
-    Config { peer_ttl: TTL, shards: 4, key: [7; 16], seed: 1, ..Config::default() }
+    Config {
+        peer_ttl: TTL,
+        shards: 4,
+        key: [7; 16],
+        seed: 1,
+        ..Config::default()
+    }
 }
 
 fn announce(torrent: u8, peer: &str, left: u64, event: Event) -> Announce {
@@ -73,7 +79,11 @@ impl Model {
             let before = swarm.peers.get(&a.peer).is_some_and(|peer| peer.completed);
             let completed = before || a.event == Event::Completed;
             swarm.completed += u32::from(completed && !before);
-            let peer = ModelPeer { heard: now, kind: kind(a), completed };
+            let peer = ModelPeer {
+                heard: now,
+                kind: kind(a),
+                completed,
+            };
             swarm.peers.insert(a.peer, peer);
         }
         true
@@ -83,25 +93,44 @@ impl Model {
         for swarm in self.torrents.values_mut() {
             swarm.peers.retain(|_, peer| now - peer.heard <= TTL);
         }
-        self.torrents.retain(|_, swarm| swarm.registered || !swarm.peers.is_empty());
+        self.torrents
+            .retain(|_, swarm| swarm.registered || !swarm.peers.is_empty());
     }
 
     fn counts(&self, torrent: u8) -> Option<Counts> {
         let swarm = self.torrents.get(&torrent)?;
-        let count = |kind| swarm.peers.values().filter(|peer| peer.kind == kind).count() as u32;
+        let count = |kind| {
+            swarm
+                .peers
+                .values()
+                .filter(|peer| peer.kind == kind)
+                .count() as u32
+        };
         let completed = swarm.completed;
-        Some(Counts { downloaders: count(0), partial: count(1), seeds: count(2), completed })
+        Some(Counts {
+            downloaders: count(0),
+            partial: count(1),
+            seeds: count(2),
+            completed,
+        })
     }
 
     /// Whom an answer may name, and how many of them it must.
     fn nameable(&self, a: &Announce, torrent: u8) -> BTreeSet<SocketAddr> {
-        let Some(swarm) = self.torrents.get(&torrent) else { return BTreeSet::new() };
-        let useful = |peer: &ModelPeer| kind(a) == 0 || peer.kind == 0;
-        let family = |addr: &SocketAddr| {
-            a.families == Families::Both || addr.is_ipv4() == a.peer.is_ipv4()
+        let Some(swarm) = self.torrents.get(&torrent) else {
+            return BTreeSet::new();
         };
-        let peers = swarm.peers.iter().filter(|(addr, peer)| useful(peer) && family(addr));
-        peers.map(|(addr, _)| *addr).filter(|addr| *addr != a.peer).collect()
+        let useful = |peer: &ModelPeer| kind(a) == 0 || peer.kind == 0;
+        let family =
+            |addr: &SocketAddr| a.families == Families::Both || addr.is_ipv4() == a.peer.is_ipv4();
+        let peers = swarm
+            .peers
+            .iter()
+            .filter(|(addr, peer)| useful(peer) && family(addr));
+        peers
+            .map(|(addr, _)| *addr)
+            .filter(|addr| *addr != a.peer)
+            .collect()
     }
 }
 
@@ -115,7 +144,15 @@ fn kind(a: &Announce) -> u8 {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Announce { torrent: u8, peer: SocketAddr, left: u64, event: Event, wanted: u32, own: bool, id: bool },
+    Announce {
+        torrent: u8,
+        peer: SocketAddr,
+        left: u64,
+        event: Event,
+        wanted: u32,
+        own: bool,
+        id: bool,
+    },
     Pass(u64),
     ExpireAll,
     Register(u8),
@@ -133,15 +170,41 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Event::Paused),
     ];
     let peer = (any::<bool>(), 0u8..60, 0u16..4).prop_map(|(v4, host, port)| {
-        let ip = if v4 { IpAddr::from([10, host / 20, 0, host]) } else { v6(host) };
+        let ip = if v4 {
+            IpAddr::from([10, host / 20, 0, host])
+        } else {
+            v6(host)
+        };
         // One in four has no port.
-        SocketAddr::new(ip, if port == 0 && host % 4 == 0 { 0 } else { 7000 + port })
+        SocketAddr::new(
+            ip,
+            if port == 0 && host % 4 == 0 {
+                0
+            } else {
+                7000 + port
+            },
+        )
     });
-    let announce = (0u8..4, peer, 0u64..3, event, 0u32..80, any::<bool>(), any::<bool>()).prop_map(
-        |(torrent, peer, left, event, wanted, own, id)| Step::Announce {
-            torrent, peer, left, event, wanted, own, id,
-        },
-    );
+    let announce = (
+        0u8..4,
+        peer,
+        0u64..3,
+        event,
+        0u32..80,
+        any::<bool>(),
+        any::<bool>(),
+    )
+        .prop_map(
+            |(torrent, peer, left, event, wanted, own, id)| Step::Announce {
+                torrent,
+                peer,
+                left,
+                event,
+                wanted,
+                own,
+                id,
+            },
+        );
     let step = prop_oneof![
         60 => announce,
         3 => (1u64..200).prop_map(Step::Pass),
@@ -155,7 +218,24 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn v6(host: u8) -> IpAddr {
-    IpAddr::from([0x20, 1, 0xd, 0xb8, 0, host / 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, host])
+    IpAddr::from([
+        0x20,
+        1,
+        0xd,
+        0xb8,
+        0,
+        host / 20,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        host,
+    ])
 }
 
 fn expire_all(swarms: &Swarms, now: Instant, budget: u32) {
@@ -172,7 +252,15 @@ fn run(config: &Config, steps: &[Step], budget: u32) -> Result<(), TestCaseError
     let mut answer = Answer::default();
     for step in steps {
         match step.clone() {
-            Step::Announce { torrent, peer, left, event, wanted, own, id } => {
+            Step::Announce {
+                torrent,
+                peer,
+                left,
+                event,
+                wanted,
+                own,
+                id,
+            } => {
                 let families = if own { Families::Own } else { Families::Both };
                 let peer_id = id.then(|| PeerId::from([peer.port() as u8; 20]));
                 let a = Announce {
@@ -244,7 +332,11 @@ fn reload(
         swarms.snapshot(part, now, &mut bytes);
     }
     let peers = fresh.restore(now, Duration::ZERO, &bytes);
-    let expected: usize = model.torrents.values().map(|torrent| torrent.peers.len()).sum();
+    let expected: usize = model
+        .torrents
+        .values()
+        .map(|torrent| torrent.peers.len())
+        .sum();
     prop_assert_eq!(peers, Ok(expected as u64));
     Ok(fresh)
 }
@@ -260,8 +352,15 @@ fn check_answer(
     let distinct: BTreeSet<_> = named.iter().copied().collect();
     prop_assert_eq!(distinct.len(), named.len());
     let nameable = model.nameable(a, torrent);
-    prop_assert!(distinct.is_subset(&nameable), "{distinct:?} of {nameable:?}");
-    let wanted = if a.event == Event::Stopped { 0 } else { a.wanted as usize };
+    prop_assert!(
+        distinct.is_subset(&nameable),
+        "{distinct:?} of {nameable:?}"
+    );
+    let wanted = if a.event == Event::Stopped {
+        0
+    } else {
+        a.wanted as usize
+    };
     prop_assert_eq!(named.len(), nameable.len().min(wanted));
     if a.with_ids {
         prop_assert_eq!(answer.ids_v4.len() + answer.ids_v6.len(), named.len());
@@ -282,10 +381,22 @@ fn check_totals(swarms: &Swarms, model: &Model) -> Result<(), TestCaseError> {
     let registered = model.torrents.values().filter(|t| t.registered).count();
     prop_assert_eq!(totals.registered, registered as u64);
     let peers = || model.torrents.values().flat_map(|t| t.peers.iter());
-    prop_assert_eq!(totals.peers_v4, peers().filter(|(a, _)| a.is_ipv4()).count() as u64);
-    prop_assert_eq!(totals.peers_v6, peers().filter(|(a, _)| a.is_ipv6()).count() as u64);
-    prop_assert_eq!(totals.seeds, peers().filter(|(_, p)| p.kind == 2).count() as u64);
-    prop_assert_eq!(totals.downloaders, peers().filter(|(_, p)| p.kind == 0).count() as u64);
+    prop_assert_eq!(
+        totals.peers_v4,
+        peers().filter(|(a, _)| a.is_ipv4()).count() as u64
+    );
+    prop_assert_eq!(
+        totals.peers_v6,
+        peers().filter(|(a, _)| a.is_ipv6()).count() as u64
+    );
+    prop_assert_eq!(
+        totals.seeds,
+        peers().filter(|(_, p)| p.kind == 2).count() as u64
+    );
+    prop_assert_eq!(
+        totals.downloaders,
+        peers().filter(|(_, p)| p.kind == 0).count() as u64
+    );
     Ok(())
 }
 
@@ -323,7 +434,9 @@ fn seeds_are_not_named_to_seeds_nor_to_partial_seeds() {
     let swarms = Swarms::new(config(), now);
     let mut answer = Answer::default();
     let mut ask = |peer, left, event| {
-        swarms.enter(now, &announce(1, peer, left, event), &mut answer).unwrap();
+        swarms
+            .enter(now, &announce(1, peer, left, event), &mut answer)
+            .unwrap();
         (named(&answer), answer.counts)
     };
     ask("10.0.0.1:1", 0, Event::Started);
@@ -331,7 +444,15 @@ fn seeds_are_not_named_to_seeds_nor_to_partial_seeds() {
     assert_eq!(ask("10.0.0.3:1", 9, Event::Paused).0, [""; 0]);
     let (peers, counts) = ask("10.0.0.4:1", 9, Event::Started);
     assert_eq!(peers, ["10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1"]);
-    assert_eq!(counts, Counts { seeds: 2, downloaders: 1, partial: 1, completed: 0 });
+    assert_eq!(
+        counts,
+        Counts {
+            seeds: 2,
+            downloaders: 1,
+            partial: 1,
+            completed: 0
+        }
+    );
     assert_eq!((counts.complete(), counts.incomplete()), (2, 2));
     assert_eq!(ask("10.0.0.1:1", 0, Event::None).0, ["10.0.0.4:1"]);
 }
@@ -339,30 +460,59 @@ fn seeds_are_not_named_to_seeds_nor_to_partial_seeds() {
 #[test]
 fn a_closed_store_never_forgets_a_registered_torrent_that_is_idle() {
     let now = Instant::now();
-    let swarms = Swarms::new(Config { closed: true, ..config() }, now);
+    let swarms = Swarms::new(
+        Config {
+            closed: true,
+            ..config()
+        },
+        now,
+    );
     swarms.register(info_hash(1));
     let mut answer = Answer::default();
-    let unknown = swarms.enter(now, &announce(2, "10.0.0.1:1", 0, Event::Started), &mut answer);
+    let unknown = swarms.enter(
+        now,
+        &announce(2, "10.0.0.1:1", 0, Event::Started),
+        &mut answer,
+    );
     assert_eq!(unknown, Err(Refusal::Unregistered));
-    swarms.enter(now, &announce(1, "10.0.0.1:1", 0, Event::Started), &mut answer).unwrap();
+    swarms
+        .enter(
+            now,
+            &announce(1, "10.0.0.1:1", 0, Event::Started),
+            &mut answer,
+        )
+        .unwrap();
     for hours in 1..100 {
         expire_all(&swarms, now + Duration::from_secs(hours * 3600), 10);
     }
     assert_eq!(swarms.scrape(&info_hash(1)), Some(Counts::default()));
     let later = now + Duration::from_secs(500_000);
-    assert!(swarms.enter(later, &announce(1, "10.0.0.1:1", 0, Event::None), &mut answer).is_ok());
+    assert!(
+        swarms
+            .enter(
+                later,
+                &announce(1, "10.0.0.1:1", 0, Event::None),
+                &mut answer
+            )
+            .is_ok()
+    );
 }
 
 #[test]
 fn a_full_torrent_stays_at_its_limit_and_a_newcomer_is_answered() {
     let now = Instant::now();
-    let limits = Limits { peers_per_torrent: 40, ..Limits::default() };
+    let limits = Limits {
+        peers_per_torrent: 40,
+        ..Limits::default()
+    };
     let swarms = Swarms::new(Config { limits, ..config() }, now);
     let mut answer = Answer::default();
     for n in 0..200 {
         let when = now + Duration::from_secs(n);
         let peer = format!("10.0.{}.{}:1", n / 100, n % 100);
-        swarms.enter(when, &announce(1, &peer, 1, Event::Started), &mut answer).unwrap();
+        swarms
+            .enter(when, &announce(1, &peer, 1, Event::Started), &mut answer)
+            .unwrap();
         assert_eq!(answer.counts.downloaders, 40.min(n as u32 + 1));
         assert!(n == 0 || !answer.is_empty());
     }
@@ -370,7 +520,9 @@ fn a_full_torrent_stays_at_its_limit_and_a_newcomer_is_answered() {
     let stayed = (160..200).filter(|n| {
         let peer = format!("10.0.{}.{}:1", n / 100, n % 100);
         let again = announce(1, &peer, 1, Event::None);
-        swarms.enter(now + Duration::from_secs(200), &again, &mut answer).unwrap();
+        swarms
+            .enter(now + Duration::from_secs(200), &again, &mut answer)
+            .unwrap();
         answer.stored == Stored::Updated
     });
     assert!(stayed.count() >= 20);
@@ -379,35 +531,64 @@ fn a_full_torrent_stays_at_its_limit_and_a_newcomer_is_answered() {
 #[test]
 fn as_many_torrents_are_kept_as_may_be_and_registered_ones_do_not_count() {
     let now = Instant::now();
-    let limits = Limits { torrents: 10, ..Limits::default() };
-    let swarms = Swarms::new(Config { limits, shards: 1, ..config() }, now);
+    let limits = Limits {
+        torrents: 10,
+        ..Limits::default()
+    };
+    let swarms = Swarms::new(
+        Config {
+            limits,
+            shards: 1,
+            ..config()
+        },
+        now,
+    );
     swarms.register(info_hash(200));
     let mut answer = Answer::default();
     for n in 0..100 {
         let many = if n == 5 { 20 } else { 1 };
         for host in 0..many {
             let peer = format!("10.0.0.{host}:1");
-            swarms.enter(now, &announce(n, &peer, 1, Event::Started), &mut answer).unwrap();
+            swarms
+                .enter(now, &announce(n, &peer, 1, Event::Started), &mut answer)
+                .unwrap();
         }
     }
     let totals = swarms.totals();
-    assert_eq!((totals.torrents, totals.registered, totals.evicted), (11, 1, 90));
-    assert!(swarms.scrape(&info_hash(200)).is_some(), "a registered torrent makes no room");
-    assert!(swarms.scrape(&info_hash(5)).is_some(), "the largest torrent makes no room");
+    assert_eq!(
+        (totals.torrents, totals.registered, totals.evicted),
+        (11, 1, 90)
+    );
+    assert!(
+        swarms.scrape(&info_hash(200)).is_some(),
+        "a registered torrent makes no room"
+    );
+    assert!(
+        swarms.scrape(&info_hash(5)).is_some(),
+        "the largest torrent makes no room"
+    );
 }
 
 #[test]
 fn one_address_cannot_fill_the_store() {
     let now = Instant::now();
-    let limits = Limits { peers_per_ip: Some(3), ..Limits::default() };
+    let limits = Limits {
+        peers_per_ip: Some(3),
+        ..Limits::default()
+    };
     let swarms = Swarms::new(Config { limits, ..config() }, now);
     let mut answer = Answer::default();
     let mut ask = |torrent, peer: &str, event| {
-        swarms.enter(now, &announce(torrent, peer, 1, event), &mut answer).unwrap();
+        swarms
+            .enter(now, &announce(torrent, peer, 1, event), &mut answer)
+            .unwrap();
         answer.stored
     };
     for port in 1..=3 {
-        assert_eq!(ask(port, &format!("10.0.0.1:{port}"), Event::Started), Stored::New);
+        assert_eq!(
+            ask(port, &format!("10.0.0.1:{port}"), Event::Started),
+            Stored::New
+        );
     }
     assert_eq!(ask(1, "10.0.0.1:9", Event::Started), Stored::OverPerIp);
     assert_eq!(ask(1, "10.0.0.1:1", Event::None), Stored::Updated);
@@ -416,7 +597,10 @@ fn one_address_cannot_fill_the_store() {
     assert_eq!(ask(1, "10.0.0.1:9", Event::Started), Stored::New);
     // A subscriber's /64 is one address.
     for port in 1..=3 {
-        assert_eq!(ask(1, &format!("[2001:db8::{port}]:1"), Event::Started), Stored::New);
+        assert_eq!(
+            ask(1, &format!("[2001:db8::{port}]:1"), Event::Started),
+            Stored::New
+        );
     }
     assert_eq!(ask(1, "[2001:db8::9]:1", Event::Started), Stored::OverPerIp);
     assert_eq!(ask(1, "[2001:db8:0:1::9]:1", Event::Started), Stored::New);
@@ -432,21 +616,41 @@ fn one_address_cannot_fill_the_store() {
 fn most_names_are_near_and_some_are_far() {
     let now = Instant::now();
     let networks = (0..20).map(|rack| {
-        (format!("10.{rack}.0.0/16").parse().unwrap(), format!("rack-{rack}"))
+        (
+            format!("10.{rack}.0.0/16").parse().unwrap(),
+            format!("rack-{rack}"),
+        )
     });
     let locality = Locality::named(networks).unwrap();
-    let swarms = Swarms::new(Config { locality, ..config() }, now);
+    let swarms = Swarms::new(
+        Config {
+            locality,
+            ..config()
+        },
+        now,
+    );
     let mut answer = Answer::default();
     for rack in 0..20 {
         for host in 0..100 {
             let peer = format!("10.{rack}.0.{host}:1");
-            swarms.enter(now, &announce(1, &peer, 1, Event::Started), &mut answer).unwrap();
+            swarms
+                .enter(now, &announce(1, &peer, 1, Event::Started), &mut answer)
+                .unwrap();
         }
     }
     let mut far_racks = BTreeSet::new();
     for _ in 0..20 {
         let again = announce(1, "10.7.0.7:1", 1, Event::None);
-        swarms.enter(now, &Announce { wanted: 40, ..again }, &mut answer).unwrap();
+        swarms
+            .enter(
+                now,
+                &Announce {
+                    wanted: 40,
+                    ..again
+                },
+                &mut answer,
+            )
+            .unwrap();
         assert_eq!((answer.len(), answer.near), (40, 30));
         let rack = |addr: SocketAddr| addr.ip().to_string().split('.').nth(1).map(str::to_owned);
         let racks: Vec<_> = answer.peers().filter_map(|peer| rack(peer.addr)).collect();
@@ -469,7 +673,9 @@ fn what_the_request_says_of_its_address_is_not_believed() {
     request.ip = Some("198.51.100.1".parse().unwrap());
     let source: IpAddr = "::ffff:192.0.2.1".parse().unwrap();
     swarms.announce(now, &request, source, &mut answer).unwrap();
-    swarms.enter(now, &announce(1, "10.0.0.1:1", 1, Event::None), &mut answer).unwrap();
+    swarms
+        .enter(now, &announce(1, "10.0.0.1:1", 1, Event::None), &mut answer)
+        .unwrap();
     assert_eq!(named(&answer), ["192.0.2.1:7000"]);
 }
 
@@ -487,13 +693,23 @@ fn a_snapshot_that_is_cut_says_so() {
     let now = Instant::now();
     let swarms = Swarms::new(config(), now);
     let mut answer = Answer::default();
-    swarms.enter(now, &announce(1, "10.0.0.1:1", 0, Event::Started), &mut answer).unwrap();
+    swarms
+        .enter(
+            now,
+            &announce(1, "10.0.0.1:1", 0, Event::Started),
+            &mut answer,
+        )
+        .unwrap();
     let mut bytes = Vec::new();
     (0..4).for_each(|part| swarms.snapshot(part, now, &mut bytes));
     assert_eq!(bytes.len(), 20 + 12 + 11);
     let fresh = Swarms::new(config(), now);
     let cut = fresh.restore(now, Duration::ZERO, &bytes[..40]);
     assert_eq!(cut, Err(SnapshotError::Truncated(40)));
-    assert_eq!(fresh.restore(now, TTL * 2, &bytes), Ok(0), "old peers are left out");
+    assert_eq!(
+        fresh.restore(now, TTL * 2, &bytes),
+        Ok(0),
+        "old peers are left out"
+    );
     assert_eq!(fresh.restore(now, Duration::ZERO, &bytes), Ok(1));
 }

@@ -15,7 +15,13 @@ pub(super) struct Tiny {
 
 impl Default for Tiny {
     fn default() -> Self {
-        Self { len: 0, peers: [Peer { endpoint: [0; 6], stamp: Stamp::default() }; ROOM] }
+        Self {
+            len: 0,
+            peers: [Peer {
+                endpoint: [0; 6],
+                stamp: Stamp::default(),
+            }; ROOM],
+        }
     }
 }
 
@@ -35,12 +41,18 @@ impl Tiny {
     }
 
     pub(super) fn count(&self, class: Class) -> u32 {
-        self.peers().iter().map(|peer| u32::from(peer.stamp.class() == class)).sum()
+        self.peers()
+            .iter()
+            .map(|peer| u32::from(peer.stamp.class() == class))
+            .sum()
     }
 
     /// Adds or updates a peer. `None` when there is no room.
     pub(super) fn put(&mut self, endpoint: [u8; 6], news: News) -> Option<Put> {
-        let known = self.peers().iter().position(|peer| peer.endpoint == endpoint);
+        let known = self
+            .peers()
+            .iter()
+            .position(|peer| peer.endpoint == endpoint);
         let at = known.unwrap_or(usize::from(self.len));
         let slot = self.peers.get_mut(at)?;
         let counted = known.is_some() && slot.stamp.completed();
@@ -48,7 +60,11 @@ impl Tiny {
         *slot = Peer { endpoint, stamp };
         self.len += u8::from(known.is_none());
         let at = u32::try_from(at).unwrap_or(0);
-        Some(Put { at, is_new: known.is_none(), counts: news.completed && !counted })
+        Some(Put {
+            at,
+            is_new: known.is_none(),
+            counts: news.completed && !counted,
+        })
     }
 
     pub(super) fn remove(&mut self, endpoint: &[u8; 6]) -> bool {

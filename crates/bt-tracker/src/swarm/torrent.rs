@@ -68,7 +68,11 @@ struct Swarm {
 
 impl Torrent {
     pub(super) fn new(info_hash: InfoHash) -> Self {
-        Self { info_hash, record: Record::default(), peers: Peers::Tiny(Tiny::default()) }
+        Self {
+            info_hash,
+            record: Record::default(),
+            peers: Peers::Tiny(Tiny::default()),
+        }
     }
 
     pub(super) fn is_registered(&self) -> bool {
@@ -127,9 +131,11 @@ impl Torrent {
     pub(super) fn age(&self, now: Tick) -> u16 {
         let stamp = match &self.peers {
             Peers::Tiny(tiny) => tiny.peers().first().map(|peer| peer.stamp),
-            Peers::Swarm(swarm) => {
-                swarm.v4.lists().find_map(|list| list.peers().last()).map(|peer| peer.stamp)
-            }
+            Peers::Swarm(swarm) => swarm
+                .v4
+                .lists()
+                .find_map(|list| list.peers().last())
+                .map(|peer| peer.stamp),
         };
         stamp.map_or(u16::MAX, |stamp| stamp.age(now))
     }
@@ -144,7 +150,15 @@ impl Torrent {
     ) {
         let class = class_of(announce);
         let completed = announce.event == Event::Completed;
-        let visit = Visit { announce, news: News { tick: env.tick, class, completed }, env };
+        let visit = Visit {
+            announce,
+            news: News {
+                tick: env.tick,
+                class,
+                completed,
+            },
+            env,
+        };
         match announce.peer {
             SocketAddr::V4(v4) => {
                 let endpoint = packed(&v4.ip().octets(), v4.port());
@@ -161,7 +175,13 @@ impl Torrent {
                 if announce.families == Families::Both
                     && let Some(v6) = &swarm.v6
                 {
-                    name(v6, asker.elsewhere(answer), announce.with_ids, random, answer);
+                    name(
+                        v6,
+                        asker.elsewhere(answer),
+                        announce.with_ids,
+                        random,
+                        answer,
+                    );
                 }
                 self.record.add(u32::from(counts));
             }
@@ -202,12 +222,7 @@ impl Torrent {
 
     /// Takes out peers that have expired. Looks at no more than `budget` peers. Returns whether
     /// the end has been reached.
-    pub(super) fn sweep(
-        &mut self,
-        at: &mut TorrentSweep,
-        env: &Env<'_>,
-        budget: &mut u32,
-    ) -> bool {
+    pub(super) fn sweep(&mut self, at: &mut TorrentSweep, env: &Env<'_>, budget: &mut u32) -> bool {
         let now = env.tick;
         match &mut self.peers {
             Peers::Tiny(tiny) => {
@@ -221,7 +236,10 @@ impl Torrent {
                     if !swarm.v4.sweep(&mut at.groups, now, budget, env.keys, gone) {
                         return false;
                     }
-                    *at = TorrentSweep { v4_done: true, groups: Sweep::default() };
+                    *at = TorrentSweep {
+                        v4_done: true,
+                        groups: Sweep::default(),
+                    };
                 }
                 if let Some(v6) = &mut swarm.v6 {
                     let gone = |peer: &Peer<18>| leave(env, &peer.endpoint);
@@ -251,7 +269,9 @@ impl Torrent {
         if let Peers::Tiny(tiny) = self.peers {
             let mut swarm = Box::<Swarm>::default();
             for peer in tiny.peers() {
-                swarm.v4.insert(*peer, group_of(&peer.endpoint, env.locality), env.keys);
+                swarm
+                    .v4
+                    .insert(*peer, group_of(&peer.endpoint, env.locality), env.keys);
             }
             self.peers = Peers::Swarm(swarm);
         }
@@ -262,7 +282,9 @@ impl Torrent {
     }
 
     fn demote(&mut self) {
-        let Peers::Swarm(swarm) = &mut self.peers else { return };
+        let Peers::Swarm(swarm) = &mut self.peers else {
+            return;
+        };
         if swarm.v6.as_ref().is_some_and(|v6| v6.tally().peers == 0) {
             swarm.v6 = None;
         }
@@ -304,9 +326,20 @@ impl Visit<'_> {
                 answer.stored = Stored::Removed;
             }
         } else if self.announce.peer.port() != 0 {
-            let Some(put) = tiny.put(endpoint, self.news) else { return false };
-            answer.stored = if put.is_new { Stored::New } else { Stored::Updated };
-            if put.is_new && self.env.per_ip.is_some_and(|per_ip| !per_ip.enter(&endpoint)) {
+            let Some(put) = tiny.put(endpoint, self.news) else {
+                return false;
+            };
+            answer.stored = if put.is_new {
+                Stored::New
+            } else {
+                Stored::Updated
+            };
+            if put.is_new
+                && self
+                    .env
+                    .per_ip
+                    .is_some_and(|per_ip| !per_ip.enter(&endpoint))
+            {
                 tiny.remove(&endpoint);
                 answer.stored = Stored::OverPerIp;
             } else {
@@ -315,8 +348,7 @@ impl Visit<'_> {
         }
         let downloads = self.news.class == Class::Downloader;
         let others = tiny.peers().iter().filter(|peer| peer.endpoint != endpoint);
-        let useful =
-            others.filter(|peer| downloads || peer.stamp.class() == Class::Downloader);
+        let useful = others.filter(|peer| downloads || peer.stamp.class() == Class::Downloader);
         let own = self.env.locality.group_of(self.announce.peer.ip());
         for peer in useful.take(self.wanted() as usize) {
             answer.name(&peer.endpoint);
@@ -330,7 +362,12 @@ impl Visit<'_> {
         let downloaders = tiny.count(Class::Downloader);
         let all = u32::try_from(tiny.peers().len()).unwrap_or(0);
         let partial = all - seeds - downloaders;
-        answer.counts = Counts { seeds, downloaders, partial, completed: record.completed() };
+        answer.counts = Counts {
+            seeds,
+            downloaders,
+            partial,
+            completed: record.completed(),
+        };
         true
     }
 
@@ -346,7 +383,12 @@ impl Visit<'_> {
     ) -> (Asker, bool) {
         let keys = self.env.keys;
         let downloaders_only = self.news.class != Class::Downloader;
-        let mut asker = Asker { group, at: None, downloaders_only, wanted: self.wanted() };
+        let mut asker = Asker {
+            group,
+            at: None,
+            downloaders_only,
+            wanted: self.wanted(),
+        };
         if self.announce.event == Event::Stopped {
             if groups.remove(&endpoint, group, keys) {
                 leave(self.env, &endpoint);
@@ -359,7 +401,11 @@ impl Visit<'_> {
         }
         let put = groups.put(endpoint, group, self.news, self.announce.peer_id, keys);
         asker.at = Some(put.at);
-        answer.stored = if put.is_new { Stored::New } else { Stored::Updated };
+        answer.stored = if put.is_new {
+            Stored::New
+        } else {
+            Stored::Updated
+        };
         if put.is_new {
             self.bound(groups, endpoint, group, random, answer);
             asker.at = groups.find(&endpoint, group, keys);
@@ -376,7 +422,11 @@ impl Visit<'_> {
         random: &mut Random,
         answer: &mut Answer,
     ) {
-        if self.env.per_ip.is_some_and(|per_ip| !per_ip.enter(&endpoint)) {
+        if self
+            .env
+            .per_ip
+            .is_some_and(|per_ip| !per_ip.enter(&endpoint))
+        {
             groups.remove(&endpoint, group, self.env.keys);
             answer.stored = Stored::OverPerIp;
         } else if groups.tally().peers > self.env.limits.peers_per_torrent
@@ -390,7 +440,11 @@ impl Visit<'_> {
     }
 
     fn wanted(&self) -> u32 {
-        if self.announce.event == Event::Stopped { 0 } else { self.announce.wanted }
+        if self.announce.event == Event::Stopped {
+            0
+        } else {
+            self.announce.wanted
+        }
     }
 }
 
@@ -398,7 +452,11 @@ impl Asker {
     /// The same asker, as it asks the family that it is not in for what is still wanted.
     fn elsewhere(self, answer: &Answer) -> Self {
         let named = u32::try_from(answer.len()).unwrap_or(u32::MAX);
-        Self { at: None, wanted: self.wanted.saturating_sub(named), ..self }
+        Self {
+            at: None,
+            wanted: self.wanted.saturating_sub(named),
+            ..self
+        }
     }
 }
 
@@ -410,7 +468,10 @@ impl Record {
     }
 
     fn add(&mut self, completed: u32) {
-        let sum = self.completed().saturating_add(completed).min(!Self::REGISTERED);
+        let sum = self
+            .completed()
+            .saturating_add(completed)
+            .min(!Self::REGISTERED);
         self.0 = self.0 & Self::REGISTERED | sum;
     }
 
@@ -437,7 +498,11 @@ fn name<const N: usize>(
         if let Some(peer) = list.peer(at) {
             answer.name(&peer.endpoint);
             if with_ids {
-                let ids = if N == 6 { &mut answer.ids_v4 } else { &mut answer.ids_v6 };
+                let ids = if N == 6 {
+                    &mut answer.ids_v4
+                } else {
+                    &mut answer.ids_v6
+                };
                 ids.push(list.id(at));
             }
         }

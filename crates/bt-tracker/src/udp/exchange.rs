@@ -132,7 +132,9 @@ impl Exchange {
         if !std::mem::take(&mut self.transmit) {
             return false;
         }
-        self.connection = self.connection.filter(|connection| connection.is_fresh(now));
+        self.connection = self
+            .connection
+            .filter(|connection| connection.is_fresh(now));
         match (self.connection, &self.question) {
             (None, _) => {
                 self.borrowed = false;
@@ -176,7 +178,9 @@ impl Exchange {
             return Ok(());
         }
         if self.doublings == UDP_MAX_RETRANSMISSIONS {
-            return Err(ExchangeError::TimedOut { packets: self.packets });
+            return Err(ExchangeError::TimedOut {
+                packets: self.packets,
+            });
         }
         self.doublings += 1;
         self.transmit = true;

@@ -19,8 +19,7 @@ use std::net::{IpAddr, SocketAddr};
 pub use exchange::{Answer, Connection, Exchange, ExchangeError, Question};
 pub use options::{decode_url_data, encode_url_data};
 pub use reply::{
-    ReplyHead, decode_announce_reply, decode_connect_reply, decode_error_reply,
-    decode_scrape_reply,
+    ReplyHead, decode_announce_reply, decode_connect_reply, decode_error_reply, decode_scrape_reply,
 };
 pub use request::{
     Head, Request, decode_announce_request, decode_request, encode_announce_request,

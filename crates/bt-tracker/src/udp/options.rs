@@ -108,7 +108,10 @@ mod tests {
         options.extend_from_slice(b"\x02\x01b");
         assert!(matches!(
             decode_url_data(&options, &mut Vec::new()),
-            Err(RequestError::TooLong { limit: MAX_URL_DATA, .. })
+            Err(RequestError::TooLong {
+                limit: MAX_URL_DATA,
+                ..
+            })
         ));
     }
 }

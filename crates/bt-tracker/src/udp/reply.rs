@@ -31,7 +31,10 @@ impl ReplyHead {
     ///
     /// [`ReplyError::Truncated`] when the packet is shorter than 8 bytes.
     pub fn decode(packet: &[u8]) -> Result<Self, ReplyError> {
-        let truncated = ReplyError::Truncated { length: packet.len(), expected: 8 };
+        let truncated = ReplyError::Truncated {
+            length: packet.len(),
+            expected: 8,
+        };
         head(&mut Fields(packet)).ok_or(truncated)
     }
 }
@@ -44,7 +47,10 @@ impl ReplyHead {
 /// connect reply.
 pub fn decode_connect_reply(packet: &[u8]) -> Result<u64, ReplyError> {
     let mut fields = expect(packet, action::CONNECT)?;
-    fields.u64().ok_or(ReplyError::Truncated { length: packet.len(), expected: 16 })
+    fields.u64().ok_or(ReplyError::Truncated {
+        length: packet.len(),
+        expected: 16,
+    })
 }
 
 /// Reads an announce reply. The family is that of the packet. At most [`MAX_PEERS`] peers are
@@ -58,7 +64,10 @@ pub fn decode_announce_reply(
     packet: &[u8],
     family: Family,
 ) -> Result<AnnounceResponse, ReplyError> {
-    let truncated = ReplyError::Truncated { length: packet.len(), expected: 20 };
+    let truncated = ReplyError::Truncated {
+        length: packet.len(),
+        expected: 20,
+    };
     let mut fields = expect(packet, action::ANNOUNCE)?;
     let (Some(interval), Some(leechers), Some(seeders)) =
         (fields.u32(), fields.u32(), fields.u32())
@@ -66,7 +75,11 @@ pub fn decode_announce_reply(
         return Err(truncated);
     };
     // A negative interval is 0: the schedule has a floor of its own.
-    let interval = if interval > i32::MAX.unsigned_abs() { 0 } else { interval };
+    let interval = if interval > i32::MAX.unsigned_abs() {
+        0
+    } else {
+        interval
+    };
     let mut response = AnnounceResponse::new(Duration::from_secs(u64::from(interval)));
     response.incomplete = count(leechers);
     response.complete = count(seeders);
@@ -105,10 +118,16 @@ pub fn decode_scrape_reply(
         };
         let [complete, downloaded, incomplete] =
             [complete, downloaded, incomplete].map(|number| count(number).unwrap_or(0));
-        response.files.push((*info_hash, ScrapeStats::new(complete, downloaded, incomplete)));
+        response.files.push((
+            *info_hash,
+            ScrapeStats::new(complete, downloaded, incomplete),
+        ));
     }
     if response.files.is_empty() && !info_hashes.is_empty() {
-        return Err(ReplyError::Truncated { length: packet.len(), expected: 20 });
+        return Err(ReplyError::Truncated {
+            length: packet.len(),
+            expected: 20,
+        });
     }
     Ok(response)
 }
@@ -121,7 +140,11 @@ pub fn decode_error_reply(packet: &[u8]) -> Option<Failure> {
     if head.action != action::ERROR {
         return None;
     }
-    let end = fields.0.iter().position(|&byte| byte == 0).unwrap_or(fields.0.len());
+    let end = fields
+        .0
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(fields.0.len());
     let reason = fields.0.get(..end).unwrap_or_default();
     Some(Failure::new(if reason.is_empty() {
         String::from("no reason given")
@@ -131,7 +154,10 @@ pub fn decode_error_reply(packet: &[u8]) -> Option<Failure> {
 }
 
 fn head(fields: &mut Fields<'_>) -> Option<ReplyHead> {
-    Some(ReplyHead { action: fields.u32()?, transaction_id: fields.u32()? })
+    Some(ReplyHead {
+        action: fields.u32()?,
+        transaction_id: fields.u32()?,
+    })
 }
 
 /// The bytes behind the head of a reply with this action.

@@ -41,7 +41,10 @@ impl Head {
     ///
     /// [`RequestError::Truncated`] when the packet is shorter than 16 bytes.
     pub fn decode(packet: &[u8]) -> Result<Self, RequestError> {
-        let truncated = RequestError::Truncated { length: packet.len(), expected: HEAD };
+        let truncated = RequestError::Truncated {
+            length: packet.len(),
+            expected: HEAD,
+        };
         head(&mut Fields(packet)).ok_or(truncated)
     }
 
@@ -110,7 +113,9 @@ pub fn encode_announce_request(
     };
     out.extend_from_slice(&ip.octets());
     out.extend_from_slice(&request.key.to_be_bytes());
-    let numwant = request.numwant.map_or(u32::MAX, |number| number.min(i32::MAX.unsigned_abs()));
+    let numwant = request
+        .numwant
+        .map_or(u32::MAX, |number| number.min(i32::MAX.unsigned_abs()));
     out.extend_from_slice(&numwant.to_be_bytes());
     out.extend_from_slice(&request.port.to_be_bytes());
     encode_url_data(&request.url_data, out);
@@ -136,7 +141,11 @@ pub fn encode_scrape_request(
 ///
 /// [`RequestError`] when the packet is too short for its action, or has none that requests have.
 pub fn decode_request(packet: &[u8]) -> Result<Request, RequestError> {
-    let Head { connection_id, action, transaction_id } = Head::decode(packet)?;
+    let Head {
+        connection_id,
+        action,
+        transaction_id,
+    } = Head::decode(packet)?;
     match action {
         action::CONNECT if connection_id == PROTOCOL_ID => Ok(Request::Connect { transaction_id }),
         action::CONNECT => Err(RequestError::Invalid {
@@ -147,12 +156,20 @@ pub fn decode_request(packet: &[u8]) -> Result<Request, RequestError> {
             let mut announce = decode_announce_request(packet)?;
             let options = packet.get(ANNOUNCE..).unwrap_or_default();
             decode_url_data(options, &mut announce.url_data)?;
-            Ok(Request::Announce { connection_id, transaction_id, announce })
+            Ok(Request::Announce {
+                connection_id,
+                transaction_id,
+                announce,
+            })
         }
         action::SCRAPE => {
             let info_hashes: Vec<InfoHash> = scrape_hashes(packet)?.collect();
             let scrape = ScrapeRequest::new(info_hashes);
-            Ok(Request::Scrape { connection_id, transaction_id, scrape })
+            Ok(Request::Scrape {
+                connection_id,
+                transaction_id,
+                scrape,
+            })
         }
         action => Err(RequestError::UnknownAction { action }),
     }
@@ -168,7 +185,10 @@ pub fn decode_request(packet: &[u8]) -> Result<Request, RequestError> {
 /// [`RequestError::Truncated`] when the packet is shorter than 98 bytes, and
 /// [`RequestError::Invalid`] for an unknown event.
 pub fn decode_announce_request(packet: &[u8]) -> Result<AnnounceRequest, RequestError> {
-    let truncated = RequestError::Truncated { length: packet.len(), expected: ANNOUNCE };
+    let truncated = RequestError::Truncated {
+        length: packet.len(),
+        expected: ANNOUNCE,
+    };
     let Some((mut request, event)) = announce(&mut Fields(packet)) else {
         return Err(truncated);
     };
@@ -191,7 +211,10 @@ pub fn scrape_hashes(
 ) -> Result<impl ExactSizeIterator<Item = InfoHash> + '_, RequestError> {
     let (hashes, _) = packet.get(HEAD..).unwrap_or_default().as_chunks::<20>();
     if hashes.is_empty() {
-        return Err(RequestError::Truncated { length: packet.len(), expected: HEAD + 20 });
+        return Err(RequestError::Truncated {
+            length: packet.len(),
+            expected: HEAD + 20,
+        });
     }
     if hashes.len() > MAX_SCRAPE {
         return Err(RequestError::TooMany { limit: MAX_SCRAPE });

@@ -1,6 +1,6 @@
 //! Packets from a tracker to a peer, written into a buffer that the caller keeps.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{SocketAddr, SocketAddrV4};
 
 use bt_wire::compact;
 
@@ -31,12 +31,23 @@ pub fn encode_announce_reply(
         // The fields are signed in BEP 15.
         out.extend_from_slice(&number.min(i32::MAX.unsigned_abs()).to_be_bytes());
     }
+    // Most packets of a tracker are these records: no detour on the way.
+    out.reserve(response.peers.len() * compact::V4_LEN);
     for peer in &response.peers {
-        match (family, peer.addr.ip().to_canonical()) {
-            (Family::V4, ip @ IpAddr::V4(_)) | (Family::V6, ip @ IpAddr::V6(_)) => {
-                compact::encode(SocketAddr::new(ip, peer.addr.port()), out);
+        match (family, peer.addr) {
+            (Family::V4, SocketAddr::V4(addr)) => {
+                out.extend_from_slice(&compact::encode_v4(addr));
             }
-            _ => {}
+            (Family::V4, SocketAddr::V6(addr)) => {
+                if let Some(ip) = addr.ip().to_ipv4_mapped() {
+                    let addr = SocketAddrV4::new(ip, addr.port());
+                    out.extend_from_slice(&compact::encode_v4(addr));
+                }
+            }
+            (Family::V6, SocketAddr::V6(addr)) if addr.ip().to_ipv4_mapped().is_none() => {
+                out.extend_from_slice(&compact::encode_v6(addr));
+            }
+            (Family::V6, _) => {}
         }
     }
 }

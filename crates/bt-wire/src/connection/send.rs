@@ -45,7 +45,7 @@ impl Connection {
 
     /// Queues our extension handshake (BEP 10); `false` if the peer does not speak the protocol.
     ///
-    /// The first goes right after [`Event::Handshake`]; later ones carry changes. Messages of
+    /// The first goes right after [`Event::Handshake`](super::Event::Handshake); later ones carry changes. Messages of
     /// extensions that no handshake of ours offers are skipped on arrival.
     pub fn send_extension_handshake(&mut self, handshake: &ext::Handshake) -> bool {
         let payload = Bytes::from(handshake.encode());

@@ -3,8 +3,8 @@
 //! This room must not know connections; what an extension *does* is decided elsewhere.
 //!
 //! To add one: a file of its own beside `donthave.rs` with a type, its codec, its bounds and their
-//! tests; a variant of [`Ext`], in the order of names, and one of [`Message`]; then the compiler
-//! asks for its name, its number, its longest payload, and how to read and write it.
+//! tests, and a variant each of [`Ext`], in the order of names, and of [`Message`]; the compiler
+//! asks for the rest. See `docs/how-to/add-an-extension-message.md`.
 
 use bytes::BytesMut;
 

@@ -58,16 +58,16 @@ pub(crate) fn drain_edges(mut look: impl FnMut(usize, u8)) -> bool {
     index > 0
 }
 
-/// Most counters are zero, so they are skipped eight at a time.
+/// Most counters are zero, so they are skipped 64 at a time.
 fn drain(counters: &mut [u8], first: usize, look: &mut impl FnMut(usize, u8)) -> usize {
     let length = counters.len();
-    for (block, eight) in counters.chunks_mut(8).enumerate() {
-        if eight.iter().all(|&count| count == 0) {
+    for (block, some) in counters.chunks_mut(64).enumerate() {
+        if some.iter().fold(0, |any, count| any | count) == 0 {
             continue;
         }
-        for (offset, count) in eight.iter_mut().enumerate() {
+        for (offset, count) in some.iter_mut().enumerate() {
             if *count != 0 {
-                look(first + block * 8 + offset, *count);
+                look(first + block * 64 + offset, *count);
                 *count = 0;
             }
         }
@@ -148,17 +148,17 @@ mod tests {
 
     #[test]
     fn draining_shows_each_counter_once_and_clears_it() {
-        let mut counters = [0_u8; 21];
+        let mut counters = [0_u8; 201];
         counters[3] = 7;
-        counters[20] = 1;
+        counters[200] = 1;
         let mut seen = Vec::new();
         assert_eq!(
             drain(&mut counters, 100, &mut |index, count| seen
                 .push((index, count))),
-            121
+            301
         );
-        assert_eq!(seen, [(103, 7), (120, 1)]);
-        assert_eq!(counters, [0; 21]);
+        assert_eq!(seen, [(103, 7), (300, 1)]);
+        assert_eq!(counters, [0; 201]);
     }
 
     #[test]

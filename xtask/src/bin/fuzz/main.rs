@@ -18,6 +18,7 @@ mod supervise;
 mod targets;
 mod tree;
 mod verdict;
+mod words;
 mod worker;
 
 use std::path::{Path, PathBuf};

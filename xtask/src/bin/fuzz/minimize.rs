@@ -1,5 +1,7 @@
 //! Makes a failing input smaller while it keeps failing.
 
+use crate::tree;
+
 /// The smallest input found within `tries` calls of `fails`, which must be true for `input`.
 pub(crate) fn minimize(
     input: &[u8],
@@ -16,6 +18,7 @@ pub(crate) fn minimize(
     };
     loop {
         let before = best.len();
+        cut_branches(&mut best, &mut attempt);
         cut_pieces(&mut best, &mut attempt);
         if best.len() == before {
             break;
@@ -23,6 +26,13 @@ pub(crate) fn minimize(
     }
     simplify_bytes(&mut best, &mut attempt);
     best
+}
+
+/// Takes out parts of a bencoded input, whose lengths would be wrong if mere bytes went.
+fn cut_branches(best: &mut Vec<u8>, attempt: &mut impl FnMut(&[u8]) -> bool) {
+    while let Some(smaller) = tree::simpler(best).into_iter().find(|tree| attempt(tree)) {
+        *best = smaller;
+    }
 }
 
 /// Takes out pieces, from half of the input down to single bytes.
@@ -72,6 +82,17 @@ mod tests {
             text.contains("BAD") && text.contains('X')
         };
         assert_eq!(minimize(input, 10_000, fails), b"BADX");
+    }
+
+    #[test]
+    fn lengths_of_bencoded_texts_stay_right() {
+        let fails = |bytes: &[u8]| {
+            bytes.starts_with(b"d") && String::from_utf8_lossy(bytes).contains("3:bad")
+        };
+        let input = b"d1:a10:0123456789e4:noise";
+        assert_eq!(minimize(input, 1_000, |b| b.starts_with(b"d1:a")), b"d1:a");
+        let input = b"d3:keyl8:aaaaaaaa3:bad9:bbbbbbbbbee";
+        assert!(minimize(input, 1_000, fails).len() <= 6);
     }
 
     #[test]

@@ -1,5 +1,10 @@
 //! The table of targets. A row more is all that a new fuzz body needs.
 
+use crate::words::{
+    EXTENSION_WORDS, MAGNET_WORDS, PATH_WORDS, QUERY_WORDS, REPLY_WORDS, TORRENT_WORDS, UDP_WORDS,
+    WIRE_WORDS,
+};
+
 /// One fuzz target: a body in a package's `fuzz.rs` and what the driver has to know about it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Target {
@@ -53,110 +58,6 @@ impl Target {
         }
     }
 }
-
-/// Words of torrent files, from `announce` to `url-list`.
-const TORRENT_WORDS: &[&[u8]] = &[
-    b"announce",
-    b"announce-list",
-    b"attr",
-    b"comment",
-    b"created by",
-    b"creation date",
-    b"encoding",
-    b"file tree",
-    b"files",
-    b"httpseeds",
-    b"info",
-    b"length",
-    b"md5sum",
-    b"meta version",
-    b"name",
-    b"name.utf-8",
-    b"nodes",
-    b"path",
-    b"path.utf-8",
-    b"piece layers",
-    b"piece length",
-    b"pieces",
-    b"pieces root",
-    b"private",
-    b"source",
-    b"symlink path",
-    b"url-list",
-    b"..",
-    b"",
-];
-
-/// Parts of magnet links.
-const MAGNET_WORDS: &[&[u8]] = &[
-    b"magnet:?",
-    b"xt=urn:btih:",
-    b"&xt=urn:btmh:1220",
-    b"&dn=",
-    b"&tr=",
-    b"&tr.1=",
-    b"&ws=",
-    b"&x.pe=",
-    b"&so=",
-    b"%",
-    b"%00",
-    b"0-",
-    b"[::1]:6881",
-    b"127.0.0.1:6881",
-    b"0123456789abcdef0123456789abcdef01234567",
-];
-
-/// Names that file systems and sanitizers treat in their own ways.
-const PATH_WORDS: &[&[u8]] = &[
-    b"..",
-    b".",
-    b"/",
-    b"\\",
-    b"\n",
-    b"\0",
-    b"CON",
-    b"NUL.txt",
-    b"C:",
-    b"a.",
-    b"a ",
-    b"\xe2\x80\xae",
-    b"\xc3\xa9",
-    b"e\xcc\x81",
-    b"\xff",
-];
-
-/// Openings of messages and of the handshake.
-const WIRE_WORDS: &[&[u8]] = &[
-    b"\x13BitTorrent protocol",
-    b"\0\0\0\0",
-    b"\0\0\0\x01",
-    b"\0\0\0\x05\x04",
-    b"\0\0\0\x0d\x06",
-    b"\0\0\x40\x09\x07",
-    b"\0\0\0\x02\x14\0",
-    b"\0\0\0\x01\x0e",
-    b"\0\0\0\x01\x0f",
-    b"\0\0\0\x0d\x10",
-];
-
-/// Words of the extension handshake.
-const EXTENSION_WORDS: &[&[u8]] = &[
-    b"m",
-    b"p",
-    b"v",
-    b"reqq",
-    b"yourip",
-    b"ipv4",
-    b"ipv6",
-    b"metadata_size",
-    b"upload_only",
-    b"ut_metadata",
-    b"ut_pex",
-    b"lt_donthave",
-    b"ut_holepunch",
-    b"complete_ago",
-    b"e",
-];
 
 /// A parser of bencoded input.
 const fn bencode(
@@ -311,6 +212,40 @@ pub(crate) const TARGETS: &[Target] = &[
         "wire_connection",
         "a connection in both roles: one answer per request, nothing after an error, limits",
         bt_wire::fuzz::connection,
+    ),
+    bytes(
+        "tracker_http_query",
+        "announce and scrape queries as a server reads them: round trip",
+        bt_tracker::fuzz::http_query,
+        QUERY_WORDS,
+    ),
+    bencode(
+        "tracker_http_reply",
+        "announce and scrape replies as a client reads them: bounds, round trip",
+        bt_tracker::fuzz::http_reply,
+        REPLY_WORDS,
+    ),
+    bytes(
+        "tracker_url",
+        "URLs of trackers: scrape form, redaction, query",
+        bt_tracker::fuzz::url,
+        QUERY_WORDS,
+    ),
+    bytes(
+        "tracker_udp_request",
+        "packets as a server reads them: round trip",
+        bt_tracker::fuzz::udp_request,
+        UDP_WORDS,
+    ),
+    machine(
+        "tracker_udp_exchange",
+        "a client's exchange ends whatever comes, and only its own answers count",
+        bt_tracker::fuzz::udp_exchange,
+    ),
+    machine(
+        "tracker_schedule",
+        "started first, completed once, stopped last",
+        bt_tracker::fuzz::schedule,
     ),
 ];
 

@@ -14,8 +14,8 @@ const MAX_DEPTH: usize = 64;
 enum Node {
     Number(Vec<u8>),
     Text(Vec<u8>),
-    List(Vec<Node>),
-    Dict(Vec<(Vec<u8>, Node)>),
+    List(Vec<Self>),
+    Dict(Vec<(Vec<u8>, Self)>),
 }
 
 /// Changes `input` as a tree; false, and no change, if it is none or grew too large.
@@ -40,6 +40,61 @@ pub(crate) fn mutate(input: &mut Vec<u8>, random: &mut Random, material: Materia
         return false;
     }
     *input = out;
+    true
+}
+
+/// Smaller inputs that are still trees: each with one part taken out or one text cut.
+pub(crate) fn simpler(input: &[u8]) -> Vec<Vec<u8>> {
+    let mut rest = input;
+    let Some(root) = read(&mut rest, 0) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for at in 0..count(&root) {
+        for cut in [Cut::Half, Cut::Quarter, Cut::One] {
+            let mut smaller = root.clone();
+            if let Some(node) = node_at(&mut smaller, at)
+                && shrink(node, cut)
+            {
+                let mut out = Vec::new();
+                write(&smaller, false, &mut out);
+                out.extend_from_slice(rest);
+                found.push(out);
+            }
+        }
+        // A child may stand for its parent.
+        if let Some(child) = node_at(&mut root.clone(), at).filter(|_| at > 0) {
+            let mut out = Vec::new();
+            write(child, false, &mut out);
+            out.extend_from_slice(rest);
+            found.push(out);
+        }
+    }
+    found.sort_by_key(Vec::len);
+    found
+}
+
+/// How much of a value goes at once.
+#[derive(Debug, Clone, Copy)]
+enum Cut {
+    Half,
+    Quarter,
+    One,
+}
+
+/// Takes the end off a text, a list or a dictionary; false if nothing was there.
+fn shrink(node: &mut Node, cut: Cut) -> bool {
+    let kept = |length: usize| match cut {
+        Cut::Half => length / 2,
+        Cut::Quarter => length - length.div_ceil(4),
+        Cut::One => length - 1,
+    };
+    match node {
+        Node::Text(text) if !text.is_empty() => text.truncate(kept(text.len())),
+        Node::List(items) if !items.is_empty() => items.truncate(kept(items.len())),
+        Node::Dict(entries) if !entries.is_empty() => entries.truncate(kept(entries.len())),
+        _ => return false,
+    }
     true
 }
 
@@ -270,6 +325,17 @@ mod tests {
             assert!(!mutate(&mut input, &mut Random::new(1), material()));
             assert_eq!(input, text);
         }
+    }
+
+    #[test]
+    fn simpler_trees_are_smaller_trees() {
+        let text = b"d1:ali1ei2ei3ee1:b4:wxyze";
+        let smaller = simpler(text);
+        assert!(smaller.contains(&b"d1:ali1ei2ei3ee1:b2:wxe".to_vec()));
+        assert!(smaller.contains(&b"d1:ali1ei2ee1:b4:wxyze".to_vec()));
+        assert!(smaller.contains(&b"4:wxyz".to_vec()));
+        assert!(smaller.iter().all(|tree| tree.len() < text.len()));
+        assert_eq!(simpler(b"no tree"), Vec::<Vec<u8>>::new());
     }
 
     #[test]

@@ -77,6 +77,8 @@ impl<'t> Worker<'t> {
         let path = current_input(target.name);
         let current = File::create(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         watch_for_hangs();
+        // What ran before the first input is not its coverage.
+        counters::drain_edges(|_, _| {});
         Ok(Self {
             target,
             options,
@@ -127,7 +129,6 @@ impl<'t> Worker<'t> {
 
     fn execute(&mut self, input: &[u8]) -> (Verdict, bool) {
         self.remember(input);
-        counters::drain_edges(|_, _| {});
         let run = execute(self.target, input);
         self.executions += 1;
         self.peak = self.peak.max(run.peak);

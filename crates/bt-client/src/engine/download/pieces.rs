@@ -38,11 +38,6 @@ impl Partial {
         self.missing
     }
 
-    /// Blocks that are here.
-    pub(crate) fn received(&self) -> u32 {
-        self.received
-    }
-
     fn is_complete(&self) -> bool {
         self.received as usize == self.blocks.len()
     }
@@ -176,11 +171,6 @@ impl Pieces {
         }
     }
 
-    /// Whether `block` is exactly one block of the layout that is not here yet and belongs to a piece under way.
-    pub(crate) fn is_outstanding(&self, block: BlockRef) -> bool {
-        matches!(self.block(block), Some(Block::Requested { .. }))
-    }
-
     /// A peer sent `block`.
     pub(crate) fn receive(&mut self, block: BlockRef, from: PeerKey) -> Received {
         let number = self.layout.block_number(block.begin);
@@ -220,16 +210,6 @@ impl Pieces {
         self.forget_partial(piece)
     }
 
-    /// A piece that we had is no longer good.
-    pub(crate) fn lost(&mut self, piece: PieceIndex) {
-        if self.have.get(piece) {
-            self.have.clear(piece);
-            if self.wanted.get(piece) {
-                self.left += 1;
-            }
-        }
-    }
-
     /// Drops a piece under way of which no block is here and none is requested.
     pub(crate) fn drop_if_untouched(&mut self, piece: PieceIndex) -> bool {
         let untouched = self.partial.get(&piece).is_some_and(|p| p.missing as usize == p.blocks.len());
@@ -247,6 +227,40 @@ impl Pieces {
             .sum()
     }
 
+    /// Every block that has been asked for and is not here, and of how many peers.
+    pub(crate) fn requested(&self) -> impl Iterator<Item = (BlockRef, u16)> + '_ {
+        self.partial.iter().flat_map(move |(&piece, partial)| {
+            (0u32..).zip(&partial.blocks).filter_map(move |(number, block)| match block {
+                Block::Requested { by } => Some((self.layout.block(piece, number), *by)),
+                Block::Missing | Block::Received { .. } => None,
+            })
+        })
+    }
+
+    /// Whether the counters agree with the blocks they count.
+    pub(crate) fn audit(&self) -> Result<(), String> {
+        let mut unrequested = 0;
+        for (piece, partial) in &self.partial {
+            let count = |wanted: fn(&Block) -> bool| partial.blocks.iter().filter(|block| wanted(block)).count();
+            let missing = count(|block| *block == Block::Missing);
+            let received = count(|block| matches!(block, Block::Received { .. }));
+            if missing != partial.missing as usize || received != partial.received as usize {
+                return Err(format!("piece {piece}: the counts of missing or received blocks are wrong"));
+            }
+            if partial.blocks.iter().take(partial.first_missing as usize).any(|block| *block == Block::Missing) {
+                return Err(format!("piece {piece}: a block before the first missing one is missing"));
+            }
+            if self.has(*piece) {
+                return Err(format!("piece {piece} is here and under way"));
+            }
+            unrequested += partial.missing;
+        }
+        if unrequested != self.unrequested || self.left != count_left(&self.have, &self.wanted) {
+            return Err("the totals of missing blocks or pieces are wrong".to_owned());
+        }
+        Ok(())
+    }
+
     fn forget_partial(&mut self, piece: PieceIndex) -> Vec<PeerKey> {
         let Some(partial) = self.partial.remove(&piece) else { return Vec::new() };
         self.unrequested -= partial.missing;
@@ -255,11 +269,6 @@ impl Pieces {
             Block::Missing | Block::Requested { .. } => None,
         };
         partial.blocks.iter().filter_map(sender).collect()
-    }
-
-    fn block(&self, block: BlockRef) -> Option<&Block> {
-        let number = self.layout.block_number(block.begin) as usize;
-        self.partial.get(&block.piece)?.blocks.get(number)
     }
 
     fn block_mut(&mut self, block: BlockRef) -> Option<&mut Block> {

@@ -43,14 +43,18 @@ impl Torrent {
 
     /// A slot became free or somebody became interested: nobody waits for the next round while slots are free.
     pub(super) fn fill_slots(&mut self, now: Instant, out: &mut Outputs) {
-        let taken = self.peers.values().filter(|peer| !peer.am_choking && peer.peer_interested).count();
-        let mut free = self.config.upload_slots.max(1).saturating_sub(taken);
+        let mut free = self.config.upload_slots.max(1).saturating_sub(self.slots_taken());
         while free > 0 {
             let waiting = self.peers.iter().filter(|(_, peer)| peer.am_choking && peer.peer_interested);
             let Some(key) = waiting.min_by_key(|(_, peer)| peer.waiting_since).map(|(key, _)| *key) else { break };
             self.unchoke(now, key, out);
             free -= 1;
         }
+    }
+
+    /// Peers that are unchoked and want something.
+    pub(super) fn slots_taken(&self) -> usize {
+        self.peers.values().filter(|peer| !peer.am_choking && peer.peer_interested).count()
     }
 
     fn unchoke(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {

@@ -102,10 +102,15 @@ impl Torrent {
 
     fn peer_interested(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
-        if !peer.peer_interested {
-            peer.peer_interested = true;
-            self.fill_slots(now, out);
+        if peer.peer_interested {
+            return;
         }
+        peer.peer_interested = true;
+        // A peer that lost interest keeps being unchoked until the next round; its slot may have been given away.
+        if !peer.am_choking && self.slots_taken() > self.config.upload_slots.max(1) {
+            self.choke(now, key, out);
+        }
+        self.fill_slots(now, out);
     }
 
     fn peer_not_interested(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {

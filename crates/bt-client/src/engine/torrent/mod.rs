@@ -5,6 +5,7 @@
 //! (`announce`).
 
 mod announce;
+mod audit;
 mod choke;
 mod message;
 mod peers;
@@ -202,6 +203,12 @@ impl Torrent {
         self.state
     }
 
+    /// Our peer id in this swarm.
+    #[must_use]
+    pub fn peer_id(&self) -> PeerId {
+        self.config.peer_id
+    }
+
     /// Every piece is here.
     #[must_use]
     pub fn has_everything(&self) -> bool {
@@ -251,9 +258,10 @@ impl Torrent {
         if self.config.spread && self.has_everything() {
             self.spread = Some(Spread::new(self.layout.piece_count(), &mut self.rng));
         }
+        // Only now is it known whether trackers are ever to hear of a completion.
+        let schedule = Schedule::new(&self.config.trackers, self.rng.next(), self.has_everything());
+        self.announcing = Announcing::new(schedule);
         if self.state == State::Checking {
-            let schedule = Schedule::new(&self.config.trackers, self.rng.next(), self.is_complete());
-            self.announcing = Announcing::new(schedule);
             self.set_state(self.working_state(), out);
             self.announcing.start(now);
             self.update_partial_seed();

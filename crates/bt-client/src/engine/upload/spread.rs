@@ -95,10 +95,6 @@ impl Spread {
         self.pupils.get(&peer).is_some_and(|pupil| pupil.shown.get(piece))
     }
 
-    pub(crate) fn pupils(&self) -> usize {
-        self.pupils.len()
-    }
-
     /// Pieces to reveal to `peer` now. `has` is what it has, `availability` how many peers (not we) have a piece.
     pub(crate) fn reveal(
         &mut self,

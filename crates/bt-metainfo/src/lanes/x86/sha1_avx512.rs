@@ -1,7 +1,7 @@
 //! SHA-1 of eight messages in the eight words of 256-bit registers.
 //!
-//! AVX-512 VL brings what the older vector extensions lack for this: a rotation, any function of three
-//! inputs in one instruction, and 32 registers, so that the schedule stays out of memory.
+//! AVX-512 VL brings what the older vector extensions lack for this: a rotation, any function of
+//! three inputs in one instruction, and 32 registers, so that the schedule stays out of memory.
 
 use std::arch::x86_64::{
     __m256i, _mm256_add_epi32, _mm256_extract_epi32, _mm256_permute2x128_si256, _mm256_rol_epi32,

@@ -1,12 +1,12 @@
 //! SHA-1 with the SHA instructions of x86: `N` messages in one instruction stream.
 //!
-//! `sha1rnds4` does four rounds, and the next one needs its result; on current processors the wait is two to
-//! three times as long as the work. The rounds of the other messages fill it.
+//! `sha1rnds4` does four rounds, and the next one needs its result; on current processors the wait
+//! is two to three times as long as the work. The rounds of the other messages fill it.
 
 use std::arch::x86_64::{
     __m128i, _mm_add_epi32, _mm_extract_epi32, _mm_set_epi32, _mm_set_epi64x, _mm_setzero_si128,
-    _mm_sha1msg1_epu32, _mm_sha1msg2_epu32, _mm_sha1nexte_epu32, _mm_sha1rnds4_epu32, _mm_shuffle_epi8,
-    _mm_xor_si128,
+    _mm_sha1msg1_epu32, _mm_sha1msg2_epu32, _mm_sha1nexte_epu32, _mm_sha1rnds4_epu32,
+    _mm_shuffle_epi8, _mm_xor_si128,
 };
 
 use super::super::feed::Block;
@@ -20,12 +20,14 @@ use super::super::feed::Block;
 )]
 pub(super) fn compress<const N: usize>(states: &mut [[u32; 5]; N], runs: [&[Block]; N]) {
     // A register holds a, b, c, d from its highest word down; e is in the highest word of its own.
-    let mut abcd = states.map(|s| _mm_set_epi32(s[0] as i32, s[1] as i32, s[2] as i32, s[3] as i32));
+    let mut abcd =
+        states.map(|s| _mm_set_epi32(s[0] as i32, s[1] as i32, s[2] as i32, s[3] as i32));
     let mut e = states.map(|s| _mm_set_epi32(s[4] as i32, 0, 0, 0));
     let blocks = runs[0].len();
     for block in 0..blocks {
         let before = (abcd, e);
-        // The last sixteen words of each schedule, four to a register; group `g` is in `words[g % 4]`.
+        // The last sixteen words of each schedule, four to a register; group `g` is in `words[g %
+        // 4]`.
         let mut words = [[_mm_setzero_si128(); N]; 4];
         // One group is four rounds of all messages.
         macro_rules! group {

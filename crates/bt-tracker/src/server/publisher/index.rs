@@ -30,7 +30,10 @@ pub(in super::super) fn json(catalog: &Catalog, swarms: &Swarms) -> Vec<u8> {
     struct Index<'a> {
         torrents: Vec<Row<'a>>,
     }
-    let torrents = catalog.iter().map(|(file, torrent)| row(file, torrent, swarms)).collect();
+    let torrents = catalog
+        .iter()
+        .map(|(file, torrent)| row(file, torrent, swarms))
+        .collect();
     serde_json::to_vec(&Index { torrents }).unwrap_or_default()
 }
 
@@ -78,7 +81,10 @@ const HEAD: &str = "<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8
 const TAIL: &str = "</tbody>\n</table>\n</body>\n</html>\n";
 
 fn row<'a>(file: &'a str, torrent: &'a Published, swarms: &Swarms) -> Row<'a> {
-    let counts = torrent.info_hashes.iter().filter_map(|hash| swarms.scrape(hash));
+    let counts = torrent
+        .info_hashes
+        .iter()
+        .filter_map(|hash| swarms.scrape(hash));
     let counts = counts.fold(Counts::default(), |sum, counts| Counts {
         seeds: sum.seeds.saturating_add(counts.seeds),
         downloaders: sum.downloaders.saturating_add(counts.incomplete()),
@@ -89,8 +95,16 @@ fn row<'a>(file: &'a str, torrent: &'a Published, swarms: &Swarms) -> Row<'a> {
         file,
         url: encoded(file),
         name: &torrent.name,
-        info_hash: torrent.info_hashes.first().map(InfoHash::to_string).unwrap_or_default(),
-        info_hashes: torrent.info_hashes.iter().map(InfoHash::to_string).collect(),
+        info_hash: torrent
+            .info_hashes
+            .first()
+            .map(InfoHash::to_string)
+            .unwrap_or_default(),
+        info_hashes: torrent
+            .info_hashes
+            .iter()
+            .map(InfoHash::to_string)
+            .collect(),
         size: torrent.size,
         seeds: counts.seeds,
         leechers: counts.downloaders,
@@ -164,9 +178,15 @@ mod tests {
     fn names_from_outside_cannot_leave_their_place() {
         let bad = "</td><script>alert(1)</script>\"' onload=x &\u{202e}gpj\u{7}";
         let escaped = Escaped(bad).to_string();
-        assert!(!escaped.contains(['<', '>', '"', '\'', '\u{202e}', '\u{7}']), "{escaped}");
+        assert!(
+            !escaped.contains(['<', '>', '"', '\'', '\u{202e}', '\u{7}']),
+            "{escaped}"
+        );
         assert!(escaped.contains("[U+202E]gpj[U+0007]"), "{escaped}");
-        assert_eq!(encoded("a b/..\"<é>.torrent"), "./a%20b%2F..%22%3C%C3%A9%3E.torrent");
+        assert_eq!(
+            encoded("a b/..\"<é>.torrent"),
+            "./a%20b%2F..%22%3C%C3%A9%3E.torrent"
+        );
     }
 
     #[test]

@@ -64,7 +64,10 @@ pub(super) struct Changes {
 
 impl Publisher {
     pub(super) fn catalog(&self) -> Arc<Catalog> {
-        self.catalog.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.catalog
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Offers a torrent that the owner has.
@@ -79,22 +82,29 @@ impl Publisher {
     /// Withdraws every torrent with this hash that is not in the directory.
     pub(super) fn withdraw(&self, info_hash: InfoHash, swarms: &Swarms) {
         let mut catalog = Catalog::clone(&self.catalog());
-        catalog
-            .torrents
-            .retain(|_, torrent| torrent.stamp.is_some() || !torrent.info_hashes.contains(&info_hash));
+        catalog.torrents.retain(|_, torrent| {
+            torrent.stamp.is_some() || !torrent.info_hashes.contains(&info_hash)
+        });
         self.replace(catalog, swarms);
     }
 
     /// Looks at the directory and takes in what has changed.
     pub(super) fn scan(&self, dir: &Path, swarms: &Swarms) -> Result<Changes, Error> {
         let before = self.catalog();
-        let (catalog, problems) = scan::scan(dir, &before)
-            .map_err(|source| Error::Torrents { path: dir.into(), source })?;
+        let (catalog, problems) = scan::scan(dir, &before).map_err(|source| Error::Torrents {
+            path: dir.into(),
+            source,
+        })?;
         let same = |file: &String, a: &Catalog, b: &Catalog| {
-            a.torrents.get(file).map(|t| &t.info_hashes) == b.torrents.get(file).map(|t| &t.info_hashes)
+            a.torrents.get(file).map(|t| &t.info_hashes)
+                == b.torrents.get(file).map(|t| &t.info_hashes)
         };
         let differing = |a: &Catalog, b: &Catalog| {
-            a.torrents.keys().filter(|file| !same(file, a, b)).cloned().collect()
+            a.torrents
+                .keys()
+                .filter(|file| !same(file, a, b))
+                .cloned()
+                .collect()
         };
         let changes = Changes {
             added: differing(&catalog, &before),
@@ -129,11 +139,16 @@ impl Catalog {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Published)> {
-        self.torrents.iter().map(|(file, torrent)| (file.as_str(), torrent.as_ref()))
+        self.torrents
+            .iter()
+            .map(|(file, torrent)| (file.as_str(), torrent.as_ref()))
     }
 
     fn info_hashes(&self) -> BTreeSet<InfoHash> {
-        self.torrents.values().flat_map(|torrent| torrent.info_hashes.iter().copied()).collect()
+        self.torrents
+            .values()
+            .flat_map(|torrent| torrent.info_hashes.iter().copied())
+            .collect()
     }
 }
 

@@ -32,25 +32,41 @@ pub(in super::super) struct Problem {
 /// What the directory holds now. Files that have not changed are not read again, and those of
 /// `before` that came from elsewhere stay.
 pub(super) fn scan(dir: &Path, before: &Catalog) -> io::Result<(Catalog, Vec<Problem>)> {
-    let from_elsewhere = before.torrents.iter().filter(|(_, torrent)| torrent.stamp.is_none());
-    let mut torrents: BTreeMap<String, Arc<Published>> =
-        from_elsewhere.map(|(file, torrent)| (file.clone(), Arc::clone(torrent))).collect();
+    let from_elsewhere = before
+        .torrents
+        .iter()
+        .filter(|(_, torrent)| torrent.stamp.is_none());
+    let mut torrents: BTreeMap<String, Arc<Published>> = from_elsewhere
+        .map(|(file, torrent)| (file.clone(), Arc::clone(torrent)))
+        .collect();
     let mut refused = BTreeMap::new();
     let mut problems = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
         let path = entry.path();
-        if path.extension().is_none_or(|extension| extension != "torrent") {
+        if path
+            .extension()
+            .is_none_or(|extension| extension != "torrent")
+        {
             continue;
         }
         let file = entry.file_name().to_string_lossy().into_owned();
         // A file that vanishes between the two calls is gone, which is no problem.
-        let Ok(metadata) = std::fs::metadata(&path) else { continue };
+        let Ok(metadata) = std::fs::metadata(&path) else {
+            continue;
+        };
         if !metadata.is_file() {
             continue;
         }
-        let stamp = Stamp { modified: metadata.modified().ok(), length: metadata.len() };
-        if let Some(known) = before.torrents.get(&file).filter(|t| t.stamp == Some(stamp)) {
+        let stamp = Stamp {
+            modified: metadata.modified().ok(),
+            length: metadata.len(),
+        };
+        if let Some(known) = before
+            .torrents
+            .get(&file)
+            .filter(|t| t.stamp == Some(stamp))
+        {
             torrents.insert(file, Arc::clone(known));
         } else if before.refused.get(&file) == Some(&stamp) {
             refused.insert(file, stamp);
@@ -76,7 +92,9 @@ pub(super) fn scan(dir: &Path, before: &Catalog) -> io::Result<(Catalog, Vec<Pro
 fn read(path: &Path, stamp: Stamp) -> Result<Published, String> {
     let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
     let mut bytes = Vec::new();
-    file.take(MAX_TORRENT + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    file.take(MAX_TORRENT + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| error.to_string())?;
     if bytes.len() as u64 > MAX_TORRENT {
         return Err(format!("it is larger than {MAX_TORRENT} bytes"));
     }

@@ -4,7 +4,10 @@
 //! handed to the kernel is made right before the call from buffers that outlive it, and lengths
 //! that come back are checked against those buffers.
 
-#![expect(unsafe_code, reason = "the standard library has no call for many packets at once")]
+#![expect(
+    unsafe_code,
+    reason = "the standard library has no call for many packets at once"
+)]
 
 use std::io;
 use std::mem::{MaybeUninit, zeroed};
@@ -93,7 +96,9 @@ impl Inbox {
                 ptr::null_mut(),
             )
         };
-        self.count = usize::try_from(got).map_err(|_| io::Error::last_os_error())?.min(BATCH);
+        self.count = usize::try_from(got)
+            .map_err(|_| io::Error::last_os_error())?
+            .min(BATCH);
         Ok(self.count)
     }
 
@@ -117,7 +122,11 @@ impl Outbox {
 
     /// Takes the bytes since `start` as the reply to a packet of the inbox.
     pub(super) fn reply(&mut self, start: usize, to: usize) {
-        self.replies.push(Reply { start, end: self.bytes.len(), to });
+        self.replies.push(Reply {
+            start,
+            end: self.bytes.len(),
+            to,
+        });
     }
 
     /// Sends all replies. Those that the kernel refuses are dropped, as a network might.

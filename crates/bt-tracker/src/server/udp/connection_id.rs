@@ -33,7 +33,10 @@ impl ConnectionIds {
     /// All workers of a server share the key and the epoch, since the kernel may hand packets of
     /// one peer to different ones.
     pub(super) fn new(key: &[u8; 16], epoch: Instant) -> Self {
-        Self { hasher: SipHasher24::new_with_key(key), epoch }
+        Self {
+            hasher: SipHasher24::new_with_key(key),
+            epoch,
+        }
     }
 
     pub(super) fn window(&self, now: Instant) -> Window {
@@ -80,7 +83,16 @@ mod tests {
     #[test]
     fn an_id_holds_for_two_minutes_and_not_for_four() {
         let ids = ids();
-        for start in [0, 30, 59, 60, 14_000, 60 * 255 + 59, 60 * 256, 60 * 65_536 + 1] {
+        for start in [
+            0,
+            30,
+            59,
+            60,
+            14_000,
+            60 * 255 + 59,
+            60 * 256,
+            60 * 65_536 + 1,
+        ] {
             let at = |seconds| ids.window(ids.epoch + Duration::from_secs(start + seconds));
             let id = ids.give(ip(1), at(0));
             for seconds in [0, 1, 60, 119, 120] {

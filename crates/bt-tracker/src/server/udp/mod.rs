@@ -34,9 +34,16 @@ pub(super) struct Bound {
 
 /// Binds every address, as often as there are workers.
 pub(super) fn bind(config: &Config) -> Result<Bound, Error> {
-    let mut bound = Bound { addrs: Vec::new(), sockets: Vec::new() };
+    let mut bound = Bound {
+        addrs: Vec::new(),
+        sockets: Vec::new(),
+    };
     for &wanted in &config.udp {
-        let refused = |source| Error::Bind { protocol: "udp", address: wanted, source };
+        let refused = |source| Error::Bind {
+            protocol: "udp",
+            address: wanted,
+            source,
+        };
         let mut address = wanted;
         for worker in 0..config.effective_workers() {
             let socket = socket(address, config).map_err(refused)?;
@@ -62,14 +69,23 @@ pub(super) fn serve(
     let start = |(at, socket)| {
         let worker = Worker::new(socket, Arc::clone(tracker), ids.clone());
         let stop = Arc::clone(stop);
-        std::thread::Builder::new().name(format!("udp-{at}")).spawn(move || worker.run(&stop))
+        std::thread::Builder::new()
+            .name(format!("udp-{at}"))
+            .spawn(move || worker.run(&stop))
     };
     let threads: io::Result<Vec<_>> = bound.sockets.into_iter().enumerate().map(start).collect();
-    threads.map_err(|source| Error::System { what: "a thread", source })
+    threads.map_err(|source| Error::System {
+        what: "a thread",
+        source,
+    })
 }
 
 fn socket(address: SocketAddr, config: &Config) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
     if address.is_ipv6() {
         // IPv4 has sockets of its own: the family of a packet decides the form of the reply.
         socket.set_only_v6(true)?;

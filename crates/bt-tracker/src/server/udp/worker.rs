@@ -41,7 +41,13 @@ struct Tally {
 
 impl Worker {
     pub(super) fn new(socket: UdpSocket, tracker: Arc<Tracker>, ids: ConnectionIds) -> Self {
-        Self { socket, tracker, ids, scratch: Scratch::default(), url_data: Vec::new() }
+        Self {
+            socket,
+            tracker,
+            ids,
+            scratch: Scratch::default(),
+            url_data: Vec::new(),
+        }
     }
 
     pub(super) fn run(mut self, stop: &AtomicBool) {
@@ -49,7 +55,9 @@ impl Worker {
         while !stop.load(Ordering::Relaxed) {
             // An error is the time-out, a signal, or an ICMP message about an earlier reply: none
             // of them is a reason to stop.
-            let Ok(count) = inbox.receive(&self.socket) else { continue };
+            let Ok(count) = inbox.receive(&self.socket) else {
+                continue;
+            };
             self.answer(&inbox, count.min(BATCH), &mut outbox);
             outbox.send(&self.socket, &mut inbox);
         }
@@ -143,12 +151,17 @@ impl Worker {
         request.numwant = Some(self.tracker.swarms.wanted(request.numwant).min(fits));
         let key = if self.tracker.access.needs_key() {
             let options = packet.get(ANNOUNCE..).unwrap_or_default();
-            decode_url_data(options, &mut self.url_data).ok().and_then(|()| key(&self.url_data))
+            decode_url_data(options, &mut self.url_data)
+                .ok()
+                .and_then(|()| key(&self.url_data))
         } else {
             None
         };
         let ip = source.ip();
-        match self.tracker.announce(now, &request, ip, key, Transport::Udp, &mut self.scratch) {
+        match self
+            .tracker
+            .announce(now, &request, ip, key, Transport::Udp, &mut self.scratch)
+        {
             Ok(()) => {
                 encode_announce_reply(head.transaction_id, &self.scratch.response, family, out);
             }
@@ -164,12 +177,15 @@ impl Worker {
             // A scrape has no options, so with passkeys it cannot be allowed (BEP 41).
             Ok(_) if self.tracker.access.needs_key() => {
                 tally.failures += 1;
-                encode_error_reply(head.transaction_id, "scrape over HTTP with your passkey", out);
+                encode_error_reply(
+                    head.transaction_id,
+                    "scrape over HTTP with your passkey",
+                    out,
+                );
             }
             Ok(hashes) => {
                 tally.scrapes += 1;
-                let stats =
-                    hashes.map(|hash| self.tracker.scrape(&hash, None).unwrap_or_default());
+                let stats = hashes.map(|hash| self.tracker.scrape(&hash, None).unwrap_or_default());
                 encode_scrape_reply(head.transaction_id, stats, out);
             }
             Err(error) => {

@@ -66,9 +66,25 @@ fn a_message_that_says_nothing_new_is_not_sent() {
     assert!(!dialer.is_choking() && dialer.is_interested());
     assert!(dialer.send(Message::Choke) && dialer.send(Message::NotInterested));
     assert!(dialer.is_choking() && !dialer.is_interested());
-    pair.drive();
-    let listener = &pair.listener.connection;
-    assert!(listener.is_peer_choking() && !listener.is_peer_interested());
+}
+
+#[test]
+fn each_side_knows_the_state_of_the_other() {
+    let mut pair = pair();
+    let state = |pair: &mut Pair| {
+        pair.drive();
+        let peer = &pair.listener.connection;
+        (peer.is_peer_choking(), peer.is_peer_interested())
+    };
+    assert_eq!(state(&mut pair), (true, false), "connections start so");
+    pair.dialer.connection.send(Message::Interested);
+    assert_eq!(state(&mut pair), (true, true));
+    pair.dialer.connection.send(Message::Unchoke);
+    assert_eq!(state(&mut pair), (false, true));
+    pair.dialer.connection.send(Message::NotInterested);
+    assert_eq!(state(&mut pair), (false, false));
+    pair.dialer.connection.send(Message::Choke);
+    assert_eq!(state(&mut pair), (true, false));
 }
 
 #[test]

@@ -172,10 +172,13 @@ fn ids(dict: Dict<'_>) -> [Option<u8>; Ext::COUNT] {
     ids
 }
 
-/// The text of a client name, cut where it gets too long.
+/// The text of a client name, cut where it gets too long; what is no UTF-8 is replaced.
 fn client_name(bytes: &[u8]) -> String {
     let cut = bytes.get(..limits::MAX_CLIENT_NAME).unwrap_or(bytes);
-    String::from_utf8_lossy(cut).into_owned()
+    let mut name = String::from_utf8_lossy(cut).into_owned();
+    // A replacement is longer than what it replaces.
+    name.truncate(name.floor_char_boundary(limits::MAX_CLIENT_NAME));
+    name
 }
 
 fn int(dict: Dict<'_>, key: &str) -> Option<i64> {

@@ -153,6 +153,15 @@ fn depth_length_and_count_are_bounded() {
 }
 
 #[test]
+fn a_client_name_that_is_no_text_stays_within_its_limit() {
+    let name = [&b"d1:v256:"[..], &[0xff; 256], b"e"].concat();
+    let handshake = decode(&name);
+    let client = handshake.client.clone().unwrap();
+    assert_eq!(client, "\u{fffd}".repeat(85), "three bytes each");
+    assert_eq!(decode(&handshake.encode()), handshake);
+}
+
+#[test]
 fn ours_comes_back_and_is_canonical() {
     let full = Handshake {
         ids: [Some(7), Some(3)],

@@ -1,0 +1,171 @@
+//! Why a command failed, and how that is shown: what, cause, hint, and an exit code.
+
+use std::error::Error as StdError;
+use std::fmt::{self, Write as _};
+
+use bt_tracker::server;
+use serde_json::json;
+
+/// Exit codes of both programs.
+const OTHER: u8 = 1;
+const USAGE: u8 = 2;
+const BAD_INPUT: u8 = 3;
+const NETWORK: u8 = 4;
+const STORAGE: u8 = 5;
+
+/// See the head of this file.
+#[derive(Debug)]
+pub(super) struct Failure {
+    code: u8,
+    kind: &'static str,
+    what: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+}
+
+impl Failure {
+    fn new(code: u8, kind: &'static str, what: impl Into<String>) -> Self {
+        Self {
+            code,
+            kind,
+            what: what.into(),
+            causes: Vec::new(),
+            hint: None,
+        }
+    }
+
+    pub(super) fn other(what: impl Into<String>) -> Self {
+        Self::new(OTHER, "other", what)
+    }
+
+    pub(super) fn usage(what: impl Into<String>) -> Self {
+        Self::new(USAGE, "usage", what)
+    }
+
+    pub(super) fn bad_input(what: impl Into<String>) -> Self {
+        Self::new(BAD_INPUT, "bad-input", what)
+    }
+
+    /// Adds an error and what caused it.
+    pub(super) fn cause(mut self, error: &dyn StdError) -> Self {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            self.causes.push(error.to_string());
+            next = error.source();
+        }
+        self
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Shows it and gives the exit code. Programs get it on standard output, people always.
+    pub(super) fn report(&self, json: bool) -> u8 {
+        if json {
+            let object = json!({
+                "event": "error",
+                "kind": self.kind,
+                "message": self.message(),
+                "hint": self.hint,
+            });
+            super::print(&object.to_string());
+        }
+        let mut text = format!("error: {}", Printable(&self.what));
+        for cause in &self.causes {
+            let _ = write!(text, "\n  cause: {}", Printable(cause));
+        }
+        if let Some(hint) = &self.hint {
+            let _ = write!(text, "\n  hint: {}", Printable(hint));
+        }
+        eprintln!("{text}");
+        self.code
+    }
+
+    fn message(&self) -> String {
+        self.causes
+            .iter()
+            .fold(self.what.clone(), |all, cause| format!("{all}: {cause}"))
+    }
+}
+
+impl From<server::Error> for Failure {
+    fn from(error: server::Error) -> Self {
+        use server::Error;
+        let (code, kind, hint) = match &error {
+            Error::Bind { source, protocol, .. } => {
+                let hint = match source.kind() {
+                    std::io::ErrorKind::AddrInUse => {
+                        format!("another program listens there; choose another port with --{protocol}")
+                    }
+                    std::io::ErrorKind::PermissionDenied => {
+                        "ports below 1024 need the capability CAP_NET_BIND_SERVICE".into()
+                    }
+                    std::io::ErrorKind::AddrNotAvailable => {
+                        "the address must be one of this machine's, or 0.0.0.0 or [::]".into()
+                    }
+                    _ => String::new(),
+                };
+                (NETWORK, "network", hint)
+            }
+            Error::NoList(_) => (USAGE, "usage", "give it with --list FILE".into()),
+            Error::Setting(_) => (USAGE, "usage", String::new()),
+            Error::BadList { .. } => (
+                BAD_INPUT,
+                "bad-input",
+                "one info-hash of 40 hexadecimal digits, or one passkey, a line; # starts a comment"
+                    .into(),
+            ),
+            Error::ReadList { .. } | Error::Torrents { .. } | Error::NotATorrent { .. } => {
+                (BAD_INPUT, "bad-input", String::new())
+            }
+            _ => (OTHER, "other", String::new()),
+        };
+        let mut failure = Self::new(code, kind, error.to_string());
+        if let Some(source) = error.source() {
+            failure = failure.cause(source);
+        }
+        if hint.is_empty() {
+            failure
+        } else {
+            failure.hint(hint)
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(STORAGE, "storage", error.to_string())
+    }
+}
+
+/// Text without what could change a terminal or turn the line around.
+struct Printable<'a>(&'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars() {
+            match character {
+                '\n' => f.write_str("\n    ")?,
+                '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                    write!(f, "{}", character.escape_unicode())?;
+                }
+                _ if character.is_control() => write!(f, "{}", character.escape_default())?,
+                _ => f.write_char(character)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_outside_reaches_the_terminal_as_a_command() {
+        let shown = Printable("a\u{1b}[31m\u{202e}b\rc\nd\u{9b}").to_string();
+        assert_eq!(shown, "a\\u{1b}[31m\\u{202e}b\\rc\n    d\\u{9b}");
+    }
+}

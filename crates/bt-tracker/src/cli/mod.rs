@@ -1,0 +1,126 @@
+//! The command line: flags, environment and configuration file in, a running server out.
+//!
+//! It must not know how anything is tracked; the library does not know that it exists. Only this
+//! room prints.
+
+mod config_file;
+mod failure;
+mod serve;
+mod settings;
+mod systemd;
+mod units;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
+
+use failure::Failure;
+use settings::Settings;
+
+/// A BitTorrent tracker, open or closed, and a publisher of .torrent files.
+#[derive(Debug, Parser)]
+#[command(name = "bt-tracker", version, args_conflicts_with_subcommands = false)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Print one JSON object a line on standard output, and logs as JSON
+    #[arg(long, global = true, env = "BT_TRACKER_JSON")]
+    json: bool,
+    /// Log more; twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Log only warnings; twice for errors only
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    quiet: u8,
+    /// What to log, such as `debug` or `bt_tracker=trace`
+    #[arg(long, global = true, env = "BT_TRACKER_LOG", value_name = "FILTER")]
+    log: Option<String>,
+    /// A TOML file with these settings; flags and environment win over it
+    #[arg(long, global = true, env = "BT_TRACKER_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Command {
+    /// Track until asked to stop (the default command)
+    Serve,
+    /// Print all settings in force, in the form of the configuration file
+    PrintConfig,
+    /// Read all settings, the list and the torrents, and say what is wrong with them
+    CheckConfig,
+}
+
+/// Carries out the command line. Returns the exit code.
+pub(crate) fn run() -> u8 {
+    let cli = Cli::parse();
+    let json = cli.json;
+    match carry_out(cli) {
+        Ok(code) => code,
+        Err(failure) => failure.report(json),
+    }
+}
+
+fn carry_out(cli: Cli) -> Result<u8, Failure> {
+    log(&cli)?;
+    let from_file = match &cli.config {
+        Some(path) => config_file::read(path)?,
+        None => Settings::default(),
+    };
+    let settings = cli.settings.or(from_file);
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => serve::serve(&settings, cli.json),
+        Command::PrintConfig => {
+            let settings = settings.in_force();
+            let text = if cli.json {
+                config_file::json(&settings)
+            } else {
+                config_file::toml(&settings)
+            };
+            print(&text?);
+            Ok(0)
+        }
+        Command::CheckConfig => {
+            serve::check(&settings)?;
+            let fine = if cli.json {
+                json!({"event": "config", "ok": true}).to_string()
+            } else {
+                "the configuration is fine".into()
+            };
+            print(&fine);
+            Ok(0)
+        }
+    }
+}
+
+fn log(cli: &Cli) -> Result<(), Failure> {
+    let level = match i16::from(cli.verbose) - i16::from(cli.quiet) {
+        ..=-2 => "error",
+        -1 => "warn",
+        0 => "info",
+        1 => "debug",
+        2.. => "trace",
+    };
+    let filter = EnvFilter::try_new(cli.log.as_deref().unwrap_or(level))
+        .map_err(|error| Failure::usage("--log is not a filter").cause(&error))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if cli.json {
+        builder.json().init();
+    } else {
+        let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
+        builder.with_ansi(is_terminal).with_target(false).init();
+    }
+    Ok(())
+}
+
+/// Prints a line on standard output. Whoever closed it does not want to read it.
+fn print(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{}", line.trim_end_matches('\n')).and_then(|()| out.flush());
+}

@@ -1,0 +1,104 @@
+//! `serve` and `check-config`.
+
+use std::net::SocketAddr;
+
+use bt_tracker::server::{Config, Handle, Server};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::failure::Failure;
+use super::settings::Settings;
+use super::systemd;
+
+/// The exit code after an interrupt from the keyboard; a termination asked for by a service
+/// manager is a success.
+const INTERRUPTED: u8 = 130;
+
+/// Tracks until a signal says to stop. Returns the exit code.
+pub(super) fn serve(settings: &Settings, json: bool) -> Result<u8, Failure> {
+    let config = settings.config()?;
+    raise_file_limit();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(workers) = config.workers {
+        runtime.worker_threads(workers.max(1));
+    }
+    let runtime = runtime
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::other("cannot start threads").cause(&error))?;
+    runtime.block_on(run(config, json))
+}
+
+/// Reads everything that a server would read, and binds nothing.
+pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
+    settings.config()?.check().map_err(Failure::from)
+}
+
+async fn run(config: Config, json: bool) -> Result<u8, Failure> {
+    let refused = |error| Failure::other("cannot handle signals").cause(&error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(refused)?;
+    let tracker = Server::start(config).await?;
+    super::print(&ready(&tracker, json));
+    systemd::notify("READY=1");
+    let code = loop {
+        tokio::select! {
+            _ = terminate.recv() => break 0,
+            _ = interrupt.recv() => break INTERRUPTED,
+            _ = hang_up.recv() => reload(&tracker),
+        }
+    };
+    systemd::notify("STOPPING=1");
+    tokio::select! {
+        () = tracker.stop() => {}
+        // Whoever asks twice means it.
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(code)
+}
+
+fn reload(tracker: &Handle) {
+    match tracker.reload() {
+        Ok(Some(entries)) => tracing::info!(entries, "list read again"),
+        Ok(None) => tracing::info!("read again"),
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(%error, cause, "not read again, the old one stays in force");
+        }
+    }
+}
+
+fn ready(tracker: &Handle, json: bool) -> String {
+    let (http, udp) = (tracker.http_addrs(), tracker.udp_addrs());
+    let stats = tracker.stats_addr();
+    if json {
+        let texts =
+            |addrs: &[SocketAddr]| addrs.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let mut event = json!({"event": "listening", "http": texts(http), "udp": texts(udp)});
+        if let (Some(stats), Value::Object(fields)) = (stats, &mut event) {
+            fields.insert("stats".into(), stats.to_string().into());
+        }
+        return event.to_string();
+    }
+    let mut line = String::from("listening");
+    for (name, addrs) in [("http", http), ("udp", udp), ("stats", stats.as_slice())] {
+        if !addrs.is_empty() {
+            let addrs: Vec<_> = addrs.iter().map(ToString::to_string).collect();
+            line.push_str(&format!(" {name}={}", addrs.join(",")));
+        }
+    }
+    line
+}
+
+/// Connections are files; the limit that the system starts programs with is for those that have
+/// few.
+fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}

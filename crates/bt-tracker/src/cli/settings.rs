@@ -1,0 +1,374 @@
+//! Every setting: its flag, its environment variable and its line of the configuration file, in
+//! one place.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
+
+use bt_tracker::server::{Config, Mode};
+use bt_tracker::swarm::{Limits, Locality, Network};
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+use super::failure::Failure;
+use super::units::{Near, Size, Span, Store};
+
+/// The port of trackers.
+const PORT: u16 = 6969;
+
+/// Who may announce what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ModeSetting {
+    /// Every torrent
+    Open,
+    /// Only the torrents of --list
+    AllowList,
+    /// Every torrent but those of --list
+    DenyList,
+    /// Every torrent, for whoever has a key of --list in the announce URL
+    Passkey,
+}
+
+/// `None` and empty mean: not said here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[command(next_help_heading = "Settings")]
+pub(super) struct Settings {
+    /// Serve announces over HTTP here; repeat for more addresses [default: port 6969 everywhere,
+    /// unless --udp is given alone]
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_HTTP",
+        value_name = "ADDR",
+        value_delimiter = ','
+    )]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) http: Vec<SocketAddr>,
+    /// Serve announces over UDP here; repeat for more addresses [default: port 6969 everywhere,
+    /// unless --http is given alone]
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_UDP",
+        value_name = "ADDR",
+        value_delimiter = ','
+    )]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) udp: Vec<SocketAddr>,
+    /// Who may announce what [default: open]
+    #[arg(long, global = true, env = "BT_TRACKER_MODE", value_name = "MODE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mode: Option<ModeSetting>,
+    /// Info-hashes or passkeys for --mode, one a line; SIGHUP reads it again
+    #[arg(long, global = true, env = "BT_TRACKER_LIST", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) list: Option<PathBuf>,
+    /// Track the torrents of this directory and no others, and offer them at /torrents/
+    #[arg(long, global = true, env = "BT_TRACKER_TORRENTS", value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) torrents: Option<PathBuf>,
+    /// How often the directory is looked at [default: 2s]
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_TORRENTS_POLL",
+        value_name = "DUR"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) torrents_poll: Option<Span>,
+    /// What peers are told to wait between announces [default: 30m]
+    #[arg(long, global = true, env = "BT_TRACKER_INTERVAL", value_name = "DUR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) interval: Option<Span>,
+    /// What peers are told to wait at least [default: half the interval]
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_MIN_INTERVAL",
+        value_name = "DUR"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) min_interval: Option<Span>,
+    /// Silence after which a peer is forgotten [default: twice the interval]
+    #[arg(long, global = true, env = "BT_TRACKER_PEER_TTL", value_name = "DUR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) peer_ttl: Option<Span>,
+    /// Peers in a reply when the request does not say [default: 50]
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_DEFAULT_NUMWANT",
+        value_name = "N"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) default_numwant: Option<u32>,
+    /// Peers in a reply at most [default: 100]
+    #[arg(long, global = true, env = "BT_TRACKER_MAX_NUMWANT", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_numwant: Option<u32>,
+    /// Peers of this network are near each other and are named to each other first; `auto` groups
+    /// by prefix; repeat for more
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_LOCALITY",
+        value_name = "CIDR=NAME",
+        value_delimiter = ','
+    )]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) locality: Vec<Near>,
+    /// Serve /metrics, /healthz, /readyz and /stats here; keep it from the public
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_STATS_ADDR",
+        value_name = "ADDR"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) stats_addr: Option<SocketAddr>,
+    /// Keep swarms in this file across restarts
+    #[arg(long, global = true, env = "BT_TRACKER_SNAPSHOT", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) snapshot: Option<PathBuf>,
+    /// How often the file is written [default: 5m]
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_SNAPSHOT_EVERY",
+        value_name = "DUR"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) snapshot_every: Option<Span>,
+    /// Where swarms are kept while the tracker runs [default: memory]
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_STORE",
+        value_name = "memory|redis://…"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) store: Option<Store>,
+    /// Threads, and sockets for each address [default: one for each core]
+    #[arg(long, global = true, env = "BT_TRACKER_WORKERS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) workers: Option<usize>,
+    /// Believe X-Forwarded-For of proxies in this network; repeat for more
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_TRUST_PROXY",
+        value_name = "CIDR",
+        value_delimiter = ','
+    )]
+    #[serde(skip_serializing_if = "Vec::is_empty", with = "networks")]
+    pub(super) trust_proxy: Vec<Network>,
+    /// Torrents that are not registered, at most [default: 8000000]
+    #[arg(long, global = true, env = "BT_TRACKER_MAX_TORRENTS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_torrents: Option<u32>,
+    /// Peers in one torrent, at most [default: 1000000]
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_MAX_PEERS_PER_TORRENT",
+        value_name = "N"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_peers_per_torrent: Option<u32>,
+    /// Entries of one address in all torrents together, at most [default: no limit]
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_MAX_PEERS_PER_IP",
+        value_name = "N"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_peers_per_ip: Option<u32>,
+    /// HTTP connections at once [default: 20000]
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_MAX_CONNECTIONS",
+        value_name = "N"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_connections: Option<usize>,
+    /// Do not keep peer ids, which saves 20 bytes a peer; unpacked lists then have none
+    #[arg(long, global = true, env = "BT_TRACKER_NO_PEER_IDS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) no_peer_ids: Option<bool>,
+    /// Receive buffer of each UDP socket; the kernel may grant less [default: 4MiB]
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_RECV_BUFFER",
+        value_name = "SIZE"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) recv_buffer: Option<Size>,
+}
+
+impl Settings {
+    /// These settings, and those of `other` where these say nothing.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            http: or(self.http, other.http),
+            udp: or(self.udp, other.udp),
+            mode: self.mode.or(other.mode),
+            list: self.list.or(other.list),
+            torrents: self.torrents.or(other.torrents),
+            torrents_poll: self.torrents_poll.or(other.torrents_poll),
+            interval: self.interval.or(other.interval),
+            min_interval: self.min_interval.or(other.min_interval),
+            peer_ttl: self.peer_ttl.or(other.peer_ttl),
+            default_numwant: self.default_numwant.or(other.default_numwant),
+            max_numwant: self.max_numwant.or(other.max_numwant),
+            locality: or(self.locality, other.locality),
+            stats_addr: self.stats_addr.or(other.stats_addr),
+            snapshot: self.snapshot.or(other.snapshot),
+            snapshot_every: self.snapshot_every.or(other.snapshot_every),
+            store: self.store.or(other.store),
+            workers: self.workers.or(other.workers),
+            trust_proxy: or(self.trust_proxy, other.trust_proxy),
+            max_torrents: self.max_torrents.or(other.max_torrents),
+            max_peers_per_torrent: self.max_peers_per_torrent.or(other.max_peers_per_torrent),
+            max_peers_per_ip: self.max_peers_per_ip.or(other.max_peers_per_ip),
+            max_connections: self.max_connections.or(other.max_connections),
+            no_peer_ids: self.no_peer_ids.or(other.no_peer_ids),
+            recv_buffer: self.recv_buffer.or(other.recv_buffer),
+        }
+    }
+
+    /// With the defaults written out.
+    pub(super) fn in_force(&self) -> Self {
+        let defaults = Config::default();
+        let (http, udp) = self.addresses();
+        let interval = self.interval.map_or(defaults.interval, |span| span.0);
+        Self {
+            http,
+            udp,
+            mode: Some(self.mode.unwrap_or(ModeSetting::Open)),
+            torrents_poll: Some(self.torrents_poll.unwrap_or(Span(defaults.torrents_poll))),
+            interval: Some(Span(interval)),
+            min_interval: Some(self.min_interval.unwrap_or(Span(interval / 2))),
+            peer_ttl: Some(self.peer_ttl.unwrap_or(Span(interval * 2))),
+            default_numwant: Some(self.default_numwant.unwrap_or(defaults.default_numwant)),
+            max_numwant: Some(self.max_numwant.unwrap_or(defaults.max_numwant)),
+            snapshot_every: Some(self.snapshot_every.unwrap_or(Span(defaults.snapshot_every))),
+            store: Some(self.store.unwrap_or_default()),
+            max_torrents: Some(self.max_torrents.unwrap_or(defaults.limits.torrents)),
+            max_peers_per_torrent: Some(
+                self.max_peers_per_torrent
+                    .unwrap_or(defaults.limits.peers_per_torrent),
+            ),
+            max_connections: Some(self.max_connections.unwrap_or(defaults.max_connections)),
+            no_peer_ids: Some(self.no_peer_ids.unwrap_or(false)),
+            recv_buffer: Some(self.recv_buffer.unwrap_or(Size(defaults.udp_buffer as u64))),
+            ..self.clone()
+        }
+    }
+
+    /// The configuration of the server.
+    pub(super) fn config(&self) -> Result<Config, Failure> {
+        let settings = self.in_force();
+        let defaults = Config::default();
+        let span = |span: Option<Span>, default| span.map_or(default, |Span(span)| span);
+        Ok(Config {
+            mode: match settings.mode {
+                None | Some(ModeSetting::Open) => Mode::Open,
+                Some(ModeSetting::AllowList) => Mode::AllowList,
+                Some(ModeSetting::DenyList) => Mode::DenyList,
+                Some(ModeSetting::Passkey) => Mode::Passkey,
+            },
+            locality: settings.near()?,
+            http: settings.http,
+            udp: settings.udp,
+            stats: settings.stats_addr,
+            list: settings.list,
+            torrents: settings.torrents,
+            torrents_poll: span(settings.torrents_poll, defaults.torrents_poll),
+            interval: span(settings.interval, defaults.interval),
+            min_interval: settings.min_interval.map(|Span(span)| span),
+            peer_ttl: settings.peer_ttl.map(|Span(span)| span),
+            default_numwant: settings.default_numwant.unwrap_or(defaults.default_numwant),
+            max_numwant: settings.max_numwant.unwrap_or(defaults.max_numwant),
+            keep_peer_ids: settings.no_peer_ids != Some(true),
+            trusted_proxies: settings.trust_proxy,
+            limits: Limits {
+                torrents: settings.max_torrents.unwrap_or(defaults.limits.torrents),
+                peers_per_torrent: settings
+                    .max_peers_per_torrent
+                    .unwrap_or(defaults.limits.peers_per_torrent),
+                peers_per_ip: settings.max_peers_per_ip,
+            },
+            max_connections: settings.max_connections.unwrap_or(defaults.max_connections),
+            snapshot: settings.snapshot,
+            snapshot_every: span(settings.snapshot_every, defaults.snapshot_every),
+            workers: settings.workers,
+            udp_buffer: settings
+                .recv_buffer
+                .map_or(defaults.udp_buffer, |Size(size)| {
+                    usize::try_from(size).unwrap_or(usize::MAX)
+                }),
+            ..defaults
+        })
+    }
+
+    fn near(&self) -> Result<Locality, Failure> {
+        let mut named = Vec::new();
+        let mut auto = false;
+        for near in &self.locality {
+            match near {
+                Near::Named(network, name) => named.push((*network, name.clone())),
+                Near::Auto => auto = true,
+            }
+        }
+        let locality = Locality::named(named)
+            .map_err(|error| Failure::usage("--locality makes no sense").cause(&error))?;
+        Ok(if auto {
+            locality.by_prefix(24, 48)
+        } else {
+            locality
+        })
+    }
+
+    /// The addresses, by default port 6969 of every family that this machine has.
+    fn addresses(&self) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
+        if self.http.is_empty() && self.udp.is_empty() {
+            let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
+            let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT));
+            let has_v6 = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+            let everywhere: Vec<_> = std::iter::once(v4).chain(has_v6.then_some(v6)).collect();
+            return (everywhere.clone(), everywhere);
+        }
+        (self.http.clone(), self.udp.clone())
+    }
+}
+
+fn or<T>(ours: Vec<T>, theirs: Vec<T>) -> Vec<T> {
+    if ours.is_empty() { theirs } else { ours }
+}
+
+/// Networks as text.
+mod networks {
+    use bt_tracker::swarm::Network;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(
+        networks: &[Network],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(networks.iter().map(ToString::to_string))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Network>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        texts
+            .iter()
+            .map(|text| text.parse().map_err(de::Error::custom))
+            .collect()
+    }
+}

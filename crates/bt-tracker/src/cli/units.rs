@@ -1,0 +1,249 @@
+//! Values as people write them: durations, sizes, localities, stores.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bt_tracker::swarm::Network;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// A time such as `30s`, `5m`, `2h`, `1d` or `500ms`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span(pub(super) Duration);
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("\"{text}\" is not a time such as 30s, 5m or 2h");
+        let (number, unit) = split(text).ok_or_else(bad)?;
+        let milliseconds = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" | "min" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return Err(bad()),
+        };
+        number
+            .checked_mul(milliseconds)
+            .map(Duration::from_millis)
+            .map(Self)
+            .ok_or_else(bad)
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let milliseconds = self.0.as_millis();
+        let units = [
+            ("d", 86_400_000),
+            ("h", 3_600_000),
+            ("m", 60_000),
+            ("s", 1_000),
+        ];
+        let unit = units
+            .into_iter()
+            .find(|(_, n)| milliseconds >= *n && milliseconds % n == 0);
+        let (unit, n) = unit.unwrap_or(("ms", 1));
+        write!(f, "{}{unit}", milliseconds / n)
+    }
+}
+
+/// A number of bytes such as `512k`, `1MiB` or `2G`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Size(pub(super) u64);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let bad = || format!("\"{text}\" is not a size such as 512k, 1MiB or 2G");
+        let (number, unit) = split(text).ok_or_else(bad)?;
+        let bytes: u64 = match unit.to_ascii_lowercase().as_str() {
+            "" | "b" => 1,
+            "k" | "kb" => 1_000,
+            "m" | "mb" => 1_000_000,
+            "g" | "gb" => 1_000_000_000,
+            "kib" => 1 << 10,
+            "mib" => 1 << 20,
+            "gib" => 1 << 30,
+            _ => return Err(bad()),
+        };
+        number.checked_mul(bytes).map(Self).ok_or_else(bad)
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+        let unit = units
+            .into_iter()
+            .find(|(_, n)| self.0 >= *n && self.0.is_multiple_of(*n));
+        let (unit, n) = unit.unwrap_or(("", 1));
+        write!(f, "{}{unit}", self.0 / n)
+    }
+}
+
+/// `CIDR=NAME`, or `auto` for groups by prefix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Near {
+    Named(Network, String),
+    /// Addresses with the same first 24 bits (IPv4) or 48 bits (IPv6) are near each other.
+    Auto,
+}
+
+impl FromStr for Near {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let (network, name) = text
+            .split_once('=')
+            .filter(|(_, name)| !name.trim().is_empty())
+            .ok_or_else(|| {
+                format!("\"{text}\" is not of the form CIDR=NAME, such as 10.1.0.0/16=rack-7")
+            })?;
+        let network: Network = network.trim().parse().map_err(|error| format!("{error}"))?;
+        Ok(Self::Named(network, name.trim().into()))
+    }
+}
+
+impl fmt::Display for Near {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(network, name) => write!(f, "{network}={name}"),
+            Self::Auto => f.write_str("auto"),
+        }
+    }
+}
+
+/// Where swarms are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Store {
+    #[default]
+    Memory,
+}
+
+impl FromStr for Store {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "memory" => Ok(Self::Memory),
+            _ if text.starts_with("redis://") || text.starts_with("rediss://") => {
+                Err("a shared store is not in this version; use memory".into())
+            }
+            _ => Err(format!("\"{text}\" is no store; use memory")),
+        }
+    }
+}
+
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("memory")
+    }
+}
+
+fn split(text: &str) -> Option<(u64, &str)> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    Some((number.parse().ok()?, unit.trim()))
+}
+
+/// Configuration files hold these values in the form in which flags take them.
+macro_rules! as_text {
+    ($($name:ty),*) => {$(
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+            }
+        }
+    )*};
+}
+
+as_text!(Span, Size, Near, Store);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_sizes_are_read_and_shown() {
+        for (text, milliseconds) in [("30s", 30_000), ("5m", 300_000), ("2h", 7_200_000)] {
+            let span: Span = text.parse().unwrap();
+            assert_eq!(
+                (span.0.as_millis(), span.to_string().as_str()),
+                (milliseconds, text)
+            );
+        }
+        assert_eq!("90s".parse::<Span>().unwrap().to_string(), "90s");
+        assert_eq!("250ms".parse::<Span>().unwrap().to_string(), "250ms");
+        for (text, bytes) in [
+            ("512k", 512_000),
+            ("1MiB", 1 << 20),
+            ("2G", 2_000_000_000),
+            ("7", 7),
+        ] {
+            assert_eq!(text.parse::<Size>().unwrap().0, bytes);
+        }
+        for bad in [
+            "",
+            "s",
+            "5",
+            "5x",
+            "-5s",
+            "1.5h",
+            "99999999999999999999s",
+            "18446744073709551615d",
+        ] {
+            assert!(
+                bad.parse::<Span>()
+                    .unwrap_err()
+                    .contains(&format!("\"{bad}\""))
+            );
+        }
+        for bad in [
+            "",
+            "k",
+            "-1",
+            "5x",
+            "99999999999999999999",
+            "18446744073709551615G",
+        ] {
+            assert!(
+                bad.parse::<Size>()
+                    .unwrap_err()
+                    .contains(&format!("\"{bad}\""))
+            );
+        }
+    }
+
+    #[test]
+    fn localities_have_a_network_and_a_name() {
+        assert_eq!(
+            "10.1.2.3/8=dc 1".parse::<Near>().unwrap().to_string(),
+            "10.0.0.0/8=dc 1"
+        );
+        assert_eq!("auto".parse::<Near>(), Ok(Near::Auto));
+        for bad in ["", "10.0.0.0/8", "10.0.0.0/8=", "10.0.0.0/40=x", "=x"] {
+            assert!(bad.parse::<Near>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_the_store_that_exists_is_taken() {
+        assert_eq!("memory".parse(), Ok(Store::Memory));
+        let error = "redis://127.0.0.1".parse::<Store>().unwrap_err();
+        assert!(error.contains("not in this version"));
+        assert!("disk".parse::<Store>().is_err());
+    }
+}

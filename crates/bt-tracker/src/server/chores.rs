@@ -1,0 +1,148 @@
+//! What a server does on its own: forget silent peers, follow the directory, write snapshots.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::tracker::Tracker;
+use super::{Config, Error, snapshot};
+
+/// How often a step of forgetting is made, at most.
+const SWEEP_STEP: Duration = Duration::from_millis(100);
+
+/// Of the time-to-live, the part in which a round through the whole store is made.
+const SWEEP_ROUNDS_PER_TTL: u32 = 8;
+
+/// Entries that a step looks at, at least.
+const SWEEP_BUDGET: u64 = 1_000;
+
+/// Starts everything that the configuration asks for.
+pub(super) fn start(
+    config: &Config,
+    tracker: &Arc<Tracker>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    let round = config.effective_peer_ttl() / SWEEP_ROUNDS_PER_TTL;
+    every(tasks, stop, SWEEP_STEP.min(round), {
+        let tracker = Arc::clone(tracker);
+        let steps = (round.as_millis() / SWEEP_STEP.as_millis()).max(1);
+        let steps = u64::try_from(steps).unwrap_or(u64::MAX);
+        move || sweep(&tracker, steps)
+    });
+    if let Some(dir) = config.torrents.clone() {
+        every_blocking(tasks, stop, config.torrents_poll, {
+            let tracker = Arc::clone(tracker);
+            move || {
+                if let Err(error) = scan(&tracker, &dir) {
+                    tracing::warn!("{}", Chain(&error));
+                }
+            }
+        });
+    }
+    if let Some(path) = config.snapshot.clone() {
+        every_blocking(tasks, stop, config.snapshot_every, {
+            let tracker = Arc::clone(tracker);
+            move || save(&tracker, &path)
+        });
+    }
+}
+
+/// Looks at the directory of torrents and says what has changed.
+pub(super) fn scan(tracker: &Tracker, dir: &Path) -> Result<(), Error> {
+    let changes = tracker.publisher.scan(dir, &tracker.swarms)?;
+    for problem in &changes.problems {
+        tracing::warn!(file = ?problem.file, reason = ?problem.reason, "not a torrent, left out");
+    }
+    if !changes.added.is_empty() || !changes.removed.is_empty() {
+        tracing::info!(added = ?changes.added, removed = ?changes.removed, "torrents");
+    }
+    Ok(())
+}
+
+/// Takes in the snapshot, or says why not.
+pub(super) fn load(tracker: &Tracker, path: &Path, now: Instant) {
+    match snapshot::load(path, &tracker.swarms, now) {
+        Ok(Some(peers)) => tracing::info!(path = ?path, peers, "snapshot read"),
+        Ok(None) => tracing::info!(path = ?path, "no snapshot yet"),
+        Err(error) => tracing::warn!(path = ?path, %error, "snapshot refused"),
+    }
+}
+
+/// Writes the snapshot, or says why not.
+pub(super) fn save(tracker: &Tracker, path: &Path) {
+    match snapshot::save(path, &tracker.swarms, Instant::now()) {
+        Ok(()) => tracing::debug!(path = ?path, "snapshot written"),
+        Err(error) => tracing::error!(path = ?path, %error, "snapshot not written"),
+    }
+}
+
+fn sweep(tracker: &Tracker, steps: u64) {
+    let totals = tracker.swarms.totals();
+    let entries = totals.torrents + totals.peers_v4 + totals.peers_v6;
+    let budget = (entries / steps).max(SWEEP_BUDGET);
+    tracker
+        .swarms
+        .expire(Instant::now(), u32::try_from(budget).unwrap_or(u32::MAX));
+}
+
+fn every(
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+    period: Duration,
+    mut chore: impl FnMut() + Send + 'static,
+) {
+    let stop = stop.clone();
+    tasks.spawn(async move {
+        let mut clock = clock(period);
+        while stop.run_until_cancelled(clock.tick()).await.is_some() {
+            chore();
+        }
+    });
+}
+
+/// Like [`every`], for chores that wait for a disk.
+fn every_blocking(
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+    period: Duration,
+    chore: impl Fn() + Send + Sync + 'static,
+) {
+    let (stop, chore) = (stop.clone(), Arc::new(chore));
+    tasks.spawn(async move {
+        let mut clock = clock(period);
+        // The first tick is at once, and the server has just done what it would do.
+        clock.tick().await;
+        while stop.run_until_cancelled(clock.tick()).await.is_some() {
+            let chore = Arc::clone(&chore);
+            if tokio::task::spawn_blocking(move || chore()).await.is_err() {
+                tracing::error!("a chore of the server had a panic");
+            }
+        }
+    });
+}
+
+fn clock(period: Duration) -> tokio::time::Interval {
+    let mut clock = tokio::time::interval(period.max(Duration::from_millis(1)));
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    clock
+}
+
+/// An error with its causes, on one line.
+struct Chain<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}

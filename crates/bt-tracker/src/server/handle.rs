@@ -1,0 +1,170 @@
+//! What the owner of a running server can ask and tell it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bt_metainfo::{InfoHash, Metainfo};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::tracker::{Tracker, scrape_stats};
+use super::{Config, Error, StatsSnapshot, chores};
+use crate::ScrapeStats;
+
+/// How long connections get to finish what they are at when the server stops.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// A running server. Dropping it stops the server without waiting; [`Handle::stop`] waits.
+#[derive(Debug)]
+pub struct Handle {
+    addresses: Addresses,
+    config: Config,
+    tracker: Arc<Tracker>,
+    running: Running,
+}
+
+#[derive(Debug)]
+pub(super) struct Addresses {
+    pub(super) http: Vec<SocketAddr>,
+    pub(super) udp: Vec<SocketAddr>,
+    pub(super) stats: Option<SocketAddr>,
+}
+
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) tasks: TaskTracker,
+    pub(super) stop: CancellationToken,
+    pub(super) udp_stop: Arc<AtomicBool>,
+    pub(super) threads: Vec<JoinHandle<()>>,
+}
+
+impl Handle {
+    pub(super) fn new(
+        addresses: Addresses,
+        config: Config,
+        tracker: Arc<Tracker>,
+        running: Running,
+    ) -> Self {
+        Self {
+            addresses,
+            config,
+            tracker,
+            running,
+        }
+    }
+
+    /// Where announces over HTTP are served, in the order of the configuration.
+    #[must_use]
+    pub fn http_addrs(&self) -> &[SocketAddr] {
+        &self.addresses.http
+    }
+
+    /// Where announces over UDP are served, in the order of the configuration.
+    #[must_use]
+    pub fn udp_addrs(&self) -> &[SocketAddr] {
+        &self.addresses.udp
+    }
+
+    /// Where the numbers are.
+    #[must_use]
+    pub fn stats_addr(&self) -> Option<SocketAddr> {
+        self.addresses.stats
+    }
+
+    /// A URL for torrents that peers on this machine can use: HTTP if it is served, else UDP. An
+    /// unspecified address becomes the loopback address.
+    #[must_use]
+    pub fn announce_url(&self) -> Option<String> {
+        let http = self.addresses.http.first().map(|addr| ("http", addr));
+        let (scheme, addr) = http.or(self.addresses.udp.first().map(|addr| ("udp", addr)))?;
+        let ip = match addr.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        Some(format!(
+            "{scheme}://{}/announce",
+            SocketAddr::new(ip, addr.port())
+        ))
+    }
+
+    /// Tracks the torrent even when the server is closed, never forgets it, and offers its file
+    /// at `/torrents/NAME.torrent`.
+    pub fn register(&self, metainfo: &Metainfo) {
+        self.tracker
+            .publisher
+            .publish(metainfo, &self.tracker.swarms);
+    }
+
+    /// Tracks the torrent even when the server is closed, and never forgets it.
+    pub fn register_hash(&self, info_hash: InfoHash) {
+        self.tracker.swarms.register(info_hash);
+    }
+
+    /// Forgets a torrent, its peers, its registration and its file. In an open server it comes
+    /// back with the next announce; files of the directory are looked at again when they change.
+    pub fn remove(&self, info_hash: InfoHash) {
+        self.tracker
+            .publisher
+            .withdraw(info_hash, &self.tracker.swarms);
+        self.tracker.swarms.remove(&info_hash);
+    }
+
+    /// The numbers of a torrent, if it is known.
+    #[must_use]
+    pub fn scrape(&self, info_hash: InfoHash) -> Option<ScrapeStats> {
+        self.tracker.swarms.scrape(&info_hash).map(scrape_stats)
+    }
+
+    /// All numbers.
+    #[must_use]
+    pub fn stats(&self) -> StatsSnapshot {
+        self.tracker.snapshot(Instant::now())
+    }
+
+    /// Reads the list and the directory of torrents again. Returns how many entries the list has.
+    ///
+    /// # Errors
+    /// When the list or the directory cannot be read; the old ones stay in force.
+    pub fn reload(&self) -> Result<Option<usize>, Error> {
+        if let Some(dir) = &self.config.torrents {
+            chores::scan(&self.tracker, dir)?;
+        }
+        self.tracker.access.reload()
+    }
+
+    /// Stops taking requests, lets those that are being answered finish, and writes the snapshot.
+    pub async fn stop(mut self) {
+        self.running.stop.cancel();
+        self.running.udp_stop.store(true, Ordering::Relaxed);
+        self.running.tasks.close();
+        // A client that does not take its reply must not keep the server.
+        let _ = tokio::time::timeout(DRAIN, self.running.tasks.wait()).await;
+        let threads = std::mem::take(&mut self.running.threads);
+        let tracker = Arc::clone(&self.tracker);
+        let snapshot = self.config.snapshot.clone();
+        let end = move || {
+            for thread in threads {
+                if thread.join().is_err() {
+                    tracing::error!("a UDP worker had panicked");
+                }
+            }
+            if let Some(path) = snapshot {
+                chores::save(&tracker, &path);
+            }
+        };
+        if tokio::task::spawn_blocking(end).await.is_err() {
+            tracing::error!("the end of the server had a panic");
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.running.stop.cancel();
+        self.running.udp_stop.store(true, Ordering::Relaxed);
+    }
+}

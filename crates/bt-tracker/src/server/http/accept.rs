@@ -1,0 +1,143 @@
+//! Taking connections, and answering at once those whose request is already there.
+//!
+//! Most clients send one announce and close. Such a connection costs an accept, a read, a write
+//! and a close: it never becomes a task and is never watched for events.
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::net::{RecvFlags, SendFlags, SocketFlags};
+use tokio::io::unix::AsyncFd;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Http;
+use super::connection::Connection;
+use super::session::{Flow, Session};
+
+/// Connections taken before other tasks get their turn.
+const TURN: usize = 64;
+
+/// The wait after the system had no file descriptor left.
+const PAUSE: Duration = Duration::from_millis(50);
+
+pub(super) struct Acceptor {
+    listener: AsyncFd<TcpListener>,
+    http: Arc<Http>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    session: Session,
+}
+
+impl Acceptor {
+    pub(super) fn new(
+        listener: TcpListener,
+        http: &Arc<Http>,
+        tasks: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> io::Result<Self> {
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe for types that change their \
+            descriptor, which a listener does not"
+        )]
+        let listener = AsyncFd::new(listener)?;
+        Ok(Self {
+            listener,
+            http: Arc::clone(http),
+            tasks: tasks.clone(),
+            stop: stop.clone(),
+            session: Session::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
+        })
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            match self.turn().await {
+                Ok(()) => tokio::task::yield_now().await,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept connections");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn turn(&mut self) -> io::Result<()> {
+        let mut ready = self.listener.readable().await?;
+        for _ in 0..TURN {
+            let accepted = rustix::net::acceptfrom_with(
+                self.listener.get_ref(),
+                SocketFlags::NONBLOCK | SocketFlags::CLOEXEC,
+            );
+            match accepted {
+                Ok((fd, address)) => {
+                    let address = address.and_then(|address| SocketAddr::try_from(address).ok());
+                    if let Some(address) = address {
+                        greet(
+                            TcpStream::from(fd),
+                            address.ip(),
+                            &self.http,
+                            &self.tasks,
+                            &self.stop,
+                            &mut self.session,
+                        );
+                    }
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    ready.clear_ready();
+                    break;
+                }
+                // The client has gone already, or a signal came.
+                Err(rustix::io::Errno::CONNABORTED | rustix::io::Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Answers what has come on a new connection, and makes a task of it if it lives on.
+fn greet(
+    stream: TcpStream,
+    source: IpAddr,
+    http: &Arc<Http>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+    session: &mut Session,
+) {
+    let stats = &http.tracker.stats;
+    if stats.connections.get() >= http.max_connections {
+        stats.connections_refused.add(1);
+        return;
+    }
+    session.renew(source);
+    let mut flow = Flow::Read;
+    match rustix::net::recv(&stream, session.space(), RecvFlags::DONTWAIT) {
+        Ok((_, 0)) => return,
+        Ok((_, count)) => {
+            session.received(count);
+            flow = session.advance(Instant::now(), http);
+            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            match rustix::net::send(&stream, &session.out, flags) {
+                Ok(sent) => drop(session.out.drain(..sent)),
+                Err(rustix::io::Errno::WOULDBLOCK) => {}
+                Err(_) => return,
+            }
+            if flow == Flow::Close && session.out.is_empty() {
+                return;
+            }
+        }
+        Err(rustix::io::Errno::WOULDBLOCK) => {}
+        Err(_) => return,
+    }
+    match Connection::new(stream, session.split(), flow, http) {
+        Ok(connection) => {
+            let stop = stop.clone();
+            tasks.spawn(async move { stop.run_until_cancelled_owned(connection.run()).await });
+        }
+        Err(error) => tracing::debug!(%error, "a connection was lost"),
+    }
+}

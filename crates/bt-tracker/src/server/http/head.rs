@@ -1,0 +1,200 @@
+//! The head of a request: what the server reads of it, and what is wrong with it.
+//!
+//! Pure. Knows nothing of trackers.
+
+use std::mem::MaybeUninit;
+
+use super::Status;
+
+/// Bytes of a head. Announces have about 400.
+pub(super) const MAX_HEAD: usize = 4096;
+
+/// Header lines of a head.
+const MAX_HEADERS: usize = 32;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Get,
+    Head,
+    Post,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head<'a> {
+    pub(super) method: Method,
+    /// Without the query, and never with a host before it.
+    pub(super) path: &'a str,
+    /// Without the question mark; empty when there is none.
+    pub(super) query: &'a str,
+    pub(super) keep_alive: bool,
+    /// The client only keeps a connection that we promise to keep.
+    pub(super) is_http_10: bool,
+    pub(super) content_length: Option<u64>,
+    pub(super) chunked: bool,
+    pub(super) wants_json: bool,
+    /// The last header of this name.
+    pub(super) forwarded_for: Option<&'a [u8]>,
+}
+
+/// Reads a head. Returns it with its length, `None` when it has not all come yet, or the status
+/// of the refusal, after which the connection cannot be used any more.
+pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Head<'_>, usize)>, Status> {
+    let within = bytes.get(..MAX_HEAD).unwrap_or(bytes);
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(within, &mut headers) {
+        Ok(httparse::Status::Complete(length)) => Ok(Some((head(&request)?, length))),
+        Ok(httparse::Status::Partial) if bytes.len() >= MAX_HEAD => Err(Status::HeadTooLarge),
+        Ok(httparse::Status::Partial) => Ok(None),
+        Err(httparse::Error::TooManyHeaders) => Err(Status::HeadTooLarge),
+        Err(_) => Err(Status::BadRequest),
+    }
+}
+
+fn head<'a>(request: &httparse::Request<'_, 'a>) -> Result<Head<'a>, Status> {
+    let method = match request.method {
+        Some("GET") => Method::Get,
+        Some("HEAD") => Method::Head,
+        Some("POST") => Method::Post,
+        _ => return Err(Status::MethodNotAllowed),
+    };
+    let target = request.path.unwrap_or_default();
+    let target = match target.strip_prefix("http://") {
+        // Proxies send the whole URL.
+        Some(rest) => rest
+            .find('/')
+            .and_then(|slash| rest.get(slash..))
+            .unwrap_or("/"),
+        None => target,
+    };
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let is_http_10 = request.version == Some(0);
+    let mut head = Head {
+        method,
+        path,
+        query,
+        keep_alive: !is_http_10,
+        is_http_10,
+        content_length: None,
+        chunked: false,
+        wants_json: false,
+        forwarded_for: None,
+    };
+    for header in request.headers.iter() {
+        let named = |name: &str| header.name.eq_ignore_ascii_case(name);
+        match header.name.len() {
+            6 if named("accept") => head.wants_json = contains(header.value, b"application/json"),
+            10 if named("connection") => {
+                if contains(header.value, b"close") {
+                    head.keep_alive = false;
+                } else if contains(header.value, b"keep-alive") {
+                    head.keep_alive = true;
+                }
+            }
+            14 if named("content-length") => {
+                let length = std::str::from_utf8(header.value).ok();
+                let length = length.and_then(|text| text.trim().parse().ok());
+                let length = length.ok_or(Status::BadRequest)?;
+                if head
+                    .content_length
+                    .replace(length)
+                    .is_some_and(|before| before != length)
+                {
+                    return Err(Status::BadRequest);
+                }
+            }
+            15 if named("x-forwarded-for") => head.forwarded_for = Some(header.value),
+            17 if named("transfer-encoding") => head.chunked = true,
+            _ => {}
+        }
+    }
+    // A body that two readers would measure differently is how requests are smuggled past proxies.
+    if head.chunked && head.content_length.is_some() {
+        return Err(Status::BadRequest);
+    }
+    Ok(head)
+}
+
+/// Whether a header value contains the word, in either case.
+fn contains(value: &[u8], word: &[u8]) -> bool {
+    value
+        .windows(word.len())
+        .any(|window| window.eq_ignore_ascii_case(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole(text: &str) -> Head<'_> {
+        let (head, length) = parse(text.as_bytes()).unwrap().unwrap();
+        assert_eq!(length, text.len());
+        head
+    }
+
+    #[test]
+    fn path_and_query_are_apart_and_a_host_is_dropped() {
+        let head = whole("GET /announce?a=1&b=?2 HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!((head.path, head.query), ("/announce", "a=1&b=?2"));
+        let head = whole("GET http://tracker:1/scrape?a HTTP/1.1\r\n\r\n");
+        assert_eq!((head.path, head.query), ("/scrape", "a"));
+        assert_eq!(whole("GET http://tracker HTTP/1.1\r\n\r\n").path, "/");
+    }
+
+    #[test]
+    fn connections_are_kept_as_the_versions_say() {
+        assert!(whole("GET / HTTP/1.1\r\n\r\n").keep_alive);
+        assert!(!whole("GET / HTTP/1.1\r\nconnection: Close\r\n\r\n").keep_alive);
+        assert!(!whole("GET / HTTP/1.0\r\n\r\n").keep_alive);
+        assert!(whole("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n").keep_alive);
+    }
+
+    #[test]
+    fn a_head_that_has_not_all_come_is_waited_for_up_to_the_limit() {
+        let text = "GET /announce HTTP/1.1\r\nHost: x\r\n\r\n";
+        for cut in 0..text.len() {
+            assert_eq!(parse(&text.as_bytes()[..cut]), Ok(None), "{cut}");
+        }
+        let long = |length: usize| {
+            let start = "GET / HTTP/1.1\r\nX: ";
+            format!("{start}{}\r\n\r\n", "a".repeat(length - start.len() - 4))
+        };
+        assert!(parse(long(MAX_HEAD).as_bytes()).unwrap().is_some());
+        assert_eq!(
+            parse(long(MAX_HEAD + 1).as_bytes()),
+            Err(Status::HeadTooLarge)
+        );
+        assert_eq!(parse(&[b'a'; MAX_HEAD]), Err(Status::HeadTooLarge));
+        let many = format!(
+            "GET / HTTP/1.1\r\n{}\r\n",
+            "A: b\r\n".repeat(MAX_HEADERS + 1)
+        );
+        assert_eq!(parse(many.as_bytes()), Err(Status::HeadTooLarge));
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused() {
+        for bad in [
+            "\0",
+            "GET\r\n\r\n",
+            "GET / HTTP/3.0\r\n\r\n",
+            "GET / HTTP/1.1\r\n: x\r\n\r\n",
+        ] {
+            assert_eq!(parse(bad.as_bytes()), Err(Status::BadRequest), "{bad:?}");
+        }
+        let refused = |text: &str| parse(text.as_bytes()).unwrap_err();
+        assert_eq!(refused("PUT / HTTP/1.1\r\n\r\n"), Status::MethodNotAllowed);
+        let post = "POST / HTTP/1.1\r\nContent-Length: ";
+        for length in ["-1", "1x", "99999999999999999999", "1\r\nContent-Length: 2"] {
+            assert_eq!(
+                refused(&format!("{post}{length}\r\n\r\n")),
+                Status::BadRequest
+            );
+        }
+        let both = "1\r\nTransfer-Encoding: chunked";
+        assert_eq!(
+            refused(&format!("{post}{both}\r\n\r\n")),
+            Status::BadRequest
+        );
+    }
+}

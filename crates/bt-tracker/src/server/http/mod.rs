@@ -1,0 +1,166 @@
+//! Announces, scrapes and torrent files over HTTP: a loop of our own, since an announce is a few
+//! hundred bytes in and out and any framework costs more than the answer.
+//!
+//! [`session`] is the protocol without a socket, [`route`] what is answered, [`accept`] takes new
+//! connections and answers those that send one request and go, [`connection`] keeps the others.
+
+mod accept;
+mod connection;
+mod head;
+mod multi;
+mod route;
+mod session;
+
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::tracker::Tracker;
+use super::{Config, Error};
+use crate::swarm::Network;
+use head::Head;
+
+/// Connections that the kernel keeps until they are accepted.
+const BACKLOG: i32 = 4096;
+
+/// The status of a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    Ok,
+    MovedPermanently,
+    BadRequest,
+    NotFound,
+    MethodNotAllowed,
+    LengthRequired,
+    BodyTooLarge,
+    HeadTooLarge,
+}
+
+impl Status {
+    fn line(self) -> &'static str {
+        match self {
+            Self::Ok => "200 OK",
+            Self::MovedPermanently => "301 Moved Permanently",
+            Self::BadRequest => "400 Bad Request",
+            Self::NotFound => "404 Not Found",
+            Self::MethodNotAllowed => "405 Method Not Allowed",
+            Self::LengthRequired => "411 Length Required",
+            Self::BodyTooLarge => "413 Content Too Large",
+            Self::HeadTooLarge => "431 Request Header Fields Too Large",
+        }
+    }
+}
+
+/// What all connections share.
+#[derive(Debug)]
+struct Http {
+    tracker: Arc<Tracker>,
+    trusted_proxies: Vec<Network>,
+    max_connections: u64,
+}
+
+/// The sockets, bound and not yet served.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) addrs: Vec<SocketAddr>,
+    listeners: Vec<TcpListener>,
+}
+
+/// Binds every address, as often as there are workers.
+pub(super) fn bind(config: &Config) -> Result<Bound, Error> {
+    let mut bound = Bound {
+        addrs: Vec::new(),
+        listeners: Vec::new(),
+    };
+    for &wanted in &config.http {
+        let refused = |source| Error::Bind {
+            protocol: "http",
+            address: wanted,
+            source,
+        };
+        let mut address = wanted;
+        for worker in 0..config.effective_workers() {
+            let listener = listener(address, config.effective_workers() > 1).map_err(refused)?;
+            if worker == 0 {
+                address = listener.local_addr().map_err(refused)?;
+                bound.addrs.push(address);
+            }
+            bound.listeners.push(listener);
+        }
+    }
+    Ok(bound)
+}
+
+/// Serves the sockets until the token is cancelled; every connection is a task of `tasks`.
+pub(super) fn serve(
+    bound: Bound,
+    config: &Config,
+    tracker: &Arc<Tracker>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    let http = Arc::new(Http {
+        tracker: Arc::clone(tracker),
+        trusted_proxies: config.trusted_proxies.clone(),
+        max_connections: config.max_connections as u64,
+    });
+    for listener in bound.listeners {
+        let acceptor = accept::Acceptor::new(listener, &http, tasks, stop).map_err(|source| {
+            Error::System {
+                what: "a listener",
+                source,
+            }
+        })?;
+        let stop = stop.clone();
+        tasks.spawn(async move { stop.run_until_cancelled(acceptor.run()).await });
+    }
+    Ok(())
+}
+
+fn listener(address: SocketAddr, shared: bool) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // A restarted server may listen although connections of the one before still linger.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+impl Http {
+    /// Who asks: the other end of the connection, or whom a trusted proxy names.
+    fn source(&self, peer: IpAddr, head: &Head<'_>) -> IpAddr {
+        let is_trusted = |ip| {
+            self.trusted_proxies
+                .iter()
+                .any(|network| network.contains(ip))
+        };
+        let Some(header) = head.forwarded_for.filter(|_| is_trusted(peer)) else {
+            return peer;
+        };
+        // The last address that no trusted proxy has is the one that a trusted proxy saw; those
+        // before it are whatever the client wrote.
+        let addresses = header.rsplit(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+        let parsed = addresses.map(|text| std::str::from_utf8(text).ok()?.parse::<IpAddr>().ok());
+        let mut nearest = peer;
+        for address in parsed {
+            let Some(address) = address else { break };
+            nearest = address.to_canonical();
+            if !is_trusted(nearest) {
+                break;
+            }
+        }
+        nearest
+    }
+}

@@ -1,0 +1,242 @@
+//! Which path is what, and what is sent back.
+
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use bt_metainfo::InfoHash;
+
+use super::super::publisher;
+use super::super::tracker::{Scratch, Tracker, Transport};
+use super::head::{Head, Method};
+use super::{Status, multi};
+use crate::http::{
+    PeerForm, decode_announce_query, decode_scrape_query, encode_announce_reply, encode_failure,
+    encode_scrape_reply,
+};
+use crate::{Failure, ScrapeResponse};
+
+const TEXT: &str = "text/plain";
+const HTML: &str = "text/html; charset=utf-8";
+const JSON: &str = "application/json";
+const TORRENT: &str = "application/x-bittorrent";
+
+/// Where a reply goes, and in what form.
+pub(super) struct Reply<'a> {
+    pub(super) out: &'a mut Vec<u8>,
+    /// Holds the body until its length is known.
+    pub(super) body: &'a mut Vec<u8>,
+    pub(super) scratch: &'a mut Scratch,
+    pub(super) omit_body: bool,
+    pub(super) keep_alive: bool,
+    pub(super) is_http_10: bool,
+}
+
+/// Appends the reply to a request.
+pub(super) fn answer(
+    head: &Head<'_>,
+    body: &[u8],
+    source: IpAddr,
+    now: Instant,
+    tracker: &Tracker,
+    reply: &mut Reply<'_>,
+) {
+    let mut parts = head.path.strip_prefix('/').unwrap_or(head.path).split('/');
+    let parts = [parts.next(), parts.next(), parts.next()];
+    let is_post = head.method == Method::Post;
+    match parts {
+        [Some("announce"), None, _] if is_post => {
+            multi::announce(body, source, None, now, tracker, reply);
+        }
+        [Some(key), Some("announce"), None] if is_post => {
+            multi::announce(body, source, Some(key.as_bytes()), now, tracker, reply);
+        }
+        _ if is_post => plain(reply, Status::MethodNotAllowed),
+        [Some("announce"), None, _] => announce(head, source, None, now, tracker, reply),
+        [Some("scrape"), None, _] => scrape(head, None, tracker, reply),
+        [Some("torrents"), None, _] => redirect(reply, "/torrents/"),
+        [Some("torrents"), Some(file), None] => torrents(head, file, tracker, reply),
+        [Some(key), Some("announce"), None] => {
+            announce(head, source, Some(key.as_bytes()), now, tracker, reply);
+        }
+        [Some(key), Some("scrape"), None] => scrape(head, Some(key.as_bytes()), tracker, reply),
+        _ => plain(reply, Status::NotFound),
+    }
+}
+
+/// Appends a reply to what is no request; the connection is closed after it.
+pub(super) fn refuse(status: Status, out: &mut Vec<u8>) {
+    let scratch = &mut Scratch::default();
+    let body = &mut Vec::new();
+    let mut reply = Reply {
+        out,
+        body,
+        scratch,
+        omit_body: false,
+        keep_alive: false,
+        is_http_10: false,
+    };
+    plain(&mut reply, status);
+}
+
+fn announce(
+    head: &Head<'_>,
+    source: IpAddr,
+    key: Option<&[u8]>,
+    now: Instant,
+    tracker: &Tracker,
+    reply: &mut Reply<'_>,
+) {
+    reply.body.clear();
+    let request = match decode_announce_query(head.query.as_bytes()) {
+        Ok(request) => request,
+        Err(error) => {
+            tracker.stats.http.malformed.add(1);
+            return fail(reply, &Failure::new(error.to_string()));
+        }
+    };
+    match tracker.announce(now, &request, source, key, Transport::Http, reply.scratch) {
+        Ok(()) => {
+            let form = PeerForm::of(&request);
+            encode_announce_reply(&reply.scratch.response, form, reply.body);
+            send(reply, Status::Ok, TEXT, "");
+        }
+        Err(failure) => {
+            tracker.stats.http.failures.add(1);
+            fail(reply, &failure);
+        }
+    }
+}
+
+fn scrape(head: &Head<'_>, key: Option<&[u8]>, tracker: &Tracker, reply: &mut Reply<'_>) {
+    reply.body.clear();
+    match decode_scrape_query(head.query.as_bytes()) {
+        Ok(request) if request.info_hashes.is_empty() => {
+            tracker.stats.http.failures.add(1);
+            fail(
+                reply,
+                &Failure::new("name the torrents with info_hash: there is no full scrape"),
+            );
+        }
+        Ok(request) => {
+            tracker.stats.http.scrapes.add(1);
+            let known = |hash: InfoHash| Some((hash, tracker.scrape(&hash, key)?));
+            let files: Vec<_> = request.info_hashes.into_iter().filter_map(known).collect();
+            encode_scrape_reply(&ScrapeResponse::new(files), reply.body);
+            send(reply, Status::Ok, TEXT, "");
+        }
+        Err(error) => {
+            tracker.stats.http.malformed.add(1);
+            fail(reply, &Failure::new(error.to_string()));
+        }
+    }
+}
+
+fn torrents(head: &Head<'_>, file: &str, tracker: &Tracker, reply: &mut Reply<'_>) {
+    let catalog = tracker.publisher.catalog();
+    match file {
+        "" if !head.wants_json => {
+            *reply.body = publisher::html(&catalog, &tracker.swarms);
+            // What a page may load is nothing: names from outside stand in it.
+            let policy = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\
+                          \r\nX-Content-Type-Options: nosniff\r\n";
+            send(reply, Status::Ok, HTML, policy);
+        }
+        "" | "index.json" => {
+            *reply.body = publisher::json(&catalog, &tracker.swarms);
+            send(
+                reply,
+                Status::Ok,
+                JSON,
+                "X-Content-Type-Options: nosniff\r\n",
+            );
+        }
+        _ => match decoded(file).and_then(|file| catalog.get(&file).cloned()) {
+            Some(torrent) => {
+                reply.body.clear();
+                reply.body.extend_from_slice(&torrent.bytes);
+                send(
+                    reply,
+                    Status::Ok,
+                    TORRENT,
+                    "X-Content-Type-Options: nosniff\r\n",
+                );
+            }
+            None => plain(reply, Status::NotFound),
+        },
+    }
+}
+
+/// The bytes behind the percent signs of a path, if they are text.
+fn decoded(path: &str) -> Option<String> {
+    let mut bytes = path.bytes();
+    let mut text = Vec::with_capacity(path.len());
+    while let Some(byte) = bytes.next() {
+        text.push(if byte == b'%' {
+            let mut digit = || char::from(bytes.next()?).to_digit(16);
+            u8::try_from(digit()? << 4 | digit()?).ok()?
+        } else {
+            byte
+        });
+    }
+    String::from_utf8(text).ok()
+}
+
+pub(super) fn fail(reply: &mut Reply<'_>, failure: &Failure) {
+    reply.body.clear();
+    encode_failure(failure, reply.body);
+    send(reply, Status::Ok, TEXT, "");
+}
+
+pub(super) fn send_text(reply: &mut Reply<'_>) {
+    send(reply, Status::Ok, TEXT, "");
+}
+
+fn plain(reply: &mut Reply<'_>, status: Status) {
+    reply.body.clear();
+    reply.body.extend_from_slice(status.line().as_bytes());
+    reply.body.push(b'\n');
+    send(reply, status, TEXT, "");
+}
+
+fn redirect(reply: &mut Reply<'_>, to: &'static str) {
+    reply.body.clear();
+    let header = format!("Location: {to}\r\n");
+    send(reply, Status::MovedPermanently, TEXT, &header);
+}
+
+fn send(reply: &mut Reply<'_>, status: Status, content_type: &str, headers: &str) {
+    let out = &mut *reply.out;
+    write!(
+        out,
+        "HTTP/1.1 {}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n{headers}",
+        status.line(),
+        reply.body.len()
+    )
+    .expect("writing to a Vec cannot fail");
+    if !reply.keep_alive {
+        out.extend_from_slice(b"Connection: close\r\n");
+    } else if reply.is_http_10 {
+        out.extend_from_slice(b"Connection: keep-alive\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    if !reply.omit_body {
+        out.extend_from_slice(reply.body);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_in_paths_are_read_and_nonsense_is_no_path() {
+        assert_eq!(
+            decoded("a%20b%C3%A9.torrent").as_deref(),
+            Some("a bé.torrent")
+        );
+        for bad in ["%", "%2", "%zz", "%ff"] {
+            assert_eq!(decoded(bad), None, "{bad}");
+        }
+    }
+}

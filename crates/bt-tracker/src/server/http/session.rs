@@ -1,0 +1,173 @@
+//! One HTTP connection without its socket: bytes that came go in, bytes to send come out.
+//!
+//! Knows when a request is whole, and how long the connection may live on. What is answered is
+//! decided in `route.rs`.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::super::tracker::{Scratch, Tracker};
+use super::head::{self, MAX_HEAD, Method};
+use super::route::{self, Reply};
+use super::{Http, Status};
+
+/// Bytes of replies that are gathered before they are sent, for clients that send many requests
+/// at once.
+const MAX_GATHERED: usize = 64 * 1024;
+
+/// Bytes of a body: a client of ttorrent that announces 10,000 torrents at once sends 2.5 MB.
+const MAX_BODY: u64 = 4 * 1024 * 1024;
+
+/// Bytes of a body that are waited for at once, so that a length alone takes no memory.
+const BODY_STEP: usize = 64 * 1024;
+
+/// Bytes that are waited for at first. Nearly every head is shorter.
+const FIRST_READ: usize = 1024;
+
+/// What the owner of the socket has to do after the replies have been sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// Read more.
+    Read,
+    /// Call [`Session::advance`] again: more requests have come already.
+    Again,
+    /// Close the connection.
+    Close,
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    source: IpAddr,
+    /// `[0, filled)` has come and is not consumed.
+    buffer: Vec<u8>,
+    filled: usize,
+    /// What is to be sent.
+    pub(super) out: Vec<u8>,
+    body: Vec<u8>,
+    scratch: Scratch,
+}
+
+impl Session {
+    pub(super) fn new(source: IpAddr) -> Self {
+        Self {
+            source: source.to_canonical(),
+            buffer: Vec::new(),
+            filled: 0,
+            out: Vec::new(),
+            body: Vec::new(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Begins a new connection with the buffers of an old one.
+    pub(super) fn renew(&mut self, source: IpAddr) {
+        self.source = source.to_canonical();
+        self.filled = 0;
+        self.out.clear();
+    }
+
+    /// A session of its own with what has come so far.
+    pub(super) fn split(&self) -> Self {
+        let came = self.buffer.get(..self.filled).unwrap_or_default();
+        Self {
+            buffer: came.to_vec(),
+            filled: came.len(),
+            out: self.out.clone(),
+            ..Self::new(self.source)
+        }
+    }
+
+    /// Whether a request has begun to come.
+    pub(super) fn is_within_request(&self) -> bool {
+        self.filled > 0
+    }
+
+    /// Where the next bytes are to be put.
+    pub(super) fn space(&mut self) -> &mut [u8] {
+        if self.filled == self.buffer.len() {
+            let more = (self.buffer.len() * 2).clamp(FIRST_READ, self.buffer.len() + BODY_STEP);
+            self.buffer.resize(more, 0);
+        }
+        self.buffer.get_mut(self.filled..).unwrap_or_default()
+    }
+
+    /// Says how many bytes have been put there.
+    pub(super) fn received(&mut self, count: usize) {
+        self.filled = (self.filled + count).min(self.buffer.len());
+    }
+
+    /// Answers the requests that have come.
+    pub(super) fn advance(&mut self, now: Instant, http: &Http) -> Flow {
+        let tracker: &Tracker = &http.tracker;
+        let mut consumed = 0;
+        let flow = loop {
+            let bytes = self.buffer.get(consumed..self.filled).unwrap_or_default();
+            if bytes.is_empty() {
+                break Flow::Read;
+            }
+            if self.out.len() >= MAX_GATHERED {
+                break Flow::Again;
+            }
+            let (head, length) = match head::parse(bytes) {
+                Ok(Some(parsed)) => parsed,
+                Ok(None) => break Flow::Read,
+                Err(status) => {
+                    tracker.stats.http.malformed.add(1);
+                    route::refuse(status, &mut self.out);
+                    break Flow::Close;
+                }
+            };
+            let body_length = match head.content_length {
+                Some(length) if length > MAX_BODY => {
+                    route::refuse(Status::BodyTooLarge, &mut self.out);
+                    break Flow::Close;
+                }
+                _ if head.chunked => {
+                    route::refuse(Status::LengthRequired, &mut self.out);
+                    break Flow::Close;
+                }
+                Some(length) => usize::try_from(length).unwrap_or(usize::MAX),
+                None => 0,
+            };
+            let Some(end) = length.checked_add(body_length) else {
+                break Flow::Close;
+            };
+            let Some(body) = bytes.get(length..end) else {
+                break Flow::Read;
+            };
+            consumed += end;
+            tracker.stats.http.bytes_in.add(end as u64);
+            let source = http.source(self.source, &head);
+            let before = self.out.len();
+            let mut reply = Reply {
+                out: &mut self.out,
+                body: &mut self.body,
+                scratch: &mut self.scratch,
+                omit_body: head.method == Method::Head,
+                keep_alive: head.keep_alive,
+                is_http_10: head.is_http_10,
+            };
+            route::answer(&head, body, source, now, tracker, &mut reply);
+            tracker
+                .stats
+                .http
+                .bytes_out
+                .add((self.out.len() - before) as u64);
+            if !head.keep_alive {
+                break Flow::Close;
+            }
+        };
+        self.consume(consumed);
+        flow
+    }
+
+    fn consume(&mut self, consumed: usize) {
+        if consumed > 0 {
+            self.buffer.copy_within(consumed..self.filled, 0);
+            self.filled -= consumed;
+            if self.filled == 0 && self.buffer.len() > MAX_HEAD {
+                self.buffer = Vec::new();
+            }
+        }
+    }
+}

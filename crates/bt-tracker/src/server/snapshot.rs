@@ -1,0 +1,234 @@
+//! The snapshot file: swarms that survive a restart.
+//!
+//! The file begins with a mark and a version, then the wall clock at which it was made, then the
+//! parts of the store with their lengths, and ends with a checksum over everything before it. A
+//! file that is torn, foreign or of another version is refused with a message, and the server
+//! starts without it. What the parts hold is the store's business.
+
+use std::fs::File;
+use std::hash::Hasher as _;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use siphasher::sip::SipHasher13;
+
+use crate::swarm::{SnapshotError, Swarms};
+
+const MARK: &[u8; 8] = b"BTSWARMS";
+const VERSION: u32 = 1;
+
+/// Stands in the place of a length after the last part.
+const END: u32 = u32::MAX;
+
+/// Bytes before the first part and after the last one.
+const HEAD: usize = 20;
+const TAIL: usize = 12;
+
+/// Why a snapshot was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("it is not a snapshot of this program")]
+    Foreign,
+    #[error("it has version {0}, this program reads version {VERSION}")]
+    Version(u32),
+    #[error("it is torn: the checksum is wrong or bytes are missing")]
+    Torn,
+    #[error(transparent)]
+    Content(#[from] SnapshotError),
+}
+
+/// Writes the store beside the file, and puts it in the file's place once it is on the disk.
+pub(super) fn save(path: &Path, swarms: &Swarms, now: Instant) -> io::Result<()> {
+    let beside = beside(path);
+    let result = write(&beside, swarms, now).and_then(|()| std::fs::rename(&beside, path));
+    if result.is_err() {
+        // Nobody needs half a snapshot; that it cannot be removed is no further harm.
+        let _ = std::fs::remove_file(&beside);
+    }
+    result?;
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Takes the file into the store. Returns how many peers it held that are still fresh, or `None`
+/// when there is no file.
+pub(super) fn load(path: &Path, swarms: &Swarms, now: Instant) -> Result<Option<u64>, Error> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let (old, parts) = check(&bytes)?;
+    let mut peers = 0;
+    for part in parts {
+        peers += swarms.restore(now, old, part)?;
+    }
+    Ok(Some(peers))
+}
+
+fn write(path: &Path, swarms: &Swarms, now: Instant) -> io::Result<()> {
+    let mut file = Summed {
+        file: BufWriter::new(File::create(path)?),
+        sum: SipHasher13::new(),
+    };
+    let clock = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    file.write(MARK)?;
+    file.write(&VERSION.to_be_bytes())?;
+    file.write(&clock.to_be_bytes())?;
+    let mut part = Vec::new();
+    for at in 0..swarms.snapshot_parts() {
+        part.clear();
+        swarms.snapshot(at, now, &mut part);
+        let length = u32::try_from(part.len()).map_err(io::Error::other)?;
+        file.write(&length.to_be_bytes())?;
+        file.write(&part)?;
+    }
+    file.write(&END.to_be_bytes())?;
+    let sum = file.sum.finish();
+    file.write(&sum.to_be_bytes())?;
+    file.file
+        .into_inner()
+        .map_err(io::IntoInnerError::into_error)?
+        .sync_all()
+}
+
+/// The age of a snapshot and its parts.
+fn check(bytes: &[u8]) -> Result<(Duration, Vec<&[u8]>), Error> {
+    let mark = bytes.get(..MARK.len()).ok_or(Error::Foreign)?;
+    if mark != MARK {
+        return Err(Error::Foreign);
+    }
+    let version = bytes
+        .get(8..12)
+        .and_then(|b| b.first_chunk())
+        .ok_or(Error::Torn)?;
+    let version = u32::from_be_bytes(*version);
+    if version != VERSION {
+        return Err(Error::Version(version));
+    }
+    let (covered, sum) = bytes.split_last_chunk::<8>().ok_or(Error::Torn)?;
+    let mut hasher = SipHasher13::new();
+    hasher.write(covered);
+    if bytes.len() < HEAD + TAIL || hasher.finish().to_be_bytes() != *sum {
+        return Err(Error::Torn);
+    }
+    let made = bytes
+        .get(12..HEAD)
+        .and_then(|b| b.first_chunk())
+        .ok_or(Error::Torn)?;
+    let made = UNIX_EPOCH + Duration::from_secs(u64::from_be_bytes(*made));
+    // A clock that went back makes peers look fresh; the next sweeps take them out.
+    let old = SystemTime::now().duration_since(made).unwrap_or_default();
+    let mut parts = Vec::new();
+    let mut rest = covered.get(HEAD..).ok_or(Error::Torn)?;
+    loop {
+        let (length, after) = rest.split_first_chunk::<4>().ok_or(Error::Torn)?;
+        let length = u32::from_be_bytes(*length);
+        if length == END {
+            return if after.is_empty() {
+                Ok((old, parts))
+            } else {
+                Err(Error::Torn)
+            };
+        }
+        let length = usize::try_from(length).map_err(|_| Error::Torn)?;
+        let (part, after) = after.split_at_checked(length).ok_or(Error::Torn)?;
+        parts.push(part);
+        rest = after;
+    }
+}
+
+struct Summed {
+    file: BufWriter<File>,
+    sum: SipHasher13,
+}
+
+impl Summed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.sum.write(bytes);
+        self.file.write_all(bytes)
+    }
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".tmp");
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::AnnounceRequest;
+    use crate::swarm::{Answer, Config};
+
+    fn filled() -> Swarms {
+        let now = Instant::now();
+        let swarms = Swarms::new(Config::default(), now);
+        for n in 0..50 {
+            let request = AnnounceRequest::new([n; 20].into(), [n; 20].into(), 7000);
+            swarms
+                .announce(now, &request, [10, 0, 0, n].into(), &mut Answer::default())
+                .unwrap();
+        }
+        swarms
+    }
+
+    #[test]
+    fn a_snapshot_comes_back_and_every_damaged_one_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("swarms");
+        let now = Instant::now();
+        let fresh = || Swarms::new(Config::default(), now);
+        assert!(load(&path, &fresh(), now).unwrap().is_none());
+        save(&path, &filled(), now).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert_eq!(load(&path, &fresh(), now).unwrap(), Some(50));
+
+        let good = std::fs::read(&path).unwrap();
+        let refused = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            let swarms = fresh();
+            let error = load(&path, &swarms, now).unwrap_err().to_string();
+            assert_eq!(swarms.totals().torrents, 0);
+            error
+        };
+        for cut in (0..good.len()).step_by(7) {
+            assert!(refused(&good[..cut]).starts_with("it is"), "cut at {cut}");
+        }
+        for at in (8..good.len()).step_by(11) {
+            let mut bad = good.clone();
+            bad[at] ^= 0x10;
+            assert!(refused(&bad).starts_with("it "), "byte {at}");
+        }
+        assert_eq!(
+            refused(b"#!/bin/sh\necho"),
+            "it is not a snapshot of this program"
+        );
+        let mut newer = good.clone();
+        newer[11] = 9;
+        assert_eq!(
+            refused(&newer),
+            "it has version 9, this program reads version 1"
+        );
+    }
+
+    #[test]
+    fn a_snapshot_that_cannot_be_written_leaves_the_old_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("swarms");
+        save(&path, &filled(), Instant::now()).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        std::fs::create_dir(dir.path().join("swarms.tmp")).unwrap();
+        assert!(save(&path, &filled(), Instant::now()).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+}
