@@ -67,6 +67,17 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// The same for a program that makes no empty files.
+    pub(crate) fn assert_arrived_without_empty_files(&self, parent: &Path) {
+        let mut expected = self.sums.clone();
+        expected.retain(|path, _| FILES.iter().any(|(name, length)| Path::new(name) == path && *length > 0));
+        let mut arrived = sums(&parent.join(NAME));
+        arrived.retain(|path, _| expected.contains_key(path));
+        assert_eq!(arrived, expected);
+    }
+}
+
 fn sums(root: &Path) -> BTreeMap<PathBuf, String> {
     let mut sums = BTreeMap::new();
     let mut directories = vec![root.to_owned()];

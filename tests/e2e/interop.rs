@@ -64,17 +64,26 @@ async fn from_us_to_other(client: Client) {
     let tracker = tracker().await;
     let (metainfo, file) = write_torrent(home.path(), &tracker.announce_url().expect("a URL"));
     let session = session().await;
-    let add = AddTorrent { check: Check::Trust, ..AddTorrent::new(metainfo, &shared().parent) };
-    let torrent = session.add(add).await.expect("added");
     let (into, state) = (home.path().join("theirs"), home.path().join("peer"));
     std::fs::create_dir(&into).expect("a directory");
     let parent = into.clone();
+    let start = move || client.start(Role::Leech, &file, &parent, &state);
+    let mut peer = tokio::task::spawn_blocking(start).await.expect("started");
+    // Transmission takes no loopback address from a tracker, but lets us in when we call.
+    let peers = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, peer.port))];
+    let add = AddTorrent { check: Check::Trust, peers, ..AddTorrent::new(metainfo, &shared().parent) };
+    let torrent = session.add(add).await.expect("added");
     let arrived = tokio::task::spawn_blocking(move || {
-        client.start(Role::Leech, &file, &parent, &state).wait_until_seeding();
+        peer.wait_until_seeding();
+        peer
     });
     let done = timeout(PATIENCE, arrived).await;
     assert!(done.is_ok_and(|joined| joined.is_ok()), "us to {}: {:?} {:?}", client.name(), torrent.status(), torrent.peers());
-    shared().assert_arrived(&into);
+    if matches!(client, Client::Transmission) {
+        shared().assert_arrived_without_empty_files(&into);
+    } else {
+        shared().assert_arrived(&into);
+    }
     assert!(torrent.status().uploaded >= torrent.status().size, "it came from us");
     session.stop().await;
     tracker.stop().await;

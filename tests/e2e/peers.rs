@@ -71,18 +71,20 @@ const LIBTORRENT: &str = r#"
 import libtorrent as lt, sys
 torrent, path, port = sys.argv[1:4]
 s = lt.session({"listen_interfaces": "127.0.0.1:" + port, "enable_dht": False, "enable_lsd": False,
-    "enable_upnp": False, "enable_natpmp": False, "alert_mask": lt.alert.category_t.status_notification,
+    "enable_upnp": False, "enable_natpmp": False, "alert_mask": lt.alert.category_t.storage_notification,
     "allow_multiple_connections_per_ip": True, "enable_outgoing_utp": False, "enable_incoming_utp": False})
 p = lt.add_torrent_params(); p.ti = lt.torrent_info(torrent); p.save_path = path
 p.flags &= ~lt.torrent_flags.auto_managed; p.flags &= ~lt.torrent_flags.paused
 h = s.add_torrent(p)
-said = False
+asked = False
 while True:
-    s.wait_for_alert(100); s.pop_alerts()
-    if not said and h.status().is_seeding:
-        said = True
+    s.wait_for_alert(100)
+    for alert in s.pop_alerts():
+        if isinstance(alert, lt.cache_flushed_alert):
+            print("seeding", flush=True)
+    if not asked and h.status().is_seeding:
+        asked = True  # what it has is not on the disk before it says so
         h.flush_cache()
-        print("seeding", flush=True)
 "#;
 
 impl Client {
@@ -218,12 +220,14 @@ fn aria2(role: Role, torrent: &Path, parent: &Path, home: &Path, port: u16) -> P
 /// A running opentracker that tracks the torrents of `hashes`.
 pub(crate) fn opentracker(hashes: &[String], home: &Path) -> (Running, String) {
     fs::create_dir_all(home).expect("a home");
-    let list = home.join("whitelist");
-    fs::write(&list, hashes.join("\n") + "\n").expect("a whitelist");
+    // It makes the directory its root and reads the list there as nobody.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(home, mode).expect("a directory for everybody");
+    fs::write(home.join("whitelist"), hashes.join("\n") + "\n").expect("a whitelist");
     let port = free_port();
     let mut command = Command::new(program("opentracker").expect("asked before"));
     command.args(["-i", "127.0.0.1", "-p"]).arg(port.to_string()).arg("-P").arg(port.to_string());
-    command.arg("-d").arg(home).arg("-w").arg(&list);
+    command.arg("-d").arg(home).args(["-w", "whitelist"]);
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let running = Running(child.expect("opentracker runs"));
     let deadline = Instant::now() + Duration::from_secs(20);

@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p bt-tracker --example announce -- INFO_HASH URL…`; each URL is a tier of its own.
 
+#![expect(clippy::print_stdout, reason = "an example talks to a person")]
+
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
@@ -34,7 +36,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     while let Some(announce) = schedule.poll(Instant::now()) {
         perform(&client, &mut schedule, &announce, info_hash, peer_id).await;
     }
-    if found { Ok(()) } else { Err("no tracker answered".into()) }
+    if found {
+        Ok(())
+    } else {
+        Err("no tracker answered".into())
+    }
 }
 
 /// Performs one announce and reports its outcome to the schedule.
@@ -48,9 +54,15 @@ async fn perform(
     let mut request = AnnounceRequest::new(info_hash, peer_id, 6881);
     request.left = 1 << 30;
     announce.apply(&mut request);
-    match client.announce(&announce.url, &request, announce.timeout).await {
+    match client
+        .announce(&announce.url, &request, announce.timeout)
+        .await
+    {
         Ok(response) => {
-            println!("{} {}: again in {:?}", announce.url, announce.event, response.interval);
+            println!(
+                "{} {}: again in {:?}",
+                announce.url, announce.event, response.interval
+            );
             for peer in &response.peers {
                 println!("  {}", peer.addr);
             }

@@ -1,23 +1,25 @@
-//! A tracker inside a program: it publishes one torrent and tells how many peers it has.
-
-use std::error::Error;
-use std::time::Duration;
+//! A tracker inside a program: publishes a torrent, and ends when three peers have all of it.
+#![expect(clippy::print_stdout, reason = "it is a program for people")]
 
 use bt_metainfo::Metainfo;
 use bt_tracker::server::{Config, Server};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1).ok_or("give a .torrent file")?;
     let torrent = Metainfo::parse(&std::fs::read(path)?)?;
-    let http = vec!["0.0.0.0:6969".parse()?];
-    let tracker = Server::start(Config { http, closed: true, ..Config::default() }).await?;
+
+    let mut config = Config::default();
+    config.http.push("0.0.0.0:6969".parse()?);
+    config.closed = true;
+    let tracker = Server::start(config).await?;
     tracker.register(&torrent);
-    println!("announce to {}", tracker.announce_url().unwrap_or_default());
-    while tracker.scrape(torrent.info_hash()).is_none_or(|numbers| numbers.complete < 3) {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+    println!("{}", tracker.announce_url().unwrap_or_default());
+
+    let complete = || Some(tracker.scrape(torrent.info_hash())?.complete);
+    while complete() < Some(3) {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     }
-    println!("three seeds: everybody has it");
     tracker.stop().await;
     Ok(())
 }

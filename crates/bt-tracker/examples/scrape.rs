@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p bt-tracker --example scrape -- ANNOUNCE_URL INFO_HASH…`
 
+#![expect(clippy::print_stdout, reason = "an example talks to a person")]
+
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +19,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let hashes: Vec<InfoHash> = args.map(|hash| hash.parse()).collect::<Result<_, _>>()?;
     let request = ScrapeRequest::new(hashes);
     let client = Client::new(Arc::new(Direct));
-    let answer = client.scrape(&url, &request, Duration::from_secs(30)).await?;
+    let answer = client
+        .scrape(&url, &request, Duration::from_secs(30))
+        .await?;
     for (hash, stats) in &answer.files {
         let (seeds, others, times) = (stats.complete, stats.incomplete, stats.downloaded);
         println!("{hash}: {seeds} seeds, {others} others, completed {times} times");

@@ -5,6 +5,8 @@
 //! scrape instead. A few torrents are popular and most are not. Prints replies a second. It only
 //! talks to loopback addresses.
 
+#![expect(clippy::print_stdout, reason = "it is a program for people")]
+
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -25,13 +27,20 @@ struct Client {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let server: SocketAddr = arguments.next().ok_or("give the address of the tracker")?.parse()?;
+    let server: SocketAddr = arguments
+        .next()
+        .ok_or("give the address of the tracker")?
+        .parse()?;
     if !server.ip().is_loopback() {
         return Err("only trackers on this machine are measured".into());
     }
     let mut number = |default: u64| arguments.next().map_or(Ok(default), |text| text.parse());
-    let (seconds, torrents, peers, clients) =
-        (number(10)?, number(1_000_000)?, number(2_000_000)?, number(4)?);
+    let (seconds, torrents, peers, clients) = (
+        number(10)?,
+        number(1_000_000)?,
+        number(2_000_000)?,
+        number(4)?,
+    );
     let mut clients = (0..clients)
         .map(|n| connect(server, u8::try_from(n % 250)? + 2))
         .collect::<Result<Vec<_>, Box<dyn Error>>>()?;
@@ -81,7 +90,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn wait(clients: &mut [Client], replies: &mut u64) -> Result<(), Box<dyn Error>> {
     let first = clients.first_mut().ok_or("no clients")?;
     first.socket.set_nonblocking(false)?;
-    first.socket.set_read_timeout(Some(Duration::from_millis(20)))?;
+    first
+        .socket
+        .set_read_timeout(Some(Duration::from_millis(20)))?;
     if first.socket.recv(&mut [0; 4096]).is_ok() {
         *replies += 1;
         first.waiting -= 1;
@@ -106,7 +117,11 @@ fn connect(server: SocketAddr, last: u8) -> Result<Client, Box<dyn Error>> {
     let mut reply = [0; 16];
     let count = socket.recv(&mut reply)?;
     let connection = decode_connect_reply(reply.get(..count).unwrap_or_default())?;
-    Ok(Client { socket, connection, waiting: 0 })
+    Ok(Client {
+        socket,
+        connection,
+        waiting: 0,
+    })
 }
 
 /// One of the torrents: of a thousand announces, every power of two brings as many.
@@ -115,7 +130,9 @@ fn torrent(random: u64, torrents: u64) -> InfoHash {
     let n = (random >> 35) % bound;
     let mut hash = [0; 20];
     for (at, chunk) in hash.chunks_mut(8).enumerate() {
-        let word = (n + at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+        let word = (n + at as u64)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .to_be_bytes();
         chunk.copy_from_slice(word.get(..chunk.len()).unwrap_or_default());
     }
     hash.into()

@@ -10,6 +10,8 @@ use std::time::Duration;
 use bt_metainfo::InfoHash;
 use bt_wire::PeerId;
 
+use crate::limits::MAX_MESSAGE;
+
 /// Why a peer announces (BEP 3 `event`, BEP 21 `paused`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Event {
@@ -174,6 +176,17 @@ pub struct Peer {
     pub id: Option<PeerId>,
 }
 
+impl Peer {
+    /// Whether a peer can listen there at all. Whether we may dial it is the dialer's question.
+    pub(crate) fn can_exist(&self) -> bool {
+        let ip_is_possible = match self.addr.ip().to_canonical() {
+            IpAddr::V4(ip) => !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast(),
+            IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_multicast(),
+        };
+        self.addr.port() != 0 && ip_is_possible
+    }
+}
+
 impl From<SocketAddr> for Peer {
     fn from(addr: SocketAddr) -> Self {
         Self { addr, id: None }
@@ -241,6 +254,17 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// A refusal as it came in, as [`words`].
+    pub(crate) fn in_words(reason: &[u8]) -> Self {
+        Self::new(if reason.is_empty() {
+            String::from("no reason given")
+        } else {
+            words(reason)
+        })
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.reason)?;
@@ -260,4 +284,17 @@ pub enum RetryIn {
     Minutes(u32),
     /// Not in this session.
     Never,
+}
+
+/// What a tracker says to people: at most [`MAX_MESSAGE`] bytes of text. Bytes that are none become U+FFFD, and what is
+/// cut off leaves a mark.
+pub(crate) fn words(bytes: &[u8]) -> String {
+    let cut = bytes.get(..MAX_MESSAGE).unwrap_or(bytes);
+    let mut text = String::from_utf8_lossy(cut).into_owned();
+    // U+FFFD takes three bytes.
+    if cut.len() < bytes.len() || text.len() > MAX_MESSAGE {
+        text.truncate(text.floor_char_boundary(MAX_MESSAGE - '…'.len_utf8()));
+        text.push('…');
+    }
+    text
 }

@@ -1,7 +1,10 @@
 //! Bodies for the fuzzer, which ordinary tests run over the corpus as well: whatever comes in,
 //! nothing panics, and what was understood survives being written and read again.
 
-#![allow(clippy::disallowed_methods, reason = "exchanges and schedules have to begin at some time")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "exchanges and schedules have to begin at some time"
+)]
 
 use std::time::{Duration, Instant};
 
@@ -42,14 +45,19 @@ pub fn http_reply(data: &[u8]) {
             assert!(response.peers.len() <= MAX_PEERS);
             let mut body = Vec::new();
             http::encode_announce_reply(&response, PeerForm::Full { ids: true }, &mut body);
-            let expected = AnnounceResponse { skipped: 0, ..response };
+            let expected = AnnounceResponse {
+                skipped: 0,
+                ..response
+            };
             assert_eq!(http::decode_announce_reply(&body), Ok(expected));
         }
         Err(ReplyError::Refused(failure)) => {
             let mut body = Vec::new();
             http::encode_failure(&failure, &mut body);
             let again = http::decode_announce_reply(&body);
-            let Err(ReplyError::Refused(again)) = again else { panic!("{again:?}") };
+            let Err(ReplyError::Refused(again)) = again else {
+                panic!("{again:?}")
+            };
             assert_eq!(again.retry_in, failure.retry_in);
         }
         Err(_) => {}
@@ -63,7 +71,9 @@ pub fn http_reply(data: &[u8]) {
 
 /// A tracker's URL.
 pub fn url(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     let _ = http::redacted(text);
     if let Some(scrape) = http::scrape_url(text) {
         assert_eq!(scrape.len() + "announce".len(), text.len() + "scrape".len());
@@ -76,7 +86,11 @@ pub fn url(data: &[u8]) {
 pub fn udp_request(data: &[u8]) {
     let mut packet = Vec::new();
     match udp::decode_request(data) {
-        Ok(Request::Announce { connection_id, transaction_id, announce }) => {
+        Ok(Request::Announce {
+            connection_id,
+            transaction_id,
+            announce,
+        }) => {
             assert!(announce.url_data.len() <= MAX_URL_DATA);
             udp::encode_announce_request(connection_id, transaction_id, &announce, &mut packet);
             let event = match announce.event {
@@ -89,13 +103,25 @@ pub fn udp_request(data: &[u8]) {
                 downloaded: announce.downloaded.min(i64::MAX.unsigned_abs()),
                 ..announce
             };
-            let expected = Request::Announce { connection_id, transaction_id, announce };
+            let expected = Request::Announce {
+                connection_id,
+                transaction_id,
+                announce,
+            };
             assert_eq!(udp::decode_request(&packet), Ok(expected));
         }
-        Ok(Request::Scrape { connection_id, transaction_id, scrape }) => {
+        Ok(Request::Scrape {
+            connection_id,
+            transaction_id,
+            scrape,
+        }) => {
             let hashes = &scrape.info_hashes;
             udp::encode_scrape_request(connection_id, transaction_id, hashes, &mut packet);
-            let expected = Request::Scrape { connection_id, transaction_id, scrape };
+            let expected = Request::Scrape {
+                connection_id,
+                transaction_id,
+                scrape,
+            };
             assert_eq!(udp::decode_request(&packet), Ok(expected));
         }
         Ok(Request::Connect { transaction_id }) => {
@@ -125,7 +151,11 @@ pub fn udp_exchange(data: &[u8]) {
         if exchange.poll_transmit(now, &mut packet) {
             transaction.copy_from_slice(packet.get(12..16).expect("every request has one"));
         }
-        assert!(exchange.poll_timeout().is_some_and(|deadline| deadline > now || turn > 0));
+        assert!(
+            exchange
+                .poll_timeout()
+                .is_some_and(|deadline| deadline > now || turn > 0)
+        );
         let [length, seconds, tail @ ..] = rest else {
             // Nothing more comes: the exchange must end.
             now = exchange.poll_timeout().expect("a deadline");
@@ -142,7 +172,8 @@ pub fn udp_exchange(data: &[u8]) {
             field.copy_from_slice(&transaction);
         }
         now += Duration::from_secs(u64::from(*seconds));
-        if exchange.handle_timeout(now).is_err() || exchange.handle_packet(now, &incoming).is_some() {
+        if exchange.handle_timeout(now).is_err() || exchange.handle_packet(now, &incoming).is_some()
+        {
             return;
         }
         rest = tail;
@@ -153,14 +184,19 @@ pub fn udp_exchange(data: &[u8]) {
 /// Calls of a schedule in an order that the bytes choose: whatever happens, `started` comes first,
 /// `completed` once, `stopped` last.
 pub fn schedule(data: &[u8]) {
-    let [breadth, complete, calls @ ..] = data else { return };
+    let [breadth, complete, calls @ ..] = data else {
+        return;
+    };
     let tiers = [vec!["a".to_owned(), "b".to_owned()], vec!["c".to_owned()]];
     let breadth = match breadth % 3 {
         0 => Breadth::OneTracker,
         1 => Breadth::AllTiers,
         _ => Breadth::AllTrackers,
     };
-    let options = Options { breadth, ..Options::default() };
+    let options = Options {
+        breadth,
+        ..Options::default()
+    };
     let mut schedule = Schedule::with_options(&tiers, 1, complete & 1 == 1, options);
     let mut now = Instant::now();
     let mut in_flight: Vec<(String, Event)> = Vec::new();
@@ -179,7 +215,11 @@ pub fn schedule(data: &[u8]) {
             }
             5..=7 if !in_flight.is_empty() => {
                 let (url, event) = in_flight.remove(0);
-                schedule.succeeded(now, &url, &AnnounceResponse::new(Duration::from_secs(value * 99)));
+                schedule.succeeded(
+                    now,
+                    &url,
+                    &AnnounceResponse::new(Duration::from_secs(value * 99)),
+                );
                 accepted.push((url, event));
             }
             8..=9 if !in_flight.is_empty() => {
@@ -189,14 +229,21 @@ pub fn schedule(data: &[u8]) {
                     1..8 => Some(RetryIn::Minutes(u32::from(call >> 4))),
                     _ => None,
                 };
-                let failure = Failure { reason: "no".to_owned(), retry_in };
+                let failure = Failure {
+                    reason: "no".to_owned(),
+                    retry_in,
+                };
                 schedule.failed(now, &url, Problem::from(&failure));
                 if event == Event::Stopped {
                     accepted.push((url, event));
                 }
             }
             10 => now += Duration::from_secs(value * 400),
-            11 => now = schedule.next_deadline().map_or(now, |deadline| deadline.max(now)),
+            11 => {
+                now = schedule
+                    .next_deadline()
+                    .map_or(now, |deadline| deadline.max(now))
+            }
             12 => schedule.force(now),
             13 => schedule.complete(now),
             14 => schedule.set_partial_seed(value & 1 == 1),

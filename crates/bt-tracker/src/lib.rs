@@ -53,3 +53,7 @@ pub mod udp;
 pub use announce::{AnnounceRequest, AnnounceResponse, Event, Failure, Peer, RetryIn};
 pub use error::{ReplyError, RequestError};
 pub use scrape::{ScrapeRequest, ScrapeResponse, ScrapeStats};
+
+#[cfg(all(doctest, feature = "client"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -39,7 +39,7 @@ pub(crate) fn run(wanted: &Wanted) -> Result<(), String> {
     command.env(left_out::VARIABLE, left_out.path());
     println!("$ {}", shown(&command));
     let (succeeded, report) = pass_through(&mut command)?;
-    let left_out = left_out.read()?;
+    let left_out = left_out.read(&report.left_out)?;
 
     let whole_suite = wanted.extra.is_empty();
     let empty = if whole_suite && succeeded {

@@ -6,6 +6,8 @@ use std::fmt;
 #[derive(Debug, Default)]
 pub(super) struct Report {
     binaries: Vec<Binary>,
+    /// Lines that tests printed because no one named a file to them.
+    pub(super) left_out: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -29,6 +31,8 @@ impl Report {
         } else if let Some(library) = line.strip_prefix("Doc-tests ") {
             self.binaries
                 .push(Binary::new("documentation", library.trim()));
+        } else if line.starts_with("left out: ") {
+            self.left_out.push(line.to_owned());
         } else if let Some(rest) = line.strip_prefix("test result: ")
             && let Some(binary) = self.binaries.last_mut()
         {
@@ -147,6 +151,7 @@ test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
 test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.10s
 \u{1b}[1m\u{1b}[32m     Running\u{1b}[0m tests/sim/main.rs (target/debug/deps/sim-00fb)
 test result: ok. 5 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.10s
+left out: a story (needs a program)
    Doc-tests bt_bencode
 test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.10s
 ";
@@ -164,6 +169,7 @@ test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
 
     #[test]
     fn binaries_are_counted() {
+        assert_eq!(report().left_out, ["left out: a story (needs a program)"]);
         assert_eq!(
             report().to_string(),
             "18 tests passed in 5 binaries, 1 failed"

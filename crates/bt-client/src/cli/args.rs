@@ -187,12 +187,15 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Parsed, Failure> {
         .map_err(|error| in_file(&path, &error))
 }
 
-/// Whether `--json` was asked for, when the command line as a whole could not be read.
+/// Whether JSON was asked for, when the command line as a whole could not be read.
 pub(crate) fn wants_json(args: &[OsString]) -> bool {
-    args.iter()
+    let flag = args
+        .iter()
         .skip(1)
         .take_while(|arg| *arg != "--")
-        .any(|arg| arg == "--json")
+        .any(|arg| arg == "--json");
+    let variable = std::env::var_os("BT_CLIENT_JSON");
+    flag || variable.is_some_and(|value| !["", "0", "false"].iter().any(|no| value == *no))
 }
 
 fn environment_path(name: &str) -> Option<PathBuf> {

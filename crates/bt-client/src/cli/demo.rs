@@ -5,6 +5,7 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -79,14 +80,11 @@ async fn share(
     };
     yard.has_room_for(metainfo.info().layout().content_length(), args.leechers)?;
 
-    let members = start(&metainfo, &dir, yard, args.leechers).await?;
-    let started = Instant::now();
+    let (members, started) = start(&metainfo, &dir, yard, args.leechers).await?;
     let end = follow(&members, started, context).await;
     let took = started.elapsed();
     let parts: Vec<Part> = members.iter().map(Participant::part).collect();
-    for member in &members {
-        member.session.stop().await;
-    }
+    futures::future::join_all(members.iter().map(|member| member.session.stop())).await;
     tracker.stop().await;
     match end? {
         None => return Ok(None),
@@ -151,13 +149,13 @@ impl Participant {
     }
 }
 
-/// The seeder first, and the leechers when the tracker knows of it.
+/// The seeder first, and the leechers when the tracker knows of it; the time is when they began.
 async fn start(
     metainfo: &Metainfo,
     dir: &Path,
     yard: &Yard,
     leechers: u8,
-) -> Result<Vec<Participant>, Failure> {
+) -> Result<(Vec<Participant>, Instant), Failure> {
     let seeder =
         Participant::start("seeder".to_owned(), metainfo, dir.to_owned(), Check::Trust).await?;
     let known = |status: &Status| {
@@ -175,13 +173,14 @@ async fn start(
         .because(seeder.torrent.status().reason)
         .hint("does a firewall stand between programs of this machine?"));
     }
+    let started = Instant::now();
     let mut members = vec![seeder];
     for number in 1..=leechers {
         let name = format!("leecher {number}");
         let dir = yard.folder(&name)?;
         members.push(Participant::start(name, metainfo, dir, Check::Auto).await?);
     }
-    Ok(members)
+    Ok((members, started))
 }
 
 /// Shows everybody until all leechers are complete; `None` when asked to stop.
@@ -375,23 +374,24 @@ struct Yard(PathBuf);
 impl Yard {
     fn new() -> Result<Self, Failure> {
         let base = std::env::temp_dir();
-        let failure = |error: &io::Error| {
-            Failure::new(
-                Exit::Storage,
-                format!("cannot make a folder in {}", base.display()),
-            )
-            .cause(error)
-            .hint("set TMPDIR to a folder with room")
-        };
-        for attempt in 0_u32.. {
+        let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
+        for attempt in 0..100 {
             let path = base.join(format!("bt-client-demo-{}-{attempt}", std::process::id()));
-            match fs::create_dir(&path) {
+            // Copies of private content are nobody else's business.
+            match fs::DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => return Ok(Self(path)),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => {}
-                Err(error) => return Err(failure(&error)),
+                Err(error) => last = error,
+            }
+            if last.kind() != io::ErrorKind::AlreadyExists {
+                break;
             }
         }
-        unreachable!("the loop ends by its last attempt")
+        Err(Failure::new(
+            Exit::Storage,
+            format!("cannot make a folder in {}", base.display()),
+        )
+        .cause(&last)
+        .hint("set TMPDIR to a folder with room"))
     }
 
     fn folder(&self, name: &str) -> Result<PathBuf, Failure> {

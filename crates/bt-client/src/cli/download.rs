@@ -31,8 +31,8 @@ pub(crate) struct DownloadArgs {
     /// Get pieces in their order instead of the rarest first
     #[arg(long)]
     sequential: bool,
-    /// Look at what is there first: auto hashes it if there is anything, always hashes, never
-    /// takes nothing for granted and gets everything anew
+    /// What to do about content that is there: auto and always hash it and keep what is right,
+    /// never takes it for missing
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     check: When,
     /// Serve it when complete, until asked to stop

@@ -9,7 +9,12 @@ use serde::Serialize;
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum Event<'a> {
     /// The torrent is part of the session.
-    Added { info_hash: &'a str, name: &'a str },
+    Added {
+        info_hash: &'a str,
+        name: &'a str,
+        /// Where peers can connect to.
+        port: u16,
+    },
     /// Everything that the torrent describes is known.
     Metadata {
         info_hash: &'a str,

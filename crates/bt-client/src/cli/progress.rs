@@ -19,6 +19,9 @@ const BAR: usize = 20;
 const NAME_LEAST: usize = 8;
 const NAME_MOST: usize = 32;
 
+/// A reason cut shorter than this says nothing.
+const REASON_LEAST: usize = 12;
+
 /// What one row says.
 #[derive(Debug)]
 pub(crate) struct Row<'a> {
@@ -172,18 +175,17 @@ fn moving(row: &Row<'_>, name: usize, width: usize, fine: bool) -> String {
         ),
         (1, format!("{:<11}", row.state)),
     ];
-    if let Some((down, up)) = row.rates {
+    // Why nothing comes says more than that nothing comes.
+    let stalled = !row.reason.is_empty() && row.rates.is_some_and(|(down, _)| down < 1.0);
+    if let Some((down, up)) = row.rates.filter(|_| !stalled) {
         parts.push((2, format!("{down_mark} {:>11}", units::rate(down))));
         parts.push((6, format!("{up_mark} {:>11}", units::rate(up))));
     }
     if let Some((peers, seeds)) = row.peers {
-        parts.push((8, format!("{peers}({seeds}) peers")));
+        parts.push((7, format!("{peers}({seeds}) peers")));
     }
     if let Some(eta) = row.eta {
         parts.push((3, format!("ETA {}", units::clock(eta))));
-    }
-    if !row.reason.is_empty() {
-        parts.push((7, escape(row.reason).into_owned()));
     }
     let wanted = name.clamp(NAME_LEAST, NAME_MOST);
     let total =
@@ -199,6 +201,11 @@ fn moving(row: &Row<'_>, name: usize, width: usize, fine: bool) -> String {
     for (_, part) in &parts {
         text.push_str("  ");
         text.push_str(part);
+    }
+    let left = width.saturating_sub(columns(&text) + 2);
+    if !row.reason.is_empty() && left >= REASON_LEAST {
+        text.push_str("  ");
+        text.push_str(&cut(&escape(row.reason), left));
     }
     cut(&text, width)
 }
@@ -320,6 +327,21 @@ mod tests {
             text.contains("61.1%") && text.contains("downloading"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_stalled_download_says_why() {
+        let row = Row {
+            rates: Some((0.0, 0.0)),
+            eta: None,
+            reason: "no peers: the tracker timed out",
+            ..row()
+        };
+        assert!(
+            moving(&row, 13, 120, true)
+                .ends_with("downloading  23(4) peers  no peers: the tracker timed out")
+        );
+        assert!(moving(&row, 13, 105, true).ends_with("23(4) peers  no peers: the t…"));
     }
 
     #[test]

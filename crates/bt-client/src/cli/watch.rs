@@ -64,6 +64,7 @@ pub(crate) async fn run(job: Job, context: &Context) -> Outcome {
         started: Instant::now(),
         piece_events: job.piece_events,
         tell_completion: job.tell_completion,
+        next_event: None,
         safe: false,
         complete: false,
         failed: false,
@@ -91,6 +92,8 @@ struct Watch<'a> {
     started: Instant,
     piece_events: bool,
     tell_completion: bool,
+    /// The number that the next event of the session should have.
+    next_event: Option<u64>,
     /// All wanted content is on the disk to stay.
     safe: bool,
     complete: bool,
@@ -106,6 +109,7 @@ impl Watch<'_> {
         report.emit(&Event::Added {
             info_hash: &self.info_hash,
             name: &self.name,
+            port: self.port,
         });
         report.emit(&Event::Metadata {
             info_hash: &self.info_hash,
@@ -162,6 +166,16 @@ impl Watch<'_> {
 
     fn happened(&mut self, event: SessionEvent) -> Result<(), Failure> {
         let report = &self.context.report;
+        let missed = self
+            .next_event
+            .map_or(0, |expected| event.sequence.saturating_sub(expected));
+        if missed > 0 && self.piece_events {
+            report.warning(
+                "events",
+                &format!("{missed} events came too fast to be told"),
+            );
+        }
+        self.next_event = Some(event.sequence.saturating_add(1));
         match event.kind {
             EventKind::Piece(index) if self.piece_events => {
                 report.emit(&Event::Piece {

@@ -43,6 +43,14 @@ fn in_memory(slot: &Slot) -> usize {
 struct Partial {
     blocks: Vec<Slot>,
     empty: usize,
+    /// Its blocks are being written to make room; until that is done it is not handed out, whole or not.
+    spilling: bool,
+}
+
+impl Partial {
+    fn held(&self) -> usize {
+        self.blocks.iter().map(in_memory).sum()
+    }
 }
 
 /// See the module.
@@ -68,19 +76,28 @@ impl Assembly {
         let partial = self
             .partial
             .entry(block.piece)
-            .or_insert_with(|| Partial { blocks: vec![Slot::Empty; count], empty: count });
+            .or_insert_with(|| Partial { blocks: vec![Slot::Empty; count], empty: count, spilling: false });
         let slot = &mut partial.blocks[self.layout.block_number(block.begin) as usize];
         if !matches!(slot, Slot::Empty) {
             return Added::Ignored;
         }
         *slot = Slot::Memory(data);
         partial.empty -= 1;
-        if partial.empty > 0 {
+        if partial.empty > 0 || partial.spilling {
             return Added::Kept;
         }
-        let Some(partial) = self.partial.remove(&block.piece) else { return Added::Kept };
-        let watched = self.watched.remove(&block.piece);
-        Added::Whole(WholePiece { piece: block.piece, blocks: partial.blocks, watched })
+        self.take_whole(block.piece).map_or(Added::Kept, Added::Whole)
+    }
+
+    fn take_whole(&mut self, piece: PieceIndex) -> Option<WholePiece> {
+        let blocks = self.partial.remove(&piece)?.blocks;
+        let watched = self.watched.remove(&piece);
+        Some(WholePiece { piece, blocks, watched })
+    }
+
+    /// Bytes held in memory.
+    pub(crate) fn held(&self) -> usize {
+        self.partial.values().map(Partial::held).sum()
     }
 
     /// The next verdict on `piece` should come with the digests of its blocks.
@@ -88,27 +105,38 @@ impl Assembly {
         self.watched.insert(piece);
     }
 
-    /// Takes the blocks in memory of the incomplete piece that holds the most; they count as spilled from now on.
-    pub(crate) fn spill(&mut self) -> Vec<(BlockRef, Bytes)> {
-        let held = |partial: &Partial| partial.blocks.iter().map(in_memory).sum::<usize>();
-        let most = self.partial.iter().max_by_key(|(_, partial)| held(partial));
-        let Some(piece) = most.filter(|(_, partial)| held(partial) > 0).map(|(piece, _)| *piece) else {
-            return Vec::new();
+    /// The blocks in memory of the incomplete piece that holds the most. They stay where they are until
+    /// [`Assembly::end_spill`] says that they are on the disk.
+    pub(crate) fn begin_spill(&mut self) -> Option<(PieceIndex, Vec<(BlockRef, Bytes)>)> {
+        let idle = self.partial.iter_mut().filter(|(_, partial)| !partial.spilling && partial.held() > 0);
+        let (&piece, partial) = idle.max_by_key(|(_, partial)| partial.held())?;
+        partial.spilling = true;
+        let layout = &self.layout;
+        let in_memory = |(number, slot): (u32, &Slot)| match slot {
+            Slot::Memory(data) => Some((layout.block(piece, number), data.clone())),
+            Slot::Empty | Slot::Spilled => None,
         };
-        let Some(partial) = self.partial.get_mut(&piece) else { return Vec::new() };
-        let mut out = Vec::new();
-        for (number, slot) in (0u32..).zip(&mut partial.blocks) {
-            if let Slot::Memory(data) = slot {
-                out.push((self.layout.block(piece, number), std::mem::take(data)));
-                *slot = Slot::Spilled;
-            }
+        Some((piece, (0u32..).zip(&partial.blocks).filter_map(in_memory).collect()))
+    }
+
+    /// These blocks of `piece` have been written. Gives the number of bytes that are no longer held, and the piece if it
+    /// became whole meanwhile.
+    pub(crate) fn end_spill(&mut self, piece: PieceIndex, written: &[(BlockRef, Bytes)]) -> (usize, Option<WholePiece>) {
+        let Some(partial) = self.partial.get_mut(&piece) else { return (0, None) };
+        partial.spilling = false;
+        let mut freed = 0;
+        for (block, _) in written {
+            let slot = &mut partial.blocks[self.layout.block_number(block.begin) as usize];
+            freed += in_memory(slot);
+            *slot = Slot::Spilled;
         }
-        out
+        let whole = partial.empty == 0;
+        (freed, whole.then(|| self.take_whole(piece)).flatten())
     }
 
     /// Drops everything; gives the number of bytes that were held.
     pub(crate) fn clear(&mut self) -> usize {
-        let held = self.partial.values().flat_map(|partial| &partial.blocks).map(in_memory).sum();
+        let held = self.held();
         self.partial.clear();
         held
     }
@@ -173,10 +201,15 @@ mod tests {
             let block = layout.block(PieceIndex(0), number);
             assembly.add(block, data(block.length));
         }
-        assert_eq!(assembly.spill().len(), 3);
-        assert!(assembly.spill().is_empty());
+        let (piece, blocks) = assembly.begin_spill().unwrap();
+        assert_eq!((piece, blocks.len()), (PieceIndex(0), 3));
+        assert!(assembly.begin_spill().is_none(), "it is being written");
+        // The last block comes while the others are being written: the piece waits for that.
         let block = layout.block(PieceIndex(0), 3);
-        let Added::Whole(whole) = assembly.add(block, data(block.length)) else { panic!("not whole") };
+        assert!(matches!(assembly.add(block, data(block.length)), Added::Kept));
+        let (freed, whole) = assembly.end_spill(piece, &blocks);
+        assert_eq!(freed, 3 * BLOCK_SIZE as usize);
+        let whole = whole.unwrap();
         assert_eq!(whole.blocks.iter().filter(|slot| matches!(slot, Slot::Spilled)).count(), 3);
         assert_eq!(assembly.clear(), 0);
     }

@@ -13,7 +13,7 @@ use bt_metainfo::{BlockRef, FileIndex, Info, Layout, Metainfo, PieceIndex};
 use bytes::Bytes;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
-use super::assembly::{Added, Assembly};
+use super::assembly::{Added, Assembly, WholePiece};
 use super::pool::Shared;
 use super::root::Root;
 use super::{Disk, DiskError, worker};
@@ -101,7 +101,7 @@ impl Content {
         report: Report,
     ) -> Arc<Self> {
         let shared = Arc::clone(disk.shared());
-        Arc::new(Self {
+        let content = Arc::new(Self {
             id: shared.next_id(),
             assembly: Mutex::new(Assembly::new(Arc::clone(&layout))),
             shared,
@@ -112,7 +112,9 @@ impl Content {
             dirty: Mutex::default(),
             report,
             failed: AtomicBool::new(false),
-        })
+        });
+        content.shared.enroll(&content);
+        content
     }
 
     /// The directory that holds the content.
@@ -124,25 +126,27 @@ impl Content {
     /// Takes the blocks that one read of a peer brought. Pieces that become whole are hashed, written and reported.
     pub fn store(self: &Arc<Self>, blocks: impl IntoIterator<Item = (BlockRef, Bytes)>) {
         let mut whole = Vec::new();
-        let mut kept = 0;
         let mut assembly = self.assembly();
         for (block, data) in blocks {
             let length = data.len();
+            // Counted under the assembly's lock: nobody can give back what has not been taken yet.
             match assembly.add(block, data) {
-                Added::Kept => kept += length,
+                Added::Kept => self.shared.budget.take(length),
                 Added::Whole(piece) => {
-                    kept += length;
+                    self.shared.budget.take(length);
                     whole.push(piece);
                 }
                 Added::Ignored => {}
             }
         }
         drop(assembly);
-        self.shared.budget.take(kept);
         self.shared.push(self, whole);
-        if self.shared.budget.is_tight() && !self.shared.has_pieces() {
-            let content = Arc::clone(self);
-            self.shared.run(move || worker::spill(&content.shared, &content));
+        if self.shared.needs_relief() {
+            let shared = Arc::clone(&self.shared);
+            self.shared.run(move || {
+                shared.relief_begins();
+                worker::relieve(&shared);
+            });
         }
     }
 
@@ -165,8 +169,9 @@ impl Content {
     pub fn prepare(&self, wanted: impl Fn(FileIndex) -> bool) -> Result<(), DiskError> {
         let root = self.root(true)?;
         for file in self.layout.files().filter(|file| wanted(*file) && !self.layout.is_pad(*file)) {
-            if self.layout.file_length(file) == 0 {
-                root.open_write(&self.info().disk_path(file))?;
+            let path = self.path(root, file);
+            if self.layout.file_length(file) == 0 && root.file_size(&path)?.is_none() {
+                root.open_write(&path)?;
             }
         }
         Ok(())
@@ -183,7 +188,8 @@ impl Content {
             Err(error) => return Err(error),
         };
         for file in self.layout.files().filter(|file| !self.layout.is_pad(*file)) {
-            if self.layout.file_length(file) > 0 && root.file_size(&self.info().disk_path(file))?.is_some_and(|s| s > 0) {
+            let path = self.path(root, file);
+            if self.layout.file_length(file) > 0 && root.file_size(&path)?.is_some_and(|size| size > 0) {
                 return Ok(true);
             }
         }
@@ -247,14 +253,20 @@ impl Content {
         Warmth::Warm(regions)
     }
 
-    /// Fetches `block` and its neighbors into the page cache on a disk thread, then calls `then`.
-    pub fn warm(self: &Arc<Self>, block: BlockRef, then: impl FnOnce(Result<(), DiskError>) + Send + 'static) {
+    /// Fetches `block` and its neighbors into the page cache on a disk thread, then tells `then` where it is.
+    pub fn warm(self: &Arc<Self>, block: BlockRef, then: impl FnOnce(Result<Vec<Region>, DiskError>) + Send + 'static) {
         let content = Arc::clone(self);
         self.shared.run(move || then(content.fetch(block)));
     }
 
-    fn fetch(&self, block: BlockRef) -> Result<(), DiskError> {
-        for extent in self.layout.block_extents(block).filter(|extent| !self.layout.is_pad(extent.file)) {
+    fn fetch(&self, block: BlockRef) -> Result<Vec<Region>, DiskError> {
+        let mut regions = Vec::with_capacity(1);
+        for extent in self.layout.block_extents(block) {
+            if self.layout.is_pad(extent.file) {
+                let length = usize::try_from(extent.length).unwrap_or(usize::MAX);
+                regions.push(Region { file: None, offset: 0, length });
+                continue;
+            }
             let file = self.open(extent.file, false)?;
             let end = (extent.offset + READ_AHEAD).min(self.layout.file_length(extent.file));
             let length = usize::try_from(end.saturating_sub(extent.offset)).unwrap_or(0);
@@ -266,8 +278,9 @@ impl Content {
                 let error = io::Error::from(io::ErrorKind::UnexpectedEof);
                 return Err(self.error("read", extent.file, error));
             }
+            regions.push(Region { file: Some(file), offset: extent.offset, length: needed });
         }
-        Ok(())
+        Ok(regions)
     }
 
     fn info(&self) -> &Info {
@@ -282,8 +295,16 @@ impl Content {
         self.info().piece_hash(piece)
     }
 
-    pub(super) fn take_for_spill(&self) -> Vec<(BlockRef, Bytes)> {
-        self.assembly().spill()
+    pub(super) fn held(&self) -> usize {
+        self.assembly().held()
+    }
+
+    pub(super) fn begin_spill(&self) -> Option<(PieceIndex, Vec<(BlockRef, Bytes)>)> {
+        self.assembly().begin_spill()
+    }
+
+    pub(super) fn end_spill(&self, piece: PieceIndex, written: &[(BlockRef, Bytes)]) -> (usize, Option<WholePiece>) {
+        self.assembly().end_spill(piece, written)
     }
 
     /// Writes consecutive bytes at `start` of the content, across files; pad files are left out.
@@ -324,8 +345,8 @@ impl Content {
         if let Some(open) = self.shared.files.get(key, writable) {
             return Ok(open);
         }
-        let path = self.info().disk_path(file);
         let root = self.root(writable)?;
+        let path = self.path(root, file);
         let open = if writable { root.open_write(&path)? } else { root.open_read(&path)? };
         if writable {
             // Sparse at its full size: what is missing reads as zeros, and a file that is longer is left as it is.
@@ -336,6 +357,19 @@ impl Content {
             }
         }
         Ok(self.shared.files.put(key, open, writable))
+    }
+
+    /// Where a file is: under its portable name, or under the torrent's own if a file of that name is there. Content
+    /// that was shared from this disk has the names that its owner gave it.
+    fn path(&self, root: &Root, file: FileIndex) -> PathBuf {
+        let portable = self.info().disk_path(file);
+        match self.info().native_path(file) {
+            Some(native) if native != portable => {
+                let is_there = |path| matches!(root.file_size(path), Ok(Some(_)));
+                if is_there(&native) && !is_there(&portable) { native } else { portable }
+            }
+            _ => portable,
+        }
     }
 
     fn root(&self, create: bool) -> Result<&Arc<Root>, DiskError> {
@@ -352,6 +386,12 @@ impl Content {
 
     fn assembly(&self) -> MutexGuard<'_, Assembly> {
         self.assembly.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Content {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

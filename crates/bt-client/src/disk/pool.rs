@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -49,6 +49,8 @@ pub(super) struct Shared {
     pub(super) files: Files,
     roots: Mutex<HashMap<PathBuf, Weak<Root>>>,
     next_id: AtomicU64,
+    contents: Mutex<Vec<Weak<Content>>>,
+    relieving: AtomicBool,
 }
 
 /// The threads, the memory budget and the open files of a session's disk.
@@ -76,6 +78,8 @@ impl Disk {
             files: Files::new(),
             roots: Mutex::default(),
             next_id: AtomicU64::new(0),
+            contents: Mutex::default(),
+            relieving: AtomicBool::new(false),
         });
         let count = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let spawn = |number| {
@@ -101,10 +105,15 @@ impl Disk {
         self.shared.run(task);
     }
 
-    /// Finishes what is queued and ends the threads. Blocks; not to be called on a disk thread.
-    pub fn stop(&self) {
+    /// The threads end by themselves once the queue is empty.
+    pub fn close(&self) {
         self.shared.lock().closing = true;
         self.shared.wake.notify_all();
+    }
+
+    /// Finishes what is queued and ends the threads. Blocks; not to be called on a disk thread.
+    pub fn stop(&self) {
+        self.close();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             // A thread that panicked has said so; there is nothing to add.
@@ -145,6 +154,32 @@ impl Shared {
         }
         drop(queue);
         self.wake.notify_one();
+    }
+
+    /// Takes note of a content, so that its blocks can be taken out of memory when another one needs the room.
+    pub(super) fn enroll(&self, content: &Arc<Content>) {
+        let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
+        contents.retain(|content| content.strong_count() > 0);
+        contents.push(Arc::downgrade(content));
+    }
+
+    /// The content that holds the most blocks of incomplete pieces.
+    pub(super) fn heaviest(&self) -> Option<Arc<Content>> {
+        let contents: Vec<Arc<Content>> = {
+            let contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
+            contents.iter().filter_map(Weak::upgrade).collect()
+        };
+        contents.into_iter().max_by_key(|content| content.held())
+    }
+
+    /// Whether blocks have to be taken out of memory, and nobody is about to; the caller has to see to it then.
+    pub(super) fn needs_relief(&self) -> bool {
+        self.budget.is_tight() && !self.has_pieces() && !self.relieving.swap(true, Ordering::AcqRel)
+    }
+
+    /// From now on a new need is a new task.
+    pub(super) fn relief_begins(&self) {
+        self.relieving.store(false, Ordering::Release);
     }
 
     /// Whether any whole piece waits or is about to be hashed.

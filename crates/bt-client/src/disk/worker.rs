@@ -32,9 +32,13 @@ pub(super) fn verify(shared: &Shared, waiting: Vec<Waiting>) {
     for ((content, whole, data), hash) in pieces.into_iter().zip(hashes) {
         let good = content.piece_hash(whole.piece) == Some(&hash);
         let done = finish(&content, &whole, &data, good);
-        shared.budget.give_back(whole.memory());
+        let held = whole.memory();
+        // The buffers go back to their pool before the memory is counted as free.
+        drop((whole, data));
+        shared.budget.give_back(held);
         content.report(done);
     }
+    relieve(shared);
 }
 
 fn finish(content: &Content, whole: &WholePiece, data: &[Bytes], good: bool) -> Done {
@@ -102,15 +106,29 @@ fn flush(content: &Content, start: u64, run: &mut Vec<&[u8]>) -> Result<(), Disk
     content.write_run(start, &mut slices)
 }
 
-/// Takes the largest incomplete piece of `content` out of memory.
-pub(super) fn spill(shared: &Shared, content: &Arc<Content>) {
-    let blocks = content.take_for_spill();
-    let held: usize = blocks.iter().map(|(_, data)| data.len()).sum();
-    let written = spill_blocks(content, &blocks);
-    shared.budget.give_back(held);
-    if let Err(error) = written {
-        content.report(Done::Failed(error));
+/// Takes incomplete pieces out of memory, the largest first, while memory is short and no whole piece could be written
+/// instead.
+pub(super) fn relieve(shared: &Shared) {
+    while shared.budget.is_tight() && !shared.has_pieces() {
+        let spilled = shared.heaviest().is_some_and(|content| spill(shared, &content));
+        if !spilled {
+            return;
+        }
     }
+}
+
+/// Takes the largest incomplete piece of `content` out of memory; false if there is none.
+fn spill(shared: &Shared, content: &Arc<Content>) -> bool {
+    let Some((piece, blocks)) = content.begin_spill() else { return false };
+    if let Err(error) = spill_blocks(content, &blocks) {
+        // The owner stops the torrent, which drops what is held.
+        content.report(Done::Failed(error));
+        return false;
+    }
+    let (freed, whole) = content.end_spill(piece, &blocks);
+    shared.budget.give_back(freed);
+    shared.push(content, whole.into_iter().collect());
+    freed > 0
 }
 
 fn spill_blocks(content: &Content, blocks: &[(BlockRef, Bytes)]) -> Result<(), DiskError> {

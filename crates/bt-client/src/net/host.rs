@@ -7,7 +7,7 @@ use std::time::Instant;
 use bt_metainfo::InfoHash;
 use bt_wire::{Config, Event};
 
-use super::{Buffers, Dialer, Mailbox, Order, RateLimits};
+use super::{Buffers, Dialer, Mailbox, RateLimits};
 use crate::disk::{Budget, Content};
 use crate::engine::{PeerInfo, PeerKey, Refusal};
 
@@ -17,10 +17,10 @@ pub(crate) trait Host: Send + Sync {
     fn introduction(&self) -> Config;
     /// What we tell a peer about ourselves in the extension handshake (BEP 10).
     fn extension_handshake(&self, peer: SocketAddr) -> bt_wire::ext::Handshake;
-    /// A handshake is done; orders for the newcomer are appended to `own`.
-    fn opened(&self, info: PeerInfo, mailbox: &Arc<Mailbox>, own: &mut Vec<Order>) -> Result<PeerKey, Refusal>;
-    /// What one read of a peer brought; orders for itself are appended to `own`.
-    fn received(&self, peer: PeerKey, events: &mut Vec<Event>, own: &mut Vec<Order>);
+    /// A handshake is done; orders for the newcomer are in `mailbox` when this returns.
+    fn opened(&self, info: PeerInfo, mailbox: &Arc<Mailbox>) -> Result<PeerKey, Refusal>;
+    /// What one read of a peer brought. What follows for itself is in its mailbox when this returns; it is not woken.
+    fn received(&self, peer: PeerKey, events: &mut Vec<Event>);
     /// Payload was handed to the kernel.
     fn uploaded(&self, peer: PeerKey, bytes: u64);
     /// The connection is gone.

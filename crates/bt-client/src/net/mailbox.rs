@@ -27,10 +27,12 @@ pub(crate) struct Mailbox {
 }
 
 impl Mailbox {
-    /// Leaves orders and wakes the task.
-    pub(crate) fn leave(&self, orders: impl IntoIterator<Item = Order>) {
+    /// Leaves orders; with `wake`, the task is woken.
+    pub(crate) fn leave(&self, orders: impl IntoIterator<Item = Order>, wake: bool) {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner).extend(orders);
-        self.wake.notify_one();
+        if wake {
+            self.wake.notify_one();
+        }
     }
 
     /// Wakes the task without an order: something it waits for may have come.

@@ -5,6 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::engine::TokenBucket;
 
+/// Under a limit connections take turns block by block: a longer turn would leave the others without for seconds.
+const LIMITED_TURN: usize = 16 * 1024;
+
 /// See the module. Without a limit nothing is locked.
 #[derive(Debug)]
 pub(crate) struct RateLimits {
@@ -39,9 +42,14 @@ impl RateLimits {
         wait(self.up.as_ref(), now)
     }
 
-    /// Bytes that one turn may move before it books them.
-    pub(crate) fn turn(&self, unlimited: u64) -> u64 {
-        if self.up.is_some() { 16 * 1024 } else { unlimited }
+    /// Payload that one turn may send before it is booked.
+    pub(crate) fn up_turn(&self, unlimited: u64) -> u64 {
+        if self.up.is_some() { LIMITED_TURN as u64 } else { unlimited }
+    }
+
+    /// Bytes that one turn may read before they are booked.
+    pub(crate) fn down_turn(&self, unlimited: usize) -> usize {
+        if self.down.is_some() { LIMITED_TURN } else { unlimited }
     }
 }
 

@@ -1,8 +1,9 @@
-//! Hashing what is on the disk before a torrent starts, on threads of its own.
+//! Hashing what is on the disk before a torrent starts: one torrent after the other, each on all cores.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bt_metainfo::verify::{self, Place, Verdict};
 use bt_wire::Bitfield;
@@ -33,6 +34,45 @@ impl Checking {
     }
 }
 
+/// Torrents that wait to be checked. One thread takes them in turn and ends when there are none: each check uses all
+/// cores, so two at once would only make the disk's head jump.
+#[derive(Debug, Default)]
+pub(super) struct Checks {
+    queue: Arc<Mutex<Queue>>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<(Arc<Member>, Checking)>,
+    running: bool,
+}
+
+impl Checks {
+    fn push(&self, member: Arc<Member>, checking: Checking) -> io::Result<()> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if !queue.running {
+            let queue = Arc::clone(&self.queue);
+            std::thread::Builder::new().name("check".to_owned()).spawn(move || work(&queue))?;
+        }
+        queue.running = true;
+        queue.waiting.push_back((member, checking));
+        Ok(())
+    }
+}
+
+fn work(queue: &Mutex<Queue>) {
+    loop {
+        let next = {
+            let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let next = queue.waiting.pop_front();
+            queue.running = next.is_some();
+            next
+        };
+        let Some((member, checking)) = next else { return };
+        look(&member, &checking);
+    }
+}
+
 /// Finds out which pieces are here, and lets the torrent begin. Returns at once.
 pub(super) fn begin(member: &Arc<Member>, check: Check) {
     let count = member.layout.piece_count();
@@ -42,12 +82,8 @@ pub(super) fn begin(member: &Arc<Member>, check: Check) {
         Check::Auto | Check::Always => {
             let checking = Checking { total: member.layout.total_length(), ..Checking::default() };
             *member.checking.lock().unwrap_or_else(PoisonError::into_inner) = Some(checking.clone());
-            let member = Arc::clone(member);
-            let spawned = std::thread::Builder::new().name("check".to_owned()).spawn({
-                let member = Arc::clone(&member);
-                move || look(&member, &checking)
-            });
-            if let Err(error) = spawned {
+            let Some(session) = member.session.upgrade() else { return };
+            if let Err(error) = session.checks.push(Arc::clone(member), checking) {
                 let error = DiskError::new("start a thread to check", member.content.directory(), error);
                 member.disk_failed(&error);
             }
@@ -56,6 +92,9 @@ pub(super) fn begin(member: &Arc<Member>, check: Check) {
 }
 
 fn look(member: &Arc<Member>, checking: &Checking) {
+    if checking.cancel.load(Ordering::Relaxed) {
+        return;
+    }
     let have = match member.content.is_anything_there() {
         Ok(true) => hash(member, checking),
         Ok(false) => Ok(Some(Bitfield::new(member.layout.piece_count()))),
@@ -72,9 +111,6 @@ fn look(member: &Arc<Member>, checking: &Checking) {
 fn start(member: &Arc<Member>, have: Bitfield) {
     let wanted = &member.wanted_files;
     let is_wanted = |file| wanted.as_ref().is_none_or(|files| files.contains(&file));
-    if have.is_full() {
-        return member.handle(Input::Checked(have));
-    }
     match member.content.prepare(is_wanted) {
         Ok(()) => member.handle(Input::Checked(have)),
         Err(error) => member.disk_failed(&error),

@@ -19,7 +19,7 @@ use crate::engine::{
     self, Input, Outputs, PeerInfo, PeerKey, PieceVerdict, Refusal, State, Torrent as Engine,
 };
 use crate::limits::OUR_REQQ;
-use crate::net::{Host, Mailbox, Order};
+use crate::net::{Host, Mailbox};
 
 /// See the module.
 pub(crate) struct Member {
@@ -91,12 +91,12 @@ impl Member {
     pub(crate) fn handle(self: &Arc<Self>, input: Input) {
         let mut out = Outputs::new();
         let now = clock::now();
-        let deadline = {
+        {
             let mut engine = self.engine();
             engine.handle(now, input, &mut out);
-            engine.poll_timeout()
-        };
-        self.after(deadline, out, None);
+            self.pass_on(&engine, &mut out, None);
+        }
+        self.perform(out);
     }
 
     pub(crate) fn engine(&self) -> MutexGuard<'_, Engine> {
@@ -124,17 +124,23 @@ impl Member {
         status
     }
 
-    /// What is to be done after the engine was unlocked. `own` are the orders of the peer whose task called.
-    pub(super) fn after(
-        self: &Arc<Self>,
-        deadline: Option<Instant>,
-        out: Outputs,
-        own: Option<(PeerKey, &mut Vec<Order>)>,
-    ) {
-        let Some(session) = self.session.upgrade() else { return };
-        session.timers.set(self.info_hash, deadline);
-        if !out.is_empty() {
-            super::perform::perform(&session, self, out, own);
+    /// Leaves the orders among `out` in the mailboxes of their peers, and sets the alarm. It takes the locked engine to
+    /// show that it is called under the lock: two threads must not deliver a choke and an unchoke in the wrong order,
+    /// or overwrite an earlier alarm by a later one. `own` is the peer whose task calls: it needs no waking.
+    fn pass_on(&self, engine: &Engine, out: &mut Outputs, own: Option<PeerKey>) {
+        if let Some(session) = self.session.upgrade() {
+            session.timers.set(self.info_hash, engine.poll_timeout());
+        }
+        let mailboxes = self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        super::perform::deliver(&mailboxes, out, own);
+    }
+
+    /// What is to be done after the engine was unlocked.
+    fn perform(self: &Arc<Self>, out: Outputs) {
+        if !out.is_empty()
+            && let Some(session) = self.session.upgrade()
+        {
+            super::perform::perform(&session, self, out);
         }
     }
 
@@ -172,28 +178,28 @@ impl Host for Seat {
         handshake
     }
 
-    fn opened(&self, info: PeerInfo, mailbox: &Arc<Mailbox>, own: &mut Vec<Order>) -> Result<PeerKey, Refusal> {
+    fn opened(&self, info: PeerInfo, mailbox: &Arc<Mailbox>) -> Result<PeerKey, Refusal> {
         let mut out = Outputs::new();
         let now = clock::now();
-        let (key, deadline) = {
+        let key = {
             let mut engine = self.0.engine();
             let key = engine.open(now, info, &mut out);
             if let Ok(key) = key {
-                // Under the engine's lock, so that no order for the newcomer can come before its mailbox.
                 let mut mailboxes = self.0.mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
                 mailboxes.insert(key, Arc::clone(mailbox));
             }
-            (key, engine.poll_timeout())
+            self.0.pass_on(&engine, &mut out, key.ok());
+            key
         };
-        self.0.after(deadline, out, key.ok().map(|key| (key, own)));
+        self.0.perform(out);
         key
     }
 
-    fn received(&self, peer: PeerKey, events: &mut Vec<Event>, own: &mut Vec<Order>) {
+    fn received(&self, peer: PeerKey, events: &mut Vec<Event>) {
         let mut out = Outputs::new();
         let mut blocks = Vec::new();
         let now = clock::now();
-        let deadline = {
+        {
             let mut engine = self.0.engine();
             for event in events.drain(..) {
                 match event {
@@ -217,12 +223,12 @@ impl Host for Seat {
                 }
             }
             engine.handle(now, Input::Flush(peer), &mut out);
-            engine.poll_timeout()
-        };
+            self.0.pass_on(&engine, &mut out, Some(peer));
+        }
         if !blocks.is_empty() {
             self.0.content.store(blocks);
         }
-        self.0.after(deadline, out, Some((peer, own)));
+        self.0.perform(out);
     }
 
     fn uploaded(&self, peer: PeerKey, bytes: u64) {

@@ -7,55 +7,47 @@ use super::events::EventKind;
 use super::member::{Member, Seat};
 use super::session::Inner;
 use crate::engine::{CloseReason, Notice, Output, Outputs, PeerKey, State};
-use crate::net::{self, Host, Order};
+use crate::net::{self, Host, Mailbox, Order};
 
-/// Performs `out`; orders for the peer whose task called go to `own` instead of its mailbox.
-pub(super) fn perform(
-    session: &Arc<Inner>,
-    member: &Arc<Member>,
-    out: Outputs,
-    mut own: Option<(PeerKey, &mut Vec<Order>)>,
-) {
-    let mut others: BTreeMap<PeerKey, Vec<Order>> = BTreeMap::new();
-    for output in out {
+/// Takes the orders for peers out of `out` and leaves them in their mailboxes; all but `own` are woken.
+pub(super) fn deliver(mailboxes: &BTreeMap<PeerKey, Arc<Mailbox>>, out: &mut Outputs, own: Option<PeerKey>) {
+    let mut orders: BTreeMap<PeerKey, Vec<Order>> = BTreeMap::new();
+    let mut rest = Outputs::new();
+    for output in out.drain(..) {
         let (peer, order) = match output {
             Output::Send(peer, message) => (peer, Order::Send(message)),
             Output::Serve(peer, block) => (peer, Order::Serve(block)),
             Output::Close(peer, reason) => (peer, Order::Close(reason)),
-            Output::Dial(addr) => {
-                let host: Arc<dyn Host> = Arc::new(Seat(Arc::clone(member)));
-                session.spawn(net::call(host, addr, session.tools.clone()));
-                continue;
-            }
-            Output::Announce { announce, numwant } => {
-                super::announce::spawn(session, member, announce, numwant);
-                continue;
-            }
-            Output::Watch(piece) => {
-                member.content.watch(piece);
-                continue;
-            }
-            Output::Notice(notice) => {
-                tell(session, member, notice);
+            other => {
+                rest.push(other);
                 continue;
             }
         };
-        match &mut own {
-            Some((key, orders)) if *key == peer => orders.push(order),
-            _ => others.entry(peer).or_default().push(order),
-        }
+        orders.entry(peer).or_default().push(order);
     }
-    deliver(member, others);
-}
-
-fn deliver(member: &Member, orders: BTreeMap<PeerKey, Vec<Order>>) {
-    if orders.is_empty() {
-        return;
-    }
-    let mailboxes = member.mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
+    *out = rest;
     for (peer, orders) in orders {
         if let Some(mailbox) = mailboxes.get(&peer) {
-            mailbox.leave(orders);
+            mailbox.leave(orders, own != Some(peer));
+        }
+    }
+}
+
+/// Performs what [`deliver`] has left.
+pub(super) fn perform(session: &Arc<Inner>, member: &Arc<Member>, out: Outputs) {
+    for output in out {
+        match output {
+            Output::Dial(addr) => {
+                let host: Arc<dyn Host> = Arc::new(Seat(Arc::clone(member)));
+                session.spawn(net::call(host, addr, session.tools.clone()));
+            }
+            Output::Announce { announce, numwant } => {
+                super::announce::spawn(session, member, announce, numwant);
+            }
+            Output::Watch(piece) => member.content.watch(piece),
+            Output::Notice(notice) => tell(session, member, notice),
+            // Delivered before.
+            Output::Send(..) | Output::Serve(..) | Output::Close(..) => {}
         }
     }
 }
@@ -108,6 +100,6 @@ fn complete(session: &Arc<Inner>, member: &Arc<Member>) {
 pub(super) fn close_all(member: &Member) {
     let mailboxes = member.mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
     for mailbox in mailboxes.values() {
-        mailbox.leave([Order::Close(CloseReason::Leaving)]);
+        mailbox.leave([Order::Close(CloseReason::Leaving)], true);
     }
 }

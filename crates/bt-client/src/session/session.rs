@@ -38,6 +38,7 @@ pub(crate) struct Inner {
     pub(super) timers: Timers,
     pub(super) events: Arc<Events>,
     pub(super) trackers: super::announce::Trackers,
+    pub(super) checks: check::Checks,
     members: Mutex<HashMap<InfoHash, Arc<Member>>>,
     runtime: Handle,
     cancel: CancellationToken,
@@ -81,6 +82,7 @@ impl Session {
             timers: Timers::default(),
             events: Arc::new(Events::new()),
             trackers,
+            checks: check::Checks::default(),
             members: Mutex::default(),
             runtime: Handle::current(),
             cancel: CancellationToken::new(),
@@ -133,6 +135,10 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.inner.cancel.cancel();
+        for member in self.inner.members().values() {
+            Torrent::cancel_check(member);
+        }
+        self.inner.disk.close();
     }
 }
 

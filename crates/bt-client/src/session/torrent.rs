@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bt_metainfo::{InfoHash, Metainfo};
 
-use super::clock;
+use super::{check, clock};
+use super::config::Check;
 use super::member::Member;
 use crate::engine::{Command, Input, PeerStatus, State, Status};
 use crate::error::Error;
@@ -58,7 +59,11 @@ impl Torrent {
     /// Joins the swarm again after a pause or a failure.
     pub fn resume(&self) {
         self.member.content.retry();
+        let failed_check = !self.member.engine().is_checked() && self.state() == State::Failed;
         self.member.handle(Input::Command(Command::Resume));
+        if failed_check {
+            check::begin(&self.member, Check::Auto);
+        }
     }
 
     /// Announces to the trackers as soon as they allow it.

@@ -85,7 +85,7 @@ fn a_download_arrives_and_tells_its_story() {
     assert_eq!(all.last().unwrap()["event"], "stopped");
     assert_eq!(
         keys(events(&all, "added")[0]),
-        ["event", "info_hash", "name"]
+        ["event", "info_hash", "name", "port"]
     );
     assert_eq!(
         keys(events(&all, "metadata")[0]),
@@ -416,6 +416,16 @@ fn storage_that_refuses_is_named() {
 }
 
 #[test]
+fn an_interface_can_be_named_instead_of_an_address() {
+    let bench = Bench::new();
+    tree(&bench);
+    let running = Running::start(bench.command(words("seed --json tree.torrent --bind lo -4")));
+    let port = running.event("seeding")["port"].as_u64().unwrap();
+    download(&bench, "tree.torrent -o out", port).ok();
+    same_tree(&bench, "out");
+}
+
+#[test]
 fn a_port_in_use_is_named() {
     let bench = Bench::new();
     tree(&bench);
@@ -493,7 +503,7 @@ fn a_demo_that_is_stopped_cleans_up_too() {
     // Large enough that it is still being made or shared when the signal comes.
     let mut command = bench.command(words("demo --size 4GiB"));
     command.env("TMPDIR", bench.path("tmp"));
-    std::fs::create_dir(bench.path("tmp")).unwrap();
+    fs::create_dir(bench.path("tmp")).unwrap();
     let child = command.spawn().unwrap();
     let running = Running::of(child);
     while fs::read_dir(bench.path("tmp")).unwrap().next().is_none() {

@@ -1,6 +1,7 @@
 //! The other programs: whether they are there, and how each is told what to make.
 
 use std::env;
+use std::fs;
 use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -40,35 +41,35 @@ impl Program {
         there
     }
 
-    /// Makes a v1 torrent of `path`.
-    pub(crate) fn create(self, path: &Path, wish: &Wish, torrent: &Path) {
-        let command = match self {
-            Self::Mktorrent => mktorrent(wish),
-            Self::Torf => script("torf", TORF, wish),
-            Self::Libtorrent => script("libtorrent", LIBTORRENT, wish),
-        };
-        self.run(command, path, torrent);
-    }
-
-    /// Makes a hybrid torrent of `path` with libtorrent.
-    pub(crate) fn create_hybrid(path: &Path, wish: &Wish, torrent: &Path) {
-        let text = LIBTORRENT.replace("lt.create_torrent.v1_only | ", "");
-        Self::Libtorrent.run(script("libtorrent", &text, wish), path, torrent);
-    }
-
-    fn run(self, mut command: Command, path: &Path, torrent: &Path) {
-        if self == Self::Mktorrent {
-            command.arg("-o").arg(torrent).arg(path);
-        } else {
-            command.arg(path).arg(torrent);
+    /// Makes a v1 torrent of `path` for each wish, in `folder`, and returns their bytes.
+    pub(crate) fn create(self, path: &Path, wishes: &[Wish], folder: &Path) -> Vec<Vec<u8>> {
+        match self {
+            Self::Mktorrent => {
+                let numbered = wishes.iter().enumerate();
+                numbered.for_each(|(n, wish)| {
+                    self.run(&mut mktorrent(path, wish, &torrent(folder, n)))
+                });
+            }
+            Self::Torf => self.run(&mut script("torf", TORF, path, wishes, folder)),
+            Self::Libtorrent => {
+                self.run(&mut script("libtorrent", LIBTORRENT, path, wishes, folder))
+            }
         }
+        take(wishes.len(), folder)
+    }
+
+    /// Makes a hybrid torrent of `path` with libtorrent, in `folder`, and returns its bytes.
+    pub(crate) fn create_hybrid(path: &Path, wish: Wish, folder: &Path) -> Vec<u8> {
+        let text = LIBTORRENT.replace("lt.create_torrent.v1_only | ", "");
+        Self::Libtorrent.run(&mut script("libtorrent", &text, path, &[wish], folder));
+        take(1, folder).remove(0)
+    }
+
+    fn run(self, command: &mut Command) {
         // torf looks for empty files, to leave them out, below the current folder; here it finds
         // none of ours.
-        command.current_dir("/");
-        let output = command
-            .stdin(Stdio::null())
-            .output()
-            .expect("the program starts");
+        let output = command.current_dir("/").stdin(Stdio::null()).output();
+        let output = output.expect("the program starts");
         assert!(
             output.status.success(),
             "{self:?} failed: {}{}",
@@ -78,7 +79,22 @@ impl Program {
     }
 }
 
-fn mktorrent(wish: &Wish) -> Command {
+fn torrent(folder: &Path, number: usize) -> PathBuf {
+    folder.join(format!("{number}.torrent"))
+}
+
+/// Reads and removes the torrents.
+fn take(torrents: usize, folder: &Path) -> Vec<Vec<u8>> {
+    let take = |number| {
+        let torrent = torrent(folder, number);
+        let bytes = fs::read(&torrent).expect("the program wrote a torrent");
+        fs::remove_file(&torrent).expect("the torrent can be removed");
+        bytes
+    };
+    (0..torrents).map(take).collect()
+}
+
+fn mktorrent(path: &Path, wish: &Wish, torrent: &Path) -> Command {
     let mut command = Command::new("mktorrent");
     command.args(["-a", TRACKER, "-l", &wish.piece_length.ilog2().to_string()]);
     if wish.private {
@@ -87,40 +103,50 @@ fn mktorrent(wish: &Wish) -> Command {
     if let Some(source) = wish.source {
         command.args(["-s", source]);
     }
+    command.arg("-o").arg(torrent).arg(path);
     command
 }
 
-fn script(module: &str, text: &str, wish: &Wish) -> Command {
+fn script(module: &str, text: &str, path: &Path, wishes: &[Wish], folder: &Path) -> Command {
     let mut command = Command::new(python(module).expect("it was there a moment ago"));
-    command.args(["-c", text, &wish.piece_length.to_string()]);
-    command.args([
-        if wish.private { "1" } else { "" },
-        wish.source.unwrap_or_default(),
-    ]);
+    command.args(["-c", text]).arg(path).arg(folder);
+    for wish in wishes {
+        let private = if wish.private { "yes" } else { "" };
+        command.args([
+            &wish.piece_length.to_string(),
+            private,
+            wish.source.unwrap_or_default(),
+        ]);
+    }
     command
 }
 
-/// Arguments: piece length, private or empty, source or empty, path, torrent.
+/// Arguments: path, folder, and for each torrent the piece length, whether it is private, and the
+/// source; the last two may be empty.
 const TORF: &str = "
 import sys, torf
-length, private, source, path, out = sys.argv[1:]
-t = torf.Torrent(path=path, piece_size_min=16384, piece_size=int(length),
-                 private=True if private else None, source=source or None)
-t.generate()
-t.write(out, validate=False)
+path, folder, *wishes = sys.argv[1:]
+for n in range(len(wishes) // 3):
+    length, private, source = wishes[3 * n:3 * n + 3]
+    t = torf.Torrent(path=path, piece_size_min=16384, piece_size=int(length),
+                     private=True if private else None, source=source or None)
+    t.generate()
+    t.write(f'{folder}/{n}.torrent', validate=False)
 ";
 
 const LIBTORRENT: &str = "
 import os, sys, libtorrent as lt
-length, private, source, path, out = sys.argv[1:]
+path, folder, *wishes = sys.argv[1:]
 files = sorted(lt.list_files(path), key=lambda file: file.filename.encode())
 flags = lt.create_torrent.v1_only | lt.create_torrent.no_attributes
-t = lt.create_torrent(files, int(length), flags)
-if private:
-    t.set_priv(True)
-lt.set_piece_hashes(t, os.path.dirname(path))
-with open(out, 'wb') as file:
-    file.write(lt.bencode(t.generate()))
+for n in range(len(wishes) // 3):
+    length, private, source = wishes[3 * n:3 * n + 3]
+    t = lt.create_torrent(files, int(length), flags)
+    if private:
+        t.set_priv(True)
+    lt.set_piece_hashes(t, os.path.dirname(path))
+    with open(f'{folder}/{n}.torrent', 'wb') as file:
+        file.write(lt.bencode(t.generate()))
 ";
 
 /// A Python that has the module: that of the environment `PEERS`, by default the one that the

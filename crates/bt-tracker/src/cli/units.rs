@@ -44,7 +44,7 @@ impl fmt::Display for Span {
         ];
         let unit = units
             .into_iter()
-            .find(|(_, n)| milliseconds >= *n && milliseconds % n == 0);
+            .find(|(_, n)| milliseconds >= *n && milliseconds.is_multiple_of(*n));
         let (unit, n) = unit.unwrap_or(("ms", 1));
         write!(f, "{}{unit}", milliseconds / n)
     }

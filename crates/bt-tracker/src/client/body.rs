@@ -118,7 +118,11 @@ mod tests {
         cut.truncate(cut.len() - 6);
         for (name, body, message) in [
             ("br", b"x".to_vec(), "encoding \"br\" is unknown"),
-            ("gzip", b"plain text, no gzip".to_vec(), "invalid gzip header"),
+            (
+                "gzip",
+                b"plain text, no gzip".to_vec(),
+                "invalid gzip header",
+            ),
             ("gzip", Vec::new(), "unexpected end of file"),
             ("gzip", cut, "unexpected end of file"),
         ] {

@@ -20,7 +20,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::address::{interleaved, is_global};
-use super::target::{Name, Scheme, Target};
+use super::destination::{Destination, Name, Scheme};
 use super::{Error, Inner, body, no_address, race};
 use crate::ReplyError;
 use crate::limits::{CONNECT_STAGGER, MAX_REDIRECTS, MAX_REPLY_HEAD, MAX_REPLY_HEADERS};
@@ -54,24 +54,24 @@ impl Fetched {
 /// order in which to try them; when all are of one family, redirects stay in it where they can.
 pub(super) async fn get(
     inner: &Inner,
-    target: &Target,
+    destination: &Destination,
     addrs: Vec<SocketAddr>,
     limit: usize,
 ) -> Result<Fetched, Error> {
     let family = addrs.first().map(|addr| Family::of(*addr));
     let family = family.filter(|family| addrs.iter().all(|addr| Family::of(*addr) == *family));
-    let mut target = target.clone();
+    let mut destination = destination.clone();
     let mut addrs = addrs;
     let mut from_global = false;
     for _ in 0..=MAX_REDIRECTS {
-        let (stream, addr) = connect(inner, &target, &addrs).await?;
+        let (stream, addr) = connect(inner, &destination, &addrs).await?;
         from_global |= is_global(addr.ip());
-        let request = request(inner, &target)?;
-        match exchange(inner, &target, stream, request, addr, limit).await? {
+        let request = request(inner, &destination)?;
+        match exchange(inner, &destination, stream, request, addr, limit).await? {
             Step::Done(fetched) => return Ok(fetched),
-            Step::Redirect(location) => target = target.redirected(&location)?,
+            Step::Redirect(location) => destination = destination.redirected(&location)?,
         }
-        let found = inner.resolve(&target).await?;
+        let found = inner.resolve(&destination).await?;
         addrs = redirect_addrs(&found, family, from_global)?;
     }
     Err(Error::Redirect {
@@ -114,7 +114,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// Connects to the first address that answers.
 async fn connect(
     inner: &Inner,
-    target: &Target,
+    destination: &Destination,
     addrs: &[SocketAddr],
 ) -> Result<(tokio::net::TcpStream, SocketAddr), Error> {
     let net = &inner.net;
@@ -129,19 +129,19 @@ async fn connect(
     };
     race::first_success(addrs, CONNECT_STAGGER, attempt)
         .await
-        .unwrap_or_else(|| Err(no_address(target.host_text())))
+        .unwrap_or_else(|| Err(no_address(destination.host_text())))
 }
 
-fn request(inner: &Inner, target: &Target) -> Result<Request<Empty<Bytes>>, Error> {
+fn request(inner: &Inner, destination: &Destination) -> Result<Request<Empty<Bytes>>, Error> {
     let invalid = |what: String| Error::Url { what };
     let mut request = Request::builder()
-        .uri(target.path_and_query.as_str())
-        .header(HOST, target.authority.as_str())
+        .uri(destination.path_and_query.as_str())
+        .header(HOST, destination.authority.as_str())
         .header(USER_AGENT, inner.user_agent.clone())
         .header(ACCEPT, HeaderValue::from_static("*/*"))
         .header(ACCEPT_ENCODING, HeaderValue::from_static("gzip"))
         .header(CONNECTION, HeaderValue::from_static("close"));
-    if let Some(basic) = &target.basic {
+    if let Some(basic) = &destination.basic {
         let mut value = HeaderValue::from_str(basic).map_err(|error| invalid(error.to_string()))?;
         value.set_sensitive(true);
         request = request.header(AUTHORIZATION, value);
@@ -154,15 +154,15 @@ fn request(inner: &Inner, target: &Target) -> Result<Request<Empty<Bytes>>, Erro
 /// Sends the request and reads the response while the connection is driven along.
 async fn exchange(
     inner: &Inner,
-    target: &Target,
+    destination: &Destination,
     tcp: tokio::net::TcpStream,
     request: Request<Empty<Bytes>>,
     addr: SocketAddr,
     limit: usize,
 ) -> Result<Step, Error> {
-    let stream: Box<dyn Stream> = match target.scheme {
+    let stream: Box<dyn Stream> = match destination.scheme {
         Scheme::Http => Box::new(tcp),
-        Scheme::Https => secure(inner, &target.host, target.host_text(), tcp).await?,
+        Scheme::Https => secure(inner, &destination.host, destination.host_text(), tcp).await?,
         Scheme::Udp => {
             return Err(Error::Scheme {
                 scheme: "udp".to_owned(),
@@ -172,6 +172,7 @@ async fn exchange(
     let (mut sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_REPLY_HEAD)
         .max_headers(MAX_REPLY_HEADERS)
+        .title_case_headers(true)
         // Old and homemade trackers are careless about heads; nothing of it concerns us.
         .allow_spaces_after_header_name_in_responses(true)
         .allow_obsolete_multiline_headers_in_responses(true)

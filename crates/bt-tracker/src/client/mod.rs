@@ -6,12 +6,12 @@
 
 mod address;
 mod body;
+mod destination;
 mod error;
 mod families;
 mod http;
 mod net;
 mod race;
-mod target;
 #[cfg(feature = "tls")]
 mod tls;
 mod udp;
@@ -28,7 +28,7 @@ use std::time::Duration;
 use hyper::header::HeaderValue;
 
 use self::address::interleaved;
-use self::target::{Name, Scheme, Target};
+use self::destination::{Destination, Name, Scheme};
 use self::udp::Connections;
 use crate::limits::{ANNOUNCE_TIMEOUT, MAX_REPLY_BODY, MAX_URL};
 use crate::udp::{Answer, Family, Question};
@@ -154,20 +154,20 @@ impl Client {
         request: &AnnounceRequest,
         timeout: Duration,
     ) -> Result<AnnounceResponse, Error> {
-        let target = tracker(url)?;
-        tracing::debug!(host = target.host_text(), event = %request.event, "announce");
-        let call = if target.scheme == Scheme::Udp {
-            let url_data = target.url_data.clone().into_bytes();
+        let destination = tracker(url)?;
+        tracing::debug!(host = destination.host_text(), event = %request.event, "announce");
+        let call = if destination.scheme == Scheme::Udp {
+            let url_data = destination.url_data.clone().into_bytes();
             Call::Udp(Question::Announce(AnnounceRequest {
                 url_data,
                 ..request.clone()
             }))
         } else {
             let url = crate::http::announce_url(url.trim(), request);
-            Call::Http(Box::new(Target::parse(&url)?))
+            Call::Http(Box::new(Destination::parse(&url)?))
         };
         let patience = Patience::new(timeout);
-        let addrs = patience.limit(self.inner.resolve(&target)).await?;
+        let addrs = patience.limit(self.inner.resolve(&destination)).await?;
         let over = |addrs| patience.limit(self.inner.announce_over(&call, addrs));
         let (v4, v6): (Vec<_>, Vec<_>) = addrs
             .iter()
@@ -192,21 +192,21 @@ impl Client {
         request: &ScrapeRequest,
         timeout: Duration,
     ) -> Result<ScrapeResponse, Error> {
-        let target = tracker(url)?;
+        let destination = tracker(url)?;
         tracing::debug!(
-            host = target.host_text(),
+            host = destination.host_text(),
             torrents = request.info_hashes.len(),
             "scrape"
         );
-        let call = if target.scheme == Scheme::Udp {
+        let call = if destination.scheme == Scheme::Udp {
             Call::Udp(Question::Scrape(request.info_hashes.clone()))
         } else {
             let scrape = crate::http::scrape_url(url.trim()).ok_or(Error::NotScrapable)?;
             let url = crate::http::scrape_request_url(&scrape, request);
-            Call::Http(Box::new(Target::parse(&url)?))
+            Call::Http(Box::new(Destination::parse(&url)?))
         };
         let patience = Patience::new(timeout);
-        let addrs = patience.limit(self.inner.resolve(&target)).await?;
+        let addrs = patience.limit(self.inner.resolve(&destination)).await?;
         patience
             .limit(self.inner.scrape_over(&call, interleaved(&addrs)))
             .await
@@ -219,16 +219,16 @@ impl Client {
     ///
     /// [`Error`]; every status but success is one.
     pub async fn fetch(&self, url: &str, limit: usize) -> Result<Vec<u8>, Error> {
-        let target = Target::parse(url)?;
-        if target.scheme == Scheme::Udp {
+        let destination = Destination::parse(url)?;
+        if destination.scheme == Scheme::Udp {
             return Err(Error::Scheme {
                 scheme: "udp".to_owned(),
             });
         }
-        tracing::debug!(host = target.host_text(), "fetch");
+        tracing::debug!(host = destination.host_text(), "fetch");
         let get = async {
-            let addrs = self.inner.resolve(&target).await?;
-            http::get(&self.inner, &target, interleaved(&addrs), limit).await
+            let addrs = self.inner.resolve(&destination).await?;
+            http::get(&self.inner, &destination, interleaved(&addrs), limit).await
         };
         let fetched = Patience::new(self.inner.fetch_timeout).limit(get).await?;
         if !fetched.status.is_success() {
@@ -243,7 +243,7 @@ impl Client {
 /// What to do once the addresses are known.
 #[derive(Debug)]
 enum Call {
-    Http(Box<Target>),
+    Http(Box<Destination>),
     Udp(Question),
 }
 
@@ -272,21 +272,21 @@ impl Patience {
 
 impl Inner {
     /// The addresses of the host, best first; never empty.
-    async fn resolve(&self, target: &Target) -> Result<Vec<SocketAddr>, Error> {
+    async fn resolve(&self, destination: &Destination) -> Result<Vec<SocketAddr>, Error> {
         let failed = |source| Error::Resolve {
-            host: target.host_text().to_owned(),
+            host: destination.host_text().to_owned(),
             source,
         };
-        let addrs = match &target.host {
-            Name::Ip(ip) => vec![SocketAddr::new(*ip, target.port)],
+        let addrs = match &destination.host {
+            Name::Ip(ip) => vec![SocketAddr::new(*ip, destination.port)],
             Name::Domain(domain) => self
                 .net
-                .resolve(domain, target.port)
+                .resolve(domain, destination.port)
                 .await
                 .map_err(failed)?,
         };
         if addrs.is_empty() {
-            return Err(no_address(target.host_text()));
+            return Err(no_address(destination.host_text()));
         }
         Ok(addrs)
     }
@@ -297,8 +297,8 @@ impl Inner {
         addrs: Vec<SocketAddr>,
     ) -> Result<AnnounceResponse, Error> {
         match call {
-            Call::Http(target) => {
-                let fetched = http::get(self, target, addrs, MAX_REPLY_BODY).await?;
+            Call::Http(destination) => {
+                let fetched = http::get(self, destination, addrs, MAX_REPLY_BODY).await?;
                 fetched.reply(crate::http::decode_announce_reply)
             }
             Call::Udp(question) => match udp::ask(self, &addrs, question).await? {
@@ -314,8 +314,8 @@ impl Inner {
         addrs: Vec<SocketAddr>,
     ) -> Result<ScrapeResponse, Error> {
         match call {
-            Call::Http(target) => {
-                let fetched = http::get(self, target, addrs, MAX_REPLY_BODY).await?;
+            Call::Http(destination) => {
+                let fetched = http::get(self, destination, addrs, MAX_REPLY_BODY).await?;
                 fetched.reply(crate::http::decode_scrape_reply)
             }
             Call::Udp(question) => match udp::ask(self, &addrs, question).await? {
@@ -344,11 +344,11 @@ fn no_address(host: &str) -> Error {
 }
 
 /// Takes a tracker's URL apart.
-fn tracker(url: &str) -> Result<Target, Error> {
+fn tracker(url: &str) -> Result<Destination, Error> {
     if url.trim().len() > MAX_URL {
         return Err(Error::Url {
             what: format!("more than {MAX_URL} bytes"),
         });
     }
-    Target::parse(url)
+    Destination::parse(url)
 }

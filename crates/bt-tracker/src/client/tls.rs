@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::target::Name;
+use super::destination::Name;
 use super::{Error, Inner};
 
 pub(super) async fn connect(

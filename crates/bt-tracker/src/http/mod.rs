@@ -18,7 +18,6 @@ pub use query::{
     encode_scrape_query,
 };
 pub use reply::{decode_announce_reply, decode_scrape_reply};
-pub(crate) use reply::{is_possible, message};
 pub use response::{PeerForm, encode_announce_reply, encode_failure, encode_scrape_reply};
 pub use url::{announce_url, redacted, scrape_request_url, scrape_url};
 

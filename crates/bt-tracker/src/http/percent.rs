@@ -57,7 +57,14 @@ fn take(value: &mut &[u8]) -> Option<Result<u8, BadEscape>> {
         [b'%', high, low, rest @ ..] => {
             let (high, low) = (DIGITS[usize::from(*high)], DIGITS[usize::from(*low)]);
             let bad = (high | low) > 0x0F;
-            (if bad { Err(BadEscape) } else { Ok(high << 4 | low) }, rest)
+            (
+                if bad {
+                    Err(BadEscape)
+                } else {
+                    Ok(high << 4 | low)
+                },
+                rest,
+            )
         }
         [b'%', ..] => (Err(BadEscape), &[][..]),
         [b'+', rest @ ..] => (Ok(b' '), rest),

@@ -10,9 +10,8 @@ use bt_bencode::{Dict, Kind, Limits, Options, Value};
 use bt_metainfo::InfoHash;
 use bt_wire::{PeerId, compact};
 
-use crate::limits::{
-    DEFAULT_INTERVAL, MAX_MESSAGE, MAX_PEERS, MAX_REPLY_BODY, MAX_REPLY_DEPTH, MAX_TRACKER_ID,
-};
+use crate::announce::words;
+use crate::limits::{DEFAULT_INTERVAL, MAX_PEERS, MAX_REPLY_BODY, MAX_REPLY_DEPTH, MAX_TRACKER_ID};
 use crate::{AnnounceResponse, Failure, Peer, ReplyError, RetryIn, ScrapeResponse, ScrapeStats};
 
 /// Reads the body of the answer to an announce.
@@ -122,13 +121,9 @@ fn root(body: &[u8]) -> Result<Dict<'_>, ReplyError> {
         )));
     };
     if let Some(reason) = reply.get("failure reason") {
-        return Err(ReplyError::Refused(Failure {
-            reason: match reason.as_bytes() {
-                Some(bytes) if !bytes.is_empty() => message(bytes),
-                _ => String::from("no reason given"),
-            },
-            retry_in: reply.get("retry in").and_then(retry_in),
-        }));
+        let retry_in = reply.get("retry in").and_then(retry_in);
+        let reason = Failure::in_words(reason.as_bytes().unwrap_or_default());
+        return Err(ReplyError::Refused(Failure { retry_in, ..reason }));
     }
     Ok(reply)
 }
@@ -164,17 +159,7 @@ fn count(reply: &Dict<'_>, key: &str) -> Option<u32> {
 
 fn text(reply: &Dict<'_>, key: &str) -> Option<String> {
     let bytes = reply.get(key)?.as_bytes()?;
-    (!bytes.is_empty()).then(|| message(bytes))
-}
-
-/// A tracker's words as text of at most [`MAX_MESSAGE`] bytes.
-pub(crate) fn message(bytes: &[u8]) -> String {
-    let cut = bytes.get(..MAX_MESSAGE).unwrap_or(bytes);
-    let mut text = String::from_utf8_lossy(cut).into_owned();
-    if cut.len() < bytes.len() {
-        text.push('…');
-    }
-    text
+    (!bytes.is_empty()).then(|| words(bytes))
 }
 
 fn tracker_id(reply: &Dict<'_>) -> Result<Option<Vec<u8>>, ReplyError> {
@@ -244,20 +229,11 @@ fn full_peer(value: Value<'_>) -> Option<Peer> {
 
 fn take_peer(response: &mut AnnounceResponse, peer: Option<Peer>) {
     match peer {
-        Some(peer) if response.peers.len() < MAX_PEERS && is_possible(peer.addr) => {
+        Some(peer) if response.peers.len() < MAX_PEERS && peer.can_exist() => {
             response.peers.push(peer);
         }
         _ => response.skipped = response.skipped.saturating_add(1),
     }
-}
-
-/// Whether a peer can listen there at all. Whether we may dial it is the dialer's question.
-pub(crate) fn is_possible(addr: SocketAddr) -> bool {
-    let ip_is_possible = match addr.ip().to_canonical() {
-        IpAddr::V4(ip) => !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast(),
-        IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_multicast(),
-    };
-    addr.port() != 0 && ip_is_possible
 }
 
 fn wrong(value: Value<'_>, key: &'static str, expected: &'static str) -> ReplyError {

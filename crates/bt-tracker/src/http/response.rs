@@ -141,9 +141,10 @@ fn put_compact(out: &mut Vec<u8>, peers: &[Peer]) {
 fn v4(addr: SocketAddr) -> Option<SocketAddrV4> {
     match addr {
         SocketAddr::V4(addr) => Some(addr),
-        SocketAddr::V6(addr) => {
-            addr.ip().to_ipv4_mapped().map(|ip| SocketAddrV4::new(ip, addr.port()))
-        }
+        SocketAddr::V6(addr) => addr
+            .ip()
+            .to_ipv4_mapped()
+            .map(|ip| SocketAddrV4::new(ip, addr.port())),
     }
 }
 

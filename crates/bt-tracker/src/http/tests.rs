@@ -571,13 +571,29 @@ fn refusals_are_read_with_their_time() {
         refused(b"d14:failure reason3:\xff!\xffe").reason,
         "\u{fffd}!\u{fffd}"
     );
-    for (length, kept) in [
-        (MAX_MESSAGE, MAX_MESSAGE),
-        (MAX_MESSAGE + 1, MAX_MESSAGE + '…'.len_utf8()),
-    ] {
-        let body = format!("d14:failure reason{length}:{}e", "x".repeat(length));
-        assert_eq!(refused(body.as_bytes()).reason.len(), kept);
-    }
+}
+
+#[test]
+fn a_trackers_words_are_cut_at_the_limit() {
+    let words = |words: &[u8]| {
+        let head = format!("d8:intervali5e15:warning message{}:", words.len());
+        reply(&[head.as_bytes(), words, b"e"].concat())
+            .warning
+            .unwrap()
+    };
+    let whole = "x".repeat(MAX_MESSAGE);
+    assert_eq!(words(whole.as_bytes()), whole);
+    let cut = words("x".repeat(MAX_MESSAGE + 1).as_bytes());
+    assert_eq!(cut, format!("{}…", "x".repeat(MAX_MESSAGE - 3)));
+    assert_eq!(words(cut.as_bytes()), cut);
+    // Each byte that is no text becomes three.
+    let broken = words(&[0xFF; MAX_MESSAGE]);
+    assert!(
+        broken.len() <= MAX_MESSAGE && broken.ends_with('…'),
+        "{}",
+        broken.len()
+    );
+    assert_eq!(words(broken.as_bytes()), broken);
 }
 
 #[test]

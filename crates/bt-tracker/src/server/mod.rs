@@ -16,6 +16,7 @@ mod publisher;
 mod random;
 mod snapshot;
 mod stats;
+mod syscalls;
 mod tracker;
 mod udp;
 

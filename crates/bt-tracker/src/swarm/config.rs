@@ -6,7 +6,7 @@ use super::index::MAX_POSITIONS;
 use super::locality::Locality;
 
 /// Peers in one torrent, at most: positions in its tables have 24 bits.
-pub const MAX_PEERS_PER_TORRENT: u32 = MAX_POSITIONS as u32;
+pub const MAX_PEERS_PER_TORRENT: u32 = MAX_POSITIONS;
 
 /// Shards, at most. Each costs about 150 bytes.
 pub const MAX_SHARDS: u32 = 65_536;

@@ -264,7 +264,7 @@ fn select_far<const N: usize>(
     let most = if enough_groups {
         1
     } else {
-        water_level(others.clone().map(&named), wanted)
+        water_level(&others.clone().map(&named), wanted)
     };
     for list in others {
         if left == 0 {
@@ -278,7 +278,7 @@ fn select_far<const N: usize>(
 
 /// The smallest share so that groups of these sizes, each giving at most the share, give
 /// `wanted` together; or the size of the largest group when all of them together do not.
-fn water_level(sizes: impl Iterator<Item = u32> + Clone, wanted: u32) -> u32 {
+fn water_level(sizes: &(impl Iterator<Item = u32> + Clone), wanted: u32) -> u32 {
     let (mut low, mut high) = (0, sizes.clone().max().unwrap_or(0).min(wanted));
     while low < high {
         let middle = low + (high - low) / 2;

@@ -14,7 +14,7 @@ const POSITION_BITS: u32 = 24;
 const POSITION_MASK: u32 = (1 << POSITION_BITS) - 1;
 
 /// Positions must stay below this.
-pub(super) const MAX_POSITIONS: usize = POSITION_MASK as usize;
+pub(super) const MAX_POSITIONS: u32 = POSITION_MASK;
 
 const MIN_SLOTS: usize = 8;
 
@@ -59,7 +59,7 @@ impl Index {
     /// Adds an item that is not there yet. `hash_of` gives the hash of the item at a position; it
     /// is asked when the table grows.
     pub(super) fn insert(&mut self, hash: u64, position: usize, hash_of: impl FnMut(usize) -> u64) {
-        debug_assert!(position < MAX_POSITIONS, "positions have 24 bits");
+        debug_assert!(position < MAX_POSITIONS as usize, "positions have 24 bits");
         if (self.taken + 1) * 5 > self.slots.len() * 4 {
             self.resize((self.slots.len() * 2).max(MIN_SLOTS), hash_of);
         }

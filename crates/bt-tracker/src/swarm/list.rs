@@ -304,6 +304,10 @@ impl<const N: usize> List<N> {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests start now and count to small numbers"
+)]
 mod tests {
     use std::collections::BTreeMap;
     use std::time::{Duration, Instant};

@@ -47,6 +47,10 @@ fn stratum_start(stratum: u32, available: u32, wanted: u32) -> u32 {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "tests start now and count to small numbers"
+)]
 mod tests {
     use proptest::prelude::*;
 

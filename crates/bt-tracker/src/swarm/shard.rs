@@ -240,7 +240,7 @@ impl Shard {
 
     fn insert(&mut self, hash: u64, torrent: Torrent, keys: &Keys) -> Option<usize> {
         let at = self.torrents.len();
-        if at >= MAX_POSITIONS {
+        if at >= MAX_POSITIONS as usize {
             return None;
         }
         if at == self.torrents.capacity() {

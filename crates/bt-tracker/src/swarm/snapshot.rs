@@ -113,9 +113,7 @@ impl Swarms {
             shard.edit(at, |torrent| {
                 torrent.add_completed(completed);
                 let before = torrent.peer_count();
-                restored
-                    .into_iter()
-                    .for_each(|peer| torrent.restore(peer, &env));
+                restored.iter().for_each(|peer| torrent.restore(peer, &env));
                 torrent.settle();
                 peers += u64::from(torrent.peer_count().saturating_sub(before));
             });

@@ -105,6 +105,10 @@ impl Clock {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests start now and count to small numbers"
+)]
 mod tests {
     use super::*;
 

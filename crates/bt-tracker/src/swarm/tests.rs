@@ -1,5 +1,11 @@
 //! The store against a naive model, and the promises of `mod.rs` one by one.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::cast_possible_truncation,
+    reason = "tests start at the present moment and count to small numbers"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};

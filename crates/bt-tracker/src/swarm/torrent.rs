@@ -203,14 +203,14 @@ impl Torrent {
     }
 
     /// Puts a peer back as it was before a restart.
-    pub(super) fn restore(&mut self, peer: Restored, env: &Env<'_>) {
+    pub(super) fn restore(&mut self, peer: &Restored, env: &Env<'_>) {
         if self.peer_count() >= env.limits.peers_per_torrent {
             return;
         }
         match peer {
-            Restored::V4(peer) => restore(&mut self.promote(env).v4, peer, env),
+            Restored::V4(peer) => restore(&mut self.promote(env).v4, *peer, env),
             Restored::V6(peer) => {
-                restore(self.promote(env).v6.get_or_insert_default(), peer, env);
+                restore(self.promote(env).v6.get_or_insert_default(), *peer, env);
             }
         }
     }

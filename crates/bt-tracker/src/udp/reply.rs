@@ -11,7 +11,6 @@ use bt_wire::compact;
 
 use super::packet::Fields;
 use super::{Family, action};
-use crate::http::{is_possible, message};
 use crate::limits::{MAX_PEERS, MAX_SCRAPE};
 use crate::{AnnounceResponse, Failure, Peer, ReplyError, ScrapeResponse, ScrapeStats};
 
@@ -69,6 +68,10 @@ pub fn decode_announce_reply(
         expected: 20,
     };
     let mut fields = expect(packet, action::ANNOUNCE)?;
+    // opentracker answers with the bare head when a torrent is not on its list.
+    if fields.0.is_empty() {
+        return Err(ReplyError::Refused(Failure::in_words(b"")));
+    }
     let (Some(interval), Some(leechers), Some(seeders)) =
         (fields.u32(), fields.u32(), fields.u32())
     else {
@@ -87,9 +90,9 @@ pub fn decode_announce_reply(
         Family::V4 => compact::decode_v4(fields.0),
         Family::V6 => compact::decode_v6(fields.0),
     };
-    for addr in records {
-        if response.peers.len() < MAX_PEERS && is_possible(addr) {
-            response.peers.push(Peer { addr, id: None });
+    for peer in records.map(Peer::from) {
+        if response.peers.len() < MAX_PEERS && peer.can_exist() {
+            response.peers.push(peer);
         } else {
             response.skipped = response.skipped.saturating_add(1);
         }
@@ -145,12 +148,7 @@ pub fn decode_error_reply(packet: &[u8]) -> Option<Failure> {
         .iter()
         .position(|&byte| byte == 0)
         .unwrap_or(fields.0.len());
-    let reason = fields.0.get(..end).unwrap_or_default();
-    Some(Failure::new(if reason.is_empty() {
-        String::from("no reason given")
-    } else {
-        message(reason)
-    }))
+    Some(Failure::in_words(fields.0.get(..end).unwrap_or_default()))
 }
 
 fn head(fields: &mut Fields<'_>) -> Option<ReplyHead> {

@@ -613,7 +613,7 @@ fn broken_answers_end_the_exchange_with_a_reason() {
         ),
         (
             |packet| packet[..8].to_vec(),
-            "the reply is malformed: packet of 8 bytes, 20 are needed",
+            "the tracker refused: no reason given",
         ),
         (
             |mut packet| {

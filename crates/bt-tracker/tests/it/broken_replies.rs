@@ -157,7 +157,7 @@ const ANNOUNCE_PACKETS: &[(&[u8], &str)] = &[
     ),
     (
         b"\0\0\0\x01\0\0\0\x05",
-        "the reply is malformed: packet of 8 bytes, 20 are needed",
+        "the tracker refused: no reason given",
     ),
     (
         b"\0\0\0\x01\0\0\0\x05\0\0\0\x01\0\0\0\x01\0\0\0",

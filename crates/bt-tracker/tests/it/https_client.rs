@@ -19,7 +19,9 @@ use crate::support::{PATIENCE, TestNet, announce, response_with};
 const CHILD_PORT: &str = "BT_TRACKER_TEST_PORT";
 
 fn certificate(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/certificates").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/it/certificates")
+        .join(name)
 }
 
 /// A server with this certificate that answers every request alike; its port.
@@ -39,7 +41,9 @@ async fn serve(name: &str) -> u16 {
         loop {
             let (tcp, _) = listener.accept().await.unwrap();
             // A client that does not trust us goes away in the middle.
-            let Ok(mut stream) = acceptor.accept(tcp).await else { continue };
+            let Ok(mut stream) = acceptor.accept(tcp).await else {
+                continue;
+            };
             let mut head = Vec::new();
             while !head.ends_with(b"\r\n\r\n") {
                 head.push(stream.read_u8().await.unwrap());
@@ -48,7 +52,11 @@ async fn serve(name: &str) -> u16 {
             let reply = if head.starts_with(b"GET /down") {
                 response_with("302 Found", &location, b"")
             } else {
-                response_with("200 OK", "", b"d8:intervali1800e5:peers6:\x01\x02\x03\x04\x1a\xe1e")
+                response_with(
+                    "200 OK",
+                    "",
+                    b"d8:intervali1800e5:peers6:\x01\x02\x03\x04\x1a\xe1e",
+                )
             };
             stream.write_all(&reply).await.unwrap();
             stream.shutdown().await.unwrap();
@@ -63,7 +71,9 @@ fn client(port: u16, trusting: bool) -> Client {
     let mut config = Config::default();
     if trusting {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(certificate("root.pem")).unwrap()).unwrap();
+        roots
+            .add(CertificateDer::from_pem_file(certificate("root.pem")).unwrap())
+            .unwrap();
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
@@ -76,7 +86,9 @@ fn client(port: u16, trusting: bool) -> Client {
 
 async fn outcome(client: &Client, url: &str) -> Result<usize, String> {
     let reply = client.announce(url, &announce(), PATIENCE).await;
-    reply.map(|reply| reply.peers.len()).map_err(|error| error.to_string())
+    reply
+        .map(|reply| reply.peers.len())
+        .map_err(|error| error.to_string())
 }
 
 #[tokio::test]
@@ -88,14 +100,24 @@ async fn a_trusted_certificate_for_the_name_or_address_is_accepted() {
         assert_eq!(outcome(&client, &url).await, Ok(1), "{host}");
     }
     let elsewhere = outcome(&client, &format!("https://elsewhere.test:{port}/announce")).await;
-    assert!(elsewhere.unwrap_err().starts_with("TLS with elsewhere.test failed: invalid peer certificate: certificate not valid for name"));
+    assert!(elsewhere.unwrap_err().starts_with(
+        "TLS with elsewhere.test failed: invalid peer certificate: certificate not valid for name"
+    ));
 }
 
 #[tokio::test]
 async fn bad_certificates_are_refused() {
     for (name, trusting, what) in [
-        ("expired", true, "invalid peer certificate: certificate expired"),
-        ("other", true, "invalid peer certificate: certificate not valid for name"),
+        (
+            "expired",
+            true,
+            "invalid peer certificate: certificate expired",
+        ),
+        (
+            "other",
+            true,
+            "invalid peer certificate: certificate not valid for name",
+        ),
         ("selfsigned", true, "invalid peer certificate: "),
         ("selfsigned", false, ""),
         ("good", false, ""),
@@ -118,17 +140,26 @@ async fn plain_http_on_the_port_is_a_tls_error() {
     tokio::spawn(async move {
         let (mut tcp, _) = listener.accept().await.unwrap();
         tcp.read_u8().await.unwrap();
-        tcp.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        tcp.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            .await
+            .unwrap();
     });
     let error = outcome(&client(port, true), "https://tracker.test/").await;
-    assert!(error.unwrap_err().starts_with("TLS with tracker.test failed: "));
+    assert!(
+        error
+            .unwrap_err()
+            .starts_with("TLS with tracker.test failed: ")
+    );
 }
 
 #[tokio::test]
 async fn a_redirect_never_loses_tls() {
     let port = serve("good").await;
     let error = outcome(&client(port, true), "https://tracker.test/down").await;
-    assert_eq!(error, Err("redirect refused: it leads from https to http".to_owned()));
+    assert_eq!(
+        error,
+        Err("redirect refused: it leads from https to http".to_owned())
+    );
 }
 
 /// Starts itself again with the variable, since a program reads its roots once.
@@ -136,7 +167,10 @@ async fn a_redirect_never_loses_tls() {
 async fn ssl_cert_file_names_the_roots() {
     if let Ok(port) = std::env::var(CHILD_PORT) {
         let port = port.parse().unwrap();
-        assert_eq!(outcome(&client(port, false), "https://tracker.test/").await, Ok(1));
+        assert_eq!(
+            outcome(&client(port, false), "https://tracker.test/").await,
+            Ok(1)
+        );
         return;
     }
     let port = serve("good").await;
@@ -149,7 +183,10 @@ async fn ssl_cert_file_names_the_roots() {
             .env(CHILD_PORT, port.to_string())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let status = tokio::task::spawn_blocking(move || child.status()).await.unwrap().unwrap();
+        let status = tokio::task::spawn_blocking(move || child.status())
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(status.success(), works, "{roots}");
     }
 }

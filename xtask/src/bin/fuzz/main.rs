@@ -124,7 +124,7 @@ fn named(names: &[String]) -> Result<Vec<&'static Target>, String> {
 /// Runs one file once and says what happened.
 fn replay_file(target: &Target, file: &Path) -> Result<bool, String> {
     let input = std::fs::read(file).map_err(|e| format!("{}: {e}", file.display()))?;
-    verdict::silence_panics();
+    verdict::watch_panics(verdict::Panics::Printed);
     let run = verdict::execute(target, &input);
     println!(
         "{}: {} bytes, {}, {} bytes allocated at most, {:?}",

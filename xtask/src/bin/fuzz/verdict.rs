@@ -65,9 +65,19 @@ thread_local! {
     static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Keeps panic messages for the verdict instead of printing each.
-pub(crate) fn silence_panics() {
-    panic::set_hook(Box::new(|info| {
+/// Whether panics are also printed in full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Panics {
+    /// Millions of executions: only the verdict tells of them.
+    Silent,
+    /// One execution that a person looks at.
+    Printed,
+}
+
+/// Keeps panic messages for the verdict.
+pub(crate) fn watch_panics(panics: Panics) {
+    let print = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
         let place = info
             .location()
             .map_or_else(String::new, ToString::to_string);
@@ -75,6 +85,9 @@ pub(crate) fn silence_panics() {
         let first = payload.lines().next().unwrap_or_default();
         let message = format!("{place}: {first}");
         LAST_PANIC.with_borrow_mut(|last| *last = message);
+        if panics == Panics::Printed {
+            print(info);
+        }
     }));
 }
 

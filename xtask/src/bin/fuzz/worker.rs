@@ -12,7 +12,7 @@ use crate::minimize::minimize;
 use crate::mutate::{Material, mutate};
 use crate::random::Random;
 use crate::targets::Target;
-use crate::verdict::{Verdict, execute, executions, silence_panics};
+use crate::verdict::{Panics, Verdict, execute, executions, watch_panics};
 
 /// One execution that takes longer counts as a hang.
 const HANG: Duration = Duration::from_secs(10);
@@ -23,7 +23,7 @@ const MINIMIZE_TRIES: usize = 50_000;
 
 /// True if the target stood.
 pub(crate) fn run(target: &Target, options: Options) -> Result<bool, String> {
-    silence_panics();
+    watch_panics(Panics::Silent);
     let mut worker = Worker::new(target, options)?;
     let failure = worker.fuzz();
     println!("{}", worker.summary());

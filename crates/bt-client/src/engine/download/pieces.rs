@@ -210,6 +210,12 @@ impl Pieces {
         self.forget_partial(piece)
     }
 
+    /// Drops every piece under way; gives them.
+    pub(crate) fn drop_partials(&mut self) -> Vec<PieceIndex> {
+        self.unrequested = 0;
+        std::mem::take(&mut self.partial).into_keys().collect()
+    }
+
     /// Drops a piece under way of which no block is here and none is requested.
     pub(crate) fn drop_if_untouched(&mut self, piece: PieceIndex) -> bool {
         let untouched = self.partial.get(&piece).is_some_and(|p| p.missing as usize == p.blocks.len());

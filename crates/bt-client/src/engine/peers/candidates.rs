@@ -114,6 +114,12 @@ impl Candidates {
         self.known.remove(&addr);
     }
 
+    /// Forgets all that nobody named by hand.
+    pub(crate) fn clear(&mut self) {
+        self.known.retain(|_, candidate| candidate.source == Source::User);
+        self.dialing = self.known.values().filter(|candidate| candidate.status == Status::Dialing).count();
+    }
+
     pub(crate) fn forget_ip(&mut self, ip: IpAddr) {
         let dialing = self.known.iter().filter(|(a, c)| a.ip() == ip && c.status == Status::Dialing).count();
         self.dialing -= dialing;

@@ -83,7 +83,12 @@ impl Torrent {
     ) {
         match result {
             Ok(response) => {
-                self.announcing.schedule.succeeded(now, url, &response);
+                let accepted = self.announcing.schedule.succeeded(now, url, &response);
+                if accepted.tracker_changed && self.config.private {
+                    // Peers of one tracker of a private torrent must not meet those of another (BEP 27).
+                    self.candidates.clear();
+                    self.close_all(now, out);
+                }
                 if let Some(warning) = &response.warning {
                     out.push(Output::Notice(Notice::TrackerWarning(url.to_owned(), warning.clone())));
                 }

@@ -211,7 +211,8 @@ impl Torrent {
         let allowed = !peer.am_choking || peer.granted.contains(&block.piece);
         if here && allowed {
             out.push(Output::Serve(key, block));
-        } else if peer.info.fast {
+        } else {
+            // Without the Fast extension nothing goes over the wire, but the connection stops waiting for an answer.
             out.push(Output::Send(key, Message::Reject(block)));
         }
     }

@@ -11,6 +11,8 @@ mod message;
 mod peers;
 mod request;
 mod status;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use std::collections::BTreeMap;
@@ -193,7 +195,7 @@ impl Torrent {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let announce = self.announcing.next_deadline();
-        let dial = self.is_active().then(|| self.candidates.next_due(self.is_complete())).flatten();
+        let dial = self.may_dial().then(|| self.candidates.next_due(self.has_everything())).flatten();
         [self.next_tick, announce, dial].into_iter().flatten().min()
     }
 
@@ -207,6 +209,12 @@ impl Torrent {
     #[must_use]
     pub fn peer_id(&self) -> PeerId {
         self.config.peer_id
+    }
+
+    /// It is known what is on the disk.
+    #[must_use]
+    pub fn is_checked(&self) -> bool {
+        self.checked
     }
 
     /// Every piece is here.
@@ -281,6 +289,11 @@ impl Torrent {
                 if matches!(self.state, State::Paused | State::Failed) {
                     self.failure = None;
                     let next = if self.checked { self.working_state() } else { State::Checking };
+                    if self.checked && self.is_complete() && !self.completed_before {
+                        // The last piece verified while we were paused.
+                        self.announcing.start(now);
+                        self.completed(now, out);
+                    }
                     self.set_state(next, out);
                     if self.checked {
                         self.announcing.start(now);

@@ -170,6 +170,12 @@ impl Torrent {
             self.close(now, key, out);
         }
         self.state = state;
+        // The disk forgets the blocks of incomplete pieces with us. A piece that it is hashing may yet turn out good.
+        for piece in self.pieces.drop_partials() {
+            if self.pieces.wants(piece) {
+                self.availability.list(piece, &mut self.rng);
+            }
+        }
     }
 
     /// Sends a peer away and forgets it.
@@ -205,15 +211,16 @@ impl Torrent {
         self.dial(now, out);
     }
 
+    /// There is room for another peer, and for another connection that is not up yet.
+    pub(super) fn may_dial(&self) -> bool {
+        let dialing = self.candidates.dialing();
+        self.is_active() && dialing < MAX_HALF_OPEN && self.peers.len() + dialing < self.config.max_peers
+    }
+
     /// Dials while there is room and somebody to dial.
     pub(super) fn dial(&mut self, now: Instant, out: &mut Outputs) {
-        if !self.is_active() {
-            return;
-        }
         let we_seed = self.has_everything();
-        while self.candidates.dialing() < MAX_HALF_OPEN
-            && self.peers.len() + self.candidates.dialing() < self.config.max_peers
-        {
+        while self.may_dial() {
             let Some(addr) = self.candidates.next(now, we_seed) else { break };
             out.push(Output::Dial(addr));
         }

@@ -68,7 +68,6 @@ impl Torrent {
 
     /// Everything has been asked of somebody: ask `key` for blocks that others keep us waiting for.
     fn endgame(&mut self, now: Instant, key: PeerKey, room: usize, blocks: &mut Vec<BlockRef>) {
-        self.endgame = true;
         let Some(peer) = self.peers.get(&key) else { return };
         let mine: BTreeSet<BlockRef> = peer.in_flight.iter().map(|flying| flying.block).collect();
         let others = self.peers.iter().filter(|(other, _)| **other != key).flat_map(|(_, peer)| &peer.in_flight);
@@ -82,6 +81,7 @@ impl Torrent {
                 break;
             }
             if self.pieces.request_again(block, MAX_ENDGAME_REQUESTS) {
+                self.endgame = true;
                 blocks.push(block);
             }
         }
@@ -131,6 +131,7 @@ impl Torrent {
         for key in late {
             self.give_up_on(now, key, out);
         }
+        self.endgame = self.endgame && self.pieces.requested().any(|(_, by)| by > 1);
         self.request_more_of_all(now, out);
     }
 

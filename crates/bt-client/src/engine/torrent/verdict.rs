@@ -63,7 +63,7 @@ impl Torrent {
         }
     }
 
-    fn completed(&mut self, now: Instant, out: &mut Outputs) {
+    pub(super) fn completed(&mut self, now: Instant, out: &mut Outputs) {
         self.endgame = false;
         self.update_partial_seed();
         self.set_state(self.working_state(), out);

@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use thiserror::Error;
 use tokio::io::Interest;
 
-use super::super::Buffers;
+use super::super::{Buffers, Tools};
 use super::super::stream::Stream;
 use super::transmit::Outgoing;
 use crate::engine::{CloseReason, Refusal};
@@ -75,10 +75,11 @@ impl Link {
     }
 
     /// Reads what is there, up to a turn, and appends what it says to `events`. Gives the number of bytes.
-    pub(super) fn read(&mut self, now: Instant, buffers: &Buffers, events: &mut Vec<Event>) -> Result<usize, Ended> {
+    pub(super) fn read(&mut self, now: Instant, tools: &Tools, events: &mut Vec<Event>) -> Result<usize, Ended> {
+        let turn = tools.limits.down_turn(TURN);
         let mut total = 0;
-        while total < TURN {
-            self.make_room(buffers);
+        while total < turn {
+            self.make_room(&tools.buffers);
             let spare = self.buffer.capacity() - self.buffer.len();
             let wanted = self.connection.wanted(self.buffer.len(), spare).min(spare);
             let read = match self.stream.try_read(&mut self.buffer, wanted) {

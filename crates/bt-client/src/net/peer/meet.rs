@@ -71,7 +71,7 @@ async fn handshake(
         let now = (tools.now)();
         if let Ok(ready) = readable {
             ready?;
-            link.read(now, &tools.buffers, events)?;
+            link.read(now, tools, events)?;
         } else {
             link.timeout(now)?;
         }
@@ -117,15 +117,14 @@ async fn welcome(
     let addr = link.addr;
     let mailbox = Arc::new(Mailbox::default());
     let info = PeerInfo { addr, id: peer.peer_id, direction, fast: link.connection.supports_fast() };
-    let mut orders = Vec::new();
-    let key = match host.opened(info, &mailbox, &mut orders) {
+    let key = match host.opened(info, &mailbox) {
         Ok(key) => key,
         Err(refusal) => {
             tracing::debug!(%addr, %refusal, "not let in");
             return;
         }
     };
-    let mut guest = Guest { link, host: Arc::clone(&host), key, mailbox, tools, orders, events };
+    let mut guest = Guest { link, host: Arc::clone(&host), key, mailbox, tools, orders: Vec::new(), events };
     let ended = match guest.introduce() {
         Ok(()) => guest.run().await,
         Err(ended) => ended,
@@ -137,11 +136,12 @@ async fn welcome(
 impl Guest {
     /// What we have goes out first (BEP 3, 6), then the extension handshake (BEP 10).
     fn introduce(&mut self) -> Result<(), Ended> {
+        self.mailbox.take(&mut self.orders);
         self.obey()?;
         let handshake = self.host.extension_handshake(self.link.addr);
         self.link.connection.send_extension_handshake(&handshake);
         if !self.events.is_empty() {
-            self.host.received(self.key, &mut self.events, &mut self.orders);
+            self.host.received(self.key, &mut self.events);
             self.events.clear();
         }
         Ok(())

@@ -6,13 +6,13 @@ use super::link::Ended;
 impl Guest {
     pub(super) fn receive(&mut self) -> Result<(), Ended> {
         let now = (self.tools.now)();
-        let result = self.link.read(now, &self.tools.buffers, &mut self.events);
+        let result = self.link.read(now, &self.tools, &mut self.events);
         if let Ok(read) = result {
             self.tools.limits.received(now, read);
         }
         // What was said before a failure still counts: the last block may complete a piece.
         if !self.events.is_empty() {
-            self.host.received(self.key, &mut self.events, &mut self.orders);
+            self.host.received(self.key, &mut self.events);
             self.events.clear();
         }
         result.map(drop)

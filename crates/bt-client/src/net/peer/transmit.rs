@@ -1,7 +1,7 @@
 //! Bytes out: messages first, then blocks, straight from the page cache.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bt_metainfo::BlockRef;
@@ -50,8 +50,8 @@ pub(super) struct Outgoing {
 #[derive(Debug)]
 enum Part {
     Control(Bytes),
-    /// A block whose pages are being fetched.
-    Fetching { header: [u8; PIECE_HEADER_LEN], block: BlockRef },
+    /// A block whose pages are being fetched; the disk leaves them in the cell and wakes us.
+    Fetching { header: [u8; PIECE_HEADER_LEN], fetched: Arc<Mutex<Option<Vec<Region>>>> },
     Block { header: Bytes, regions: Vec<Region> },
 }
 
@@ -72,7 +72,7 @@ impl Guest {
             if self.link.outgoing.current.is_none() && !self.next_part()? {
                 return Ok(Blocked::Idle);
             }
-            if *sent >= self.tools.limits.turn(TURN) {
+            if *sent >= self.tools.limits.up_turn(TURN) {
                 return Ok(Blocked::Turn);
             }
             if matches!(self.link.outgoing.current, Some(Part::Block { .. } | Part::Fetching { .. }))
@@ -105,13 +105,16 @@ impl Guest {
             Warmth::Warm(regions) => Part::Block { header: Bytes::copy_from_slice(&header), regions },
             Warmth::Cold => {
                 let (host, mailbox) = (Arc::clone(&self.host), Arc::clone(&self.mailbox));
-                self.host.content().warm(block, move |result| {
-                    if let Err(error) = result {
-                        host.content_failed(error);
+                let fetched = Arc::new(Mutex::new(None));
+                let cell = Arc::clone(&fetched);
+                self.host.content().warm(block, move |result| match result {
+                    Ok(regions) => {
+                        *cell.lock().unwrap_or_else(PoisonError::into_inner) = Some(regions);
+                        mailbox.wake();
                     }
-                    mailbox.wake();
+                    Err(error) => host.content_failed(error),
                 });
-                Part::Fetching { header, block }
+                Part::Fetching { header, fetched }
             }
         }
     }
@@ -128,8 +131,9 @@ impl Guest {
                     link.outgoing.current = None;
                 }
             }
-            Some(Part::Fetching { header, block }) => {
-                let Warmth::Warm(regions) = self.host.content().locate(*block) else { return Ok(Some(Blocked::Cold)) };
+            Some(Part::Fetching { header, fetched }) => {
+                let regions = fetched.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let Some(regions) = regions else { return Ok(Some(Blocked::Cold)) };
                 let header = Bytes::copy_from_slice(header);
                 link.outgoing.current = Some(Part::Block { header, regions });
             }

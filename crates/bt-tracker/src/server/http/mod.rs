@@ -18,6 +18,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::syscalls::defer_accept;
 use super::tracker::Tracker;
 use super::{Config, Error};
 use crate::swarm::Network;
@@ -83,7 +84,7 @@ pub(super) fn bind(config: &Config) -> Result<Bound, Error> {
         };
         let mut address = wanted;
         for worker in 0..config.effective_workers() {
-            let listener = listener(address, config.effective_workers() > 1).map_err(refused)?;
+            let listener = listener(address, worker, config).map_err(refused)?;
             if worker == 0 {
                 address = listener.local_addr().map_err(refused)?;
                 bound.addrs.push(address);
@@ -120,7 +121,7 @@ pub(super) fn serve(
     Ok(())
 }
 
-fn listener(address: SocketAddr, shared: bool) -> std::io::Result<TcpListener> {
+fn listener(address: SocketAddr, worker: usize, config: &Config) -> std::io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -131,11 +132,15 @@ fn listener(address: SocketAddr, shared: bool) -> std::io::Result<TcpListener> {
     }
     // A restarted server may listen although connections of the one before still linger.
     socket.set_reuse_address(true)?;
-    socket.set_reuse_port(shared)?;
+    // The first one must have the address for itself, or else two servers could share it unnoticed.
+    socket.set_reuse_port(worker > 0)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
+    socket.set_reuse_port(config.effective_workers() > 1)?;
     socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    let listener = TcpListener::from(socket);
+    defer_accept(&listener)?;
+    Ok(listener)
 }
 
 impl Http {

@@ -44,11 +44,11 @@ pub(in super::super) fn html(catalog: &Catalog, swarms: &Swarms) -> Vec<u8> {
     for (file, torrent) in catalog.iter() {
         let row = row(file, torrent, swarms);
         rows += 1;
-        write!(
+        writeln!(
             page,
             "<tr><td><a href=\"{url}\">{name}</a></td><td class=n title=\"{bytes} bytes\">{size}\
              </td><td class=n>{seeds}</td><td class=n>{leechers}</td><td class=n>{completed}</td>\
-             <td><a href=\"{magnet}\">magnet</a></td><td><code>{hash}</code></td></tr>\n",
+             <td><a href=\"{magnet}\">magnet</a></td><td><code>{hash}</code></td></tr>",
             url = Escaped(&row.url),
             name = Escaped(row.name),
             bytes = row.size,

@@ -156,7 +156,7 @@ impl Published {
     fn new(metainfo: &Metainfo, bytes: Bytes, stamp: Option<Stamp>) -> Self {
         let v2 = metainfo.info_hash_v2().map(|hash| hash.truncated());
         Self {
-            name: metainfo.info().name().to_string(),
+            name: metainfo.info().name().to_owned(),
             size: metainfo.info().layout().total_length(),
             info_hashes: metainfo.info_hash_v1().into_iter().chain(v2).collect(),
             magnet: metainfo.magnet().to_string(),

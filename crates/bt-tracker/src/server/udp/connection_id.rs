@@ -84,7 +84,7 @@ mod tests {
     fn an_id_holds_for_two_minutes_and_not_for_four() {
         let ids = ids();
         for start in [
-            0,
+            0_u64,
             30,
             59,
             60,
@@ -93,7 +93,7 @@ mod tests {
             60 * 256,
             60 * 65_536 + 1,
         ] {
-            let at = |seconds| ids.window(ids.epoch + Duration::from_secs(start + seconds));
+            let at = |seconds: u64| ids.window(ids.epoch + Duration::from_secs(start + seconds));
             let id = ids.give(ip(1), at(0));
             for seconds in [0, 1, 60, 119, 120] {
                 assert!(ids.proves(id, ip(1), at(seconds)), "{start} + {seconds} s");
@@ -115,6 +115,6 @@ mod tests {
         assert!(!ids.proves(0, ip(1), now) && !ids.proves(u64::MAX, ip(1), now));
         let others = ConnectionIds::new(&[8; 16], ids.epoch);
         assert!(!others.proves(id, ip(1), now));
-        assert!((0..=255).all(|age: u64| !ids.proves(age << 56, ip(3), now)));
+        assert!((0..=255_u64).all(|age| !ids.proves(age << 56, ip(3), now)));
     }
 }

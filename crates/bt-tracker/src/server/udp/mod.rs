@@ -4,7 +4,6 @@
 //! one byte is kept of a peer that has not proven its address, and nothing that is sent to such a
 //! peer is longer than what it sent.
 
-mod batch;
 mod connection_id;
 mod worker;
 
@@ -46,7 +45,7 @@ pub(super) fn bind(config: &Config) -> Result<Bound, Error> {
         };
         let mut address = wanted;
         for worker in 0..config.effective_workers() {
-            let socket = socket(address, config).map_err(refused)?;
+            let socket = socket(address, worker, config).map_err(refused)?;
             if worker == 0 {
                 address = socket.local_addr().map_err(refused)?;
                 bound.addrs.push(address);
@@ -80,7 +79,7 @@ pub(super) fn serve(
     })
 }
 
-fn socket(address: SocketAddr, config: &Config) -> io::Result<UdpSocket> {
+fn socket(address: SocketAddr, worker: usize, config: &Config) -> io::Result<UdpSocket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::DGRAM,
@@ -90,7 +89,9 @@ fn socket(address: SocketAddr, config: &Config) -> io::Result<UdpSocket> {
         // IPv4 has sockets of its own: the family of a packet decides the form of the reply.
         socket.set_only_v6(true)?;
     }
-    if config.effective_workers() > 1 {
+    // The first socket must have the address for itself, or else two servers could be started on
+    // one address and share its peers without anybody noticing.
+    if worker > 0 {
         socket.set_reuse_port(true)?;
     }
     // The kernel grants what it is allowed to; less only drops packets earlier under load.
@@ -98,5 +99,6 @@ fn socket(address: SocketAddr, config: &Config) -> io::Result<UdpSocket> {
     let _ = socket.set_send_buffer_size(config.udp_buffer);
     socket.set_read_timeout(Some(IDLE))?;
     socket.bind(&address.into())?;
+    socket.set_reuse_port(config.effective_workers() > 1)?;
     Ok(socket.into())
 }

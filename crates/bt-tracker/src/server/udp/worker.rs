@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use super::super::syscalls::{BATCH, Inbox, Outbox};
 use super::super::tracker::{Scratch, Tracker, Transport};
-use super::batch::{BATCH, Inbox, Outbox};
 use super::connection_id::{ConnectionIds, Window};
 use crate::udp::{
     Family, Head, action, decode_announce_request, decode_url_data, encode_announce_reply,
@@ -51,7 +51,7 @@ impl Worker {
     }
 
     pub(super) fn run(mut self, stop: &AtomicBool) {
-        let (mut inbox, mut outbox) = (Inbox::new(), Outbox::default());
+        let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());
         while !stop.load(Ordering::Relaxed) {
             // An error is the time-out, a signal, or an ICMP message about an earlier reply: none
             // of them is a reason to stop.
@@ -77,7 +77,7 @@ impl Worker {
             let start = outbox.bytes.len();
             self.answer_one(packet, source, now, window, &mut outbox.bytes, &mut tally);
             if outbox.bytes.len() > start {
-                outbox.reply(start, at);
+                outbox.reply(start, at, source);
             }
         }
         let stats = &self.tracker.stats;

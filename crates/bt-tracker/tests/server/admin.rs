@@ -1,0 +1,60 @@
+//! The numbers for operators.
+
+use bt_tracker::server::Config;
+
+use crate::harness::{Connection, announce, config, get, http, local, start};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_are_shown_to_people_and_programs() {
+    let server = start(Config {
+        stats: Some(local()),
+        ..config()
+    })
+    .await;
+    announce(http(&server), 1, 1001, 0, "&event=started").unwrap();
+    announce(http(&server), 1, 1002, 5, "&event=started").unwrap();
+    let stats = server.stats_addr().unwrap();
+    assert_eq!(
+        (get(stats, "/healthz").status, get(stats, "/readyz").status),
+        (200, 200)
+    );
+    let metrics = get(stats, "/metrics").text();
+    for line in [
+        "bt_tracker_torrents 1",
+        "bt_tracker_peers_ipv4 2",
+        "bt_tracker_seeds 1",
+        "bt_tracker_http_announces_total 2",
+        "bt_tracker_http_peers_named_total 1",
+        "# TYPE bt_tracker_udp_connects_total counter",
+        "# TYPE bt_tracker_torrents gauge",
+    ] {
+        assert!(
+            metrics.lines().any(|found| found == line),
+            "{line} in {metrics}"
+        );
+    }
+    let as_type = |accept: &str| {
+        let mut connection = Connection::open(stats);
+        connection
+            .send(format!("GET /stats HTTP/1.1\r\nHost: t\r\nAccept: {accept}\r\n\r\n").as_bytes());
+        connection.reply().unwrap().text()
+    };
+    assert!(as_type("application/json").contains("\"torrents\":1"));
+    let page = as_type("text/html");
+    assert!(
+        page.contains(&"01".repeat(20)) && !page.contains("<script"),
+        "{page}"
+    );
+    assert!(
+        as_type("*/*")
+            .lines()
+            .any(|line| line.starts_with("torrents "))
+    );
+    assert_eq!(get(stats, "/announce").status, 404);
+    assert_eq!(
+        get(http(&server), "/metrics").status,
+        404,
+        "numbers have an address of their own"
+    );
+    server.stop().await;
+}

@@ -1,0 +1,326 @@
+//! The program with its flags and signals.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::harness::{announce, eventually, get, hash, put, refusal, torrent};
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bt-tracker"));
+    for (name, _) in std::env::vars() {
+        if name.starts_with("BT_TRACKER_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    program(arguments).output().unwrap()
+}
+
+/// What went wrong, as people see it: the exit code and the message.
+fn failure(arguments: &[&str]) -> (i32, String) {
+    let output = run(arguments);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.starts_with("error: "), "{arguments:?}: {text}");
+    assert!(!text.contains("panicked"), "{text}");
+    (output.status.code().unwrap(), text)
+}
+
+struct Running {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    ready: String,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        Self::spawn(&mut program(arguments))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut ready = String::new();
+        stdout.read_line(&mut ready).unwrap();
+        Self {
+            child,
+            stdout,
+            ready: ready.trim_end().to_owned(),
+        }
+    }
+
+    fn http(&self) -> SocketAddr {
+        self.address("http=")
+    }
+
+    fn address(&self, name: &str) -> SocketAddr {
+        let value = self
+            .ready
+            .split(name)
+            .nth(1)
+            .unwrap_or_else(|| panic!("{}", self.ready));
+        value.split([' ', ',']).next().unwrap().parse().unwrap()
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Exit code, the rest of standard output, and standard error.
+    fn end(mut self) -> (Option<i32>, String, String) {
+        let (mut out, mut err) = (String::new(), String::new());
+        self.stdout.read_to_string(&mut out).unwrap();
+        self.child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut err)
+            .unwrap();
+        (self.child.wait().unwrap().code(), out, err)
+    }
+}
+
+const ANYWHERE: [&str; 5] = ["serve", "--http", "127.0.0.1:0", "--udp", "127.0.0.1:0"];
+
+fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    ANYWHERE
+        .iter()
+        .copied()
+        .chain(more.iter().copied())
+        .collect()
+}
+
+#[test]
+fn it_says_where_it_listens_and_ends_well() {
+    let tracker = Running::start(&with(&["--stats-addr", "127.0.0.1:0"]));
+    assert!(
+        tracker.ready.starts_with("listening http=127.0.0.1:"),
+        "{}",
+        tracker.ready
+    );
+    assert!(
+        tracker.ready.contains(" udp=127.0.0.1:"),
+        "{}",
+        tracker.ready
+    );
+    announce(tracker.http(), 1, 1001, 5, "").unwrap();
+    assert!(
+        get(tracker.address("stats="), "/metrics")
+            .text()
+            .contains("bt_tracker_torrents 1")
+    );
+    tracker.signal(Signal::TERM);
+    let (code, out, err) = tracker.end();
+    assert_eq!((code, out.as_str()), (Some(0), ""), "{err}");
+
+    let tracker = Running::start(&ANYWHERE);
+    tracker.signal(Signal::INT);
+    assert_eq!(tracker.end().0, Some(130));
+}
+
+#[test]
+fn with_json_standard_output_has_objects_only() {
+    let tracker = Running::start(&with(&["--json"]));
+    let ready = &tracker.ready;
+    let start = "{\"event\":\"listening\",\"http\":[\"127.0.0.1:";
+    assert!(
+        ready.starts_with(start) && ready.contains("\"udp\":[\"127.0.0.1:"),
+        "{ready}"
+    );
+    tracker.signal(Signal::TERM);
+    let (code, out, _) = tracker.end();
+    assert_eq!((code, out.as_str()), (Some(0), ""));
+    // Global options may stand before the command as well.
+    let mut before = vec!["--json"];
+    before.extend(ANYWHERE);
+    let tracker = Running::start(&before);
+    assert!(tracker.ready.starts_with(start));
+    tracker.signal(Signal::TERM);
+    tracker.end();
+
+    let output = run(&[
+        "--json",
+        "serve",
+        "--http",
+        "127.0.0.1:0",
+        "--mode",
+        "allow-list",
+    ]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.starts_with("{\"event\":\"error\",\"hint\":") && text.lines().count() == 1,
+        "{text}"
+    );
+}
+
+#[test]
+fn mistakes_are_explained_with_the_right_exit_code() {
+    let (code, text) = failure(&["serve", "--http", "nonsense"]);
+    assert_eq!(code, 2, "{text}");
+    let (code, text) = failure(&["serve", "--store", "redis://127.0.0.1"]);
+    assert!(
+        code == 2 && text.contains("not in this version"),
+        "{code} {text}"
+    );
+    let (code, text) = failure(&with(&["--mode", "deny-list"]));
+    assert!(
+        code == 2 && text.contains("\n  hint: give it with --list FILE"),
+        "{code} {text}"
+    );
+    let (code, text) = failure(&with(&["--mode", "deny-list", "--list", "/no/such/file"]));
+    assert!(
+        code == 3 && text.contains("\n  cause: No such file"),
+        "{code} {text}"
+    );
+    let (code, text) = failure(&with(&["--torrents", "/no/such/dir"]));
+    assert_eq!(code, 3, "{text}");
+    let (code, text) = failure(&with(&["--locality", "10.0.0.0/8"]));
+    assert!(code == 2 && text.contains("CIDR=NAME"), "{code} {text}");
+    let (code, text) = failure(&with(&["--locality", "10.0.0.0/8=a,10.0.0.0/8=b"]));
+    assert!(code == 2 && text.contains("named twice"), "{code} {text}");
+    let (code, text) = failure(&with(&["--interval", "0s"]));
+    assert!(
+        code == 2 && text.contains("at least one second"),
+        "{code} {text}"
+    );
+    let (code, text) = failure(&with(&["--log", "=[="]));
+    assert_eq!(code, 2, "{text}");
+    let (code, text) = failure(&["serve", "--http", "192.0.2.1:6969"]);
+    assert!(
+        code == 4 && text.contains("cannot listen on http 192.0.2.1:6969"),
+        "{code} {text}"
+    );
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (code, text) = failure(&["serve", "--http", &address]);
+    assert!(
+        code == 4 && text.contains("hint: another program listens there"),
+        "{code} {text}"
+    );
+}
+
+#[test]
+fn settings_come_from_flags_then_environment_then_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tracker.toml");
+    std::fs::write(
+        &file,
+        "http = [\"127.0.0.1:0\"]\ninterval = \"11s\"\nmax-numwant = 5\n\
+         locality = [\"10.0.0.0/8=site\"]\ntrust-proxy = [\"127.0.0.1/32\"]\n",
+    )
+    .unwrap();
+    let file = file.to_str().unwrap();
+    let mut command = program(&["--config", file, "--max-numwant", "7", "print-config"]);
+    let output = command.env("BT_TRACKER_INTERVAL", "22s").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    for line in [
+        "http = [\"127.0.0.1:0\"]",
+        "interval = \"22s\"",
+        "min-interval = \"11s\"",
+        "max-numwant = 7",
+        "locality = [\"10.0.0.0/8=site\"]",
+        "trust-proxy = [\"127.0.0.1/32\"]",
+        "mode = \"open\"",
+        "store = \"memory\"",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+    }
+    // What is printed can be read.
+    let printed = dir.path().join("printed.toml");
+    std::fs::write(&printed, &text).unwrap();
+    let again = run(&["--config", printed.to_str().unwrap(), "print-config"]);
+    assert_eq!(String::from_utf8(again.stdout).unwrap(), text);
+
+    std::fs::write(&printed, "interval = \"5s\"\nintervall = \"6s\"\n").unwrap();
+    let (code, text) = failure(&["serve", "--config", printed.to_str().unwrap()]);
+    assert!(
+        code == 3 && text.contains("intervall") && text.contains("line 2"),
+        "{code} {text}"
+    );
+    let (code, _) = failure(&["serve", "--config", "/no/such/file"]);
+    assert_eq!(code, 3);
+}
+
+#[test]
+fn a_configuration_can_be_checked_without_starting() {
+    let dir = tempfile::tempdir().unwrap();
+    put(dir.path(), "a.torrent", &torrent("a").to_bytes());
+    let torrents = dir.path().to_str().unwrap();
+    let output = run(&["check-config", "--torrents", torrents]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.stdout, b"the configuration is fine\n");
+    put(dir.path(), "b.torrent", b"broken");
+    let (code, text) = failure(&["check-config", "--torrents", torrents]);
+    assert!(
+        code == 3 && text.contains("b.torrent is not a torrent"),
+        "{code} {text}"
+    );
+}
+
+#[test]
+fn a_hang_up_reads_the_list_again_and_refuses_a_bad_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("list");
+    let write = |path: &Path, text: &str| std::fs::write(path, text).unwrap();
+    write(&list, &hash(1).to_string());
+    let arguments = with(&["--mode", "allow-list", "--list", list.to_str().unwrap()]);
+    let tracker = Running::start(&arguments);
+    announce(tracker.http(), 1, 1, 5, "").unwrap();
+    refusal(announce(tracker.http(), 2, 1, 5, ""));
+    write(&list, &format!("{}\n{}\n", hash(1), hash(2)));
+    tracker.signal(Signal::HUP);
+    eventually("the new list is in force", || {
+        announce(tracker.http(), 2, 1, 5, "").is_ok()
+    });
+    write(&list, "nonsense\n");
+    tracker.signal(Signal::HUP);
+    announce(tracker.http(), 2, 1, 5, "").unwrap();
+    tracker.signal(Signal::TERM);
+    let (code, _, err) = tracker.end();
+    assert_eq!(code, Some(0));
+    assert!(err.contains("the old one stays in force"), "{err}");
+}
+
+#[test]
+fn swarms_survive_being_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let snapshot = dir.path().join("swarms");
+    let arguments = with(&["--snapshot", snapshot.to_str().unwrap()]);
+    let tracker = Running::start(&arguments);
+    announce(tracker.http(), 1, 1001, 0, "").unwrap();
+    tracker.signal(Signal::TERM);
+    assert_eq!(tracker.end().0, Some(0));
+    let tracker = Running::start(&arguments);
+    let response = announce(tracker.http(), 1, 1002, 5, "").unwrap();
+    assert_eq!((response.peers.len(), response.complete), (1, Some(1)));
+    tracker.signal(Signal::TERM);
+    tracker.end();
+}
+
+#[test]
+fn a_service_manager_is_told_when_the_tracker_is_ready() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    let mut command = program(&ANYWHERE);
+    let tracker = Running::spawn(command.env("NOTIFY_SOCKET", &path));
+    let mut buffer = [0; 64];
+    let count = socket.recv(&mut buffer).unwrap();
+    assert_eq!(&buffer[..count], b"READY=1");
+    tracker.signal(Signal::TERM);
+    let count = socket.recv(&mut buffer).unwrap();
+    assert_eq!(&buffer[..count], b"STOPPING=1");
+    tracker.end();
+}

@@ -1,0 +1,326 @@
+//! Announces, scrapes and connections over HTTP.
+
+use std::time::Duration;
+
+use bt_tracker::server::Config;
+use bt_tracker::swarm::Locality;
+
+use crate::harness::{
+    Connection, announce, config, escaped, get, hash, http, local, ports, query, refusal, start,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_find_each_other_and_the_numbers_are_right() {
+    let interval = Duration::from_secs(77);
+    let server = start(Config {
+        interval,
+        ..config()
+    })
+    .await;
+    let addr = http(&server);
+    let first = announce(addr, 1, 1001, 0, "&event=started").unwrap();
+    assert_eq!((first.interval, ports(&first).len()), (interval, 0));
+    assert_eq!(first.min_interval, Some(Duration::from_secs(38)));
+    assert_eq!(first.external_ip, Some("127.0.0.1".parse().unwrap()));
+    let second = announce(addr, 1, 1002, 9, "&event=started").unwrap();
+    assert_eq!(ports(&second), [1001]);
+    assert_eq!((second.complete, second.incomplete), (Some(1), Some(1)));
+    let third = announce(addr, 1, 1003, 9, "&event=paused").unwrap();
+    assert_eq!(
+        ports(&third),
+        [1002],
+        "a partial seed is told about downloaders only"
+    );
+    let scrape = get(addr, &format!("/scrape?info_hash={}", escaped(hash(1))));
+    let scrape = bt_tracker::http::decode_scrape_reply(&scrape.body).unwrap();
+    let numbers = scrape.get(&hash(1)).unwrap();
+    assert_eq!(
+        (numbers.complete, numbers.incomplete, numbers.downloaders),
+        (1, 2, Some(1))
+    );
+
+    let done = announce(addr, 1, 1002, 0, "&event=completed").unwrap();
+    assert_eq!((done.downloaded, done.complete), (Some(1), Some(2)));
+    let again = announce(addr, 1, 1002, 0, "&event=completed").unwrap();
+    assert_eq!(again.downloaded, Some(1), "a peer completes once");
+    let gone = announce(addr, 1, 1001, 0, "&event=stopped").unwrap();
+    assert_eq!((ports(&gone).len(), gone.complete), (0, Some(1)));
+    // One that was never there adds nothing by stopping.
+    let stranger = announce(addr, 1, 1009, 5, "&event=stopped").unwrap();
+    assert_eq!((stranger.complete, stranger.incomplete), (Some(1), Some(1)));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_are_packed_or_full_as_asked() {
+    let server = start(config()).await;
+    let addr = http(&server);
+    announce(addr, 1, 1001, 5, "").unwrap();
+    let target = |more: &str| format!("/announce?{}", query(1, 1002, 5, more));
+    let packed = get(addr, &target("&compact=1"));
+    assert!(packed.text().contains("5:peers6:"), "{}", packed.text());
+    let full = get(addr, &target("&compact=0")).text();
+    let id = "7:peer id20:-XX0001-000000001001";
+    assert!(
+        full.contains(&format!("d2:ip9:127.0.0.1{id}4:porti1001ee")),
+        "{full}"
+    );
+    let without = get(addr, &target("&compact=0&no_peer_id=1")).text();
+    assert!(
+        without.contains("d2:ip9:127.0.0.14:porti1001ee"),
+        "{without}"
+    );
+
+    let lean = start(Config {
+        keep_peer_ids: false,
+        ..config()
+    })
+    .await;
+    announce(http(&lean), 1, 1001, 5, "").unwrap();
+    let full = get(http(&lean), &target("&compact=0")).text();
+    assert!(full.contains("d2:ip9:127.0.0.14:porti1001ee"), "{full}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numwant_is_honored() {
+    let server = start(config()).await;
+    for port in 1..=120 {
+        announce(http(&server), 1, port, 5, "").unwrap();
+    }
+    for (more, count) in [
+        ("", 50),
+        ("&numwant=0", 0),
+        ("&numwant=7", 7),
+        ("&numwant=999", 100),
+        ("&numwant=-1", 50),
+    ] {
+        let response = announce(http(&server), 1, 1, 5, more).unwrap();
+        assert_eq!(response.peers.len(), count, "{more}");
+        assert!(
+            !ports(&response).contains(&1),
+            "nobody is told about itself"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_are_those_of_connections_whatever_the_request_says() {
+    let server = start(config()).await;
+    let addr = http(&server);
+    announce(addr, 1, 1001, 5, "&ip=198.51.100.7&ipv6=2001:db8::7").unwrap();
+    let response = announce(addr, 1, 1002, 5, "").unwrap();
+    assert_eq!(response.peers[0].addr, "127.0.0.1:1001".parse().unwrap());
+
+    // X-Forwarded-For is as credible, except from a proxy that is trusted.
+    let forwarded = |server: &bt_tracker::server::Handle, port: u16, addresses: &str| {
+        let target = query(2, port, 5, "");
+        let request =
+            format!("GET /announce?{target} HTTP/1.1\r\nX-Forwarded-For: {addresses}\r\n\r\n");
+        let mut connection = Connection::open(http(server));
+        connection.send(request.as_bytes());
+        let reply = connection.reply().unwrap();
+        bt_tracker::http::decode_announce_reply(&reply.body)
+            .unwrap()
+            .external_ip
+            .unwrap()
+            .to_string()
+    };
+    assert_eq!(forwarded(&server, 1001, "192.0.2.1"), "127.0.0.1");
+    let trusted_proxies = ["127.0.0.0/8", "10.0.0.0/8"]
+        .map(|net| net.parse().unwrap())
+        .to_vec();
+    let server = start(Config {
+        trusted_proxies,
+        ..config()
+    })
+    .await;
+    assert_eq!(forwarded(&server, 1001, "192.0.2.1"), "192.0.2.1");
+    assert_eq!(
+        forwarded(&server, 1001, "6.6.6.6, 192.0.2.1 , 10.1.1.1"),
+        "192.0.2.1"
+    );
+    assert_eq!(forwarded(&server, 1001, "192.0.2.1, nonsense"), "127.0.0.1");
+    assert_eq!(forwarded(&server, 1001, "2001:db8::1"), "2001:db8::1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_families_meet_over_http() {
+    let v6 = "[::1]:0".parse().unwrap();
+    let server = start(Config {
+        http: vec![local(), v6],
+        ..config()
+    })
+    .await;
+    let [v4, v6] = server.http_addrs() else {
+        panic!("two addresses were asked for")
+    };
+    announce(*v4, 1, 1001, 5, "").unwrap();
+    let response = announce(*v6, 1, 1002, 5, "").unwrap();
+    assert_eq!(response.external_ip, Some("::1".parse().unwrap()));
+    assert_eq!(ports(&response), [1001]);
+    assert_eq!((response.complete, response.incomplete), (Some(0), Some(2)));
+    let response = announce(*v4, 1, 1003, 5, "").unwrap();
+    let peers: Vec<_> = response
+        .peers
+        .iter()
+        .map(|peer| peer.addr.to_string())
+        .collect();
+    assert_eq!(peers, ["127.0.0.1:1001", "[::1]:1002"]);
+    let one = announce(*v4, 1, 1003, 5, "&numwant=1").unwrap();
+    assert_eq!(ports(&one), [1001], "the asker's own family comes first");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_kept_and_requests_may_come_in_one_piece_or_in_many() {
+    let server = start(config()).await;
+    let mut connection = Connection::open(http(&server));
+    for port in 1..=3 {
+        let reply = connection.get(&format!("/announce?{}", query(1, port, 5, "")));
+        assert_eq!((reply.status, reply.header("connection")), (200, None));
+    }
+    // Twenty at once.
+    let requests: String = (4..24)
+        .map(|port| {
+            format!(
+                "GET /announce?{} HTTP/1.1\r\nHost: t\r\n\r\n",
+                query(1, port, 5, "")
+            )
+        })
+        .collect();
+    connection.send(requests.as_bytes());
+    for port in 4..24 {
+        let reply = connection.reply().unwrap();
+        let response = bt_tracker::http::decode_announce_reply(&reply.body).unwrap();
+        assert_eq!(response.incomplete, Some(port));
+    }
+    // One byte at a time.
+    let request = format!("GET /announce?{} HTTP/1.1\r\n\r\n", query(1, 99, 5, ""));
+    request
+        .as_bytes()
+        .iter()
+        .for_each(|byte| connection.send(&[*byte]));
+    assert_eq!(connection.reply().unwrap().status, 200);
+    // The last one.
+    connection.send(format!("GET /announce?{} HTTP/1.0\r\n\r\n", query(1, 9, 5, "")).as_bytes());
+    assert_eq!(
+        connection.reply().unwrap().header("connection"),
+        Some("close")
+    );
+    assert!(connection.is_closed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_said() {
+    let server = start(config()).await;
+    let addr = http(&server);
+    let failure = |target: &str| {
+        let reply = get(addr, target);
+        assert_eq!(reply.status, 200);
+        refusal(bt_tracker::http::decode_announce_reply(&reply.body))
+    };
+    assert_eq!(failure("/announce"), "info_hash is missing");
+    assert_eq!(
+        failure("/announce?info_hash=x"),
+        "info_hash is not valid: 20 bytes, percent-encoded"
+    );
+    let bad_event = query(1, 1, 5, "&event=exploded");
+    assert!(failure(&format!("/announce?{bad_event}")).starts_with("event is not valid"));
+    let bad_left = query(1, 1, 5, "&left=lots");
+    assert!(failure(&format!("/announce?{bad_left}")).starts_with("left is not valid"));
+    assert!(failure("/scrape").contains("no full scrape"));
+    assert_eq!(get(addr, "/").status, 404);
+    assert_eq!(get(addr, "/announce/x/y").status, 404);
+    assert_eq!(
+        get(addr, "/torrents").header("location"),
+        Some("/torrents/")
+    );
+
+    let refused = |request: &str| {
+        let mut connection = Connection::open(addr);
+        connection.send(request.as_bytes());
+        let status = connection.reply().unwrap().status;
+        assert!(connection.is_closed(), "{request}");
+        status
+    };
+    assert_eq!(refused("NONSENSE\r\n\r\n"), 400);
+    assert_eq!(refused("BREW /announce HTTP/1.1\r\n\r\n"), 405);
+    assert_eq!(
+        refused(&format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(5000))),
+        431
+    );
+    assert_eq!(
+        refused("POST /announce HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n"),
+        413
+    );
+    assert_eq!(
+        refused("POST /announce HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"),
+        411
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_announces_in_one_request_are_answered_one_by_one() {
+    let server = start(config()).await;
+    let addr = http(&server);
+    announce(addr, 1, 1001, 0, "").unwrap();
+    let line = |n, port| format!("http://old:6969/announce?{}\r\n", query(n, port, 5, ""));
+    let body = format!("{}{}junk\n{}", line(1, 2001), line(2, 2001), line(3, 2001));
+    let mut connection = Connection::open(addr);
+    let head = format!(
+        "POST /announce HTTP/1.1\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    connection.send(head.as_bytes());
+    connection.send(body.as_bytes());
+    let reply = connection.reply().unwrap();
+    let list = bt_bencode::parse(&reply.body).unwrap().list().unwrap();
+    let replies: Vec<_> = list.iter().map(|reply| reply.dict().unwrap()).collect();
+    let named = |n: usize| replies[n].str("torrentIdentifier").unwrap().to_owned();
+    assert_eq!(
+        (named(0), named(1), named(3)),
+        (
+            hash(1).to_string(),
+            hash(2).to_string(),
+            hash(3).to_string(),
+        )
+    );
+    assert_eq!(replies[0].bytes("peers").unwrap(), [127, 0, 0, 1, 3, 233]);
+    assert_eq!(
+        replies[2].str("failure reason").unwrap(),
+        "info_hash is missing"
+    );
+    // The connection lives on.
+    assert_eq!(
+        connection
+            .get(&format!("/announce?{}", query(1, 7, 5, "")))
+            .status,
+        200
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silent_peers_are_forgotten() {
+    let ttl = Duration::from_millis(100);
+    let server = start(Config {
+        peer_ttl: Some(ttl),
+        ..config()
+    })
+    .await;
+    announce(http(&server), 1, 1001, 5, "").unwrap();
+    crate::harness::eventually("the torrent is forgotten", || server.stats().torrents == 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn localities_are_counted() {
+    let network = ("127.0.0.0/8".parse().unwrap(), "here".to_owned());
+    let locality = Locality::named([network]).unwrap();
+    let server = start(Config {
+        locality,
+        ..config()
+    })
+    .await;
+    announce(http(&server), 1, 1001, 5, "").unwrap();
+    announce(http(&server), 1, 1002, 5, "").unwrap();
+    let stats = server.stats();
+    assert_eq!((stats.http.named, stats.http.named_near), (1, 1));
+}

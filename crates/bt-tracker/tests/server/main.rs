@@ -1,0 +1,32 @@
+//! The server from outside: real sockets on the loopback address, and the real program.
+
+#![cfg(feature = "server")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+/// What the tests share: starting servers, sending requests, making torrents.
+mod harness;
+
+/// Announces, scrapes and connections over HTTP.
+mod http;
+
+/// Announces, scrapes and connection ids over UDP.
+mod udp;
+
+/// Lists, passkeys, and reading them again.
+mod access;
+
+/// The directory of torrents.
+mod publisher;
+
+/// The numbers for operators.
+mod admin;
+
+/// What strangers try.
+mod hostile;
+
+/// Swarms across restarts.
+mod restart;
+
+/// The program with its flags and signals.
+#[cfg(feature = "bin")]
+mod cli;

@@ -1,0 +1,229 @@
+//! Announces, scrapes and connection ids over UDP.
+
+use std::net::UdpSocket;
+
+use bt_tracker::server::{Config, Handle};
+use bt_tracker::udp::{
+    Family, decode_announce_reply, decode_connect_reply, decode_error_reply, decode_scrape_reply,
+    encode_announce_request, encode_connect_request, encode_scrape_request,
+};
+use bt_tracker::{AnnounceRequest, Event};
+
+use crate::harness::{announce, ask, config, hash, http, ports, start, udp_client};
+
+fn connect(socket: &UdpSocket) -> u64 {
+    let mut packet = Vec::new();
+    encode_connect_request(7, &mut packet);
+    decode_connect_reply(&ask(socket, &packet)).unwrap()
+}
+
+fn request(torrent: u8, port: u16, left: u64, event: Event) -> AnnounceRequest {
+    let mut request = AnnounceRequest::new(hash(torrent), [9; 20].into(), port);
+    request.left = left;
+    request.event = event;
+    request
+}
+
+fn packet(id: u64, request: &AnnounceRequest) -> Vec<u8> {
+    let mut packet = Vec::new();
+    encode_announce_request(id, 8, request, &mut packet);
+    packet
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_find_each_other_over_udp_and_http() {
+    let server = start(config()).await;
+    let socket = udp_client(&server);
+    let id = connect(&socket);
+    let ask = |port, left, event| {
+        let reply = ask(&socket, &packet(id, &request(1, port, left, event)));
+        decode_announce_reply(&reply, Family::V4).unwrap()
+    };
+    assert_eq!(ports(&ask(1001, 0, Event::Started)).len(), 0);
+    let reply = ask(1002, 5, Event::Started);
+    assert_eq!(
+        (ports(&reply), reply.complete, reply.incomplete),
+        (vec![1001], Some(1), Some(1))
+    );
+    assert_eq!(reply.interval.as_secs(), 1800);
+    let over_http = announce(http(&server), 1, 1003, 5, "").unwrap();
+    assert_eq!(ports(&over_http), [1001, 1002]);
+    ask(1002, 0, Event::Completed);
+    ask(1001, 0, Event::Stopped);
+
+    let mut packet = Vec::new();
+    encode_scrape_request(id, 9, &[hash(5), hash(1)], &mut packet);
+    let scrape = decode_scrape_reply(&crate::harness::ask(&socket, &packet), &[hash(5), hash(1)]);
+    let scrape = scrape.unwrap();
+    let numbers = scrape.get(&hash(1)).unwrap();
+    assert_eq!(
+        (numbers.complete, numbers.downloaded, numbers.incomplete),
+        (1, 1, 1)
+    );
+    let unknown = scrape.get(&hash(5)).unwrap();
+    assert_eq!(
+        (unknown.complete, unknown.downloaded, unknown.incomplete),
+        (0, 0, 0)
+    );
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ipv6_replies_have_ipv6_peers() {
+    let v6 = "[::1]:0".parse().unwrap();
+    let server = start(Config {
+        udp: vec![v6],
+        ..config()
+    })
+    .await;
+    announce(http(&server), 1, 1001, 5, "").unwrap();
+    let socket = udp_client(&server);
+    let id = connect(&socket);
+    ask(&socket, &packet(id, &request(1, 1002, 5, Event::Started)));
+    let reply = ask(&socket, &packet(id, &request(1, 1003, 5, Event::Started)));
+    let reply = decode_announce_reply(&reply, Family::V6).unwrap();
+    assert_eq!(reply.peers[0].addr, "[::1]:1002".parse().unwrap());
+    assert_eq!((reply.peers.len(), reply.incomplete), (1, Some(3)));
+}
+
+/// Sends a packet that gets no reply, proven by one after it that does.
+fn is_ignored(socket: &UdpSocket, packet: &[u8]) {
+    socket.send(packet).unwrap();
+    let mut connect = Vec::new();
+    encode_connect_request(0xc0ffee, &mut connect);
+    let reply = ask(socket, &connect);
+    assert_eq!(
+        reply.get(4..8),
+        Some(&0xc0ffee_u32.to_be_bytes()[..]),
+        "{packet:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_sent_to_an_address_that_is_not_proven() {
+    // One worker, so that packets are answered in their order.
+    let server = start(Config {
+        workers: Some(1),
+        ..config()
+    })
+    .await;
+    let socket = udp_client(&server);
+    let id = connect(&socket);
+    let announce = request(1, 1001, 5, Event::Started);
+    for bad in [0, 1, id ^ 1, id ^ (1 << 57), !id, 0x417_2710_1980] {
+        is_ignored(&socket, &packet(bad, &announce));
+    }
+    for length in 0..16 {
+        is_ignored(&socket, &packet(id, &announce)[..length]);
+    }
+    is_ignored(&socket, &[0xff; 2000]);
+    is_ignored(&socket, &[0; 60_000]);
+    let stats = server.stats();
+    assert_eq!((stats.torrents, stats.udp.announces), (0, 0));
+    // An id is for one address. The loopback network has more.
+    let elsewhere = UdpSocket::bind("127.0.0.2:0").unwrap();
+    elsewhere.connect(server.udp_addrs()[0]).unwrap();
+    elsewhere
+        .set_read_timeout(Some(crate::harness::PATIENCE))
+        .unwrap();
+    is_ignored(&elsewhere, &packet(id, &announce));
+    // A connect reply is as long as its request.
+    let mut connect = Vec::new();
+    encode_connect_request(1, &mut connect);
+    assert_eq!(ask(&socket, &connect).len(), connect.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_said_to_proven_addresses() {
+    let server = start(config()).await;
+    let socket = udp_client(&server);
+    let id = connect(&socket);
+    let good = packet(id, &request(1, 1001, 5, Event::Started));
+    let error = |packet: &[u8]| {
+        decode_error_reply(&ask(&socket, packet))
+            .expect("an error")
+            .to_string()
+    };
+    assert!(error(&good[..97]).contains("too short"));
+    let mut bad = good.clone();
+    bad[83] = 9;
+    assert!(error(&bad).contains("event is not valid"));
+    bad = good.clone();
+    bad[11] = 77;
+    assert!(error(&bad).contains("action is unknown"));
+    assert!(error(&good[..16]).contains("too short"));
+    assert!(decode_announce_reply(&ask(&socket, &good), Family::V4).is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numwant_is_honored_over_udp() {
+    let server = start(config()).await;
+    let socket = udp_client(&server);
+    let id = connect(&socket);
+    for port in 1..=120 {
+        ask(&socket, &packet(id, &request(1, port, 5, Event::Started)));
+    }
+    for (numwant, count) in [(None, 50), (Some(0), 0), (Some(7), 7), (Some(500), 100)] {
+        let mut again = request(1, 1, 5, Event::None);
+        again.numwant = numwant;
+        let reply = ask(&socket, &packet(id, &again));
+        let reply = decode_announce_reply(&reply, Family::V4).unwrap();
+        assert_eq!(reply.peers.len(), count, "{numwant:?}");
+        assert!(!ports(&reply).contains(&1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replies_are_never_cut_by_a_network() {
+    let v6 = "[::1]:0".parse().unwrap();
+    let server = start(Config {
+        udp: vec![v6],
+        max_numwant: 1000,
+        ..config()
+    })
+    .await;
+    let socket = udp_client(&server);
+    let id = connect(&socket);
+    let mut longest = 0;
+    for port in 1..=200 {
+        let mut request = request(1, port, 5, Event::Started);
+        request.numwant = Some(1000);
+        longest = longest.max(ask(&socket, &packet(id, &request)).len());
+    }
+    assert!((1300..=1400).contains(&longest), "{longest}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_cannot_have_one_port() {
+    // Several sockets may share an address, but only those of one server.
+    let workers = Some(3);
+    let server: Handle = start(Config {
+        workers,
+        ..config()
+    })
+    .await;
+    let taken = Config {
+        udp: server.udp_addrs().to_vec(),
+        workers,
+        ..config()
+    };
+    let error = bt_tracker::server::Server::start(taken).await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("cannot listen on udp 127.0.0.1:"),
+        "{error}"
+    );
+    let taken = Config {
+        http: server.http_addrs().to_vec(),
+        workers,
+        ..config()
+    };
+    let error = bt_tracker::server::Server::start(taken).await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("cannot listen on http 127.0.0.1:"),
+        "{error}"
+    );
+}
