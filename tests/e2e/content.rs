@@ -43,7 +43,11 @@ pub(crate) fn shared() -> &'static Shared {
             fs::create_dir_all(file.parent().expect("a file has a parent")).expect("directories");
             fs::write(file, bytes(*length, seed)).expect("a file");
         }
-        Shared { sums: sums(&root), parent, _temp: temp }
+        Shared {
+            sums: sums(&root),
+            parent,
+            _temp: temp,
+        }
     })
 }
 
@@ -57,7 +61,10 @@ impl Shared {
             piece_length: Some(PIECE),
             ..create::Options::default()
         };
-        let bytes = create::create(&self.parent.join(NAME), &options).expect("created").to_bytes().expect("bytes");
+        let bytes = create::create(&self.parent.join(NAME), &options)
+            .expect("created")
+            .to_bytes()
+            .expect("bytes");
         (Metainfo::parse(&bytes).expect("our own torrent"), bytes)
     }
 
@@ -71,7 +78,11 @@ impl Shared {
     /// The same for a program that makes no empty files.
     pub(crate) fn assert_arrived_without_empty_files(&self, parent: &Path) {
         let mut expected = self.sums.clone();
-        expected.retain(|path, _| FILES.iter().any(|(name, length)| Path::new(name) == path && *length > 0));
+        expected.retain(|path, _| {
+            FILES
+                .iter()
+                .any(|(name, length)| Path::new(name) == path && *length > 0)
+        });
         let mut arrived = sums(&parent.join(NAME));
         arrived.retain(|path, _| expected.contains_key(path));
         assert_eq!(arrived, expected);
@@ -90,7 +101,10 @@ fn sums(root: &Path) -> BTreeMap<PathBuf, String> {
             }
             let digest = Sha256::digest(fs::read(&path).expect("a file"));
             let hex = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-            sums.insert(path.strip_prefix(root).expect("below the root").to_owned(), hex);
+            sums.insert(
+                path.strip_prefix(root).expect("below the root").to_owned(),
+                hex,
+            );
         }
     }
     sums

@@ -17,11 +17,23 @@ const PATIENCE: Duration = Duration::from_secs(240);
 
 async fn tracker() -> Handle {
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    Server::start(Config { http: vec![any], udp: vec![any], workers: Some(1), ..Config::default() }).await.expect("a tracker")
+    Server::start(Config {
+        http: vec![any],
+        udp: vec![any],
+        workers: Some(1),
+        ..Config::default()
+    })
+    .await
+    .expect("a tracker")
 }
 
 async fn session() -> Session {
-    Session::start(SessionConfig { ipv6: false, ..SessionConfig::default() }).await.expect("a session")
+    Session::start(SessionConfig {
+        ipv6: false,
+        ..SessionConfig::default()
+    })
+    .await
+    .expect("a session")
 }
 
 fn write_torrent(home: &Path, announce: &str) -> (Metainfo, PathBuf) {
@@ -33,15 +45,24 @@ fn write_torrent(home: &Path, announce: &str) -> (Metainfo, PathBuf) {
 
 async fn from_other_to_us(client: Client) {
     if !client.is_here() {
-        return leave_out(&format!("300 MiB from {} to us", client.name()), client.name());
+        return leave_out(
+            &format!("300 MiB from {} to us", client.name()),
+            client.name(),
+        );
     }
     let home = tempfile::tempdir().expect("a directory");
     let tracker = tracker().await;
     let (metainfo, file) = write_torrent(home.path(), &tracker.announce_url().expect("a URL"));
     let (parent, state) = (shared().parent.clone(), home.path().join("peer"));
     // Transmission says nothing when it seeds from the start: the download itself is the proof.
-    let role = if matches!(client, Client::Transmission) { Role::Leech } else { Role::Seed };
-    let peer = tokio::task::spawn_blocking(move || client.start(role, &file, &parent, &state)).await.expect("started");
+    let role = if matches!(client, Client::Transmission) {
+        Role::Leech
+    } else {
+        Role::Seed
+    };
+    let peer = tokio::task::spawn_blocking(move || client.start(role, &file, &parent, &state))
+        .await
+        .expect("started");
     let session = session().await;
     let into = home.path().join("ours");
     let mut add = AddTorrent::new(metainfo, &into);
@@ -49,7 +70,12 @@ async fn from_other_to_us(client: Client) {
     add.peers = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, peer.port))];
     let torrent = session.add(add).await.expect("added");
     let done = timeout(PATIENCE, torrent.wait_until_seeding()).await;
-    assert!(done.is_ok(), "{} to us: {:?}", client.name(), torrent.status());
+    assert!(
+        done.is_ok(),
+        "{} to us: {:?}",
+        client.name(),
+        torrent.status()
+    );
     done.expect("in time").expect("downloaded");
     shared().assert_arrived(&into);
     session.stop().await;
@@ -58,7 +84,10 @@ async fn from_other_to_us(client: Client) {
 
 async fn from_us_to_other(client: Client) {
     if !client.is_here() {
-        return leave_out(&format!("300 MiB from us to {}", client.name()), client.name());
+        return leave_out(
+            &format!("300 MiB from us to {}", client.name()),
+            client.name(),
+        );
     }
     let home = tempfile::tempdir().expect("a directory");
     let tracker = tracker().await;
@@ -71,20 +100,33 @@ async fn from_us_to_other(client: Client) {
     let mut peer = tokio::task::spawn_blocking(start).await.expect("started");
     // Transmission takes no loopback address from a tracker, but lets us in when we call.
     let peers = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, peer.port))];
-    let add = AddTorrent { check: Check::Trust, peers, ..AddTorrent::new(metainfo, &shared().parent) };
+    let add = AddTorrent {
+        check: Check::Trust,
+        peers,
+        ..AddTorrent::new(metainfo, &shared().parent)
+    };
     let torrent = session.add(add).await.expect("added");
     let arrived = tokio::task::spawn_blocking(move || {
         peer.wait_until_seeding();
         peer
     });
     let done = timeout(PATIENCE, arrived).await;
-    assert!(done.is_ok_and(|joined| joined.is_ok()), "us to {}: {:?} {:?}", client.name(), torrent.status(), torrent.peers());
+    assert!(
+        done.is_ok_and(|joined| joined.is_ok()),
+        "us to {}: {:?} {:?}",
+        client.name(),
+        torrent.status(),
+        torrent.peers()
+    );
     if matches!(client, Client::Transmission) {
         shared().assert_arrived_without_empty_files(&into);
     } else {
         shared().assert_arrived(&into);
     }
-    assert!(torrent.status().uploaded >= torrent.status().size, "it came from us");
+    assert!(
+        torrent.status().uploaded >= torrent.status().size,
+        "it came from us"
+    );
     session.stop().await;
     tracker.stop().await;
 }
@@ -131,12 +173,22 @@ async fn us_to_us_by_way_of_opentracker() {
     let (running, url) = opentracker(&[hash], &home.path().join("tracker"));
     let (metainfo, _) = shared().torrent(&url);
     let (seeder, leecher) = (session().await, session().await);
-    let add = AddTorrent { check: Check::Trust, ..AddTorrent::new(metainfo.clone(), &shared().parent) };
+    let add = AddTorrent {
+        check: Check::Trust,
+        ..AddTorrent::new(metainfo.clone(), &shared().parent)
+    };
     seeder.add(add).await.expect("added");
     let into = home.path().join("ours");
-    let torrent = leecher.add(AddTorrent::new(metainfo, &into)).await.expect("added");
+    let torrent = leecher
+        .add(AddTorrent::new(metainfo, &into))
+        .await
+        .expect("added");
     let done = timeout(PATIENCE, torrent.wait_until_seeding()).await;
-    assert!(done.is_ok_and(|result| result.is_ok()), "{:?}", torrent.status());
+    assert!(
+        done.is_ok_and(|result| result.is_ok()),
+        "{:?}",
+        torrent.status()
+    );
     shared().assert_arrived(&into);
     leecher.stop().await;
     seeder.stop().await;

@@ -2,6 +2,12 @@
 //!
 //! Each story needs another program; where it is missing, the story says so and is left out.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    reason = "what is unexpected in a test fails it"
+)]
+
 mod content;
 mod interop;
 mod peers;

@@ -40,7 +40,8 @@ pub(crate) fn leave_out(story: &str, program: &str) {
     match std::env::var_os("BT_LEFT_OUT_FILE") {
         Some(path) => {
             let file = fs::File::options().append(true).create(true).open(path);
-            file.and_then(|mut file| file.write_all(line.as_bytes())).expect("the list of left-out tests");
+            file.and_then(|mut file| file.write_all(line.as_bytes()))
+                .expect("the list of left-out tests");
         }
         None => eprint!("{line}"),
     }
@@ -49,16 +50,22 @@ pub(crate) fn leave_out(story: &str, program: &str) {
 /// The interpreter that has libtorrent.
 fn python() -> Option<PathBuf> {
     let named = std::env::var_os("BT_PEERS_PYTHON").map(PathBuf::from);
-    let usual = std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/bt-peers/venv/bin/python"));
+    let usual = std::env::var_os("HOME")
+        .map(|home| Path::new(&home).join(".cache/bt-peers/venv/bin/python"));
     let python = named.or(usual).filter(|path| path.exists())?;
-    let probe = Command::new(&python).args(["-c", "import libtorrent"]).stderr(Stdio::null()).status();
+    let probe = Command::new(&python)
+        .args(["-c", "import libtorrent"])
+        .stderr(Stdio::null())
+        .status();
     probe.is_ok_and(|status| status.success()).then_some(python)
 }
 
 /// A program on the path.
 pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| file.is_file())
+    std::env::split_paths(&path)
+        .map(|directory| directory.join(name))
+        .find(|file| file.is_file())
 }
 
 /// A port that was free a moment ago. Programs that cannot take port 0 and say which they got need one.
@@ -148,11 +155,17 @@ impl Peer {
                 let mut line = String::new();
                 while !line.contains(*wanted) {
                     line.clear();
-                    assert_ne!(out.read_line(&mut line).expect("its output"), 0, "it ended before it had everything");
+                    assert_ne!(
+                        out.read_line(&mut line).expect("its output"),
+                        0,
+                        "it ended before it had everything"
+                    );
                 }
             }
             Sign::File(file) => wait(deadline, || file.exists()),
-            Sign::Port(port) => wait(deadline, || std::net::TcpStream::connect(("127.0.0.1", *port)).is_ok()),
+            Sign::Port(port) => wait(deadline, || {
+                std::net::TcpStream::connect(("127.0.0.1", *port)).is_ok()
+            }),
         }
     }
 }
@@ -160,17 +173,32 @@ impl Peer {
 /// Other programs have no event to wait for: look until it is so.
 fn wait(deadline: Instant, mut so: impl FnMut() -> bool) {
     while !so() {
-        assert!(Instant::now() < deadline, "the other program did not get there in time");
+        assert!(
+            Instant::now() < deadline,
+            "the other program did not get there in time"
+        );
         std::thread::park_timeout(Duration::from_millis(50));
     }
 }
 
 fn libtorrent(torrent: &Path, parent: &Path, port: u16) -> Peer {
     let mut command = Command::new(python().expect("asked before"));
-    command.args(["-c", LIBTORRENT]).arg(torrent).arg(parent).arg(port.to_string());
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("libtorrent runs");
+    command
+        .args(["-c", LIBTORRENT])
+        .arg(torrent)
+        .arg(parent)
+        .arg(port.to_string());
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("libtorrent runs");
     let out = BufReader::new(child.stdout.take().expect("a pipe"));
-    Peer { _running: Running(child), port, sign: Sign::Line(out, "seeding") }
+    Peer {
+        _running: Running(child),
+        port,
+        sign: Sign::Line(out, "seeding"),
+    }
 }
 
 fn transmission(torrent: &Path, parent: &Path, home: &Path, port: u16) -> Peer {
@@ -191,9 +219,18 @@ fn transmission(torrent: &Path, parent: &Path, home: &Path, port: u16) -> Peer {
     fs::write(home.join("settings.json"), settings.to_string()).expect("settings");
     fs::copy(torrent, watch.join("it.torrent")).expect("the torrent");
     let mut command = Command::new(program("transmission-daemon").expect("asked before"));
-    command.args(["-f", "-g"]).arg(home).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .args(["-f", "-g"])
+        .arg(home)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let child = command.spawn().expect("transmission runs");
-    Peer { _running: Running(child), port, sign: Sign::File(done) }
+    Peer {
+        _running: Running(child),
+        port,
+        sign: Sign::File(done),
+    }
 }
 
 fn aria2(role: Role, torrent: &Path, parent: &Path, home: &Path, port: u16) -> Peer {
@@ -204,17 +241,41 @@ fn aria2(role: Role, torrent: &Path, parent: &Path, home: &Path, port: u16) -> P
     fs::set_permissions(&hook, mode).expect("an executable hook");
     let mut command = Command::new(program("aria2c").expect("asked before"));
     command
-        .args(["-q", "--no-conf=true", "--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false"])
-        .args(["--enable-peer-exchange=false", "--file-allocation=none", "--seed-ratio=0.0", "--disable-ipv6=true"])
+        .args([
+            "-q",
+            "--no-conf=true",
+            "--enable-dht=false",
+            "--enable-dht6=false",
+            "--bt-enable-lpd=false",
+        ])
+        .args([
+            "--enable-peer-exchange=false",
+            "--file-allocation=none",
+            "--seed-ratio=0.0",
+            "--disable-ipv6=true",
+        ])
         .arg(format!("--listen-port={port}"))
         .arg(format!("--dir={}", parent.display()))
         .arg(format!("--on-bt-download-complete={}", hook.display()));
     if role == Role::Seed {
         command.arg("--check-integrity=true");
     }
-    let child = command.arg(torrent).stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("aria2 runs");
-    let sign = if role == Role::Seed { Sign::Port(port) } else { Sign::File(done) };
-    Peer { _running: Running(child), port, sign }
+    let child = command
+        .arg(torrent)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("aria2 runs");
+    let sign = if role == Role::Seed {
+        Sign::Port(port)
+    } else {
+        Sign::File(done)
+    };
+    Peer {
+        _running: Running(child),
+        port,
+        sign,
+    }
 }
 
 /// A running opentracker that tracks the torrents of `hashes`.
@@ -226,11 +287,21 @@ pub(crate) fn opentracker(hashes: &[String], home: &Path) -> (Running, String) {
     fs::write(home.join("whitelist"), hashes.join("\n") + "\n").expect("a whitelist");
     let port = free_port();
     let mut command = Command::new(program("opentracker").expect("asked before"));
-    command.args(["-i", "127.0.0.1", "-p"]).arg(port.to_string()).arg("-P").arg(port.to_string());
+    command
+        .args(["-i", "127.0.0.1", "-p"])
+        .arg(port.to_string())
+        .arg("-P")
+        .arg(port.to_string());
     command.arg("-d").arg(home).args(["-w", "whitelist"]);
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
     let running = Running(child.expect("opentracker runs"));
     let deadline = Instant::now() + Duration::from_secs(20);
-    wait(deadline, || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    wait(deadline, || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
     (running, format!("http://127.0.0.1:{port}/announce"))
 }

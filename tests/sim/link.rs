@@ -21,7 +21,11 @@ impl Line {
     /// The same rate both ways, in Mbit/s.
     pub(crate) fn mbit(rate: f64) -> Self {
         let bytes = rate * 1e6 / 8.0;
-        Self { up: bytes, down: bytes, latency: Duration::from_millis(2) }
+        Self {
+            up: bytes,
+            down: bytes,
+            latency: Duration::from_millis(2),
+        }
     }
 }
 
@@ -40,8 +44,12 @@ impl Uplink {
 
     /// Takes `block` off the queue; false if it has left.
     pub(crate) fn remove(&mut self, peer: PeerKey, block: BlockRef) -> bool {
-        let Some(queue) = self.queues.get_mut(&peer) else { return false };
-        let Some(at) = queue.iter().position(|queued| *queued == block) else { return false };
+        let Some(queue) = self.queues.get_mut(&peer) else {
+            return false;
+        };
+        let Some(at) = queue.iter().position(|queued| *queued == block) else {
+            return false;
+        };
         queue.remove(at);
         true
     }
@@ -55,7 +63,12 @@ impl Uplink {
     pub(crate) fn next(&mut self) -> Option<(PeerKey, BlockRef)> {
         self.queues.retain(|_, queue| !queue.is_empty());
         let after = self.last.map_or(0, |key| key.0.wrapping_add(1));
-        let key = self.queues.range(PeerKey(after)..).next().or_else(|| self.queues.iter().next()).map(|(key, _)| *key)?;
+        let key = self
+            .queues
+            .range(PeerKey(after)..)
+            .next()
+            .or_else(|| self.queues.iter().next())
+            .map(|(key, _)| *key)?;
         self.last = Some(key);
         let block = self.queues.get_mut(&key)?.pop_front()?;
         Some((key, block))

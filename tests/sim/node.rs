@@ -61,7 +61,10 @@ impl Node {
     pub(crate) fn hash(&mut self, piece: PieceIndex) -> (bool, Vec<[u8; 20]>) {
         let blocks = self.under_way.remove(&piece).unwrap_or_default();
         let good = blocks.values().all(|good| *good);
-        (good, blocks.values().map(|good| [u8::from(*good); 20]).collect())
+        (
+            good,
+            blocks.values().map(|good| [u8::from(*good); 20]).collect(),
+        )
     }
 
     pub(crate) fn notice(&mut self, now: Duration, notice: &Notice) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bt_client::engine::{
-    Command, Config, Direction, Input, Output, Outputs, PeerInfo, PeerKey, PieceVerdict, State, Torrent,
+    Command, Config, Direction, Input, Output, Outputs, PeerInfo, PeerKey, PieceVerdict, Torrent,
 };
 use bt_metainfo::{BlockRef, InfoHash, Layout, PieceIndex};
 use bt_tracker::schedule::Announce;
@@ -24,13 +24,39 @@ const TRACKER_TIME: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 enum Happening {
     Wake(usize),
-    Connect { from: usize, addr: SocketAddr },
-    Arrive { to: usize, key: PeerKey, message: Message },
-    BlockArrives { to: usize, key: PeerKey, block: BlockRef, good: bool },
-    BlockLeft { from: usize, key: PeerKey, block: BlockRef },
-    Closed { node: usize, key: PeerKey },
-    Hashed { node: usize, piece: PieceIndex },
-    Reply { node: usize, announce: Announce, numwant: u32 },
+    Connect {
+        from: usize,
+        addr: SocketAddr,
+    },
+    Arrive {
+        to: usize,
+        key: PeerKey,
+        message: Message,
+    },
+    BlockArrives {
+        to: usize,
+        key: PeerKey,
+        block: BlockRef,
+        good: bool,
+    },
+    BlockLeft {
+        from: usize,
+        key: PeerKey,
+        block: BlockRef,
+    },
+    Closed {
+        node: usize,
+        key: PeerKey,
+    },
+    Hashed {
+        node: usize,
+        piece: PieceIndex,
+    },
+    Reply {
+        node: usize,
+        announce: Announce,
+        numwant: u32,
+    },
     Join(usize),
     Leave(usize),
 }
@@ -98,11 +124,21 @@ impl World {
     }
 
     /// Adds a node that joins at `at`, with the pieces of `have`.
-    pub(crate) fn add(&mut self, at: Duration, line: Line, conduct: Conduct, have: Bitfield, tune: impl FnOnce(&mut Config)) -> usize {
+    pub(crate) fn add(
+        &mut self,
+        at: Duration,
+        line: Line,
+        conduct: Conduct,
+        have: Bitfield,
+        tune: impl FnOnce(&mut Config),
+    ) -> usize {
         let number = self.nodes.len();
         let ip = 0x0a00_0001 + u32::try_from(number).expect("fewer nodes than addresses");
         let addr = SocketAddr::from((ip.to_be_bytes(), 6881));
-        let seed = self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(number as u64);
+        let seed = self
+            .seed
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .wrapping_add(number as u64);
         let peer_id = PeerId::generate("-SM0001-", seed);
         let mut config = Config::new(InfoHash::from([7; 20]), peer_id, seed);
         config.trackers = vec![vec!["http://tracker.sim/announce".to_owned()]];
@@ -142,7 +178,9 @@ impl World {
     /// Runs until `done`, or until `limit` of virtual time. True if done.
     pub(crate) fn run(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> bool {
         while !(std::mem::take(&mut self.milestone) && done(self)) {
-            let Some(Reverse(timed)) = self.queue.pop() else { return done(self) };
+            let Some(Reverse(timed)) = self.queue.pop() else {
+                return done(self);
+            };
             if timed.at > limit {
                 self.queue.push(Reverse(timed));
                 return false;
@@ -150,8 +188,10 @@ impl World {
             self.now = timed.at;
             self.steps += 1;
             // Only these can change whether a swarm is done; asking after every event would cost more than the event.
-            self.milestone =
-                matches!(timed.what, Happening::Hashed { .. } | Happening::Join(_) | Happening::Leave(_));
+            self.milestone = matches!(
+                timed.what,
+                Happening::Hashed { .. } | Happening::Join(_) | Happening::Leave(_)
+            );
             self.joining -= usize::from(matches!(timed.what, Happening::Join(_)));
             self.happen(timed.what);
         }
@@ -160,8 +200,9 @@ impl World {
 
     /// Whether every honest node that is online has everything.
     pub(crate) fn all_complete(&self) -> bool {
-        self.nodes.iter().all(|node| node.conduct != Conduct::Honest || !node.online || node.engine.has_everything())
-            && self.nodes.iter().any(|node| node.online)
+        self.nodes.iter().all(|node| {
+            node.conduct != Conduct::Honest || !node.online || node.engine.has_everything()
+        }) && self.nodes.iter().any(|node| node.online)
             && self.joining == 0
     }
 
@@ -183,7 +224,12 @@ impl World {
             }
             Happening::Connect { from, addr } => self.connect(from, addr),
             Happening::Arrive { to, key, message } => self.arrive(to, key, message),
-            Happening::BlockArrives { to, key, block, good } => self.block_arrives(to, key, block, good),
+            Happening::BlockArrives {
+                to,
+                key,
+                block,
+                good,
+            } => self.block_arrives(to, key, block, good),
             Happening::BlockLeft { from, key, block } => self.block_left(from, key, block),
             Happening::Closed { node, key } => {
                 if self.nodes[node].remotes.remove(&key).is_some() {
@@ -193,10 +239,18 @@ impl World {
             }
             Happening::Hashed { node, piece } => {
                 let (good, digests) = self.nodes[node].hash(piece);
-                let verdict = if good { PieceVerdict::Good { digests } } else { PieceVerdict::Bad { digests } };
+                let verdict = if good {
+                    PieceVerdict::Good { digests }
+                } else {
+                    PieceVerdict::Bad { digests }
+                };
                 self.tell(node, Input::PieceChecked(piece, verdict));
             }
-            Happening::Reply { node, announce, numwant } => self.reply(node, &announce, numwant),
+            Happening::Reply {
+                node,
+                announce,
+                numwant,
+            } => self.reply(node, &announce, numwant),
         }
     }
 
@@ -212,7 +266,8 @@ impl World {
             match output {
                 Output::Send(key, message) => self.send(node, key, message),
                 Output::Serve(key, block) => {
-                    if self.nodes[node].conduct != Conduct::Snubber {
+                    let serves = self.nodes[node].conduct != Conduct::Snubber;
+                    if serves {
                         self.nodes[node].uplink.push(key, block);
                         self.pump(node);
                     }
@@ -221,7 +276,13 @@ impl World {
                     if let Some(remote) = self.nodes[node].remotes.remove(&key) {
                         self.nodes[node].uplink.drain(key);
                         let at = self.now + self.distance(node, remote.node);
-                        self.at(at, Happening::Closed { node: remote.node, key: remote.key });
+                        self.at(
+                            at,
+                            Happening::Closed {
+                                node: remote.node,
+                                key: remote.key,
+                            },
+                        );
                     }
                 }
                 Output::Dial(addr) => {
@@ -230,7 +291,14 @@ impl World {
                 }
                 Output::Announce { announce, numwant } => {
                     self.nodes[node].announced.push(announce.event);
-                    self.at(self.now + TRACKER_TIME, Happening::Reply { node, announce, numwant });
+                    self.at(
+                        self.now + TRACKER_TIME,
+                        Happening::Reply {
+                            node,
+                            announce,
+                            numwant,
+                        },
+                    );
                 }
                 Output::Notice(notice) => {
                     let now = self.now;
@@ -243,12 +311,17 @@ impl World {
         if self.audit
             && let Err(error) = self.nodes[node].engine.audit()
         {
-            panic!("seed {}, step {}, node {node}: {error}", self.seed, self.steps);
+            panic!(
+                "seed {}, step {}, node {node}: {error}",
+                self.seed, self.steps
+            );
         }
     }
 
     fn rearm(&mut self, node: usize) {
-        let Some(at) = self.nodes[node].engine.poll_timeout() else { return };
+        let Some(at) = self.nodes[node].engine.poll_timeout() else {
+            return;
+        };
         let at = at.max(self.instant());
         if self.nodes[node].wake.is_none_or(|wake| at < wake) {
             self.nodes[node].wake = Some(at);
@@ -271,7 +344,14 @@ impl World {
     fn forward(&mut self, node: usize, key: PeerKey, message: Message) {
         if let Some(remote) = self.nodes[node].remotes.get(&key).copied() {
             let at = self.now + self.distance(node, remote.node);
-            self.at(at, Happening::Arrive { to: remote.node, key: remote.key, message });
+            self.at(
+                at,
+                Happening::Arrive {
+                    to: remote.node,
+                    key: remote.key,
+                    message,
+                },
+            );
         }
     }
 
@@ -297,22 +377,41 @@ impl World {
         if self.nodes[node].uplink.busy {
             return;
         }
-        let Some((key, block)) = self.nodes[node].uplink.next() else { return };
+        let Some((key, block)) = self.nodes[node].uplink.next() else {
+            return;
+        };
         self.nodes[node].uplink.busy = true;
         let time = Duration::from_secs_f64(f64::from(block.length) / self.nodes[node].line.up);
-        self.at(self.now + time, Happening::BlockLeft { from: node, key, block });
+        self.at(
+            self.now + time,
+            Happening::BlockLeft {
+                from: node,
+                key,
+                block,
+            },
+        );
     }
 
     fn block_left(&mut self, from: usize, key: PeerKey, block: BlockRef) {
         self.nodes[from].uplink.busy = false;
         self.nodes[from].uploaded += u64::from(block.length);
         if let Some(remote) = self.nodes[from].remotes.get(&key).copied() {
-            let time = Duration::from_secs_f64(f64::from(block.length) / self.nodes[remote.node].line.down);
+            let time = Duration::from_secs_f64(
+                f64::from(block.length) / self.nodes[remote.node].line.down,
+            );
             let reaches = self.now + self.distance(from, remote.node);
             let free = reaches.max(self.nodes[remote.node].down_free + time);
             self.nodes[remote.node].down_free = free;
             let good = self.nodes[from].conduct != Conduct::Poisoner;
-            self.at(free, Happening::BlockArrives { to: remote.node, key: remote.key, block, good });
+            self.at(
+                free,
+                Happening::BlockArrives {
+                    to: remote.node,
+                    key: remote.key,
+                    block,
+                    good,
+                },
+            );
             self.tell(from, Input::Uploaded(key, u64::from(block.length)));
         }
         self.pump(from);
@@ -330,19 +429,34 @@ impl World {
         let whole = keep && node.store(&layout, block, good);
         node.engine.handle(now, Input::Flush(key), &mut out);
         if whole {
-            self.at(self.now + HASH_TIME, Happening::Hashed { node: to, piece: block.piece });
+            self.at(
+                self.now + HASH_TIME,
+                Happening::Hashed {
+                    node: to,
+                    piece: block.piece,
+                },
+            );
         }
         self.perform(to, out);
     }
 
     fn connect(&mut self, from: usize, addr: SocketAddr) {
-        let to = self.by_addr.get(&addr).copied().filter(|to| self.nodes[*to].online && *to != from);
+        let to = self
+            .by_addr
+            .get(&addr)
+            .copied()
+            .filter(|to| self.nodes[*to].online && *to != from);
         let (Some(to), true) = (to, self.nodes[from].online) else {
             return self.tell(from, Input::DialFailed(addr));
         };
         let now = self.instant();
         let mut theirs = Outputs::new();
-        let info = |node: &Node, direction| PeerInfo { addr: node.addr, id: node.engine.peer_id(), direction, fast: true };
+        let info = |node: &Node, direction| PeerInfo {
+            addr: node.addr,
+            id: node.engine.peer_id(),
+            direction,
+            fast: true,
+        };
         let caller = info(&self.nodes[from], Direction::Incoming);
         let Ok(their_key) = self.nodes[to].engine.open(now, caller, &mut theirs) else {
             return self.tell(from, Input::DialFailed(addr));
@@ -351,10 +465,24 @@ impl World {
         let called = info(&self.nodes[to], Direction::Outgoing);
         let opened = self.nodes[from].engine.open(now, called, &mut ours);
         if let Ok(our_key) = opened {
-            self.nodes[from].remotes.insert(our_key, Remote { node: to, key: their_key });
-            self.nodes[to].remotes.insert(their_key, Remote { node: from, key: our_key });
+            self.nodes[from].remotes.insert(
+                our_key,
+                Remote {
+                    node: to,
+                    key: their_key,
+                },
+            );
+            self.nodes[to].remotes.insert(
+                their_key,
+                Remote {
+                    node: from,
+                    key: our_key,
+                },
+            );
         } else {
-            self.nodes[to].engine.handle(now, Input::PeerClosed(their_key), &mut theirs);
+            self.nodes[to]
+                .engine
+                .handle(now, Input::PeerClosed(their_key), &mut theirs);
         }
         self.perform(from, ours);
         self.perform(to, theirs);
@@ -369,16 +497,32 @@ impl World {
         }
         let mut response = AnnounceResponse::new(Duration::from_secs(60));
         // A window of the swarm that differs from node to node and from time to time.
-        let others: Vec<SocketAddr> = self.swarm.iter().copied().filter(|addr| *addr != me).collect();
+        let others: Vec<SocketAddr> = self
+            .swarm
+            .iter()
+            .copied()
+            .filter(|addr| *addr != me)
+            .collect();
         let count = (numwant as usize).min(others.len());
-        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.seed = self
+            .seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         let mut picked = BTreeSet::new();
         let mut state = self.seed;
         while picked.len() < count {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             picked.insert((state >> 33) as usize % others.len());
         }
-        response.peers = picked.into_iter().map(|at| Peer { addr: others[at], id: None }).collect();
+        response.peers = picked
+            .into_iter()
+            .map(|at| Peer {
+                addr: others[at],
+                id: None,
+            })
+            .collect();
         self.tell(node, Input::Announced(announce.url.clone(), Ok(response)));
     }
 
@@ -392,19 +536,27 @@ impl World {
 
     fn at(&mut self, at: Duration, what: Happening) {
         self.order += 1;
-        self.queue.push(Reverse(Timed { at, order: self.order, what }));
+        self.queue.push(Reverse(Timed {
+            at,
+            order: self.order,
+            what,
+        }));
     }
 
     /// States of all nodes, for messages of failing tests.
     pub(crate) fn picture(&self) -> String {
         let line = |node: &Node| {
             let status = node.engine.status(self.instant());
-            format!("{} {} {}/{} peers {} {}", node.addr, status.state, status.pieces_have, status.pieces_total, status.peers, status.reason)
+            format!(
+                "{} {} {}/{} peers {} {}",
+                node.addr,
+                status.state,
+                status.pieces_have,
+                status.pieces_total,
+                status.peers,
+                status.reason
+            )
         };
         self.nodes.iter().map(line).collect::<Vec<_>>().join("\n")
-    }
-
-    pub(crate) fn is_seeding(&self, node: usize) -> bool {
-        self.nodes[node].engine.state() == State::Seeding
     }
 }

@@ -13,7 +13,11 @@ use super::world::World;
 
 /// Runs `story` with the seed of `SIM_SEED`, or with the first `SIM_SEEDS` (20) seeds.
 pub(crate) fn with_seeds(name: &str, story: impl Fn(u64)) {
-    let number = |key| std::env::var(key).ok().and_then(|value: String| value.parse::<u64>().ok());
+    let number = |key| {
+        std::env::var(key)
+            .ok()
+            .and_then(|value: String| value.parse::<u64>().ok())
+    };
     if let Some(seed) = number("SIM_SEED") {
         return story(seed);
     }
@@ -27,12 +31,30 @@ pub(crate) fn with_seeds(name: &str, story: impl Fn(u64)) {
 }
 
 /// A seed that spreads, and `leechers` that begin together, all on equal lines.
-pub(crate) fn swarm(seed: u64, pieces: u32, piece_length: u32, leechers: usize, rate: f64) -> World {
+pub(crate) fn swarm(
+    seed: u64,
+    pieces: u32,
+    piece_length: u32,
+    leechers: usize,
+    rate: f64,
+) -> World {
     let mut world = World::new(seed, pieces, piece_length);
     let line = Line::mbit(rate);
-    world.add(Duration::ZERO, line, Conduct::Honest, Bitfield::full(pieces), |config| config.spread = true);
+    world.add(
+        Duration::ZERO,
+        line,
+        Conduct::Honest,
+        Bitfield::full(pieces),
+        |config| config.spread = true,
+    );
     for _ in 0..leechers {
-        world.add(Duration::from_millis(100), line, Conduct::Honest, Bitfield::new(pieces), |_| {});
+        world.add(
+            Duration::from_millis(100),
+            line,
+            Conduct::Honest,
+            Bitfield::new(pieces),
+            |_| {},
+        );
     }
     world
 }

@@ -8,6 +8,13 @@ use crate::tree::{File, Tree};
 const BEPS: &str = "docs/BEPS.md";
 /// Where extension messages live, one file each.
 const EXTENSIONS: &str = "crates/bt-wire/src/ext/";
+/// Documents that lead to files; a name that leads nowhere is worse than none.
+const MAPS: [&str; 4] = [
+    "docs/ARCHITECTURE.md",
+    "docs/TESTING.md",
+    "docs/how-to/",
+    "crates/",
+];
 /// Recorded files, and the document that says where each comes from.
 const FIXTURES: &str = "tests/fixtures/";
 
@@ -117,6 +124,35 @@ pub(super) fn bep_rows_name_real_files(tree: &Tree, out: &mut Vec<Finding>) {
             ));
         }
     }
+}
+
+/// Source files that a map names in backticks exist, at least under some folder.
+pub(super) fn maps_name_real_files(tree: &Tree, out: &mut Vec<Finding>) {
+    for file in tree.documents() {
+        if !MAPS.iter().any(|map| file.path.starts_with(map)) {
+            continue;
+        }
+        for (number, line) in file.text().lines().enumerate() {
+            for name in backticked(line) {
+                let is_file = name.ends_with(".rs") && !name.contains(char::is_whitespace);
+                if is_file && !leads_somewhere(tree, name) {
+                    out.push(Finding::at(
+                        &file.path,
+                        number + 1,
+                        format!("names {name}, and no file is called so"),
+                        "correct the name; any ending of a path will do",
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// Whether a path of the tree is `name` or ends with it.
+fn leads_somewhere(tree: &Tree, name: &str) -> bool {
+    let ending = format!("/{name}");
+    let mut paths = tree.files.iter().map(|file| &file.path);
+    paths.any(|path| path == name || path.ends_with(&ending))
 }
 
 /// Every recorded file says in the README beside it where it comes from.

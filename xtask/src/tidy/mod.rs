@@ -63,7 +63,7 @@ impl std::fmt::Display for Finding {
 type Check = fn(&Tree, &mut Vec<Finding>);
 
 /// Every check, by the name under which a developer can run it alone.
-const CHECKS: [(&str, Check); 20] = [
+const CHECKS: [(&str, Check); 21] = [
     ("header", source::opens_with_its_purpose),
     ("length", source::files_and_functions_are_short),
     ("inline-tests", source::long_tests_have_their_own_file),
@@ -79,6 +79,7 @@ const CHECKS: [(&str, Check); 20] = [
     ("targets", targets::fuzz_bodies_are_registered),
     ("links", docs::links_resolve),
     ("mentions", docs::mentioned_documents_exist),
+    ("maps", docs::maps_name_real_files),
     ("beps", docs::bep_rows_name_real_files),
     ("recordings", docs::recordings_have_a_provenance),
     ("files", files::nothing_foreign_is_kept),

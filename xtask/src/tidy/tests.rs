@@ -365,6 +365,22 @@ fn mentions() {
 }
 
 #[test]
+fn maps() {
+    let run = docs::maps_name_real_files;
+    let map = "`b/c.rs`, `c.rs` and `Type::method`, `cargo x.rs y`\n";
+    clean(
+        run,
+        &[("docs/ARCHITECTURE.md", map), ("crates/a/src/b/c.rs", "")],
+    );
+    bad(
+        run,
+        &[("docs/ARCHITECTURE.md", map), ("crates/a/src/c.rs", "")],
+        &[1],
+    );
+    clean(run, &[("docs/STYLE.md", map)]);
+}
+
+#[test]
 fn beps() {
     let run = docs::bep_rows_name_real_files;
     let table = "| BEP | code |\n|---|---|\n| 11 | `crates/bt-wire/src/ext/pex.rs` |\n";

@@ -36,7 +36,11 @@ impl WholePiece {
 }
 
 fn in_memory(slot: &Slot) -> usize {
-    if let Slot::Memory(data) = slot { data.len() } else { 0 }
+    if let Slot::Memory(data) = slot {
+        data.len()
+    } else {
+        0
+    }
 }
 
 #[derive(Debug)]
@@ -63,7 +67,11 @@ pub(crate) struct Assembly {
 
 impl Assembly {
     pub(crate) fn new(layout: Arc<Layout>) -> Self {
-        Self { layout, partial: BTreeMap::new(), watched: BTreeSet::new() }
+        Self {
+            layout,
+            partial: BTreeMap::new(),
+            watched: BTreeSet::new(),
+        }
     }
 
     /// Adds a block. Gives back the piece if this was the last block of it. A block that is there already, or does not
@@ -73,10 +81,11 @@ impl Assembly {
             return Added::Ignored;
         }
         let count = self.layout.block_count(block.piece) as usize;
-        let partial = self
-            .partial
-            .entry(block.piece)
-            .or_insert_with(|| Partial { blocks: vec![Slot::Empty; count], empty: count, spilling: false });
+        let partial = self.partial.entry(block.piece).or_insert_with(|| Partial {
+            blocks: vec![Slot::Empty; count],
+            empty: count,
+            spilling: false,
+        });
         let slot = &mut partial.blocks[self.layout.block_number(block.begin) as usize];
         if !matches!(slot, Slot::Empty) {
             return Added::Ignored;
@@ -86,13 +95,18 @@ impl Assembly {
         if partial.empty > 0 || partial.spilling {
             return Added::Kept;
         }
-        self.take_whole(block.piece).map_or(Added::Kept, Added::Whole)
+        self.take_whole(block.piece)
+            .map_or(Added::Kept, Added::Whole)
     }
 
     fn take_whole(&mut self, piece: PieceIndex) -> Option<WholePiece> {
         let blocks = self.partial.remove(&piece)?.blocks;
         let watched = self.watched.remove(&piece);
-        Some(WholePiece { piece, blocks, watched })
+        Some(WholePiece {
+            piece,
+            blocks,
+            watched,
+        })
     }
 
     /// Bytes held in memory.
@@ -108,7 +122,10 @@ impl Assembly {
     /// The blocks in memory of the incomplete piece that holds the most. They stay where they are until
     /// [`Assembly::end_spill`] says that they are on the disk.
     pub(crate) fn begin_spill(&mut self) -> Option<(PieceIndex, Vec<(BlockRef, Bytes)>)> {
-        let idle = self.partial.iter_mut().filter(|(_, partial)| !partial.spilling && partial.held() > 0);
+        let idle = self
+            .partial
+            .iter_mut()
+            .filter(|(_, partial)| !partial.spilling && partial.held() > 0);
         let (&piece, partial) = idle.max_by_key(|(_, partial)| partial.held())?;
         partial.spilling = true;
         let layout = &self.layout;
@@ -116,13 +133,25 @@ impl Assembly {
             Slot::Memory(data) => Some((layout.block(piece, number), data.clone())),
             Slot::Empty | Slot::Spilled => None,
         };
-        Some((piece, (0u32..).zip(&partial.blocks).filter_map(in_memory).collect()))
+        Some((
+            piece,
+            (0u32..)
+                .zip(&partial.blocks)
+                .filter_map(in_memory)
+                .collect(),
+        ))
     }
 
     /// These blocks of `piece` have been written. Gives the number of bytes that are no longer held, and the piece if it
     /// became whole meanwhile.
-    pub(crate) fn end_spill(&mut self, piece: PieceIndex, written: &[(BlockRef, Bytes)]) -> (usize, Option<WholePiece>) {
-        let Some(partial) = self.partial.get_mut(&piece) else { return (0, None) };
+    pub(crate) fn end_spill(
+        &mut self,
+        piece: PieceIndex,
+        written: &[(BlockRef, Bytes)],
+    ) -> (usize, Option<WholePiece>) {
+        let Some(partial) = self.partial.get_mut(&piece) else {
+            return (0, None);
+        };
         partial.spilling = false;
         let mut freed = 0;
         for (block, _) in written {
@@ -161,7 +190,9 @@ mod tests {
     use std::sync::Arc;
 
     fn assembly() -> (Arc<Layout>, Assembly) {
-        let layout = Arc::new(Layout::new(4 * BLOCK_SIZE, [(6 * u64::from(BLOCK_SIZE) + 100, false)]).unwrap());
+        let layout = Arc::new(
+            Layout::new(4 * BLOCK_SIZE, [(6 * u64::from(BLOCK_SIZE) + 100, false)]).unwrap(),
+        );
         (Arc::clone(&layout), Assembly::new(layout))
     }
 
@@ -175,11 +206,19 @@ mod tests {
         let last = PieceIndex(1);
         for number in [2, 0] {
             let block = layout.block(last, number);
-            assert!(matches!(assembly.add(block, data(block.length)), Added::Kept));
-            assert!(matches!(assembly.add(block, data(block.length)), Added::Ignored), "twice");
+            assert!(matches!(
+                assembly.add(block, data(block.length)),
+                Added::Kept
+            ));
+            assert!(
+                matches!(assembly.add(block, data(block.length)), Added::Ignored),
+                "twice"
+            );
         }
         let block = layout.block(last, 1);
-        let Added::Whole(whole) = assembly.add(block, data(block.length)) else { panic!("not whole") };
+        let Added::Whole(whole) = assembly.add(block, data(block.length)) else {
+            panic!("not whole")
+        };
         assert_eq!(whole.memory(), 2 * BLOCK_SIZE as usize + 100);
     }
 
@@ -189,9 +228,15 @@ mod tests {
         let mut block = layout.block(PieceIndex(0), 0);
         assert!(matches!(assembly.add(block, data(5)), Added::Ignored));
         block.begin = 1;
-        assert!(matches!(assembly.add(block, data(block.length)), Added::Ignored));
+        assert!(matches!(
+            assembly.add(block, data(block.length)),
+            Added::Ignored
+        ));
         block.piece = PieceIndex(9);
-        assert!(matches!(assembly.add(block, data(block.length)), Added::Ignored));
+        assert!(matches!(
+            assembly.add(block, data(block.length)),
+            Added::Ignored
+        ));
     }
 
     #[test]
@@ -206,11 +251,21 @@ mod tests {
         assert!(assembly.begin_spill().is_none(), "it is being written");
         // The last block comes while the others are being written: the piece waits for that.
         let block = layout.block(PieceIndex(0), 3);
-        assert!(matches!(assembly.add(block, data(block.length)), Added::Kept));
+        assert!(matches!(
+            assembly.add(block, data(block.length)),
+            Added::Kept
+        ));
         let (freed, whole) = assembly.end_spill(piece, &blocks);
         assert_eq!(freed, 3 * BLOCK_SIZE as usize);
         let whole = whole.unwrap();
-        assert_eq!(whole.blocks.iter().filter(|slot| matches!(slot, Slot::Spilled)).count(), 3);
+        assert_eq!(
+            whole
+                .blocks
+                .iter()
+                .filter(|slot| matches!(slot, Slot::Spilled))
+                .count(),
+            3
+        );
         assert_eq!(assembly.clear(), 0);
     }
 }

@@ -19,7 +19,11 @@ impl Budget {
     /// At most `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { limit, used: AtomicUsize::new(0), room: Notify::new() }
+        Self {
+            limit,
+            used: AtomicUsize::new(0),
+            room: Notify::new(),
+        }
     }
 
     /// Bytes held now.

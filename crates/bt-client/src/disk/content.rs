@@ -86,7 +86,10 @@ pub struct Content {
 
 impl std::fmt::Debug for Content {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Content").field("id", &self.id).field("directory", &self.directory).finish_non_exhaustive()
+        f.debug_struct("Content")
+            .field("id", &self.id)
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
     }
 }
 
@@ -168,7 +171,11 @@ impl Content {
     /// If the system refuses.
     pub fn prepare(&self, wanted: impl Fn(FileIndex) -> bool) -> Result<(), DiskError> {
         let root = self.root(true)?;
-        for file in self.layout.files().filter(|file| wanted(*file) && !self.layout.is_pad(*file)) {
+        for file in self
+            .layout
+            .files()
+            .filter(|file| wanted(*file) && !self.layout.is_pad(*file))
+        {
             let path = self.path(root, file);
             if self.layout.file_length(file) == 0 && root.file_size(&path)?.is_none() {
                 root.open_write(&path)?;
@@ -187,9 +194,15 @@ impl Content {
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         };
-        for file in self.layout.files().filter(|file| !self.layout.is_pad(*file)) {
+        for file in self
+            .layout
+            .files()
+            .filter(|file| !self.layout.is_pad(*file))
+        {
             let path = self.path(root, file);
-            if self.layout.file_length(file) > 0 && root.file_size(&path)?.is_some_and(|size| size > 0) {
+            if self.layout.file_length(file) > 0
+                && root.file_size(&path)?.is_some_and(|size| size > 0)
+            {
                 return Ok(true);
             }
         }
@@ -204,12 +217,18 @@ impl Content {
         let dirty = std::mem::take(&mut *self.dirty.lock().unwrap_or_else(PoisonError::into_inner));
         if dirty.len() > SYNC_ONE_BY_ONE {
             let root = self.root(false)?;
-            let any = root.open_read(Path::new(&self.info().disk_path(*dirty.first().unwrap_or(&FileIndex(0)))))?;
-            return rustix::fs::syncfs(&any).map_err(|errno| DiskError::new("sync", root.path(), errno.into()));
+            let any = root.open_read(Path::new(
+                &self
+                    .info()
+                    .disk_path(*dirty.first().unwrap_or(&FileIndex(0))),
+            ))?;
+            return rustix::fs::syncfs(&any)
+                .map_err(|errno| DiskError::new("sync", root.path(), errno.into()));
         }
         for file in dirty {
             let open = self.open(file, true)?;
-            open.sync_data().map_err(|error| self.error("sync", file, error))?;
+            open.sync_data()
+                .map_err(|error| self.error("sync", file, error))?;
         }
         Ok(())
     }
@@ -221,14 +240,17 @@ impl Content {
     pub fn read(&self, block: BlockRef, into: &mut [u8]) -> Result<(), DiskError> {
         let mut rest = into;
         for extent in self.layout.block_extents(block) {
-            let length = usize::try_from(extent.length).unwrap_or(usize::MAX).min(rest.len());
+            let length = usize::try_from(extent.length)
+                .unwrap_or(usize::MAX)
+                .min(rest.len());
             let (part, after) = rest.split_at_mut(length);
             rest = after;
             if self.layout.is_pad(extent.file) {
                 part.fill(0);
             } else {
                 let file = self.open(extent.file, false)?;
-                file.read_exact_at(part, extent.offset).map_err(|error| self.error("read", extent.file, error))?;
+                file.read_exact_at(part, extent.offset)
+                    .map_err(|error| self.error("read", extent.file, error))?;
             }
         }
         Ok(())
@@ -241,20 +263,34 @@ impl Content {
         for extent in self.layout.block_extents(block) {
             let length = usize::try_from(extent.length).unwrap_or(usize::MAX);
             if self.layout.is_pad(extent.file) {
-                regions.push(Region { file: None, offset: 0, length });
+                regions.push(Region {
+                    file: None,
+                    offset: 0,
+                    length,
+                });
                 continue;
             }
-            let Some(file) = self.shared.files.get((self.id, extent.file), false) else { return Warmth::Cold };
+            let Some(file) = self.shared.files.get((self.id, extent.file), false) else {
+                return Warmth::Cold;
+            };
             if !is_resident(&file, extent.offset + extent.length - 1) {
                 return Warmth::Cold;
             }
-            regions.push(Region { file: Some(file), offset: extent.offset, length });
+            regions.push(Region {
+                file: Some(file),
+                offset: extent.offset,
+                length,
+            });
         }
         Warmth::Warm(regions)
     }
 
     /// Fetches `block` and its neighbors into the page cache on a disk thread, then tells `then` where it is.
-    pub fn warm(self: &Arc<Self>, block: BlockRef, then: impl FnOnce(Result<Vec<Region>, DiskError>) + Send + 'static) {
+    pub fn warm(
+        self: &Arc<Self>,
+        block: BlockRef,
+        then: impl FnOnce(Result<Vec<Region>, DiskError>) + Send + 'static,
+    ) {
         let content = Arc::clone(self);
         self.shared.run(move || then(content.fetch(block)));
     }
@@ -264,7 +300,11 @@ impl Content {
         for extent in self.layout.block_extents(block) {
             if self.layout.is_pad(extent.file) {
                 let length = usize::try_from(extent.length).unwrap_or(usize::MAX);
-                regions.push(Region { file: None, offset: 0, length });
+                regions.push(Region {
+                    file: None,
+                    offset: 0,
+                    length,
+                });
                 continue;
             }
             let file = self.open(extent.file, false)?;
@@ -278,7 +318,11 @@ impl Content {
                 let error = io::Error::from(io::ErrorKind::UnexpectedEof);
                 return Err(self.error("read", extent.file, error));
             }
-            regions.push(Region { file: Some(file), offset: extent.offset, length: needed });
+            regions.push(Region {
+                file: Some(file),
+                offset: extent.offset,
+                length: needed,
+            });
         }
         Ok(regions)
     }
@@ -303,12 +347,20 @@ impl Content {
         self.assembly().begin_spill()
     }
 
-    pub(super) fn end_spill(&self, piece: PieceIndex, written: &[(BlockRef, Bytes)]) -> (usize, Option<WholePiece>) {
+    pub(super) fn end_spill(
+        &self,
+        piece: PieceIndex,
+        written: &[(BlockRef, Bytes)],
+    ) -> (usize, Option<WholePiece>) {
         self.assembly().end_spill(piece, written)
     }
 
     /// Writes consecutive bytes at `start` of the content, across files; pad files are left out.
-    pub(super) fn write_run(&self, start: u64, slices: &mut [IoSlice<'_>]) -> Result<(), DiskError> {
+    pub(super) fn write_run(
+        &self,
+        start: u64,
+        slices: &mut [IoSlice<'_>],
+    ) -> Result<(), DiskError> {
         let length: usize = slices.iter().map(|slice| slice.len()).sum();
         let mut rest = slices;
         for extent in self.layout.extents(start, length as u64) {
@@ -318,7 +370,10 @@ impl Content {
                 continue;
             }
             let file = self.open(extent.file, true)?;
-            self.dirty.lock().unwrap_or_else(PoisonError::into_inner).insert(extent.file);
+            self.dirty
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(extent.file);
             write_exact(&file, &mut rest, length, extent.offset)
                 .map_err(|error| self.error("write", extent.file, error))?;
         }
@@ -347,13 +402,21 @@ impl Content {
         }
         let root = self.root(writable)?;
         let path = self.path(root, file);
-        let open = if writable { root.open_write(&path)? } else { root.open_read(&path)? };
+        let open = if writable {
+            root.open_write(&path)?
+        } else {
+            root.open_read(&path)?
+        };
         if writable {
             // Sparse at its full size: what is missing reads as zeros, and a file that is longer is left as it is.
             let length = self.layout.file_length(file);
-            let size = open.metadata().map_err(|error| self.error("look at", file, error))?.len();
+            let size = open
+                .metadata()
+                .map_err(|error| self.error("look at", file, error))?
+                .len();
             if size < length {
-                open.set_len(length).map_err(|error| self.error("set the size of", file, error))?;
+                open.set_len(length)
+                    .map_err(|error| self.error("set the size of", file, error))?;
             }
         }
         Ok(self.shared.files.put(key, open, writable))
@@ -366,7 +429,11 @@ impl Content {
         match self.info().native_path(file) {
             Some(native) if native != portable => {
                 let is_there = |path| matches!(root.file_size(path), Ok(Some(_)));
-                if is_there(&native) && !is_there(&portable) { native } else { portable }
+                if is_there(&native) && !is_there(&portable) {
+                    native
+                } else {
+                    portable
+                }
             }
             _ => portable,
         }
@@ -381,7 +448,11 @@ impl Content {
     }
 
     fn error(&self, action: &'static str, file: FileIndex, error: io::Error) -> DiskError {
-        DiskError::new(action, &self.directory.join(self.info().disk_path(file)), error)
+        DiskError::new(
+            action,
+            &self.directory.join(self.info().disk_path(file)),
+            error,
+        )
     }
 
     fn assembly(&self) -> MutexGuard<'_, Assembly> {
@@ -400,7 +471,10 @@ impl Drop for Content {
 fn is_resident(file: &File, offset: u64) -> bool {
     let mut byte = [0];
     let mut into = [IoSliceMut::new(&mut byte)];
-    !matches!(preadv2(file.as_fd(), &mut into, offset, ReadWriteFlags::NOWAIT), Err(Errno::AGAIN))
+    !matches!(
+        preadv2(file.as_fd(), &mut into, offset, ReadWriteFlags::NOWAIT),
+        Err(Errno::AGAIN)
+    )
 }
 
 fn read_up_to(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -417,7 +491,12 @@ fn read_up_to(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
 }
 
 /// Writes the first `length` bytes of `slices` and advances them.
-fn write_exact(file: &File, slices: &mut &mut [IoSlice<'_>], length: usize, offset: u64) -> io::Result<()> {
+fn write_exact(
+    file: &File,
+    slices: &mut &mut [IoSlice<'_>],
+    length: usize,
+    offset: u64,
+) -> io::Result<()> {
     let mut done = 0;
     while done < length {
         let (count, last) = upto(slices, length - done);

@@ -21,19 +21,27 @@ pub struct DiskError {
 
 impl DiskError {
     pub(crate) fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Self { action, path: path.to_owned(), source }
+        Self {
+            action,
+            path: path.to_owned(),
+            source,
+        }
     }
 
     /// What the person can do about it.
     #[must_use]
     pub fn hint(&self) -> &'static str {
         match self.source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on the disk, then resume",
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                "make room on the disk, then resume"
+            }
             io::ErrorKind::PermissionDenied => "check who owns the directory and its permissions",
             io::ErrorKind::ReadOnlyFilesystem => "the file system is mounted read-only",
             io::ErrorKind::NotFound => "the file was moved or removed; check the content again",
             io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => IN_THE_WAY,
-            _ if self.source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => IN_THE_WAY,
+            _ if self.source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+                IN_THE_WAY
+            }
             _ => "check the disk",
         }
     }

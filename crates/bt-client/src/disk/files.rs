@@ -43,12 +43,17 @@ impl Files {
     /// As many as the process's limit on descriptors allows.
     pub(crate) fn new() -> Self {
         let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(1024);
-        let share = usize::try_from(descriptors / 100 * SHARE_PERCENT + descriptors % 100 * SHARE_PERCENT / 100);
+        let share = usize::try_from(
+            descriptors / 100 * SHARE_PERCENT + descriptors % 100 * SHARE_PERCENT / 100,
+        );
         Self::with_limit(share.unwrap_or(MOST).clamp(LEAST, MOST))
     }
 
     pub(crate) fn with_limit(limit: usize) -> Self {
-        Self { limit, table: Mutex::new(Table::default()) }
+        Self {
+            limit,
+            table: Mutex::new(Table::default()),
+        }
     }
 
     /// The file if it is open (for writing, if that is asked).
@@ -56,7 +61,10 @@ impl Files {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         table.clock += 1;
         let clock = table.clock;
-        let open = table.open.get_mut(&key).filter(|open| open.writable || !writable)?;
+        let open = table
+            .open
+            .get_mut(&key)
+            .filter(|open| open.writable || !writable)?;
         open.used = clock;
         Some(Arc::clone(&open.file))
     }
@@ -67,9 +75,20 @@ impl Files {
         table.clock += 1;
         let file = Arc::new(file);
         let used = table.clock;
-        table.open.insert(key, Open { file: Arc::clone(&file), writable, used });
+        table.open.insert(
+            key,
+            Open {
+                file: Arc::clone(&file),
+                writable,
+                used,
+            },
+        );
         if table.open.len() > self.limit
-            && let Some(oldest) = table.open.iter().min_by_key(|(_, open)| open.used).map(|(key, _)| *key)
+            && let Some(oldest) = table
+                .open
+                .iter()
+                .min_by_key(|(_, open)| open.used)
+                .map(|(key, _)| *key)
         {
             table.open.remove(&oldest);
         }
@@ -81,7 +100,6 @@ impl Files {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         table.open.retain(|(owner, _), _| *owner != content);
     }
-
 }
 
 #[cfg(test)]
@@ -97,9 +115,15 @@ mod tests {
         files.put(key(0), open(), true);
         files.put(key(1), open(), false);
         assert!(files.get(key(0), true).is_some());
-        assert!(files.get(key(1), true).is_none(), "it is open for reading only");
+        assert!(
+            files.get(key(1), true).is_none(),
+            "it is open for reading only"
+        );
         files.put(key(2), open(), true);
-        assert!(files.get(key(1), false).is_none(), "the probe for writing was no use of it");
+        assert!(
+            files.get(key(1), false).is_none(),
+            "the probe for writing was no use of it"
+        );
         assert!(files.get(key(0), false).is_some() && files.get(key(2), false).is_some());
         files.close(1);
         assert!((0..3).all(|n| files.get(key(n), false).is_none()));

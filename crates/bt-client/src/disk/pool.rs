@@ -61,7 +61,9 @@ pub struct Disk {
 
 impl std::fmt::Debug for Disk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Disk").field("budget", &self.shared.budget).finish_non_exhaustive()
+        f.debug_struct("Disk")
+            .field("budget", &self.shared.budget)
+            .finish_non_exhaustive()
     }
 }
 
@@ -84,10 +86,15 @@ impl Disk {
         let count = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let spawn = |number| {
             let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name(format!("disk-{number}")).spawn(move || shared.work())
+            std::thread::Builder::new()
+                .name(format!("disk-{number}"))
+                .spawn(move || shared.work())
         };
         let threads = (0..count).map(spawn).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { shared, threads: Mutex::new(threads) })
+        Ok(Self {
+            shared,
+            threads: Mutex::new(threads),
+        })
     }
 
     /// The memory budget, to be asked before a socket is read.
@@ -114,7 +121,8 @@ impl Disk {
     /// Finishes what is queued and ends the threads. Blocks; not to be called on a disk thread.
     pub fn stop(&self) {
         self.close();
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             // A thread that panicked has said so; there is nothing to add.
             let _ = thread.join();
@@ -130,7 +138,11 @@ impl Shared {
     /// The opened directory at `path`, shared by all torrents in it.
     pub(super) fn root(&self, path: &Path, create: bool) -> Result<Arc<Root>, DiskError> {
         let mut roots = self.roots.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(root) = roots.get(path).and_then(Weak::upgrade).filter(|root| root.is_unchanged()) {
+        if let Some(root) = roots
+            .get(path)
+            .and_then(Weak::upgrade)
+            .filter(|root| root.is_unchanged())
+        {
             return Ok(root);
         }
         let root = Arc::new(Root::open(path, create)?);
@@ -150,7 +162,11 @@ impl Shared {
         let since = Instant::now();
         let mut queue = self.lock();
         for whole in pieces {
-            queue.pieces.push_back(Waiting { content: Arc::clone(content), whole, since });
+            queue.pieces.push_back(Waiting {
+                content: Arc::clone(content),
+                whole,
+                since,
+            });
         }
         drop(queue);
         self.wake.notify_one();
@@ -207,7 +223,10 @@ impl Shared {
                 if queue.closing {
                     return None;
                 }
-                queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                queue = self
+                    .wake
+                    .wait(queue)
+                    .unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             let age = oldest.since.elapsed();

@@ -15,7 +15,10 @@ use rustix::io::Errno;
 
 use super::DiskError;
 
-const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
+const DIRECTORY: OFlags = OFlags::DIRECTORY
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::RDONLY);
 
 /// See the module.
 #[derive(Debug)]
@@ -29,12 +32,16 @@ impl Root {
     /// it and its parents are made if they are not there.
     pub(crate) fn open(path: &Path, create: bool) -> Result<Self, DiskError> {
         if create {
-            std::fs::create_dir_all(path).map_err(|e| DiskError::new("create directory", path, e))?;
+            std::fs::create_dir_all(path)
+                .map_err(|e| DiskError::new("create directory", path, e))?;
         }
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
         let directory = rustix::fs::open(path, flags, Mode::empty())
             .map_err(|errno| DiskError::new("open directory", path, errno.into()))?;
-        Ok(Self { path: path.to_owned(), directory })
+        Ok(Self {
+            path: path.to_owned(),
+            directory,
+        })
     }
 
     /// Where it is.
@@ -44,7 +51,8 @@ impl Root {
 
     /// Opens a file that is there, for reading.
     pub(crate) fn open_read(&self, relative: &Path) -> Result<File, DiskError> {
-        self.open_with(relative, OFlags::RDONLY).map_err(|error| self.error("open", relative, error))
+        self.open_with(relative, OFlags::RDONLY)
+            .map_err(|error| self.error("open", relative, error))
     }
 
     /// Opens a file for reading and writing; it and the directories above it are made if they are not there.
@@ -64,7 +72,9 @@ impl Root {
     pub(crate) fn file_size(&self, relative: &Path) -> Result<Option<u64>, DiskError> {
         match self.open_with(relative, OFlags::RDONLY | OFlags::NONBLOCK) {
             Ok(file) => {
-                let meta = file.metadata().map_err(|error| self.error("look at", relative, error))?;
+                let meta = file
+                    .metadata()
+                    .map_err(|error| self.error("look at", relative, error))?;
                 Ok(meta.is_file().then_some(meta.len()))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -86,8 +96,13 @@ impl Root {
     fn open_with(&self, relative: &Path, flags: OFlags) -> io::Result<File> {
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         // The call refuses a mode for a file that it is not to make.
-        let mode = if flags.contains(OFlags::CREATE) { Mode::from_raw_mode(0o666) } else { Mode::empty() };
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let mode = if flags.contains(OFlags::CREATE) {
+            Mode::from_raw_mode(0o666)
+        } else {
+            Mode::empty()
+        };
+        let resolve =
+            ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         match openat2(&self.directory, relative, flags, mode, resolve) {
             Ok(file) => Ok(File::from(file)),
             // Kernels before 5.6 and some sandboxes do not know the call: walk there component by component.
@@ -107,8 +122,11 @@ impl Root {
     }
 
     fn make_parents(&self, relative: &Path) -> Result<(), DiskError> {
-        let (parents, _) = split(relative).map_err(|error| self.error("use the name", relative, error))?;
-        self.walk(&parents, true).map(drop).map_err(|error| self.error("create the directory of", relative, error))
+        let (parents, _) =
+            split(relative).map_err(|error| self.error("use the name", relative, error))?;
+        self.walk(&parents, true)
+            .map(drop)
+            .map_err(|error| self.error("create the directory of", relative, error))
     }
 
     /// Goes down component by component, following no link.
@@ -143,11 +161,16 @@ fn split(relative: &Path) -> io::Result<(Vec<&OsStr>, &OsStr)> {
     let mut parts = Vec::new();
     for component in relative.components() {
         let Component::Normal(part) = component else {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the path leaves the directory"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the path leaves the directory",
+            ));
         };
         parts.push(part);
     }
-    let name = parts.pop().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path is empty"))?;
+    let name = parts
+        .pop()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the path is empty"))?;
     Ok((parts, name))
 }
 
@@ -167,7 +190,11 @@ mod tests {
         assert_eq!(root.file_size(Path::new("a/b/c.bin")).unwrap(), Some(1));
         assert!(root.open_read(Path::new("a/b/c.bin")).is_ok());
         assert_eq!(root.file_size(Path::new("a/none")).unwrap(), None);
-        assert_eq!(root.file_size(Path::new("a/b")).unwrap(), None, "a directory is not a file");
+        assert_eq!(
+            root.file_size(Path::new("a/b")).unwrap(),
+            None,
+            "a directory is not a file"
+        );
         assert!(root.open_write(Path::new("../out")).is_err());
         assert!(root.open_write(Path::new("/etc/passwd")).is_err());
         assert!(root.is_unchanged());

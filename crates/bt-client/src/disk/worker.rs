@@ -24,8 +24,10 @@ pub(super) fn verify(shared: &Shared, waiting: Vec<Waiting>) {
             }
         }
     }
-    let slices: Vec<Vec<&[u8]>> =
-        pieces.iter().map(|(_, _, data)| data.iter().map(AsRef::as_ref).collect()).collect();
+    let slices: Vec<Vec<&[u8]>> = pieces
+        .iter()
+        .map(|(_, _, data)| data.iter().map(AsRef::as_ref).collect())
+        .collect();
     let inputs: Vec<&[&[u8]]> = slices.iter().map(Vec::as_slice).collect();
     let hashes = lanes::sha1_each(&inputs);
     drop(slices);
@@ -42,7 +44,11 @@ pub(super) fn verify(shared: &Shared, waiting: Vec<Waiting>) {
 }
 
 fn finish(content: &Content, whole: &WholePiece, data: &[Bytes], good: bool) -> Done {
-    let digests = if good && !whole.watched { Vec::new() } else { digests(data) };
+    let digests = if good && !whole.watched {
+        Vec::new()
+    } else {
+        digests(data)
+    };
     let piece = whole.piece;
     if !good {
         return Done::Bad { piece, digests };
@@ -110,7 +116,9 @@ fn flush(content: &Content, start: u64, run: &mut Vec<&[u8]>) -> Result<(), Disk
 /// instead.
 pub(super) fn relieve(shared: &Shared) {
     while shared.budget.is_tight() && !shared.has_pieces() {
-        let spilled = shared.heaviest().is_some_and(|content| spill(shared, &content));
+        let spilled = shared
+            .heaviest()
+            .is_some_and(|content| spill(shared, &content));
         if !spilled {
             return;
         }
@@ -119,7 +127,9 @@ pub(super) fn relieve(shared: &Shared) {
 
 /// Takes the largest incomplete piece of `content` out of memory; false if there is none.
 fn spill(shared: &Shared, content: &Arc<Content>) -> bool {
-    let Some((piece, blocks)) = content.begin_spill() else { return false };
+    let Some((piece, blocks)) = content.begin_spill() else {
+        return false;
+    };
     if let Err(error) = spill_blocks(content, &blocks) {
         // The owner stops the torrent, which drops what is held.
         content.report(Done::Failed(error));
@@ -133,7 +143,8 @@ fn spill(shared: &Shared, content: &Arc<Content>) -> bool {
 
 fn spill_blocks(content: &Content, blocks: &[(BlockRef, Bytes)]) -> Result<(), DiskError> {
     for (block, data) in blocks {
-        let start = content.layout().piece_offset(PieceIndex(block.piece.0)) + u64::from(block.begin);
+        let start =
+            content.layout().piece_offset(PieceIndex(block.piece.0)) + u64::from(block.begin);
         content.write_run(start, &mut [IoSlice::new(data)])?;
     }
     Ok(())

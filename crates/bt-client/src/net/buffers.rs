@@ -24,14 +24,19 @@ pub(crate) struct Buffers {
 impl Buffers {
     /// Keeps as many buffers as `memory` bytes hold.
     pub(crate) fn new(memory: usize) -> Self {
-        Self { given: Mutex::default(), keep: (memory / RECEIVE_BUFFER).max(4) }
+        Self {
+            given: Mutex::default(),
+            keep: (memory / RECEIVE_BUFFER).max(4),
+        }
     }
 
     /// A buffer for sixteen blocks.
     pub(crate) fn large(&self) -> BytesMut {
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..PROBES.min(given.len()) {
-            let Some(mut handle) = given.pop_front() else { break };
+            let Some(mut handle) = given.pop_front() else {
+                break;
+            };
             if handle.try_reclaim(RECEIVE_BUFFER) {
                 return Self::give(&mut given, handle, self.keep);
             }

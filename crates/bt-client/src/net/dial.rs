@@ -23,7 +23,12 @@ pub(crate) struct Dialer {
 impl Dialer {
     /// Connections leave from `bind`, if given, and never from another address.
     pub(crate) fn new(bind: Option<IpAddr>, ipv4: bool, ipv6: bool) -> Self {
-        Self { bind, ipv4, ipv6, half_open: Arc::new(Semaphore::new(MAX_SESSION_HALF_OPEN)) }
+        Self {
+            bind,
+            ipv4,
+            ipv6,
+            half_open: Arc::new(Semaphore::new(MAX_SESSION_HALF_OPEN)),
+        }
     }
 
     /// Whether addresses of this family may be used at all.
@@ -40,14 +45,23 @@ impl Dialer {
     /// Opens a TCP connection.
     pub(crate) async fn tcp(&self, addr: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
         if !self.allows(addr.ip()) {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "this address family is switched off or not bound"));
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "this address family is switched off or not bound",
+            ));
         }
-        let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        let socket = if addr.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
         if let Some(ip) = self.bind {
             socket.bind(SocketAddr::new(ip, 0))?;
         }
         let connecting = tokio::time::timeout(patience, socket.connect(addr));
-        let stream = connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let stream = connecting
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         stream.set_nodelay(true)?;
         Ok(stream)
     }
@@ -55,11 +69,18 @@ impl Dialer {
     /// A UDP socket connected to `remote`, so that packets from anywhere else are dropped by the system.
     pub(crate) async fn udp(&self, remote: SocketAddr) -> io::Result<UdpSocket> {
         if !self.allows(remote.ip()) {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "this address family is switched off or not bound"));
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "this address family is switched off or not bound",
+            ));
         }
         let domain = Domain::for_address(remote);
         let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
-        let any = if remote.is_ipv4() { IpAddr::from([0u8; 4]) } else { IpAddr::from([0u8; 16]) };
+        let any = if remote.is_ipv4() {
+            IpAddr::from([0u8; 4])
+        } else {
+            IpAddr::from([0u8; 16])
+        };
         socket.set_nonblocking(true)?;
         socket.bind(&SocketAddr::new(self.bind.unwrap_or(any), 0).into())?;
         let socket = UdpSocket::from_std(socket.into())?;
@@ -70,9 +91,14 @@ impl Dialer {
     /// The addresses of a host name.
     pub(crate) async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
-        let usable: Vec<SocketAddr> = found.iter().copied().filter(|addr| self.allows(addr.ip())).collect();
+        let usable: Vec<SocketAddr> = found
+            .iter()
+            .copied()
+            .filter(|addr| self.allows(addr.ip()))
+            .collect();
         if usable.is_empty() && !found.is_empty() {
-            let why = format!("{host} has only addresses of a family that is switched off or not bound");
+            let why =
+                format!("{host} has only addresses of a family that is switched off or not bound");
             return Err(io::Error::new(io::ErrorKind::Unsupported, why));
         }
         Ok(usable)

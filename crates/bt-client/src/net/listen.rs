@@ -22,7 +22,12 @@ pub(crate) struct Listener {
 }
 
 /// Binds `port` (0: any free one) on `bind`, or on all addresses of the families that are on.
-pub(crate) fn listen(port: u16, bind: Option<IpAddr>, ipv4: bool, ipv6: bool) -> io::Result<Listener> {
+pub(crate) fn listen(
+    port: u16,
+    bind: Option<IpAddr>,
+    ipv4: bool,
+    ipv6: bool,
+) -> io::Result<Listener> {
     let mut error = None;
     for _ in 0..if port == 0 { TRIES } else { 1 } {
         match listen_once(port, bind, ipv4, ipv6) {
@@ -57,8 +62,13 @@ fn listen_once(port: u16, bind: Option<IpAddr>, ipv4: bool, ipv6: bool) -> io::R
 
 fn is_family_missing(error: &io::Error) -> bool {
     let code = error.raw_os_error();
-    let missing = [rustix::io::Errno::AFNOSUPPORT, rustix::io::Errno::ADDRNOTAVAIL];
-    missing.iter().any(|errno| code == Some(errno.raw_os_error()))
+    let missing = [
+        rustix::io::Errno::AFNOSUPPORT,
+        rustix::io::Errno::ADDRNOTAVAIL,
+    ];
+    missing
+        .iter()
+        .any(|errno| code == Some(errno.raw_os_error()))
 }
 
 fn bind_one(addr: SocketAddr) -> io::Result<TcpListener> {

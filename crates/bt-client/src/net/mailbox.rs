@@ -29,7 +29,10 @@ pub(crate) struct Mailbox {
 impl Mailbox {
     /// Leaves orders; with `wake`, the task is woken.
     pub(crate) fn leave(&self, orders: impl IntoIterator<Item = Order>, wake: bool) {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner).extend(orders);
+        self.orders
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(orders);
         if wake {
             self.wake.notify_one();
         }

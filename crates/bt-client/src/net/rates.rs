@@ -18,8 +18,12 @@ pub(crate) struct RateLimits {
 impl RateLimits {
     /// Bytes per second; `None` does not limit.
     pub(crate) fn new(now: Instant, down: Option<u64>, up: Option<u64>) -> Self {
-        let bucket = |rate: Option<u64>| rate.map(|rate| Mutex::new(TokenBucket::new(now, Some(rate))));
-        Self { down: bucket(down), up: bucket(up) }
+        let bucket =
+            |rate: Option<u64>| rate.map(|rate| Mutex::new(TokenBucket::new(now, Some(rate))));
+        Self {
+            down: bucket(down),
+            up: bucket(up),
+        }
     }
 
     /// Books bytes that were received.
@@ -44,22 +48,36 @@ impl RateLimits {
 
     /// Payload that one turn may send before it is booked.
     pub(crate) fn up_turn(&self, unlimited: u64) -> u64 {
-        if self.up.is_some() { LIMITED_TURN as u64 } else { unlimited }
+        if self.up.is_some() {
+            LIMITED_TURN as u64
+        } else {
+            unlimited
+        }
     }
 
     /// Bytes that one turn may read before they are booked.
     pub(crate) fn down_turn(&self, unlimited: usize) -> usize {
-        if self.down.is_some() { LIMITED_TURN } else { unlimited }
+        if self.down.is_some() {
+            LIMITED_TURN
+        } else {
+            unlimited
+        }
     }
 }
 
 fn charge(bucket: Option<&Mutex<TokenBucket>>, now: Instant, bytes: u64) {
     if let Some(bucket) = bucket {
-        bucket.lock().unwrap_or_else(PoisonError::into_inner).charge(now, bytes);
+        bucket
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .charge(now, bytes);
     }
 }
 
 fn wait(bucket: Option<&Mutex<TokenBucket>>, now: Instant) -> Option<Duration> {
-    let wait = bucket?.lock().unwrap_or_else(PoisonError::into_inner).wait(now);
+    let wait = bucket?
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .wait(now);
     (!wait.is_zero()).then_some(wait)
 }

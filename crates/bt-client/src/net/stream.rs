@@ -3,8 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 
-use bytes::BytesMut;
 use bytes::BufMut;
+use bytes::BytesMut;
 use rustix::net::{SendFlags, send};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -40,7 +40,11 @@ impl Stream {
     pub(crate) fn try_write(&self, bytes: &[u8], more: bool) -> io::Result<usize> {
         match self {
             Self::Tcp(tcp) => {
-                let flags = if more { SendFlags::MORE } else { SendFlags::empty() } | SendFlags::NOSIGNAL;
+                let flags = if more {
+                    SendFlags::MORE
+                } else {
+                    SendFlags::empty()
+                } | SendFlags::NOSIGNAL;
                 tcp.try_io(Interest::WRITABLE, || Ok(send(tcp, bytes, flags)?))
             }
         }
@@ -54,7 +58,14 @@ impl Stream {
         match self {
             Self::Tcp(tcp) => {
                 let mut offset = region.offset;
-                let call = || Ok(rustix::fs::sendfile(tcp, file, Some(&mut offset), region.length)?);
+                let call = || {
+                    Ok(rustix::fs::sendfile(
+                        tcp,
+                        file,
+                        Some(&mut offset),
+                        region.length,
+                    )?)
+                };
                 tcp.try_io(Interest::WRITABLE, call)
             }
         }

@@ -27,7 +27,9 @@ impl Trackers {
         let mut settings = client::Config::default();
         settings.user_agent.clone_from(&config.user_agent);
         settings.both_families = config.ipv4 && config.ipv6 && config.bind.is_none();
-        Self { client: Client::with_config(Arc::new(Sockets(dialer)), settings) }
+        Self {
+            client: Client::with_config(Arc::new(Sockets(dialer)), settings),
+        }
     }
 }
 
@@ -36,7 +38,11 @@ impl Trackers {
 struct Sockets(Arc<Dialer>);
 
 impl Net for Sockets {
-    fn resolve<'a>(&'a self, host: &'a str, port: u16) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+    fn resolve<'a>(
+        &'a self,
+        host: &'a str,
+        port: u16,
+    ) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
         Box::pin(self.0.resolve(host, port))
     }
 
@@ -62,7 +68,9 @@ pub(super) fn spawn(session: &Arc<Inner>, member: &Arc<Member>, announce: Announ
     announce.apply(&mut request);
     let member = Arc::clone(member);
     session.spawn(async move {
-        let answer = client.announce(&announce.url, &request, announce.timeout).await;
+        let answer = client
+            .announce(&announce.url, &request, announce.timeout)
+            .await;
         if let Err(error) = &answer {
             tracing::info!(url = announce.url, %error, "announce failed");
         }

@@ -25,7 +25,10 @@ pub(crate) struct Checking {
 impl Checking {
     /// Bytes hashed, and to be hashed.
     pub(crate) fn progress(&self) -> (u64, u64) {
-        (self.done.load(Ordering::Relaxed).min(self.total), self.total)
+        (
+            self.done.load(Ordering::Relaxed).min(self.total),
+            self.total,
+        )
     }
 
     /// Ends it early; nothing is reported then.
@@ -52,7 +55,9 @@ impl Checks {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if !queue.running {
             let queue = Arc::clone(&self.queue);
-            std::thread::Builder::new().name("check".to_owned()).spawn(move || work(&queue))?;
+            std::thread::Builder::new()
+                .name("check".to_owned())
+                .spawn(move || work(&queue))?;
         }
         queue.running = true;
         queue.waiting.push_back((member, checking));
@@ -68,7 +73,9 @@ fn work(queue: &Mutex<Queue>) {
             queue.running = next.is_some();
             next
         };
-        let Some((member, checking)) = next else { return };
+        let Some((member, checking)) = next else {
+            return;
+        };
         look(&member, &checking);
     }
 }
@@ -80,11 +87,20 @@ pub(super) fn begin(member: &Arc<Member>, check: Check) {
         Check::Never => start(member, Bitfield::new(count)),
         Check::Trust => member.handle(Input::Checked(Bitfield::full(count))),
         Check::Auto | Check::Always => {
-            let checking = Checking { total: member.layout.total_length(), ..Checking::default() };
-            *member.checking.lock().unwrap_or_else(PoisonError::into_inner) = Some(checking.clone());
-            let Some(session) = member.session.upgrade() else { return };
+            let checking = Checking {
+                total: member.layout.total_length(),
+                ..Checking::default()
+            };
+            *member
+                .checking
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(checking.clone());
+            let Some(session) = member.session.upgrade() else {
+                return;
+            };
             if let Err(error) = session.checks.push(Arc::clone(member), checking) {
-                let error = DiskError::new("start a thread to check", member.content.directory(), error);
+                let error =
+                    DiskError::new("start a thread to check", member.content.directory(), error);
                 member.disk_failed(&error);
             }
         }
@@ -100,7 +116,10 @@ fn look(member: &Arc<Member>, checking: &Checking) {
         Ok(false) => Ok(Some(Bitfield::new(member.layout.piece_count()))),
         Err(error) => Err(error),
     };
-    *member.checking.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    *member
+        .checking
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner) = None;
     match have {
         Ok(Some(have)) => start(member, have),
         Ok(None) => {}
@@ -120,7 +139,10 @@ fn start(member: &Arc<Member>, have: Bitfield) {
 /// Hashes everything; `None` when it was canceled.
 fn hash(member: &Arc<Member>, checking: &Checking) -> Result<Option<Bitfield>, DiskError> {
     let mut have = Bitfield::new(member.layout.piece_count());
-    let options = verify::Options { place: Place::Parent, ..verify::Options::default() };
+    let options = verify::Options {
+        place: Place::Parent,
+        ..verify::Options::default()
+    };
     let mut told = 0;
     let result = verify::verify(
         member.metainfo.info(),
@@ -128,13 +150,16 @@ fn hash(member: &Arc<Member>, checking: &Checking) -> Result<Option<Bitfield>, D
         &options,
         &checking.cancel,
         |event| match event {
-            verify::Event::Piece { piece, verdict: Verdict::Good } => {
+            verify::Event::Piece {
+                piece,
+                verdict: Verdict::Good,
+            } => {
                 have.set(piece);
             }
             verify::Event::Progress { done, total } => {
                 checking.done.store(done, Ordering::Relaxed);
                 // About a hundred times in all: listeners want to see it move, not to be flooded.
-                if done - told >= total / 100 + 1 || done == total {
+                if done - told > total / 100 || done == total {
                     told = done;
                     tell(member, done, total);
                 }
@@ -146,13 +171,19 @@ fn hash(member: &Arc<Member>, checking: &Checking) -> Result<Option<Bitfield>, D
         Ok(_) => Ok(Some(have)),
         Err(verify::Error::Canceled) => Ok(None),
         Err(verify::Error::Io { path, source }) => Err(DiskError::new("check", &path, source)),
-        Err(error) => Err(DiskError::new("check", member.content.directory(), io::Error::other(error))),
+        Err(error) => Err(DiskError::new(
+            "check",
+            member.content.directory(),
+            io::Error::other(error),
+        )),
     }
 }
 
 fn tell(member: &Member, done: u64, total: u64) {
     if let Some(session) = member.session.upgrade() {
-        session.events.send(member.info_hash, EventKind::Checking { done, total });
+        session
+            .events
+            .send(member.info_hash, EventKind::Checking { done, total });
     }
     member.changed.notify_waiters();
 }

@@ -89,6 +89,16 @@ pub struct AddTorrent {
 }
 
 impl AddTorrent {
+    /// For whoever has just made the torrent: the content in `dir` is trusted, not hashed again, and spread so that
+    /// little more than one copy has to leave us.
+    #[must_use]
+    pub fn initial_seeder(metainfo: Metainfo, dir: impl Into<PathBuf>) -> Self {
+        Self {
+            check: Check::Trust,
+            ..Self::new(metainfo, dir)
+        }
+    }
+
     /// The usual settings for `metainfo` under `dir`.
     #[must_use]
     pub fn new(metainfo: Metainfo, dir: impl Into<PathBuf>) -> Self {

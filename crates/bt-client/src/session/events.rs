@@ -74,17 +74,26 @@ pub(crate) struct Events {
 
 impl Events {
     pub(crate) fn new() -> Self {
-        Self { sender: broadcast::channel(EVENT_BACKLOG).0, sequence: AtomicU64::new(0) }
+        Self {
+            sender: broadcast::channel(EVENT_BACKLOG).0,
+            sequence: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn send(&self, info_hash: InfoHash, kind: EventKind) {
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
         // Nobody listening is no error.
-        let _ = self.sender.send(SessionEvent { sequence, info_hash, kind });
+        let _ = self.sender.send(SessionEvent {
+            sequence,
+            info_hash,
+            kind,
+        });
     }
 
     pub(crate) fn subscribe(&self) -> EventStream {
-        EventStream { receiver: self.sender.subscribe() }
+        EventStream {
+            receiver: self.sender.subscribe(),
+        }
     }
 }
 
@@ -109,6 +118,8 @@ impl EventStream {
 
     /// The same as a [`Stream`].
     pub fn into_stream(self) -> impl Stream<Item = SessionEvent> {
-        futures::stream::unfold(self, async |mut events| Some((events.next().await?, events)))
+        futures::stream::unfold(self, async |mut events| {
+            Some((events.next().await?, events))
+        })
     }
 }

@@ -41,7 +41,9 @@ pub(crate) struct Member {
 
 impl std::fmt::Debug for Member {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Member").field("info_hash", &self.info_hash).finish_non_exhaustive()
+        f.debug_struct("Member")
+            .field("info_hash", &self.info_hash)
+            .finish_non_exhaustive()
     }
 }
 
@@ -73,7 +75,12 @@ impl Member {
             Self {
                 session: Arc::downgrade(session),
                 info_hash,
-                engine: Mutex::new(Engine::new(clock::now(), parts.engine, Arc::clone(&parts.layout), parts.wanted)),
+                engine: Mutex::new(Engine::new(
+                    clock::now(),
+                    parts.engine,
+                    Arc::clone(&parts.layout),
+                    parts.wanted,
+                )),
                 metainfo: parts.metainfo,
                 layout: parts.layout,
                 content,
@@ -131,7 +138,10 @@ impl Member {
         if let Some(session) = self.session.upgrade() {
             session.timers.set(self.info_hash, engine.poll_timeout());
         }
-        let mailboxes = self.mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mailboxes = self
+            .mailboxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         super::perform::deliver(&mailboxes, out, own);
     }
 
@@ -149,7 +159,9 @@ impl Member {
             Done::Good { piece, digests } => {
                 self.handle(Input::PieceChecked(piece, PieceVerdict::Good { digests }));
             }
-            Done::Bad { piece, digests } => self.handle(Input::PieceChecked(piece, PieceVerdict::Bad { digests })),
+            Done::Bad { piece, digests } => {
+                self.handle(Input::PieceChecked(piece, PieceVerdict::Bad { digests }))
+            }
             Done::Failed(error) => self.disk_failed(&error),
         }
     }
@@ -185,7 +197,11 @@ impl Host for Seat {
             let mut engine = self.0.engine();
             let key = engine.open(now, info, &mut out);
             if let Ok(key) = key {
-                let mut mailboxes = self.0.mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut mailboxes = self
+                    .0
+                    .mailboxes
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
                 mailboxes.insert(key, Arc::clone(mailbox));
             }
             self.0.pass_on(&engine, &mut out, key.ok());
@@ -204,9 +220,8 @@ impl Host for Seat {
             for event in events.drain(..) {
                 match event {
                     Event::Message(Message::Piece { block, data }) => {
-                        if engine.block(now, peer, block, &mut out) {
-                            blocks.push((block, data));
-                        }
+                        let keep = engine.block(now, peer, block, &mut out);
+                        blocks.extend(keep.then_some((block, data)));
                     }
                     Event::Message(message) => {
                         tracing::trace!(%peer, message = message.name(), "received");
@@ -236,7 +251,11 @@ impl Host for Seat {
     }
 
     fn closed(&self, peer: PeerKey) {
-        self.0.mailboxes.lock().unwrap_or_else(PoisonError::into_inner).remove(&peer);
+        self.0
+            .mailboxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&peer);
         self.0.handle(Input::PeerClosed(peer));
     }
 

@@ -10,7 +10,10 @@ mod config;
 mod events;
 mod member;
 mod perform;
-#[expect(clippy::module_inception, reason = "the session is the noun of this file")]
+#[expect(
+    clippy::module_inception,
+    reason = "the session is the noun of this file"
+)]
 mod session;
 mod timers;
 mod torrent;

@@ -10,7 +10,11 @@ use crate::engine::{CloseReason, Notice, Output, Outputs, PeerKey, State};
 use crate::net::{self, Host, Mailbox, Order};
 
 /// Takes the orders for peers out of `out` and leaves them in their mailboxes; all but `own` are woken.
-pub(super) fn deliver(mailboxes: &BTreeMap<PeerKey, Arc<Mailbox>>, out: &mut Outputs, own: Option<PeerKey>) {
+pub(super) fn deliver(
+    mailboxes: &BTreeMap<PeerKey, Arc<Mailbox>>,
+    out: &mut Outputs,
+    own: Option<PeerKey>,
+) {
     let mut orders: BTreeMap<PeerKey, Vec<Order>> = BTreeMap::new();
     let mut rest = Outputs::new();
     for output in out.drain(..) {
@@ -69,15 +73,25 @@ fn tell(session: &Arc<Inner>, member: &Arc<Member>, notice: Notice) {
         Notice::Completed => complete(session, member),
         Notice::Banned(ip) => send(EventKind::Banned(ip)),
         Notice::TrackerWarning(url, text) => {
-            send(EventKind::Warning { kind: "tracker", message: format!("{url}: {text}") });
+            send(EventKind::Warning {
+                kind: "tracker",
+                message: format!("{url}: {text}"),
+            });
         }
         Notice::TrackerFailed(url, text) => {
-            send(EventKind::Warning { kind: "tracker", message: format!("announce to {url} failed: {text}") });
+            send(EventKind::Warning {
+                kind: "tracker",
+                message: format!("announce to {url} failed: {text}"),
+            });
         }
         Notice::Failed(text) => {
             tracing::warn!(torrent = %member.info_hash, text, "storage failed");
             let (message, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
-            send(EventKind::Failed { kind: "storage", message: message.to_owned(), hint: hint.to_owned() });
+            send(EventKind::Failed {
+                kind: "storage",
+                message: message.to_owned(),
+                hint: hint.to_owned(),
+            });
         }
     }
     member.changed.notify_waiters();
@@ -98,7 +112,10 @@ fn complete(session: &Arc<Inner>, member: &Arc<Member>) {
 
 /// Tells every peer of a torrent to go.
 pub(super) fn close_all(member: &Member) {
-    let mailboxes = member.mailboxes.lock().unwrap_or_else(PoisonError::into_inner);
+    let mailboxes = member
+        .mailboxes
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     for mailbox in mailboxes.values() {
         mailbox.leave([Order::Close(CloseReason::Leaving)], true);
     }

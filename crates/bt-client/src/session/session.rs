@@ -51,7 +51,9 @@ pub struct Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("port", &self.inner.port).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("port", &self.inner.port)
+            .finish_non_exhaustive()
     }
 }
 
@@ -61,15 +63,24 @@ impl Session {
     /// # Errors
     /// If the port cannot be had, or the system gives us no threads.
     pub async fn start(config: SessionConfig) -> Result<Self, Error> {
-        let listener = net::listen(config.port, config.bind, config.ipv4, config.ipv6)
-            .map_err(|source| Error::Listen { port: config.port, source })?;
+        let listener =
+            net::listen(config.port, config.bind, config.ipv4, config.ipv6).map_err(|source| {
+                Error::Listen {
+                    port: config.port,
+                    source,
+                }
+            })?;
         let disk = Disk::start(config.memory_budget).map_err(Error::Threads)?;
         let dialer = Arc::new(Dialer::new(config.bind, config.ipv4, config.ipv6));
         let tools = Tools {
             dialer: Arc::clone(&dialer),
             buffers: Arc::new(Buffers::new(config.memory_budget)),
             budget: Arc::clone(disk.budget()),
-            limits: Arc::new(RateLimits::new(clock::now(), config.down_rate, config.up_rate)),
+            limits: Arc::new(RateLimits::new(
+                clock::now(),
+                config.down_rate,
+                config.up_rate,
+            )),
             now: clock::now,
         };
         let trackers = super::announce::Trackers::new(dialer, &config);
@@ -117,7 +128,13 @@ impl Session {
     /// The torrents of the session.
     #[must_use]
     pub fn torrents(&self) -> Vec<Torrent> {
-        self.inner.members().values().map(|member| Torrent { member: Arc::clone(member) }).collect()
+        self.inner
+            .members()
+            .values()
+            .map(|member| Torrent {
+                member: Arc::clone(member),
+            })
+            .collect()
     }
 
     /// Ends politely: announces `stopped`, closes every peer, finishes what the disk has begun.
@@ -159,7 +176,16 @@ impl Inner {
     }
 
     fn add(self: &Arc<Self>, add: AddTorrent) -> Result<Torrent, Error> {
-        let AddTorrent { metainfo, dir, check, peers, only_files, sequential, paused, spread } = add;
+        let AddTorrent {
+            metainfo,
+            dir,
+            check,
+            peers,
+            only_files,
+            sequential,
+            paused,
+            spread,
+        } = add;
         let info_hash = metainfo.info_hash_v1().ok_or(Error::OnlyV2)?;
         let layout = Arc::new(metainfo.info().layout().clone());
         let wanted = wanted_pieces(&layout, only_files.as_deref())?;
@@ -182,7 +208,9 @@ impl Inner {
         };
         let member = Member::new(self, parts);
         match self.members().entry(info_hash) {
-            std::collections::hash_map::Entry::Occupied(_) => return Err(Error::Duplicate(info_hash)),
+            std::collections::hash_map::Entry::Occupied(_) => {
+                return Err(Error::Duplicate(info_hash));
+            }
             std::collections::hash_map::Entry::Vacant(place) => place.insert(Arc::clone(&member)),
         };
         self.events.send(info_hash, EventKind::Added);
@@ -230,7 +258,9 @@ impl Lobby for Inner {
 /// Pieces that hold bytes of the chosen files.
 fn wanted_pieces(layout: &Layout, files: Option<&[FileIndex]>) -> Result<Bitfield, Error> {
     let count = layout.piece_count();
-    let Some(files) = files else { return Ok(Bitfield::full(count)) };
+    let Some(files) = files else {
+        return Ok(Bitfield::full(count));
+    };
     let mut wanted = Bitfield::new(count);
     for &file in files {
         if file.0 as usize >= layout.file_count() {

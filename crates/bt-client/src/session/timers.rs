@@ -74,8 +74,14 @@ mod tests {
         timers.set(a, Some(now + Duration::from_secs(5)));
         timers.set(a, Some(now));
         timers.set(b, Some(now + Duration::from_secs(1)));
-        assert_eq!(timers.take_due(now), (vec![a], Some(now + Duration::from_secs(1))));
+        assert_eq!(
+            timers.take_due(now),
+            (vec![a], Some(now + Duration::from_secs(1)))
+        );
         timers.set(b, None);
-        assert_eq!(timers.take_due(now + Duration::from_secs(9)), (vec![], None));
+        assert_eq!(
+            timers.take_due(now + Duration::from_secs(9)),
+            (vec![], None)
+        );
     }
 }

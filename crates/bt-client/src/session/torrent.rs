@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bt_metainfo::{InfoHash, Metainfo};
 
-use super::{check, clock};
 use super::config::Check;
 use super::member::Member;
+use super::{check, clock};
 use crate::engine::{Command, Input, PeerStatus, State, Status};
 use crate::error::Error;
 
@@ -118,7 +118,11 @@ impl Torrent {
     }
 
     pub(super) fn cancel_check(member: &Member) {
-        if let Some(checking) = &*member.checking.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(checking) = &*member
+            .checking
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+        {
             checking.cancel();
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use bt_metainfo::{Metainfo, create};
 
 /// Bytes that differ everywhere and are the same in every run.
-pub fn bytes(length: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn bytes(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut out = Vec::with_capacity(length + 8);
     while out.len() < length {
@@ -19,22 +19,33 @@ pub fn bytes(length: usize, seed: u64) -> Vec<u8> {
 }
 
 /// Writes `files` (path, length) under `directory/name`, and describes them.
-pub fn share(directory: &Path, name: &str, files: &[(&str, usize)], piece_length: u32) -> Metainfo {
+pub(crate) fn share(
+    directory: &Path,
+    name: &str,
+    files: &[(&str, usize)],
+    piece_length: u32,
+) -> Metainfo {
     let root = directory.join(name);
     for (seed, (path, length)) in (1..).zip(files) {
         let file = root.join(path);
         std::fs::create_dir_all(file.parent().expect("a file has a parent")).unwrap();
         std::fs::write(file, bytes(*length, seed)).unwrap();
     }
-    let options = create::Options { piece_length: Some(piece_length), ..create::Options::default() };
+    let options = create::Options {
+        piece_length: Some(piece_length),
+        ..create::Options::default()
+    };
     let torrent = create::create(&root, &options).unwrap().to_bytes().unwrap();
     Metainfo::parse(&torrent).unwrap()
 }
 
 /// Asserts that both directories hold the same files with the same bytes.
-pub fn assert_same(a: &Path, b: &Path) {
+pub(crate) fn assert_same(a: &Path, b: &Path) {
     let names = |directory: &Path| {
-        let mut names: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut names: Vec<_> = std::fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         names.sort();
         names
     };
@@ -44,7 +55,11 @@ pub fn assert_same(a: &Path, b: &Path) {
         if a.is_dir() {
             assert_same(&a, &b);
         } else {
-            assert!(std::fs::read(&a).unwrap() == std::fs::read(&b).unwrap(), "{} differs", b.display());
+            assert!(
+                std::fs::read(&a).unwrap() == std::fs::read(&b).unwrap(),
+                "{} differs",
+                b.display()
+            );
         }
     }
 }

@@ -1,5 +1,8 @@
 //! The session through its public API, over loopback and real files; the program as people run it.
 
+#![allow(clippy::unwrap_used, reason = "what is unexpected in a test fails it")]
+
+mod article;
 #[cfg(feature = "cli")]
 mod cli_bad_input;
 #[cfg(feature = "cli")]

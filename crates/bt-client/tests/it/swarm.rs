@@ -14,17 +14,39 @@ const SIZE: usize = 24 * 1024 * 1024;
 
 async fn tracker() -> Handle {
     let any = "127.0.0.1:0".parse().unwrap();
-    Server::start(Config { http: vec![any], workers: Some(1), closed: true, ..Config::default() }).await.unwrap()
+    Server::start(Config {
+        http: vec![any],
+        workers: Some(1),
+        closed: true,
+        ..Config::default()
+    })
+    .await
+    .unwrap()
 }
 
 async fn session() -> Session {
-    Session::start(SessionConfig { ipv6: false, ..SessionConfig::default() }).await.unwrap()
+    Session::start(SessionConfig {
+        ipv6: false,
+        ..SessionConfig::default()
+    })
+    .await
+    .unwrap()
 }
 
 fn describe(content: &std::path::Path, tracker: &Handle) -> Metainfo {
     let trackers = vec![vec![tracker.announce_url().unwrap()]];
-    let options = create::Options { trackers, piece_length: Some(256 * 1024), ..create::Options::default() };
-    let metainfo = Metainfo::parse(&create::create(content, &options).unwrap().to_bytes().unwrap()).unwrap();
+    let options = create::Options {
+        trackers,
+        piece_length: Some(256 * 1024),
+        ..create::Options::default()
+    };
+    let metainfo = Metainfo::parse(
+        &create::create(content, &options)
+            .unwrap()
+            .to_bytes()
+            .unwrap(),
+    )
+    .unwrap();
     tracker.register(&metainfo);
     metainfo
 }
@@ -40,27 +62,42 @@ async fn eight_leechers_finish_from_little_more_than_one_copy_and_trackers_count
 
     let seeder = session().await;
     let seeding = seeder
-        .add(AddTorrent { check: Check::Trust, ..AddTorrent::new(metainfo.clone(), &source) })
+        .add(AddTorrent {
+            check: Check::Trust,
+            ..AddTorrent::new(metainfo.clone(), &source)
+        })
         .await
         .unwrap();
     let mut leechers = Vec::new();
     for number in 0..8 {
         let session = session().await;
         let into = dir.path().join(format!("leecher-{number}"));
-        let torrent = session.add(AddTorrent::new(metainfo.clone(), &into)).await.unwrap();
+        let torrent = session
+            .add(AddTorrent::new(metainfo.clone(), &into))
+            .await
+            .unwrap();
         leechers.push((session, torrent, into));
     }
     for (_, torrent, into) in &leechers {
-        timeout(PATIENCE, torrent.wait_until_seeding()).await.expect("in time").unwrap();
+        timeout(PATIENCE, torrent.wait_until_seeding())
+            .await
+            .expect("in time")
+            .unwrap();
         assert_same(&source, into);
     }
     let uploaded = seeding.status().uploaded;
-    assert!(uploaded <= SIZE as u64 * 3 / 2, "the seeder sent {uploaded} of {SIZE}");
+    assert!(
+        uploaded <= SIZE as u64 * 3 / 2,
+        "the seeder sent {uploaded} of {SIZE}"
+    );
 
     // Each leecher says `completed` once; the initial seeder never does.
     let hash = metainfo.info_hash();
     let counted = async {
-        while tracker.scrape(hash).is_none_or(|stats| stats.downloaded < 8) {
+        while tracker
+            .scrape(hash)
+            .is_none_or(|stats| stats.downloaded < 8)
+        {
             tokio::task::yield_now().await;
         }
     };
@@ -70,7 +107,11 @@ async fn eight_leechers_finish_from_little_more_than_one_copy_and_trackers_count
     }
     seeder.stop().await;
     let stats = tracker.scrape(hash).unwrap();
-    assert_eq!((stats.complete, stats.incomplete, stats.downloaded), (0, 0, 8), "all said goodbye");
+    assert_eq!(
+        (stats.complete, stats.incomplete, stats.downloaded),
+        (0, 0, 8),
+        "all said goodbye"
+    );
     tracker.stop().await;
 }
 
@@ -83,31 +124,56 @@ async fn the_swarm_goes_on_when_the_seeder_dies_after_one_copy_is_out() {
     let tracker = tracker().await;
     let metainfo = describe(&source.join("big.bin"), &tracker);
     let seeder = session().await;
-    seeder.add(AddTorrent { check: Check::Trust, ..AddTorrent::new(metainfo.clone(), &source) }).await.unwrap();
-    let slow = SessionConfig { ipv6: false, down_rate: Some(8 << 20), ..SessionConfig::default() };
+    seeder
+        .add(AddTorrent {
+            check: Check::Trust,
+            ..AddTorrent::new(metainfo.clone(), &source)
+        })
+        .await
+        .unwrap();
+    let slow = SessionConfig {
+        ipv6: false,
+        down_rate: Some(8 << 20),
+        ..SessionConfig::default()
+    };
     let mut leechers = Vec::new();
     for number in 0..3 {
         let session = Session::start(slow.clone()).await.unwrap();
         let into = dir.path().join(format!("leecher-{number}"));
-        let torrent = session.add(AddTorrent::new(metainfo.clone(), &into)).await.unwrap();
+        let torrent = session
+            .add(AddTorrent::new(metainfo.clone(), &into))
+            .await
+            .unwrap();
         leechers.push((session, torrent, into));
     }
     let pieces = metainfo.info().layout().piece_count();
     let one_copy = async {
         loop {
-            let have: Vec<_> = leechers.iter().map(|(_, torrent, _)| torrent.status().have).collect();
-            let out = metainfo.info().layout().pieces().filter(|piece| have.iter().any(|have| have.get(*piece)));
+            let have: Vec<_> = leechers
+                .iter()
+                .map(|(_, torrent, _)| torrent.status().have)
+                .collect();
+            let out = metainfo
+                .info()
+                .layout()
+                .pieces()
+                .filter(|piece| have.iter().any(|have| have.get(*piece)));
             if out.count() == pieces as usize {
                 return;
             }
             tokio::task::yield_now().await;
         }
     };
-    timeout(PATIENCE, one_copy).await.expect("one copy gets out");
+    timeout(PATIENCE, one_copy)
+        .await
+        .expect("one copy gets out");
     // Dropped, not stopped: like a machine that dies.
     drop(seeder);
     for (_, torrent, into) in &leechers {
-        timeout(PATIENCE, torrent.wait_until_seeding()).await.expect("in time").unwrap();
+        timeout(PATIENCE, torrent.wait_until_seeding())
+            .await
+            .expect("in time")
+            .unwrap();
         assert_same(&source, into);
     }
     for (session, ..) in &leechers {

@@ -24,7 +24,12 @@ fn local(session: &Session) -> SocketAddr {
 }
 
 async fn session() -> Session {
-    Session::start(SessionConfig { trackers: false, ..SessionConfig::default() }).await.unwrap()
+    Session::start(SessionConfig {
+        trackers: false,
+        ..SessionConfig::default()
+    })
+    .await
+    .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,7 +46,10 @@ async fn a_directory_goes_from_seed_to_leecher_and_on_to_another() {
     let mut add = AddTorrent::new(metainfo.clone(), dir.path().join("b"));
     add.peers = vec![local(&seed)];
     let first = middle.add(add).await.unwrap();
-    timeout(PATIENCE, first.wait_until_seeding()).await.expect("in time").unwrap();
+    timeout(PATIENCE, first.wait_until_seeding())
+        .await
+        .expect("in time")
+        .unwrap();
     assert_same(&dir.path().join("a"), &dir.path().join("b"));
 
     // The first seed leaves: the leecher has become a seed.
@@ -49,7 +57,10 @@ async fn a_directory_goes_from_seed_to_leecher_and_on_to_another() {
     let mut add = AddTorrent::new(metainfo, dir.path().join("c"));
     add.peers = vec![local(&middle)];
     let second = last.add(add).await.unwrap();
-    timeout(PATIENCE, second.wait_until_seeding()).await.expect("in time").unwrap();
+    timeout(PATIENCE, second.wait_until_seeding())
+        .await
+        .expect("in time")
+        .unwrap();
     assert_same(&dir.path().join("a"), &dir.path().join("c"));
     middle.stop().await;
     last.stop().await;

@@ -51,6 +51,17 @@ pub struct Options {
     pub threads: Option<NonZeroUsize>,
 }
 
+impl Options {
+    /// The defaults, and one tracker.
+    #[must_use]
+    pub fn for_tracker(url: impl Into<String>) -> Self {
+        Self {
+            trackers: vec![vec![url.into()]],
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {

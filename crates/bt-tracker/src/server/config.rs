@@ -114,6 +114,17 @@ impl Default for Config {
 }
 
 impl Config {
+    /// A closed tracker over HTTP on one address: only registered torrents are tracked. Port 0
+    /// means any free one.
+    #[must_use]
+    pub fn closed(http: SocketAddr) -> Self {
+        Self {
+            http: vec![http],
+            closed: true,
+            ..Self::default()
+        }
+    }
+
     /// The time-to-live of peers that is in force.
     #[must_use]
     pub fn effective_peer_ttl(&self) -> Duration {

@@ -78,6 +78,8 @@ impl Server {
             chores::load(&tracker, path, now);
         }
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        // If anything fails from here on, what has been started ends.
+        let guard = stop.clone().drop_guard();
         let udp_stop = Arc::new(AtomicBool::new(false));
         let (http_addrs, udp_addrs) = (http.addrs.clone(), udp.addrs.clone());
         let stats_addr = admin.as_ref().map(|(_, address)| *address);
@@ -87,6 +89,7 @@ impl Server {
             admin::serve(listener, &tracker, &tasks, &stop);
         }
         chores::start(&config, &tracker, &tasks, &stop);
+        guard.disarm();
         Ok(Handle::new(
             handle::Addresses {
                 http: http_addrs,

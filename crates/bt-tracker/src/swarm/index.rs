@@ -46,16 +46,6 @@ impl Index {
         }
     }
 
-    /// Reads the slot at which a search for this hash begins, so that it is in the cache when the
-    /// search comes.
-    pub(super) fn touch(&self, hash: u64) -> u32 {
-        if self.slots.is_empty() {
-            FREE
-        } else {
-            self.slots[self.home(hash)]
-        }
-    }
-
     /// Adds an item that is not there yet. `hash_of` gives the hash of the item at a position; it
     /// is asked when the table grows.
     pub(super) fn insert(&mut self, hash: u64, position: usize, hash_of: impl FnMut(usize) -> u64) {

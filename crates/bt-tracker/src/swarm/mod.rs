@@ -35,6 +35,7 @@ mod store;
 mod tests;
 mod tiny;
 mod torrent;
+mod visit;
 
 pub use answer::{Answer, Counts, Refusal, Stored};
 pub use config::{

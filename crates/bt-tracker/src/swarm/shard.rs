@@ -232,12 +232,6 @@ impl Shard {
         true
     }
 
-    /// Reads the places where a search for this hash begins, so that they are in the cache when
-    /// the search comes.
-    pub(super) fn touch(&self, hash: u64) -> u32 {
-        self.index.touch(hash)
-    }
-
     fn insert(&mut self, hash: u64, torrent: Torrent, keys: &Keys) -> Option<usize> {
         let at = self.torrents.len();
         if at >= MAX_POSITIONS as usize {

@@ -291,16 +291,6 @@ impl Swarms {
         largest
     }
 
-    /// Reads what announces of these torrents will read first, so that several cache misses
-    /// happen at once instead of one after the other. The result means nothing.
-    #[must_use]
-    pub fn touch(&self, info_hashes: impl Iterator<Item = InfoHash>) -> u32 {
-        info_hashes.fold(0, |sum, info_hash| {
-            let hash = self.hash(&info_hash);
-            sum ^ self.shard_of(hash).touch(hash)
-        })
-    }
-
     pub(super) fn env(&self, tick: Tick) -> Env<'_> {
         Env {
             keys: &self.keys,

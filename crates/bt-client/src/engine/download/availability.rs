@@ -34,12 +34,20 @@ impl Availability {
         for (at, &piece) in (0u32..).zip(&order) {
             position[piece as usize] = at;
         }
-        Self { counts: vec![0; pieces as usize], seeds: 0, order, position, ends: vec![pieces] }
+        Self {
+            counts: vec![0; pieces as usize],
+            seeds: 0,
+            order,
+            position,
+            ends: vec![pieces],
+        }
     }
 
     /// How many peers have `piece`.
     pub(crate) fn of(&self, piece: PieceIndex) -> u32 {
-        self.counts.get(piece.0 as usize).map_or(0, |count| count + self.seeds)
+        self.counts
+            .get(piece.0 as usize)
+            .map_or(0, |count| count + self.seeds)
     }
 
     pub(crate) fn seed_joined(&mut self) {
@@ -96,7 +104,8 @@ impl Availability {
             return;
         }
         self.ensure_bucket(self.counts[at]);
-        self.position[at] = u32::try_from(self.order.len()).expect("a torrent has fewer than 2^32 pieces");
+        self.position[at] =
+            u32::try_from(self.order.len()).expect("a torrent has fewer than 2^32 pieces");
         self.order.push(piece.0);
         for count in (self.counts[at] as usize..self.ends.len()).rev() {
             let end = self.ends[count];
@@ -108,7 +117,9 @@ impl Availability {
 
     /// Whether `piece` is on the list.
     pub(crate) fn is_listed(&self, piece: PieceIndex) -> bool {
-        self.position.get(piece.0 as usize).is_some_and(|&at| at != NOT_LISTED)
+        self.position
+            .get(piece.0 as usize)
+            .is_some_and(|&at| at != NOT_LISTED)
     }
 
     /// Listed pieces, rarest first.
@@ -127,7 +138,10 @@ impl Availability {
 
     /// Full copies that the connected peers have together: the least availability of any piece.
     pub(crate) fn distributed_copies(&self) -> u32 {
-        self.counts.iter().min().map_or(0, |least| least + self.seeds)
+        self.counts
+            .iter()
+            .min()
+            .map_or(0, |least| least + self.seeds)
     }
 
     fn raise(&mut self, piece: u32, from: u32, rng: &mut Rng) {
@@ -156,7 +170,8 @@ impl Availability {
 
     fn ensure_bucket(&mut self, count: u32) {
         while self.ends.len() <= count as usize {
-            let end = u32::try_from(self.order.len()).expect("a torrent has fewer than 2^32 pieces");
+            let end =
+                u32::try_from(self.order.len()).expect("a torrent has fewer than 2^32 pieces");
             self.ends.push(end);
         }
     }
@@ -198,7 +213,10 @@ mod tests {
         let mut sorted = order.clone();
         sorted.sort_unstable();
         let expected: Vec<u32> = (0..20).filter(|&piece| listed[piece as usize]).collect();
-        assert_eq!(sorted, expected, "exactly the listed pieces stand in the order");
+        assert_eq!(
+            sorted, expected,
+            "exactly the listed pieces stand in the order"
+        );
         let along: Vec<u32> = order.iter().map(|&piece| counts[piece as usize]).collect();
         assert!(along.is_sorted(), "the order is by availability: {along:?}");
     }

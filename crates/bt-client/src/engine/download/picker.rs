@@ -53,7 +53,8 @@ pub(crate) fn next_blocks(
             }
             *ask.current = None;
         }
-        *ask.current = started_piece(pieces, ask).or_else(|| new_piece(pieces, availability, ask, rng));
+        *ask.current =
+            started_piece(pieces, ask).or_else(|| new_piece(pieces, availability, ask, rng));
         if ask.current.is_none() {
             return;
         }
@@ -65,33 +66,61 @@ fn started_piece(pieces: &Pieces, ask: &Ask<'_>) -> Option<PieceIndex> {
     if pieces.unrequested_blocks() == 0 {
         return None;
     }
-    let open = pieces.partials().filter(|(piece, partial)| partial.missing() > 0 && ask.may(*piece));
-    open.min_by_key(|(_, partial)| partial.missing()).map(|(piece, _)| piece)
+    let open = pieces
+        .partials()
+        .filter(|(piece, partial)| partial.missing() > 0 && ask.may(*piece));
+    open.min_by_key(|(_, partial)| partial.missing())
+        .map(|(piece, _)| piece)
 }
 
 /// A piece that nobody has been asked for; it is started.
-fn new_piece(pieces: &mut Pieces, availability: &mut Availability, ask: &Ask<'_>, rng: &mut Rng) -> Option<PieceIndex> {
+fn new_piece(
+    pieces: &mut Pieces,
+    availability: &mut Availability,
+    ask: &Ask<'_>,
+    rng: &mut Rng,
+) -> Option<PieceIndex> {
     let piece = choose_new(pieces, availability, ask, rng)?;
     availability.unlist(piece);
     pieces.start(piece);
     Some(piece)
 }
 
-fn choose_new(pieces: &Pieces, availability: &Availability, ask: &Ask<'_>, rng: &mut Rng) -> Option<PieceIndex> {
+fn choose_new(
+    pieces: &Pieces,
+    availability: &Availability,
+    ask: &Ask<'_>,
+    rng: &mut Rng,
+) -> Option<PieceIndex> {
     if let Some(only) = ask.only {
-        return only.iter().copied().find(|piece| ask.has.get(*piece) && availability.is_listed(*piece));
+        return only
+            .iter()
+            .copied()
+            .find(|piece| ask.has.get(*piece) && availability.is_listed(*piece));
     }
     if ask.sequential {
-        return availability.rarest_first().filter(|piece| ask.may(*piece)).min();
+        return availability
+            .rarest_first()
+            .filter(|piece| ask.may(*piece))
+            .min();
     }
-    if let Some(piece) = ask.suggested.iter().copied().find(|p| ask.has.get(*p) && availability.is_listed(*p)) {
+    if let Some(piece) = ask
+        .suggested
+        .iter()
+        .copied()
+        .find(|p| ask.has.get(*p) && availability.is_listed(*p))
+    {
         return Some(piece);
     }
     if pieces.have().count_ones() < RANDOM_FIRST {
         // A few draws, then the list from a random place: uniform enough, and bounded.
         let start = rng.below(availability.listed());
-        let random = (0..availability.listed()).filter_map(|step| availability.listed_at(start + step));
-        return random.take(64).find(|piece| ask.may(*piece)).or_else(|| rarest(availability, ask));
+        let random =
+            (0..availability.listed()).filter_map(|step| availability.listed_at(start + step));
+        return random
+            .take(64)
+            .find(|piece| ask.may(*piece))
+            .or_else(|| rarest(availability, ask));
     }
     rarest(availability, ask)
 }

@@ -72,7 +72,14 @@ impl Pieces {
     /// `have` and `wanted` have one bit a piece of `layout`.
     pub(crate) fn new(layout: Arc<Layout>, have: Bitfield, wanted: Bitfield) -> Self {
         let left = count_left(&have, &wanted);
-        Self { layout, have, wanted, left, partial: BTreeMap::new(), unrequested: 0 }
+        Self {
+            layout,
+            have,
+            wanted,
+            left,
+            partial: BTreeMap::new(),
+            unrequested: 0,
+        }
     }
 
     pub(crate) fn have(&self) -> &Bitfield {
@@ -99,7 +106,9 @@ impl Pieces {
 
     /// Pieces under way, with their state.
     pub(crate) fn partials(&self) -> impl Iterator<Item = (PieceIndex, &Partial)> {
-        self.partial.iter().map(|(&piece, partial)| (piece, partial))
+        self.partial
+            .iter()
+            .map(|(&piece, partial)| (piece, partial))
     }
 
     pub(crate) fn partial(&self, piece: PieceIndex) -> Option<&Partial> {
@@ -123,7 +132,15 @@ impl Pieces {
         let count = self.layout.block_count(piece);
         self.unrequested += count;
         let blocks = vec![Block::Missing; count as usize];
-        self.partial.insert(piece, Partial { blocks, missing: count, received: 0, first_missing: 0 });
+        self.partial.insert(
+            piece,
+            Partial {
+                blocks,
+                missing: count,
+                received: 0,
+                first_missing: 0,
+            },
+        );
     }
 
     /// Takes the first block of `piece` that nobody has been asked for and marks it requested.
@@ -133,7 +150,10 @@ impl Pieces {
             return None;
         }
         let from = partial.first_missing as usize;
-        let at = from + partial.blocks[from..].iter().position(|block| *block == Block::Missing)?;
+        let at = from
+            + partial.blocks[from..]
+                .iter()
+                .position(|block| *block == Block::Missing)?;
         partial.blocks[at] = Block::Requested { by: 1 };
         partial.missing -= 1;
         self.unrequested -= 1;
@@ -157,8 +177,12 @@ impl Pieces {
     /// One peer will not send `block` after all.
     pub(crate) fn unrequest(&mut self, block: BlockRef) {
         let number = self.layout.block_number(block.begin);
-        let Some(partial) = self.partial.get_mut(&block.piece) else { return };
-        let Some(state) = partial.blocks.get_mut(number as usize) else { return };
+        let Some(partial) = self.partial.get_mut(&block.piece) else {
+            return;
+        };
+        let Some(state) = partial.blocks.get_mut(number as usize) else {
+            return;
+        };
         match state {
             Block::Requested { by } if *by > 1 => *by -= 1,
             Block::Requested { .. } => {
@@ -174,10 +198,14 @@ impl Pieces {
     /// A peer sent `block`.
     pub(crate) fn receive(&mut self, block: BlockRef, from: PeerKey) -> Received {
         let number = self.layout.block_number(block.begin);
-        if self.layout.block_count(block.piece) <= number || self.layout.block(block.piece, number) != block {
+        if self.layout.block_count(block.piece) <= number
+            || self.layout.block(block.piece, number) != block
+        {
             return Received::Duplicate;
         }
-        let Some(partial) = self.partial.get_mut(&block.piece) else { return Received::Duplicate };
+        let Some(partial) = self.partial.get_mut(&block.piece) else {
+            return Received::Duplicate;
+        };
         let state = &mut partial.blocks[number as usize];
         match state {
             Block::Received { .. } => return Received::Duplicate,
@@ -189,7 +217,9 @@ impl Pieces {
         }
         *state = Block::Received { from };
         partial.received += 1;
-        Received::New { completes_piece: partial.is_complete() }
+        Received::New {
+            completes_piece: partial.is_complete(),
+        }
     }
 
     /// `piece` verified: it is ours now. Returns who sent its blocks, in block order.
@@ -218,7 +248,10 @@ impl Pieces {
 
     /// Drops a piece under way of which no block is here and none is requested.
     pub(crate) fn drop_if_untouched(&mut self, piece: PieceIndex) -> bool {
-        let untouched = self.partial.get(&piece).is_some_and(|p| p.missing as usize == p.blocks.len());
+        let untouched = self
+            .partial
+            .get(&piece)
+            .is_some_and(|p| p.missing as usize == p.blocks.len());
         if untouched {
             self.forget_partial(piece);
         }
@@ -236,10 +269,12 @@ impl Pieces {
     /// Every block that has been asked for and is not here, and of how many peers.
     pub(crate) fn requested(&self) -> impl Iterator<Item = (BlockRef, u16)> + '_ {
         self.partial.iter().flat_map(move |(&piece, partial)| {
-            (0u32..).zip(&partial.blocks).filter_map(move |(number, block)| match block {
-                Block::Requested { by } => Some((self.layout.block(piece, number), *by)),
-                Block::Missing | Block::Received { .. } => None,
-            })
+            (0u32..)
+                .zip(&partial.blocks)
+                .filter_map(move |(number, block)| match block {
+                    Block::Requested { by } => Some((self.layout.block(piece, number), *by)),
+                    Block::Missing | Block::Received { .. } => None,
+                })
         })
     }
 
@@ -247,14 +282,25 @@ impl Pieces {
     pub(crate) fn audit(&self) -> Result<(), String> {
         let mut unrequested = 0;
         for (piece, partial) in &self.partial {
-            let count = |wanted: fn(&Block) -> bool| partial.blocks.iter().filter(|block| wanted(block)).count();
+            let count = |wanted: fn(&Block) -> bool| {
+                partial.blocks.iter().filter(|block| wanted(block)).count()
+            };
             let missing = count(|block| *block == Block::Missing);
             let received = count(|block| matches!(block, Block::Received { .. }));
             if missing != partial.missing as usize || received != partial.received as usize {
-                return Err(format!("piece {piece}: the counts of missing or received blocks are wrong"));
+                return Err(format!(
+                    "piece {piece}: the counts of missing or received blocks are wrong"
+                ));
             }
-            if partial.blocks.iter().take(partial.first_missing as usize).any(|block| *block == Block::Missing) {
-                return Err(format!("piece {piece}: a block before the first missing one is missing"));
+            if partial
+                .blocks
+                .iter()
+                .take(partial.first_missing as usize)
+                .any(|block| *block == Block::Missing)
+            {
+                return Err(format!(
+                    "piece {piece}: a block before the first missing one is missing"
+                ));
             }
             if self.has(*piece) {
                 return Err(format!("piece {piece} is here and under way"));
@@ -268,7 +314,9 @@ impl Pieces {
     }
 
     fn forget_partial(&mut self, piece: PieceIndex) -> Vec<PeerKey> {
-        let Some(partial) = self.partial.remove(&piece) else { return Vec::new() };
+        let Some(partial) = self.partial.remove(&piece) else {
+            return Vec::new();
+        };
         self.unrequested -= partial.missing;
         let sender = |block: &Block| match block {
             Block::Received { from } => Some(*from),

@@ -65,9 +65,14 @@ impl Pipeline {
         if !self.slow_start {
             let latency = self.least.min(Duration::from_secs(2)) * 2 + SLACK;
             let blocks = rate * latency.as_secs_f64() / f64::from(BLOCK_SIZE);
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "floats saturate in casts")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "floats saturate in casts"
+            )]
             {
-                self.depth = (blocks.ceil() as u32).clamp(MIN_OUTSTANDING_REQUESTS, MAX_OUTSTANDING_REQUESTS);
+                self.depth = (blocks.ceil() as u32)
+                    .clamp(MIN_OUTSTANDING_REQUESTS, MAX_OUTSTANDING_REQUESTS);
             }
         }
     }

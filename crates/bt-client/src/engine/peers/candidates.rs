@@ -49,10 +49,19 @@ pub(crate) struct Candidates {
 impl Candidates {
     /// Remembers `addr`; false if it is known, impossible, or there is no room.
     pub(crate) fn add(&mut self, addr: SocketAddr, source: Source) -> bool {
-        if !is_dialable(addr) || self.known.len() >= MAX_CANDIDATES || self.known.contains_key(&addr) {
+        if !is_dialable(addr)
+            || self.known.len() >= MAX_CANDIDATES
+            || self.known.contains_key(&addr)
+        {
             return false;
         }
-        let fresh = Candidate { source, failures: 0, not_before: None, status: Status::Idle, seed: false };
+        let fresh = Candidate {
+            source,
+            failures: 0,
+            not_before: None,
+            status: Status::Idle,
+            seed: false,
+        };
         self.known.insert(addr, fresh);
         true
     }
@@ -64,9 +73,14 @@ impl Candidates {
                 && !(we_seed && candidate.seed)
                 && candidate.not_before.is_none_or(|at| at <= now)
         };
-        let start = self.cursor.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
+        let start = self
+            .cursor
+            .unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
         let later = self.known.range(start..);
-        let addr = later.chain(self.known.range(..start)).find(|(_, candidate)| due(candidate)).map(|(addr, _)| *addr)?;
+        let addr = later
+            .chain(self.known.range(..start))
+            .find(|(_, candidate)| due(candidate))
+            .map(|(addr, _)| *addr)?;
         self.known.get_mut(&addr)?.status = Status::Dialing;
         self.dialing += 1;
         self.cursor = Some(SocketAddr::new(addr.ip(), addr.port().wrapping_add(1)));
@@ -75,7 +89,10 @@ impl Candidates {
 
     /// When the next idle candidate becomes due.
     pub(crate) fn next_due(&self, we_seed: bool) -> Option<Instant> {
-        let idle = self.known.values().filter(|c| c.status == Status::Idle && !(we_seed && c.seed));
+        let idle = self
+            .known
+            .values()
+            .filter(|c| c.status == Status::Idle && !(we_seed && c.seed));
         idle.filter_map(|candidate| candidate.not_before).min()
     }
 
@@ -89,7 +106,9 @@ impl Candidates {
     /// The dial failed, or the connection closed before it was of use.
     pub(crate) fn failed(&mut self, now: Instant, addr: SocketAddr) {
         self.set(addr, Status::Idle);
-        let Some(candidate) = self.known.get_mut(&addr) else { return };
+        let Some(candidate) = self.known.get_mut(&addr) else {
+            return;
+        };
         candidate.failures += 1;
         if candidate.failures >= MAX_DIAL_FAILURES && candidate.source != Source::User {
             self.known.remove(&addr);
@@ -116,12 +135,21 @@ impl Candidates {
 
     /// Forgets all that nobody named by hand.
     pub(crate) fn clear(&mut self) {
-        self.known.retain(|_, candidate| candidate.source == Source::User);
-        self.dialing = self.known.values().filter(|candidate| candidate.status == Status::Dialing).count();
+        self.known
+            .retain(|_, candidate| candidate.source == Source::User);
+        self.dialing = self
+            .known
+            .values()
+            .filter(|candidate| candidate.status == Status::Dialing)
+            .count();
     }
 
     pub(crate) fn forget_ip(&mut self, ip: IpAddr) {
-        let dialing = self.known.iter().filter(|(a, c)| a.ip() == ip && c.status == Status::Dialing).count();
+        let dialing = self
+            .known
+            .iter()
+            .filter(|(a, c)| a.ip() == ip && c.status == Status::Dialing)
+            .count();
         self.dialing -= dialing;
         self.known.retain(|addr, _| addr.ip() != ip);
     }
@@ -150,7 +178,10 @@ impl Candidates {
 /// Nobody listens on port 0, the unspecified address, or a group.
 fn is_dialable(addr: SocketAddr) -> bool {
     let ip = addr.ip();
-    addr.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && ip != IpAddr::from([255, 255, 255, 255])
+    addr.port() != 0
+        && !ip.is_unspecified()
+        && !ip.is_multicast()
+        && ip != IpAddr::from([255, 255, 255, 255])
 }
 
 #[cfg(test)]
@@ -203,8 +234,17 @@ mod tests {
         }
         assert!(!candidates.add(addr(1_000_000), Source::Tracker));
         let mut candidates = Candidates::default();
-        for bad in ["0.0.0.0:1", "1.2.3.4:0", "224.0.0.1:6881", "255.255.255.255:1", "[ff02::1]:1"] {
-            assert!(!candidates.add(bad.parse().unwrap(), Source::Tracker), "{bad}");
+        for bad in [
+            "0.0.0.0:1",
+            "1.2.3.4:0",
+            "224.0.0.1:6881",
+            "255.255.255.255:1",
+            "[ff02::1]:1",
+        ] {
+            assert!(
+                !candidates.add(bad.parse().unwrap(), Source::Tracker),
+                "{bad}"
+            );
         }
     }
 
@@ -217,6 +257,9 @@ mod tests {
         candidates.connected(addr(1));
         candidates.closed(now, addr(1), true);
         assert_eq!(candidates.next(now + DIAL_BACKOFF * 2, true), None);
-        assert_eq!(candidates.next(now + DIAL_BACKOFF * 2, false), Some(addr(1)));
+        assert_eq!(
+            candidates.next(now + DIAL_BACKOFF * 2, false),
+            Some(addr(1))
+        );
     }
 }

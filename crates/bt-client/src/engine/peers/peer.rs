@@ -116,12 +116,19 @@ impl Peer {
         let depth = self.pipeline.depth(self.reqq) as usize;
         let room = depth.saturating_sub(self.in_flight.len());
         // Asking for one block at a time costs a lock, a pick and a packet each; a quarter of the depth amortizes them.
-        if room * 4 >= depth || self.in_flight.len() < 4 { room } else { 0 }
+        if room * 4 >= depth || self.in_flight.len() < 4 {
+            room
+        } else {
+            0
+        }
     }
 
     /// Takes `block` off the list of what is under way; gives how long it took.
     pub(crate) fn arrived(&mut self, now: Instant, block: BlockRef) -> Option<Duration> {
-        let at = self.in_flight.iter().position(|flying| flying.block == block)?;
+        let at = self
+            .in_flight
+            .iter()
+            .position(|flying| flying.block == block)?;
         let flying = self.in_flight.remove(at)?;
         Some(now.saturating_duration_since(flying.at))
     }

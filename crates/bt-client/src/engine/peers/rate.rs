@@ -21,7 +21,11 @@ impl RateMeter {
     /// A meter that has seen nothing.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { rate: 0.0, pending: 0, last: now }
+        Self {
+            rate: 0.0,
+            pending: 0,
+            last: now,
+        }
     }
 
     /// Counts `bytes` that moved at `now`.
@@ -37,13 +41,23 @@ impl RateMeter {
     /// Bytes per second as of `now`.
     #[must_use]
     pub fn rate(&self, now: Instant) -> f64 {
-        if now.saturating_duration_since(self.last) < METER_FOLD { self.rate } else { self.folded(now) }
+        if now.saturating_duration_since(self.last) < METER_FOLD {
+            self.rate
+        } else {
+            self.folded(now)
+        }
     }
 
     fn folded(&self, now: Instant) -> f64 {
-        let dt = now.saturating_duration_since(self.last).as_secs_f64().max(1e-3);
+        let dt = now
+            .saturating_duration_since(self.last)
+            .as_secs_f64()
+            .max(1e-3);
         let keep = (-dt / METER_WINDOW.as_secs_f64()).exp();
-        #[expect(clippy::cast_precision_loss, reason = "rates are shown and compared, not counted")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "rates are shown and compared, not counted"
+        )]
         let fresh = self.pending as f64 / dt;
         self.rate * keep + fresh * (1.0 - keep)
     }
@@ -64,7 +78,11 @@ impl TokenBucket {
     /// A bucket of `rate` bytes per second; `None` never limits.
     #[must_use]
     pub fn new(now: Instant, rate: Option<u64>) -> Self {
-        Self { rate, tokens: MIN_BURST, last: now }
+        Self {
+            rate,
+            tokens: MIN_BURST,
+            last: now,
+        }
     }
 
     /// Takes up to `want` bytes. Zero means: ask again after [`TokenBucket::wait`].
@@ -74,7 +92,11 @@ impl TokenBucket {
         if self.tokens < 1.0 {
             return 0;
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "tokens are between 0 and the burst")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "tokens are between 0 and the burst"
+        )]
         let granted = want.min(self.tokens as usize);
         #[expect(clippy::cast_precision_loss, reason = "grants are below 2^53")]
         {
@@ -87,7 +109,10 @@ impl TokenBucket {
     pub fn charge(&mut self, now: Instant, bytes: u64) {
         if let Some(rate) = self.rate {
             self.refill(now, rate);
-            #[expect(clippy::cast_precision_loss, reason = "single transfers are below 2^53")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "single transfers are below 2^53"
+            )]
             {
                 self.tokens -= bytes as f64;
             }
@@ -103,7 +128,9 @@ impl TokenBucket {
     /// How long until at least a block can be taken; zero when it can be now.
     #[must_use]
     pub fn wait(&self, now: Instant) -> Duration {
-        let Some(rate) = self.rate else { return Duration::ZERO };
+        let Some(rate) = self.rate else {
+            return Duration::ZERO;
+        };
         #[expect(clippy::cast_precision_loss, reason = "rates are below 2^53")]
         let rate = (rate as f64).max(1.0);
         let tokens = self.tokens + now.saturating_duration_since(self.last).as_secs_f64() * rate;

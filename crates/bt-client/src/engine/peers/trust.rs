@@ -39,14 +39,22 @@ impl Trust {
     }
 
     /// `piece` failed. `senders` and `digests` are in block order. Returns the addresses proved guilty.
-    pub(crate) fn piece_failed(&mut self, piece: PieceIndex, senders: Vec<IpAddr>, digests: Vec<BlockDigest>) -> Vec<IpAddr> {
-        let Some(&first) = senders.first() else { return Vec::new() };
+    pub(crate) fn piece_failed(
+        &mut self,
+        piece: PieceIndex,
+        senders: Vec<IpAddr>,
+        digests: Vec<BlockDigest>,
+    ) -> Vec<IpAddr> {
+        let Some(&first) = senders.first() else {
+            return Vec::new();
+        };
         if senders.iter().all(|sender| *sender == first) {
             self.ban(first);
             return vec![first];
         }
         let known = self.failures.contains_key(&piece);
-        if senders.len() == digests.len() && (known || self.failures.len() < MAX_FAILED_PIECES_KEPT) {
+        if senders.len() == digests.len() && (known || self.failures.len() < MAX_FAILED_PIECES_KEPT)
+        {
             let kept = self.failures.entry(piece).or_default();
             // Four attempts are proof enough for the next good one.
             if kept.len() < 4 {
@@ -57,7 +65,11 @@ impl Trust {
     }
 
     /// `piece` verified with blocks of these digests. Returns the addresses proved guilty by it.
-    pub(crate) fn piece_verified(&mut self, piece: PieceIndex, digests: &[BlockDigest]) -> Vec<IpAddr> {
+    pub(crate) fn piece_verified(
+        &mut self,
+        piece: PieceIndex,
+        digests: &[BlockDigest],
+    ) -> Vec<IpAddr> {
         let mut guilty = Vec::new();
         for failure in self.failures.remove(&piece).unwrap_or_default() {
             for ((sender, bad), good) in failure.senders.iter().zip(&failure.digests).zip(digests) {
@@ -97,7 +109,10 @@ mod tests {
     #[test]
     fn a_sole_sender_is_banned_at_once() {
         let mut trust = Trust::default();
-        assert_eq!(trust.piece_failed(PIECE, vec![ip(1); 4], vec![[0; 20]; 4]), vec![ip(1)]);
+        assert_eq!(
+            trust.piece_failed(PIECE, vec![ip(1); 4], vec![[0; 20]; 4]),
+            vec![ip(1)]
+        );
         assert!(trust.is_banned(ip(1)));
     }
 
@@ -105,7 +120,11 @@ mod tests {
     fn only_the_sender_of_the_block_that_differs_is_banned() {
         let mut trust = Trust::default();
         let senders = vec![ip(1), ip(2), ip(3), ip(1)];
-        assert!(trust.piece_failed(PIECE, senders, vec![[1; 20], [9; 20], [3; 20], [4; 20]]).is_empty());
+        assert!(
+            trust
+                .piece_failed(PIECE, senders, vec![[1; 20], [9; 20], [3; 20], [4; 20]])
+                .is_empty()
+        );
         assert!(trust.is_watched(PIECE));
         let guilty = trust.piece_verified(PIECE, &[[1; 20], [2; 20], [3; 20], [4; 20]]);
         assert_eq!(guilty, vec![ip(2)]);
@@ -116,7 +135,11 @@ mod tests {
     #[test]
     fn without_digests_nobody_is_suspected() {
         let mut trust = Trust::default();
-        assert!(trust.piece_failed(PIECE, vec![ip(1), ip(2)], Vec::new()).is_empty());
+        assert!(
+            trust
+                .piece_failed(PIECE, vec![ip(1), ip(2)], Vec::new())
+                .is_empty()
+        );
         assert!(trust.piece_verified(PIECE, &[]).is_empty());
     }
 }

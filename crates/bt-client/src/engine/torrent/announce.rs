@@ -18,7 +18,10 @@ pub(super) struct Announcing {
 
 impl Announcing {
     pub(super) fn new(schedule: Schedule) -> Self {
-        Self { schedule, begun: false }
+        Self {
+            schedule,
+            begun: false,
+        }
     }
 
     pub(super) fn start(&mut self, now: Instant) {
@@ -47,7 +50,11 @@ impl Announcing {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        if self.begun { self.schedule.next_deadline() } else { None }
+        if self.begun {
+            self.schedule.next_deadline()
+        } else {
+            None
+        }
     }
 
     pub(super) fn trackers(&self) -> Vec<TrackerStatus> {
@@ -69,7 +76,11 @@ impl Torrent {
         while let Some(announce) = self.announcing.schedule.poll(now) {
             let room = self.config.max_peers.saturating_sub(self.peers.len());
             let numwant = u32::try_from(room).unwrap_or(MAX_NUMWANT);
-            let numwant = if room == 0 { 0 } else { numwant.clamp(MIN_NUMWANT, MAX_NUMWANT) };
+            let numwant = if room == 0 {
+                0
+            } else {
+                numwant.clamp(MIN_NUMWANT, MAX_NUMWANT)
+            };
             out.push(Output::Announce { announce, numwant });
         }
     }
@@ -90,13 +101,19 @@ impl Torrent {
                     self.close_all(now, out);
                 }
                 if let Some(warning) = &response.warning {
-                    out.push(Output::Notice(Notice::TrackerWarning(url.to_owned(), warning.clone())));
+                    out.push(Output::Notice(Notice::TrackerWarning(
+                        url.to_owned(),
+                        warning.clone(),
+                    )));
                 }
                 let addrs = response.peers.iter().map(|peer| peer.addr).collect();
                 self.add_candidates(now, Source::Tracker, addrs, out);
             }
             Err(problem) => {
-                out.push(Output::Notice(Notice::TrackerFailed(url.to_owned(), problem.message.clone())));
+                out.push(Output::Notice(Notice::TrackerFailed(
+                    url.to_owned(),
+                    problem.message.clone(),
+                )));
                 self.announcing.schedule.failed(now, url, problem);
             }
         }

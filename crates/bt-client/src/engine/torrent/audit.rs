@@ -19,7 +19,10 @@ impl Torrent {
         let counters = &self.counters;
         let booked = counters.wasted + counters.failed;
         if counters.received < booked {
-            return Err(format!("received {} bytes, but wasted and failed {booked}", counters.received));
+            return Err(format!(
+                "received {} bytes, but wasted and failed {booked}",
+                counters.received
+            ));
         }
         Ok(())
     }
@@ -31,10 +34,16 @@ impl Torrent {
         for (key, peer) in &self.peers {
             for flight in &peer.in_flight {
                 if !self.layout.is_block(flight.block) {
-                    return Err(format!("{key} was asked for {}, which is no block", flight.block));
+                    return Err(format!(
+                        "{key} was asked for {}, which is no block",
+                        flight.block
+                    ));
                 }
                 if !peer.has.get(flight.block.piece) {
-                    return Err(format!("{key} was asked for {}, which it does not have", flight.block));
+                    return Err(format!(
+                        "{key} was asked for {}, which it does not have",
+                        flight.block
+                    ));
                 }
                 *flying.entry(flight.block).or_default() += 1;
             }
@@ -42,7 +51,9 @@ impl Torrent {
         for (block, by) in self.pieces.requested() {
             let flying = flying.remove(&block).unwrap_or(0);
             if flying != by {
-                return Err(format!("{block} is booked as requested {by} times, and in flight {flying} times"));
+                return Err(format!(
+                    "{block} is booked as requested {by} times, and in flight {flying} times"
+                ));
             }
         }
         match flying.first_key_value() {
@@ -53,14 +64,22 @@ impl Torrent {
 
     fn audit_availability(&self) -> Result<(), String> {
         for piece in self.layout.pieces() {
-            let having = self.peers.values().filter(|peer| peer.has.get(piece)).count();
+            let having = self
+                .peers
+                .values()
+                .filter(|peer| peer.has.get(piece))
+                .count();
             let booked = self.availability.of(piece);
             if having != booked as usize {
-                return Err(format!("{having} peers have piece {piece}, booked are {booked}"));
+                return Err(format!(
+                    "{having} peers have piece {piece}, booked are {booked}"
+                ));
             }
             let idle = self.pieces.wants(piece) && self.pieces.partial(piece).is_none();
             if idle != self.availability.is_listed(piece) {
-                return Err(format!("piece {piece} is idle and wanted: {idle}, but listed the other way"));
+                return Err(format!(
+                    "piece {piece} is idle and wanted: {idle}, but listed the other way"
+                ));
             }
         }
         Ok(())
@@ -68,21 +87,41 @@ impl Torrent {
 
     fn audit_flags(&self) -> Result<(), String> {
         for (key, peer) in &self.peers {
-            let useful = self.layout.pieces().filter(|piece| peer.has.get(*piece) && self.pieces.wants(*piece)).count();
+            let useful = self
+                .layout
+                .pieces()
+                .filter(|piece| peer.has.get(*piece) && self.pieces.wants(*piece))
+                .count();
             if useful != peer.useful as usize {
-                return Err(format!("{key} has {useful} pieces that we want, booked are {}", peer.useful));
+                return Err(format!(
+                    "{key} has {useful} pieces that we want, booked are {}",
+                    peer.useful
+                ));
             }
             if peer.am_interested != (useful > 0) {
-                return Err(format!("{key} has {useful} useful pieces, interested: {}", peer.am_interested));
+                return Err(format!(
+                    "{key} has {useful} useful pieces, interested: {}",
+                    peer.am_interested
+                ));
             }
         }
-        let unchoked = self.peers.values().filter(|peer| !peer.am_choking && peer.peer_interested).count();
+        let unchoked = self
+            .peers
+            .values()
+            .filter(|peer| !peer.am_choking && peer.peer_interested)
+            .count();
         let slots = self.config.upload_slots.max(1);
         if unchoked > slots {
-            return Err(format!("{unchoked} interested peers are unchoked, slots are {slots}"));
+            return Err(format!(
+                "{unchoked} interested peers are unchoked, slots are {slots}"
+            ));
         }
         if self.peers.len() > self.config.max_peers {
-            return Err(format!("{} peers, allowed are {}", self.peers.len(), self.config.max_peers));
+            return Err(format!(
+                "{} peers, allowed are {}",
+                self.peers.len(),
+                self.config.max_peers
+            ));
         }
         Ok(())
     }

@@ -23,14 +23,20 @@ impl Torrent {
             .map(|(&peer, p)| ChokeCandidate {
                 peer,
                 interested: p.peer_interested,
-                rate: if seeding { p.up.rate(now) } else { p.down.rate(now) },
+                rate: if seeding {
+                    p.up.rate(now)
+                } else {
+                    p.down.rate(now)
+                },
                 snubbing: p.snubbing,
                 unchoked_since: p.unchoked_since,
                 waiting_since: p.waiting_since,
             })
             .collect();
         let slots = self.config.upload_slots.max(1);
-        let chosen = self.choker.round(now, &candidates, seeding, slots, &mut self.rng);
+        let chosen = self
+            .choker
+            .round(now, &candidates, seeding, slots, &mut self.rng);
         let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
         for key in keys {
             if chosen.contains(&key) {
@@ -43,10 +49,22 @@ impl Torrent {
 
     /// A slot became free or somebody became interested: nobody waits for the next round while slots are free.
     pub(super) fn fill_slots(&mut self, now: Instant, out: &mut Outputs) {
-        let mut free = self.config.upload_slots.max(1).saturating_sub(self.slots_taken());
+        let mut free = self
+            .config
+            .upload_slots
+            .max(1)
+            .saturating_sub(self.slots_taken());
         while free > 0 {
-            let waiting = self.peers.iter().filter(|(_, peer)| peer.am_choking && peer.peer_interested);
-            let Some(key) = waiting.min_by_key(|(_, peer)| peer.waiting_since).map(|(key, _)| *key) else { break };
+            let waiting = self
+                .peers
+                .iter()
+                .filter(|(_, peer)| peer.am_choking && peer.peer_interested);
+            let Some(key) = waiting
+                .min_by_key(|(_, peer)| peer.waiting_since)
+                .map(|(key, _)| *key)
+            else {
+                break;
+            };
             self.unchoke(now, key, out);
             free -= 1;
         }
@@ -54,11 +72,16 @@ impl Torrent {
 
     /// Peers that are unchoked and want something.
     pub(super) fn slots_taken(&self) -> usize {
-        self.peers.values().filter(|peer| !peer.am_choking && peer.peer_interested).count()
+        self.peers
+            .values()
+            .filter(|peer| !peer.am_choking && peer.peer_interested)
+            .count()
     }
 
     fn unchoke(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
         if peer.am_choking {
             peer.am_choking = false;
             peer.unchoked_since = Some(now);
@@ -67,7 +90,9 @@ impl Torrent {
     }
 
     pub(super) fn choke(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
         if !peer.am_choking {
             peer.am_choking = true;
             peer.unchoked_since = None;
@@ -88,12 +113,18 @@ impl Torrent {
     }
 
     pub(super) fn spread_to(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
-        let (Some(spread), Some(peer)) = (&mut self.spread, self.peers.get(&key)) else { return };
+        let (Some(spread), Some(peer)) = (&mut self.spread, self.peers.get(&key)) else {
+            return;
+        };
         if peer.is_seed() {
             return;
         }
         let piece = f64::from(self.layout.piece_length().max(BLOCK_SIZE));
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "floats saturate in casts")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "floats saturate in casts"
+        )]
         let ahead = (peer.up.rate(now) * REVEAL_AHEAD / piece).ceil() as usize;
         let availability = &self.availability;
         for piece in spread.reveal(now, key, &peer.has, ahead, |piece| availability.of(piece)) {
@@ -104,7 +135,9 @@ impl Torrent {
     /// A peer came that has everything already: the content is safe, and everyone may ask for anything. Peers that
     /// complete while we watch do not end it: the others get from them what they lack.
     pub(super) fn stop_spreading(&mut self, out: &mut Outputs) {
-        let Some(spread) = self.spread.take() else { return };
+        let Some(spread) = self.spread.take() else {
+            return;
+        };
         for (&key, peer) in &self.peers {
             for piece in self.layout.pieces() {
                 if !peer.has.get(piece) && !spread.is_shown(key, piece) {

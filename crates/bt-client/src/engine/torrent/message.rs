@@ -11,22 +11,38 @@ use crate::engine::{CloseReason, Output, Outputs, PeerKey, State};
 use crate::limits::OUR_REQQ;
 
 impl Torrent {
-    pub(super) fn message(&mut self, now: Instant, key: PeerKey, message: Message, out: &mut Outputs) {
+    pub(super) fn message(
+        &mut self,
+        now: Instant,
+        key: PeerKey,
+        message: Message,
+        out: &mut Outputs,
+    ) {
         match message {
             Message::Choke => self.peer_chokes(now, key, out),
             Message::Unchoke => self.peer_unchokes(now, key, out),
             Message::Interested => self.peer_interested(now, key, out),
             Message::NotInterested => self.peer_not_interested(now, key, out),
             Message::Have(piece) => self.peer_has(now, key, piece, out),
-            Message::Bitfield(payload) => match Bitfield::from_wire(self.layout.piece_count(), &payload) {
-                Ok(has) => self.peer_announces(now, key, has, out),
-                Err(error) => self.dismiss(now, key, CloseReason::Misbehaved(error.to_string()), out),
-            },
-            Message::HaveAll => self.peer_announces(now, key, Bitfield::full(self.layout.piece_count()), out),
-            Message::HaveNone => self.peer_announces(now, key, Bitfield::new(self.layout.piece_count()), out),
+            Message::Bitfield(payload) => {
+                match Bitfield::from_wire(self.layout.piece_count(), &payload) {
+                    Ok(has) => self.peer_announces(now, key, has, out),
+                    Err(error) => {
+                        self.dismiss(now, key, CloseReason::Misbehaved(error.to_string()), out)
+                    }
+                }
+            }
+            Message::HaveAll => {
+                self.peer_announces(now, key, Bitfield::full(self.layout.piece_count()), out)
+            }
+            Message::HaveNone => {
+                self.peer_announces(now, key, Bitfield::new(self.layout.piece_count()), out)
+            }
             Message::Request(block) => self.peer_requests(key, block, out),
             Message::Reject(block) => self.peer_rejects(now, key, block, out),
-            Message::Suggest(piece) => self.with_valid_piece(key, piece, |peer| peer.suggest(piece)),
+            Message::Suggest(piece) => {
+                self.with_valid_piece(key, piece, |peer| peer.suggest(piece))
+            }
             Message::AllowedFast(piece) => {
                 self.with_valid_piece(key, piece, |peer| peer.allow(piece));
                 self.request_more(now, key, out);
@@ -39,7 +55,13 @@ impl Torrent {
     }
 
     /// A peer sent `block`. True: keep its bytes; they go to the disk. False: we have no use for them.
-    pub fn block(&mut self, now: Instant, key: PeerKey, block: BlockRef, out: &mut Outputs) -> bool {
+    pub fn block(
+        &mut self,
+        now: Instant,
+        key: PeerKey,
+        block: BlockRef,
+        out: &mut Outputs,
+    ) -> bool {
         let bytes = u64::from(block.length);
         self.counters.received += bytes;
         self.down.add(now, bytes);
@@ -84,24 +106,34 @@ impl Torrent {
     }
 
     fn peer_chokes(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
         peer.peer_choking = true;
         // With the Fast extension each request is answered by a reject of its own (BEP 6); without, all are void.
         if !peer.info.fast {
-            let dropped: Vec<BlockRef> = peer.in_flight.drain(..).map(|flying| flying.block).collect();
+            let dropped: Vec<BlockRef> = peer
+                .in_flight
+                .drain(..)
+                .map(|flying| flying.block)
+                .collect();
             self.take_back(now, key, &dropped, out);
         }
     }
 
     fn peer_unchokes(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
         peer.peer_choking = false;
         peer.last_block = now;
         self.request_more(now, key, out);
     }
 
     fn peer_interested(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
         if peer.peer_interested {
             return;
         }
@@ -114,13 +146,17 @@ impl Torrent {
     }
 
     fn peer_not_interested(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
         peer.peer_interested = false;
         self.fill_slots(now, out);
     }
 
     fn peer_has(&mut self, now: Instant, key: PeerKey, piece: PieceIndex, out: &mut Outputs) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
         if piece.0 >= self.layout.piece_count() || peer.has.get(piece) {
             return;
         }
@@ -144,14 +180,19 @@ impl Torrent {
 
     /// The first word on what a peer has.
     fn peer_announces(&mut self, now: Instant, key: PeerKey, has: Bitfield, out: &mut Outputs) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
         if peer.announced {
             let why = "it said twice what it has".to_owned();
             self.dismiss(now, key, CloseReason::Misbehaved(why), out);
             return;
         }
         peer.announced = true;
-        let useful = has.iter_and_not(self.pieces.have()).filter(|piece| self.pieces.wants(*piece)).count();
+        let useful = has
+            .iter_and_not(self.pieces.have())
+            .filter(|piece| self.pieces.wants(*piece))
+            .count();
         peer.useful = u32::try_from(useful).unwrap_or(u32::MAX);
         let is_seed = has.is_full();
         peer.has = has;
@@ -159,7 +200,9 @@ impl Torrent {
             self.availability.seed_joined();
             self.stop_spreading(out);
         } else {
-            let Some(peer) = self.peers.get(&key) else { return };
+            let Some(peer) = self.peers.get(&key) else {
+                return;
+            };
             for piece in peer.has.iter_ones() {
                 self.availability.gained(piece, &mut self.rng);
             }
@@ -177,18 +220,30 @@ impl Torrent {
     }
 
     pub(super) fn update_interest(&mut self, key: PeerKey, out: &mut Outputs) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
         let interested = peer.useful > 0;
         if interested != peer.am_interested {
             peer.am_interested = interested;
-            let message = if interested { Message::Interested } else { Message::NotInterested };
+            let message = if interested {
+                Message::Interested
+            } else {
+                Message::NotInterested
+            };
             out.push(Output::Send(key, message));
         }
     }
 
     /// Two seeds have nothing to say to each other.
-    pub(super) fn dismiss_fellow_seed(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) -> bool {
-        let fellow = self.peers.get(&key).is_some_and(|peer| peer.is_seed()) && self.has_everything();
+    pub(super) fn dismiss_fellow_seed(
+        &mut self,
+        now: Instant,
+        key: PeerKey,
+        out: &mut Outputs,
+    ) -> bool {
+        let fellow =
+            self.peers.get(&key).is_some_and(|peer| peer.is_seed()) && self.has_everything();
         if fellow {
             self.dismiss(now, key, CloseReason::BothSeeds, out);
         }
@@ -197,7 +252,9 @@ impl Torrent {
 
     /// From now on `key` is counted among the seeds instead of piece by piece.
     fn count_as_seed(&mut self, key: PeerKey) {
-        let Some(peer) = self.peers.get(&key) else { return };
+        let Some(peer) = self.peers.get(&key) else {
+            return;
+        };
         for piece in peer.has.iter_ones() {
             self.availability.lost(piece, &mut self.rng);
         }
@@ -205,8 +262,13 @@ impl Torrent {
     }
 
     fn peer_requests(&mut self, key: PeerKey, block: BlockRef, out: &mut Outputs) {
-        let Some(peer) = self.peers.get(&key) else { return };
-        let shown = self.spread.as_ref().is_none_or(|spread| spread.is_shown(key, block.piece));
+        let Some(peer) = self.peers.get(&key) else {
+            return;
+        };
+        let shown = self
+            .spread
+            .as_ref()
+            .is_none_or(|spread| spread.is_shown(key, block.piece));
         let here = self.layout.contains(block) && self.pieces.has(block.piece) && shown;
         let allowed = !peer.am_choking || peer.granted.contains(&block.piece);
         if here && allowed {
@@ -218,7 +280,9 @@ impl Torrent {
     }
 
     fn peer_rejects(&mut self, now: Instant, key: PeerKey, block: BlockRef, out: &mut Outputs) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
         if peer.arrived(now, block).is_none() {
             return;
         }
@@ -230,7 +294,12 @@ impl Torrent {
         self.take_back(now, key, &[block], out);
     }
 
-    fn with_valid_piece(&mut self, key: PeerKey, piece: PieceIndex, then: impl FnOnce(&mut crate::engine::peers::Peer)) {
+    fn with_valid_piece(
+        &mut self,
+        key: PeerKey,
+        piece: PieceIndex,
+        then: impl FnOnce(&mut crate::engine::peers::Peer),
+    ) {
         if piece.0 < self.layout.piece_count()
             && let Some(peer) = self.peers.get_mut(&key)
         {

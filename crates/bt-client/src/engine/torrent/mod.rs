@@ -179,7 +179,7 @@ impl Torrent {
             Input::Flush(peer) => self.request_more(now, peer, out),
             Input::Uploaded(peer, bytes) => self.uploaded(now, peer, bytes),
             Input::PieceChecked(piece, verdict) => self.verdict(now, piece, verdict, out),
-            Input::Checked(have) => self.checked(now, have, out),
+            Input::Checked(have) => self.checked(now, &have, out),
             Input::Candidates(source, addrs) => self.add_candidates(now, source, addrs, out),
             Input::DialFailed(addr) => self.dial_failed(now, addr, out),
             Input::Announced(url, result) => self.announced(now, &url, result, out),
@@ -195,7 +195,10 @@ impl Torrent {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let announce = self.announcing.next_deadline();
-        let dial = self.may_dial().then(|| self.candidates.next_due(self.has_everything())).flatten();
+        let dial = self
+            .may_dial()
+            .then(|| self.candidates.next_due(self.has_everything()))
+            .flatten();
         [self.next_tick, announce, dial].into_iter().flatten().min()
     }
 
@@ -235,7 +238,10 @@ impl Torrent {
     }
 
     fn is_active(&self) -> bool {
-        matches!(self.state, State::Downloading | State::Seeding | State::Finished)
+        matches!(
+            self.state,
+            State::Downloading | State::Seeding | State::Finished
+        )
     }
 
     fn set_state(&mut self, state: State, out: &mut Outputs) {
@@ -256,7 +262,7 @@ impl Torrent {
         }
     }
 
-    fn checked(&mut self, now: Instant, have: Bitfield, out: &mut Outputs) {
+    fn checked(&mut self, now: Instant, have: &Bitfield, out: &mut Outputs) {
         for piece in have.iter_ones() {
             self.availability.unlist(piece);
             self.pieces.verified(piece);
@@ -267,7 +273,11 @@ impl Torrent {
             self.spread = Some(Spread::new(self.layout.piece_count(), &mut self.rng));
         }
         // Only now is it known whether trackers are ever to hear of a completion.
-        let schedule = Schedule::new(&self.config.trackers, self.rng.next(), self.has_everything());
+        let schedule = Schedule::new(
+            &self.config.trackers,
+            self.rng.next(),
+            self.has_everything(),
+        );
         self.announcing = Announcing::new(schedule);
         if self.state == State::Checking {
             self.set_state(self.working_state(), out);
@@ -281,14 +291,22 @@ impl Torrent {
         match command {
             Command::Pause | Command::Stop => {
                 self.close_all(now, out);
-                let next = if *command == Command::Stop { State::Stopped } else { State::Paused };
+                let next = if *command == Command::Stop {
+                    State::Stopped
+                } else {
+                    State::Paused
+                };
                 self.announcing.stop(now);
                 self.set_state(next, out);
             }
             Command::Resume => {
                 if matches!(self.state, State::Paused | State::Failed) {
                     self.failure = None;
-                    let next = if self.checked { self.working_state() } else { State::Checking };
+                    let next = if self.checked {
+                        self.working_state()
+                    } else {
+                        State::Checking
+                    };
                     if self.checked && self.is_complete() && !self.completed_before {
                         // The last piece verified while we were paused.
                         self.announcing.start(now);
@@ -307,7 +325,8 @@ impl Torrent {
 
     /// A torrent that lacks pieces and wants none says so to its trackers (BEP 21).
     fn update_partial_seed(&mut self) {
-        self.announcing.set_partial_seed(self.is_complete() && !self.has_everything());
+        self.announcing
+            .set_partial_seed(self.is_complete() && !self.has_everything());
     }
 
     fn storage_failed(&mut self, now: Instant, why: String, out: &mut Outputs) {

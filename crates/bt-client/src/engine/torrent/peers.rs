@@ -42,7 +42,12 @@ impl Torrent {
     ///
     /// # Errors
     /// See [`Refusal`]; the connection is to be closed and is not spoken of again.
-    pub fn open(&mut self, now: Instant, info: PeerInfo, out: &mut Outputs) -> Result<PeerKey, Refusal> {
+    pub fn open(
+        &mut self,
+        now: Instant,
+        info: PeerInfo,
+        out: &mut Outputs,
+    ) -> Result<PeerKey, Refusal> {
         if info.direction == Direction::Outgoing {
             self.candidates.connected(info.addr);
         }
@@ -81,7 +86,10 @@ impl Torrent {
         if info.id == self.config.peer_id {
             return Err(Refusal::Ourselves);
         }
-        let twin = self.peers.iter().find(|(_, p)| p.info.id == info.id && p.info.addr.ip() == ip);
+        let twin = self
+            .peers
+            .iter()
+            .find(|(_, p)| p.info.id == info.id && p.info.addr.ip() == ip);
         if let Some((&twin, other)) = twin {
             // When both sides dial at once, both keep the connection that the smaller id opened, or none would remain.
             let opener_is_us = self.config.peer_id < info.id;
@@ -93,8 +101,16 @@ impl Torrent {
             out.push(Output::Close(twin, CloseReason::Duplicate));
             self.close(now, twin, out);
         }
-        let limit = if is_private(ip) { MAX_PEERS_PER_PRIVATE_IP } else { MAX_PEERS_PER_IP };
-        let same = self.peers.values().filter(|peer| peer.info.addr.ip() == ip).count();
+        let limit = if is_private(ip) {
+            MAX_PEERS_PER_PRIVATE_IP
+        } else {
+            MAX_PEERS_PER_IP
+        };
+        let same = self
+            .peers
+            .values()
+            .filter(|peer| peer.info.addr.ip() == ip)
+            .count();
         if self.peers.len() >= self.config.max_peers || same >= limit {
             return Err(Refusal::Full);
         }
@@ -103,7 +119,9 @@ impl Torrent {
 
     /// The first words to a newcomer: what we have (BEP 3, 6), and what it may fetch at once.
     fn greet(&mut self, key: PeerKey, out: &mut Outputs) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
         let have = self.pieces.have();
         let fast = peer.info.fast;
         if self.spread.is_some() {
@@ -117,10 +135,18 @@ impl Torrent {
         } else if fast && have.is_empty() {
             out.push(Output::Send(key, Message::HaveNone));
         } else if !have.is_empty() {
-            out.push(Output::Send(key, Message::Bitfield(Bytes::copy_from_slice(have.as_bytes()))));
+            out.push(Output::Send(
+                key,
+                Message::Bitfield(Bytes::copy_from_slice(have.as_bytes())),
+            ));
         }
         if fast && let IpAddr::V4(ip) = peer.info.addr.ip() {
-            let set = allowed_fast_set(ip, self.config.info_hash, self.layout.piece_count(), ALLOWED_FAST);
+            let set = allowed_fast_set(
+                ip,
+                self.config.info_hash,
+                self.layout.piece_count(),
+                ALLOWED_FAST,
+            );
             for piece in set.into_iter().filter(|piece| have.get(*piece)) {
                 peer.granted.push(piece);
                 out.push(Output::Send(key, Message::AllowedFast(piece)));
@@ -130,7 +156,9 @@ impl Torrent {
 
     /// Forgets a peer whose connection is gone.
     pub(super) fn close(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
-        let Some(peer) = self.peers.remove(&key) else { return };
+        let Some(peer) = self.peers.remove(&key) else {
+            return;
+        };
         for flying in &peer.in_flight {
             self.pieces.unrequest(flying.block);
         }
@@ -179,7 +207,13 @@ impl Torrent {
     }
 
     /// Sends a peer away and forgets it.
-    pub(super) fn dismiss(&mut self, now: Instant, key: PeerKey, reason: CloseReason, out: &mut Outputs) {
+    pub(super) fn dismiss(
+        &mut self,
+        now: Instant,
+        key: PeerKey,
+        reason: CloseReason,
+        out: &mut Outputs,
+    ) {
         out.push(Output::Close(key, reason));
         self.close(now, key, out);
     }
@@ -187,14 +221,24 @@ impl Torrent {
     pub(super) fn ban(&mut self, now: Instant, ip: IpAddr, out: &mut Outputs) {
         out.push(Output::Notice(Notice::Banned(ip)));
         self.candidates.forget_ip(ip);
-        let keys: Vec<PeerKey> =
-            self.peers.iter().filter(|(_, peer)| peer.info.addr.ip() == ip).map(|(key, _)| *key).collect();
+        let keys: Vec<PeerKey> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.info.addr.ip() == ip)
+            .map(|(key, _)| *key)
+            .collect();
         for key in keys {
             self.dismiss(now, key, CloseReason::Banned, out);
         }
     }
 
-    pub(super) fn add_candidates(&mut self, now: Instant, source: Source, addrs: Vec<SocketAddr>, out: &mut Outputs) {
+    pub(super) fn add_candidates(
+        &mut self,
+        now: Instant,
+        source: Source,
+        addrs: Vec<SocketAddr>,
+        out: &mut Outputs,
+    ) {
         if !self.accepts(source) {
             return;
         }
@@ -214,14 +258,18 @@ impl Torrent {
     /// There is room for another peer, and for another connection that is not up yet.
     pub(super) fn may_dial(&self) -> bool {
         let dialing = self.candidates.dialing();
-        self.is_active() && dialing < MAX_HALF_OPEN && self.peers.len() + dialing < self.config.max_peers
+        self.is_active()
+            && dialing < MAX_HALF_OPEN
+            && self.peers.len() + dialing < self.config.max_peers
     }
 
     /// Dials while there is room and somebody to dial.
     pub(super) fn dial(&mut self, now: Instant, out: &mut Outputs) {
         let we_seed = self.has_everything();
         while self.may_dial() {
-            let Some(addr) = self.candidates.next(now, we_seed) else { break };
+            let Some(addr) = self.candidates.next(now, we_seed) else {
+                break;
+            };
             out.push(Output::Dial(addr));
         }
     }

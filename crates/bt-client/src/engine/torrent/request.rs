@@ -22,7 +22,9 @@ impl Torrent {
         if self.state != State::Downloading {
             return;
         }
-        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
         if !peer.am_interested || (peer.peer_choking && peer.allowed.is_empty()) {
             return;
         }
@@ -38,7 +40,14 @@ impl Torrent {
             current: &mut peer.current,
             sequential: self.config.sequential,
         };
-        next_blocks(&mut self.pieces, &mut self.availability, &mut ask, room, &mut self.rng, &mut blocks);
+        next_blocks(
+            &mut self.pieces,
+            &mut self.availability,
+            &mut ask,
+            room,
+            &mut self.rng,
+            &mut blocks,
+        );
         if blocks.is_empty() && !peer.peer_choking {
             self.endgame(now, key, room, &mut blocks);
         }
@@ -56,7 +65,9 @@ impl Torrent {
     }
 
     fn ask(&mut self, now: Instant, key: PeerKey, blocks: &[BlockRef], out: &mut Outputs) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
         if peer.in_flight.is_empty() && !blocks.is_empty() {
             peer.last_block = now;
         }
@@ -68,9 +79,15 @@ impl Torrent {
 
     /// Everything has been asked of somebody: ask `key` for blocks that others keep us waiting for.
     fn endgame(&mut self, now: Instant, key: PeerKey, room: usize, blocks: &mut Vec<BlockRef>) {
-        let Some(peer) = self.peers.get(&key) else { return };
+        let Some(peer) = self.peers.get(&key) else {
+            return;
+        };
         let mine: BTreeSet<BlockRef> = peer.in_flight.iter().map(|flying| flying.block).collect();
-        let others = self.peers.iter().filter(|(other, _)| **other != key).flat_map(|(_, peer)| &peer.in_flight);
+        let others = self
+            .peers
+            .iter()
+            .filter(|(other, _)| **other != key)
+            .flat_map(|(_, peer)| &peer.in_flight);
         let late = others
             .filter(|f| now.saturating_duration_since(f.at) >= ENDGAME_AGE)
             .map(|flying| flying.block)
@@ -91,7 +108,11 @@ impl Torrent {
     pub(super) fn cancel_elsewhere(&mut self, from: PeerKey, block: BlockRef, out: &mut Outputs) {
         for (&key, peer) in self.peers.iter_mut().filter(|(key, _)| **key != from) {
             // With the Fast extension a reject (or the block) still comes, and is then no longer expected.
-            if let Some(at) = peer.in_flight.iter().position(|flying| flying.block == block) {
+            if let Some(at) = peer
+                .in_flight
+                .iter()
+                .position(|flying| flying.block == block)
+            {
                 peer.in_flight.remove(at);
                 out.push(Output::Send(key, Message::Cancel(block)));
             }
@@ -99,7 +120,13 @@ impl Torrent {
     }
 
     /// Requests that `key` will not answer become missing again, and others are asked.
-    pub(super) fn take_back(&mut self, now: Instant, key: PeerKey, blocks: &[BlockRef], out: &mut Outputs) {
+    pub(super) fn take_back(
+        &mut self,
+        now: Instant,
+        key: PeerKey,
+        blocks: &[BlockRef],
+        out: &mut Outputs,
+    ) {
         if blocks.is_empty() {
             return;
         }
@@ -110,7 +137,12 @@ impl Torrent {
             peer.current = None;
         }
         self.relist_untouched(blocks.iter().map(|block| block.piece));
-        let others: Vec<PeerKey> = self.peers.keys().copied().filter(|other| *other != key).collect();
+        let others: Vec<PeerKey> = self
+            .peers
+            .keys()
+            .copied()
+            .filter(|other| *other != key)
+            .collect();
         for other in others {
             self.request_more(now, other, out);
         }
@@ -137,11 +169,17 @@ impl Torrent {
 
     /// A peer that has let us wait too long: its blocks are asked of others, it may still send them.
     fn give_up_on(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
         peer.snubbing = true;
         peer.pipeline.snubbed();
         peer.last_block = now;
-        let blocks: Vec<BlockRef> = peer.in_flight.drain(..).map(|flying| flying.block).collect();
+        let blocks: Vec<BlockRef> = peer
+            .in_flight
+            .drain(..)
+            .map(|flying| flying.block)
+            .collect();
         for &block in &blocks {
             out.push(Output::Send(key, Message::Cancel(block)));
         }

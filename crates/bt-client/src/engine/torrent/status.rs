@@ -92,11 +92,19 @@ impl Torrent {
     #[must_use]
     pub fn status(&self, now: Instant) -> Status {
         let have = self.pieces.have().clone();
-        let bytes_have = have.iter_ones().map(|piece| u64::from(self.layout.piece_size(piece))).sum();
-        let wanted_left = self.layout.pieces().filter(|piece| self.pieces.wants(*piece));
-        let bytes_left = wanted_left.map(|piece| u64::from(self.layout.piece_size(piece))).sum();
+        let bytes_have = have
+            .iter_ones()
+            .map(|piece| u64::from(self.layout.piece_size(piece)))
+            .sum();
+        let wanted_left = self
+            .layout
+            .pieces()
+            .filter(|piece| self.pieces.wants(*piece));
+        let bytes_left = wanted_left
+            .map(|piece| u64::from(self.layout.piece_size(piece)))
+            .sum();
         let down_rate = self.down.rate(now);
-        let Torrent { counters, .. } = self;
+        let Self { counters, .. } = self;
         Status {
             state: self.state,
             pieces_have: have.count_ones(),
@@ -105,17 +113,24 @@ impl Torrent {
             bytes_have,
             bytes_left,
             size: self.layout.total_length(),
-            downloaded: counters.received - counters.wasted - counters.failed.min(counters.received - counters.wasted),
+            downloaded: counters.received
+                - counters.wasted
+                - counters.failed.min(counters.received - counters.wasted),
             uploaded: counters.uploaded,
             wasted: counters.wasted,
             hash_failures: counters.hash_failures,
             down_rate,
             up_rate: self.up.rate(now),
             peers: u32::try_from(self.peers.len()).unwrap_or(u32::MAX),
-            seeds: u32::try_from(self.peers.values().filter(|peer| peer.is_seed()).count()).unwrap_or(u32::MAX),
+            seeds: u32::try_from(self.peers.values().filter(|peer| peer.is_seed()).count())
+                .unwrap_or(u32::MAX),
             candidates: u32::try_from(self.candidates.len()).unwrap_or(u32::MAX),
             distributed_copies: self.availability.distributed_copies(),
-            eta: eta(bytes_left.saturating_sub(self.pieces.bytes_received_of_partials()), down_rate, self.state),
+            eta: eta(
+                bytes_left.saturating_sub(self.pieces.bytes_received_of_partials()),
+                down_rate,
+                self.state,
+            ),
             checking: None,
             reason: self.reason(now),
             trackers: self.announcing.trackers(),
@@ -145,8 +160,13 @@ impl Torrent {
     /// Bytes of wanted content that are missing, as announced to trackers.
     #[must_use]
     pub fn left(&self) -> u64 {
-        let missing = self.layout.pieces().filter(|piece| !self.pieces.has(*piece));
-        missing.map(|piece| u64::from(self.layout.piece_size(piece))).sum()
+        let missing = self
+            .layout
+            .pieces()
+            .filter(|piece| !self.pieces.has(*piece));
+        missing
+            .map(|piece| u64::from(self.layout.piece_size(piece)))
+            .sum()
     }
 
     /// Payload sent and received since the torrent was added, as announced to trackers.
@@ -162,7 +182,11 @@ impl Torrent {
             _ => return String::new(),
         }
         if self.peers.is_empty() {
-            let tracker = self.announcing.trackers().into_iter().find_map(|tracker| tracker.error);
+            let tracker = self
+                .announcing
+                .trackers()
+                .into_iter()
+                .find_map(|tracker| tracker.error);
             let dialing = self.candidates.dialing();
             return match (tracker, dialing, self.candidates.len()) {
                 (Some(error), 0, 0) => format!("no peers: the tracker says: {error}"),
@@ -175,8 +199,9 @@ impl Torrent {
             return String::new();
         }
         let interesting = self.peers.values().filter(|peer| peer.am_interested);
-        let (useful, choking) =
-            interesting.fold((0, 0), |(useful, choking), p| (useful + 1, choking + usize::from(p.peer_choking)));
+        let (useful, choking) = interesting.fold((0, 0), |(useful, choking), p| {
+            (useful + 1, choking + usize::from(p.peer_choking))
+        });
         if useful == 0 {
             "no connected peer has what is missing".to_owned()
         } else if choking == useful {

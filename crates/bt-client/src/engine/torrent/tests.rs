@@ -11,7 +11,8 @@ use bytes::Bytes;
 
 use super::{Config, Torrent};
 use crate::engine::{
-    CloseReason, Command, Direction, Input, Notice, Output, PeerInfo, PeerKey, PieceVerdict, Refusal, Source, State,
+    CloseReason, Command, Direction, Input, Notice, Output, PeerInfo, PeerKey, PieceVerdict,
+    Refusal, Source, State,
 };
 use crate::limits::{CHOKE_ROUND, SNUB_AFTER};
 
@@ -34,7 +35,12 @@ impl Rig {
         tune(&mut config);
         let now = Instant::now();
         let torrent = Torrent::new(now, config, Arc::clone(&layout), Bitfield::full(PIECES));
-        let mut rig = Self { torrent, layout, now, said: Vec::new() };
+        let mut rig = Self {
+            torrent,
+            layout,
+            now,
+            said: Vec::new(),
+        };
         rig.tell(Input::Checked(have));
         rig
     }
@@ -58,7 +64,12 @@ impl Rig {
 
     fn join(&mut self, last: u8, fast: bool) -> Result<PeerKey, Refusal> {
         let addr = SocketAddr::from(([10, 0, 0, last], 6881));
-        let info = PeerInfo { addr, id: PeerId::from([last; 20]), direction: Direction::Incoming, fast };
+        let info = PeerInfo {
+            addr,
+            id: PeerId::from([last; 20]),
+            direction: Direction::Incoming,
+            fast,
+        };
         self.torrent.open(self.now, info, &mut self.said)
     }
 
@@ -94,7 +105,13 @@ impl Rig {
     }
 
     fn requests_to(&mut self, peer: PeerKey) -> Vec<BlockRef> {
-        let asked = |message| if let Message::Request(block) = message { Some(block) } else { None };
+        let asked = |message| {
+            if let Message::Request(block) = message {
+                Some(block)
+            } else {
+                None
+            }
+        };
         self.said_to(peer).into_iter().filter_map(asked).collect()
     }
 
@@ -114,7 +131,9 @@ impl Rig {
     /// `peer` answers whatever it is asked until all is here.
     fn download_from(&mut self, peer: PeerKey) -> Vec<Output> {
         let mut all = Vec::new();
-        let mut left: Vec<u32> = (0..PIECES).map(|piece| self.layout.block_count(PieceIndex(piece))).collect();
+        let mut left: Vec<u32> = (0..PIECES)
+            .map(|piece| self.layout.block_count(PieceIndex(piece)))
+            .collect();
         loop {
             self.tell(Input::Flush(peer));
             let said = self.said();
@@ -130,11 +149,19 @@ impl Rig {
                 return all;
             }
             for block in asked {
-                assert!(self.block(peer, block), "{block} was asked for and not kept");
+                assert!(
+                    self.block(peer, block),
+                    "{block} was asked for and not kept"
+                );
                 let left = &mut left[block.piece.0 as usize];
                 *left -= 1;
                 if *left == 0 {
-                    self.tell(Input::PieceChecked(block.piece, PieceVerdict::Good { digests: Vec::new() }));
+                    self.tell(Input::PieceChecked(
+                        block.piece,
+                        PieceVerdict::Good {
+                            digests: Vec::new(),
+                        },
+                    ));
                 }
             }
         }
@@ -142,12 +169,20 @@ impl Rig {
 }
 
 fn state_of(said: &[Output]) -> Vec<State> {
-    let state = |output: &Output| if let Output::Notice(Notice::State(state)) = output { Some(*state) } else { None };
+    let state = |output: &Output| {
+        if let Output::Notice(Notice::State(state)) = output {
+            Some(*state)
+        } else {
+            None
+        }
+    };
     said.iter().filter_map(state).collect()
 }
 
 fn completions(said: &[Output]) -> usize {
-    said.iter().filter(|output| matches!(output, Output::Notice(Notice::Completed))).count()
+    said.iter()
+        .filter(|output| matches!(output, Output::Notice(Notice::Completed)))
+        .count()
 }
 
 #[test]
@@ -157,7 +192,10 @@ fn a_choking_peer_is_not_asked_and_an_unchoking_one_at_once() {
     rig.hear(peer, Message::HaveAll);
     assert_eq!(rig.said_to(peer), [Message::HaveNone, Message::Interested]);
     rig.hear(peer, Message::Unchoke);
-    assert!(rig.requests_to(peer).len() > 1, "one round trip, several blocks");
+    assert!(
+        rig.requests_to(peer).len() > 1,
+        "one round trip, several blocks"
+    );
     rig.hear(peer, Message::Choke);
     rig.tell(Input::Flush(peer));
     assert!(rig.requests_to(peer).is_empty());
@@ -168,13 +206,20 @@ fn a_choke_without_the_fast_extension_voids_requests_and_with_it_does_not() {
     for fast in [false, true] {
         let mut rig = Rig::leech();
         let peer = rig.join(1, fast).unwrap();
-        rig.hear(peer, Message::Bitfield(Bytes::copy_from_slice(Bitfield::full(PIECES).as_bytes())));
+        rig.hear(
+            peer,
+            Message::Bitfield(Bytes::copy_from_slice(Bitfield::full(PIECES).as_bytes())),
+        );
         rig.hear(peer, Message::Unchoke);
         let asked = rig.requests_to(peer);
         rig.hear(peer, Message::Choke);
         let other = rig.willing_seed(2);
         let again = rig.requests_to(other);
-        assert_eq!(asked.iter().any(|block| again.contains(block)), !fast, "fast: {fast}");
+        assert_eq!(
+            asked.iter().any(|block| again.contains(block)),
+            !fast,
+            "fast: {fast}"
+        );
         for block in asked {
             rig.hear(peer, Message::Reject(block));
         }
@@ -188,17 +233,28 @@ fn a_download_completes_once_and_becomes_a_seed() {
     let said = rig.download_from(peer);
     assert_eq!(state_of(&said).last(), Some(&State::Seeding));
     assert_eq!(completions(&said), 1);
-    assert!(said.iter().any(|output| matches!(output, Output::Close(_, CloseReason::BothSeeds))));
+    assert!(
+        said.iter()
+            .any(|output| matches!(output, Output::Close(_, CloseReason::BothSeeds)))
+    );
     assert_eq!(rig.torrent.left(), 0);
     let status = rig.torrent.status(rig.now);
-    assert_eq!((status.downloaded, status.wasted), (rig.layout.total_length(), 0));
+    assert_eq!(
+        (status.downloaded, status.wasted),
+        (rig.layout.total_length(), 0)
+    );
 }
 
 #[test]
 fn a_torrent_that_is_complete_from_the_start_never_says_completed() {
-    let mut rig = Rig::with(Bitfield::full(PIECES), |config| config.trackers = vec![vec!["http://t.example/a".into()]]);
+    let mut rig = Rig::with(Bitfield::full(PIECES), |config| {
+        config.trackers = vec![vec!["http://t.example/a".into()]]
+    });
     rig.wait(Duration::from_secs(4000));
-    rig.tell(Input::Announced("http://t.example/a".into(), Ok(AnnounceResponse::new(Duration::from_secs(60)))));
+    rig.tell(Input::Announced(
+        "http://t.example/a".into(),
+        Ok(AnnounceResponse::new(Duration::from_secs(60))),
+    ));
     rig.wait(Duration::from_secs(4000));
     let said = rig.said();
     assert_eq!(completions(&said), 0);
@@ -217,9 +273,17 @@ fn whoever_alone_sent_a_bad_piece_is_banned_and_stays_out() {
     let peer = rig.willing_seed(1);
     let piece = rig.requests_to(peer)[0].piece;
     rig.send_piece(peer, piece);
-    rig.tell(Input::PieceChecked(piece, PieceVerdict::Bad { digests: vec![[0; 20]; BLOCKS as usize] }));
+    rig.tell(Input::PieceChecked(
+        piece,
+        PieceVerdict::Bad {
+            digests: vec![[0; 20]; BLOCKS as usize],
+        },
+    ));
     let said = rig.said();
-    assert!(said.iter().any(|o| matches!(o, Output::Close(key, CloseReason::Banned) if *key == peer)));
+    assert!(
+        said.iter()
+            .any(|o| matches!(o, Output::Close(key, CloseReason::Banned) if *key == peer))
+    );
     assert_eq!(rig.join(1, true), Err(Refusal::Banned));
     assert_eq!(rig.torrent.status(rig.now).hash_failures, 1);
 }
@@ -236,19 +300,39 @@ fn of_several_senders_only_the_guilty_one_is_banned_once_the_piece_is_good() {
     rig.torrent.pieces.start(piece);
     rig.torrent.availability.unlist(piece);
     for (n, block) in blocks.iter().enumerate() {
-        rig.torrent.block(rig.now, if n == 1 { b } else { a }, *block, &mut rig.said);
+        rig.torrent
+            .block(rig.now, if n == 1 { b } else { a }, *block, &mut rig.said);
     }
     let mut digests = vec![[1; 20]; blocks.len()];
     digests[1] = [9; 20];
     rig.tell(Input::PieceChecked(piece, PieceVerdict::Bad { digests }));
     let said = rig.said();
-    assert!(said.iter().any(|output| matches!(output, Output::Watch(watched) if *watched == piece)));
-    assert!(!said.iter().any(|output| matches!(output, Output::Notice(Notice::Banned(_)))), "no ban on suspicion");
-    rig.tell(Input::PieceChecked(piece, PieceVerdict::Good { digests: vec![[1; 20]; blocks.len()] }));
+    assert!(
+        said.iter()
+            .any(|output| matches!(output, Output::Watch(watched) if *watched == piece))
+    );
+    assert!(
+        !said
+            .iter()
+            .any(|output| matches!(output, Output::Notice(Notice::Banned(_)))),
+        "no ban on suspicion"
+    );
+    rig.tell(Input::PieceChecked(
+        piece,
+        PieceVerdict::Good {
+            digests: vec![[1; 20]; blocks.len()],
+        },
+    ));
     let banned: Vec<IpAddr> = rig
         .said()
         .iter()
-        .filter_map(|output| if let Output::Notice(Notice::Banned(ip)) = output { Some(*ip) } else { None })
+        .filter_map(|output| {
+            if let Output::Notice(Notice::Banned(ip)) = output {
+                Some(*ip)
+            } else {
+                None
+            }
+        })
         .collect();
     assert_eq!(banned, [IpAddr::from([10, 0, 0, 2])]);
 }
@@ -261,7 +345,11 @@ fn a_peer_that_does_not_answer_is_given_up_and_its_blocks_are_asked_of_another()
     rig.wait(SNUB_AFTER + Duration::from_secs(3));
     let other = rig.willing_seed(2);
     let said = rig.download_from(other);
-    assert_eq!(completions(&said), 1, "nothing is held up by the silent peer");
+    assert_eq!(
+        completions(&said),
+        1,
+        "nothing is held up by the silent peer"
+    );
     assert!(rig.torrent.status(rig.now).wasted == 0);
 }
 
@@ -272,10 +360,20 @@ fn what_arrives_twice_is_wasted_and_what_nobody_asked_for_is_not_kept() {
     let block = rig.requests_to(peer)[0];
     assert!(rig.block(peer, block));
     assert!(!rig.block(peer, block));
-    let unasked = PieceIndex((0..PIECES).find(|p| rig.torrent.pieces.partial(PieceIndex(*p)).is_none()).unwrap());
+    let unasked = PieceIndex(
+        (0..PIECES)
+            .find(|p| rig.torrent.pieces.partial(PieceIndex(*p)).is_none())
+            .unwrap(),
+    );
     assert!(!rig.block(peer, BlockRef::new(unasked, 0, BLOCK_SIZE)));
-    assert!(!rig.block(peer, BlockRef::new(block.piece, 1, 10)), "no block of the layout");
-    assert_eq!(rig.torrent.status(rig.now).wasted, u64::from(2 * BLOCK_SIZE + 10));
+    assert!(
+        !rig.block(peer, BlockRef::new(block.piece, 1, 10)),
+        "no block of the layout"
+    );
+    assert_eq!(
+        rig.torrent.status(rig.now).wasted,
+        u64::from(2 * BLOCK_SIZE + 10)
+    );
 }
 
 #[test]
@@ -287,9 +385,19 @@ fn requests_are_served_only_to_the_unchoked_and_only_for_what_is_here() {
     let granted: Vec<PieceIndex> = rig
         .said_to(peer)
         .into_iter()
-        .filter_map(|message| if let Message::AllowedFast(piece) = message { Some(piece) } else { None })
+        .filter_map(|message| {
+            if let Message::AllowedFast(piece) = message {
+                Some(piece)
+            } else {
+                None
+            }
+        })
         .collect();
-    let choked = PieceIndex((0..PIECES).find(|p| !granted.contains(&PieceIndex(*p))).unwrap_or(2));
+    let choked = PieceIndex(
+        (0..PIECES)
+            .find(|p| !granted.contains(&PieceIndex(*p)))
+            .unwrap_or(2),
+    );
     if !granted.contains(&choked) {
         let block = rig.layout.block(choked, 0);
         rig.hear(peer, Message::Request(block));
@@ -298,7 +406,11 @@ fn requests_are_served_only_to_the_unchoked_and_only_for_what_is_here() {
     rig.hear(peer, Message::Interested);
     assert_eq!(rig.said_to(peer), [Message::Unchoke]);
     rig.hear(peer, Message::Request(block));
-    assert!(rig.said().iter().any(|output| matches!(output, Output::Serve(_, served) if *served == block)));
+    assert!(
+        rig.said()
+            .iter()
+            .any(|output| matches!(output, Output::Serve(_, served) if *served == block))
+    );
     let outside = BlockRef::new(PieceIndex(PIECES), 0, BLOCK_SIZE);
     rig.hear(peer, Message::Request(outside));
     assert_eq!(rig.said_to(peer), [Message::Reject(outside)]);
@@ -316,7 +428,10 @@ fn slots_are_bounded_and_everyone_interested_gets_a_turn() {
     let said = rig.said();
     for peer in peers {
         let unchoked = |output: &&Output| matches!(output, Output::Send(key, Message::Unchoke) if *key == peer);
-        assert!(said.iter().any(|output| unchoked(&output)), "{peer} never had a turn");
+        assert!(
+            said.iter().any(|output| unchoked(&output)),
+            "{peer} never had a turn"
+        );
     }
 }
 
@@ -325,17 +440,33 @@ fn odd_messages_are_never_fatal_and_lies_about_pieces_are() {
     let mut rig = Rig::leech();
     let peer = rig.join(1, true).unwrap();
     rig.hear(peer, Message::HaveNone);
-    rig.hear(peer, Message::Unknown { id: 99, payload: Bytes::from_static(b"?") });
+    rig.hear(
+        peer,
+        Message::Unknown {
+            id: 99,
+            payload: Bytes::from_static(b"?"),
+        },
+    );
     rig.hear(peer, Message::Port(6881));
     rig.hear(peer, Message::Have(PieceIndex(u32::MAX)));
     rig.hear(peer, Message::Suggest(PieceIndex(u32::MAX)));
     rig.hear(peer, Message::AllowedFast(PieceIndex(u32::MAX)));
     rig.hear(peer, Message::Reject(BlockRef::new(PieceIndex(9), 3, 5)));
-    rig.hear(peer, Message::Cancel(BlockRef::new(PieceIndex(u32::MAX), u32::MAX, u32::MAX)));
-    assert!(!rig.said().iter().any(|output| matches!(output, Output::Close(..))));
+    rig.hear(
+        peer,
+        Message::Cancel(BlockRef::new(PieceIndex(u32::MAX), u32::MAX, u32::MAX)),
+    );
+    assert!(
+        !rig.said()
+            .iter()
+            .any(|output| matches!(output, Output::Close(..)))
+    );
     rig.hear(peer, Message::HaveAll);
     let said = rig.said();
-    assert!(said.iter().any(|output| matches!(output, Output::Close(_, CloseReason::Misbehaved(_)))));
+    assert!(
+        said.iter()
+            .any(|output| matches!(output, Output::Close(_, CloseReason::Misbehaved(_))))
+    );
 }
 
 #[test]
@@ -352,15 +483,33 @@ fn connections_to_ourselves_twins_and_crowds_are_refused() {
 fn of_two_connections_opened_at_once_both_sides_keep_the_same_one() {
     for (ours, theirs) in [(10, 20), (20, 10)] {
         let open = |direction, me: u8, them: u8| {
-            let mut rig = Rig::with(Bitfield::new(PIECES), |config| config.peer_id = PeerId::from([me; 20]));
+            let mut rig = Rig::with(Bitfield::new(PIECES), |config| {
+                config.peer_id = PeerId::from([me; 20])
+            });
             let addr = SocketAddr::from(([10, 0, 0, 1], 6881));
-            let info = |direction| PeerInfo { addr, id: PeerId::from([them; 20]), direction, fast: true };
-            let other = if direction == Direction::Outgoing { Direction::Incoming } else { Direction::Outgoing };
-            rig.torrent.open(rig.now, info(other), &mut rig.said).unwrap();
-            rig.torrent.open(rig.now, info(direction), &mut rig.said).is_ok()
+            let info = |direction| PeerInfo {
+                addr,
+                id: PeerId::from([them; 20]),
+                direction,
+                fast: true,
+            };
+            let other = if direction == Direction::Outgoing {
+                Direction::Incoming
+            } else {
+                Direction::Outgoing
+            };
+            rig.torrent
+                .open(rig.now, info(other), &mut rig.said)
+                .unwrap();
+            rig.torrent
+                .open(rig.now, info(direction), &mut rig.said)
+                .is_ok()
         };
         // What is outgoing here is incoming there, and the second connection is the same one for both.
-        assert_eq!(open(Direction::Outgoing, ours, theirs), open(Direction::Incoming, theirs, ours));
+        assert_eq!(
+            open(Direction::Outgoing, ours, theirs),
+            open(Direction::Incoming, theirs, ours)
+        );
     }
 }
 
@@ -373,13 +522,20 @@ fn a_paused_torrent_has_no_peers_and_dials_nobody_until_it_is_resumed() {
     rig.said();
     rig.tell(Input::Candidates(Source::User, vec![addr]));
     rig.wait(Duration::from_secs(100));
-    assert!(!rig.said().iter().any(|output| matches!(output, Output::Dial(_))));
+    assert!(
+        !rig.said()
+            .iter()
+            .any(|output| matches!(output, Output::Dial(_)))
+    );
     assert_eq!(rig.join(2, true), Err(Refusal::NotActive));
     assert_eq!(rig.torrent.status(rig.now).peers, 0);
     rig.tell(Input::Command(Command::Resume));
     let said = rig.said();
     assert_eq!(state_of(&said), [State::Downloading]);
-    assert!(said.iter().any(|output| matches!(output, Output::Dial(dialed) if *dialed == addr)));
+    assert!(
+        said.iter()
+            .any(|output| matches!(output, Output::Dial(dialed) if *dialed == addr))
+    );
 }
 
 #[test]
@@ -391,7 +547,10 @@ fn a_broken_disk_stops_the_torrent_once_and_says_why() {
     rig.tell(Input::StorageFailed("cannot write y: no space".into()));
     let said = rig.said();
     assert_eq!(state_of(&said), [State::Failed]);
-    assert_eq!(rig.torrent.status(rig.now).reason, "cannot write x: no space");
+    assert_eq!(
+        rig.torrent.status(rig.now).reason,
+        "cannot write x: no space"
+    );
     assert_eq!(rig.torrent.poll_timeout(), None, "it waits for nothing");
 }
 
@@ -416,22 +575,35 @@ fn a_download_whose_last_piece_verifies_during_a_pause_completes_on_resume() {
     let peer = rig.willing_seed(1);
     rig.send_piece(peer, PieceIndex(4));
     rig.tell(Input::Command(Command::Pause));
-    rig.tell(Input::PieceChecked(PieceIndex(4), PieceVerdict::Good { digests: Vec::new() }));
+    rig.tell(Input::PieceChecked(
+        PieceIndex(4),
+        PieceVerdict::Good {
+            digests: Vec::new(),
+        },
+    ));
     assert_eq!(completions(&rig.said()), 0);
     rig.tell(Input::Command(Command::Resume));
     let said = rig.said();
-    assert_eq!((completions(&said), state_of(&said)), (1, vec![State::Seeding]));
+    assert_eq!(
+        (completions(&said), state_of(&said)),
+        (1, vec![State::Seeding])
+    );
 }
 
 #[test]
 fn candidates_that_are_due_do_not_spin_while_there_is_no_room() {
     let mut rig = Rig::with(Bitfield::new(PIECES), |config| config.max_peers = 1);
     rig.join(1, true).unwrap();
-    let addrs = (2..9).map(|n| SocketAddr::from(([10, 0, 0, n], 6881))).collect();
+    let addrs = (2..9)
+        .map(|n| SocketAddr::from(([10, 0, 0, n], 6881)))
+        .collect();
     rig.tell(Input::Candidates(Source::Tracker, addrs));
     rig.wait(Duration::from_secs(30));
     let due = rig.torrent.poll_timeout();
-    assert!(due.is_none_or(|due| due > rig.now), "it would be woken at once, for ever");
+    assert!(
+        due.is_none_or(|due| due > rig.now),
+        "it would be woken at once, for ever"
+    );
 }
 
 #[test]

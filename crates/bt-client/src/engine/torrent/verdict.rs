@@ -10,7 +10,13 @@ use super::Torrent;
 use crate::engine::{Notice, Output, Outputs, PeerKey, PieceVerdict, State};
 
 impl Torrent {
-    pub(super) fn verdict(&mut self, now: Instant, piece: PieceIndex, verdict: PieceVerdict, out: &mut Outputs) {
+    pub(super) fn verdict(
+        &mut self,
+        now: Instant,
+        piece: PieceIndex,
+        verdict: PieceVerdict,
+        out: &mut Outputs,
+    ) {
         match verdict {
             PieceVerdict::Good { digests } => {
                 for ip in self.trust.piece_verified(piece, &digests) {
@@ -20,7 +26,10 @@ impl Torrent {
             }
             PieceVerdict::Bad { digests } => {
                 let senders = self.pieces.failed(piece);
-                let ips: Vec<IpAddr> = senders.iter().filter_map(|key| self.addresses.get(key).copied()).collect();
+                let ips: Vec<IpAddr> = senders
+                    .iter()
+                    .filter_map(|key| self.addresses.get(key).copied())
+                    .collect();
                 self.counters.hash_failures += 1;
                 self.counters.failed += u64::from(self.layout.piece_size(piece));
                 out.push(Output::Notice(Notice::PieceFailed(piece)));

@@ -40,7 +40,8 @@ impl Choker {
         slots: usize,
         rng: &mut Rng,
     ) -> Vec<PeerKey> {
-        let mut interested: Vec<&ChokeCandidate> = candidates.iter().filter(|c| c.interested).collect();
+        let mut interested: Vec<&ChokeCandidate> =
+            candidates.iter().filter(|c| c.interested).collect();
         if interested.len() <= slots {
             self.optimistic = None;
             return interested.into_iter().map(|c| c.peer).collect();
@@ -57,19 +58,36 @@ impl Choker {
     }
 
     /// The peer on the optimistic slot; it moves on every thirty seconds to whoever has waited, by lot.
-    fn optimistic(&mut self, now: Instant, interested: &[&ChokeCandidate], rng: &mut Rng) -> Option<PeerKey> {
+    fn optimistic(
+        &mut self,
+        now: Instant,
+        interested: &[&ChokeCandidate],
+        rng: &mut Rng,
+    ) -> Option<PeerKey> {
         if let Some((peer, since)) = self.optimistic
             && now.saturating_duration_since(since) < OPTIMISTIC_ROUND
             && interested.iter().any(|c| c.peer == peer)
         {
             return Some(peer);
         }
-        let waiting: Vec<&&ChokeCandidate> = interested.iter().filter(|c| c.unchoked_since.is_none()).collect();
+        let waiting: Vec<&&ChokeCandidate> = interested
+            .iter()
+            .filter(|c| c.unchoked_since.is_none())
+            .collect();
         // Newcomers have nothing to trade yet: they count three times, as in the original client.
         let newest = waiting.iter().map(|c| c.waiting_since).max();
         let lots: Vec<PeerKey> = waiting
             .iter()
-            .flat_map(|c| std::iter::repeat_n(c.peer, if Some(c.waiting_since) == newest { 3 } else { 1 }))
+            .flat_map(|c| {
+                std::iter::repeat_n(
+                    c.peer,
+                    if Some(c.waiting_since) == newest {
+                        3
+                    } else {
+                        1
+                    },
+                )
+            })
             .collect();
         let peer = *lots.get(rng.below(lots.len()))?;
         self.optimistic = Some((peer, now));
@@ -79,7 +97,8 @@ impl Choker {
     /// A seed gives everyone a turn: peers keep a slot for thirty seconds, then whoever waited longest comes next.
     fn rotate(now: Instant, mut interested: Vec<&ChokeCandidate>, slots: usize) -> Vec<PeerKey> {
         let turn_over = |c: &ChokeCandidate| {
-            c.unchoked_since.is_some_and(|at| now.saturating_duration_since(at) >= OPTIMISTIC_ROUND)
+            c.unchoked_since
+                .is_some_and(|at| now.saturating_duration_since(at) >= OPTIMISTIC_ROUND)
         };
         // First those whose turn is not over, fastest first; then the waiting, longest first; then those who had theirs.
         interested.sort_by(|a, b| {
@@ -91,7 +110,11 @@ impl Choker {
             };
             let (ra, rb) = (rank(a), rank(b));
             let waited = a.waiting_since.cmp(&b.waiting_since);
-            let by_class = if ra == 1 && rb == 1 { waited } else { b.rate.total_cmp(&a.rate) };
+            let by_class = if ra == 1 && rb == 1 {
+                waited
+            } else {
+                b.rate.total_cmp(&a.rate)
+            };
             ra.cmp(&rb).then(by_class).then(a.peer.cmp(&b.peer))
         });
         interested.into_iter().take(slots).map(|c| c.peer).collect()
@@ -129,7 +152,10 @@ mod tests {
         assert_eq!(chosen.len(), 4);
         let set: BTreeSet<PeerKey> = chosen.into_iter().collect();
         let fast = [PeerKey(1), PeerKey(3), PeerKey(2)];
-        assert!(fast.iter().filter(|p| set.contains(p)).count() >= 3, "{set:?}");
+        assert!(
+            fast.iter().filter(|p| set.contains(p)).count() >= 3,
+            "{set:?}"
+        );
     }
 
     #[test]
@@ -155,7 +181,10 @@ mod tests {
     fn over_time_every_interested_peer_is_unchoked_by_leech_and_by_seed() {
         for seeding in [false, true] {
             let start = Instant::now();
-            let mut candidates = peers(start, &[90.0, 80.0, 70.0, 60.0, 50.0, 40.0, 30.0, 20.0, 10.0, 5.0]);
+            let mut candidates = peers(
+                start,
+                &[90.0, 80.0, 70.0, 60.0, 50.0, 40.0, 30.0, 20.0, 10.0, 5.0],
+            );
             let (mut choker, mut rng) = (Choker::default(), Rng::new(1));
             let mut lucky = BTreeSet::new();
             for round in 0..200u32 {
@@ -183,7 +212,13 @@ mod tests {
         let (mut choker, mut rng) = (Choker::default(), Rng::new(5));
         choker.round(now, &candidates, false, 4, &mut rng);
         let first = choker.optimistic;
-        choker.round(now + OPTIMISTIC_ROUND - Duration::from_secs(1), &candidates, false, 4, &mut rng);
+        choker.round(
+            now + OPTIMISTIC_ROUND - Duration::from_secs(1),
+            &candidates,
+            false,
+            4,
+            &mut rng,
+        );
         assert_eq!(choker.optimistic, first);
     }
 }

@@ -52,17 +52,29 @@ impl Spread {
     pub(crate) fn new(pieces: u32, rng: &mut Rng) -> Self {
         let mut fresh: Vec<PieceIndex> = (0..pieces).map(PieceIndex).collect();
         rng.shuffle(&mut fresh);
-        Self { pieces, reveals: vec![0; pieces as usize], fresh, pupils: BTreeMap::new() }
+        Self {
+            pieces,
+            reveals: vec![0; pieces as usize],
+            fresh,
+            pupils: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn joined(&mut self, now: Instant, peer: PeerKey) {
-        let pupil = Pupil { shown: Bitfield::new(self.pieces), pending: Vec::new(), unshared: Vec::new(), progress: now };
+        let pupil = Pupil {
+            shown: Bitfield::new(self.pieces),
+            pending: Vec::new(),
+            unshared: Vec::new(),
+            progress: now,
+        };
         self.pupils.insert(peer, pupil);
     }
 
     /// `peer` is gone: what only it was given has to be given to another.
     pub(crate) fn left(&mut self, peer: PeerKey, availability: impl Fn(PieceIndex) -> u32) {
-        let Some(pupil) = self.pupils.remove(&peer) else { return };
+        let Some(pupil) = self.pupils.remove(&peer) else {
+            return;
+        };
         for piece in pupil.shown.iter_ones() {
             let reveals = &mut self.reveals[piece.0 as usize];
             *reveals = reveals.saturating_sub(1);
@@ -73,7 +85,13 @@ impl Spread {
     }
 
     /// `peer` says that it has `piece`.
-    pub(crate) fn has(&mut self, now: Instant, peer: PeerKey, piece: PieceIndex, availability: u32) {
+    pub(crate) fn has(
+        &mut self,
+        now: Instant,
+        peer: PeerKey,
+        piece: PieceIndex,
+        availability: u32,
+    ) {
         if let Some(pupil) = self.pupils.get_mut(&peer) {
             pupil.progress = now;
             if let Some(at) = pupil.pending.iter().position(|pending| *pending == piece) {
@@ -92,7 +110,9 @@ impl Spread {
 
     /// Whether `peer` was shown `piece`, so that it may ask for it.
     pub(crate) fn is_shown(&self, peer: PeerKey, piece: PieceIndex) -> bool {
-        self.pupils.get(&peer).is_some_and(|pupil| pupil.shown.get(piece))
+        self.pupils
+            .get(&peer)
+            .is_some_and(|pupil| pupil.shown.get(piece))
     }
 
     /// Pieces to reveal to `peer` now. `has` is what it has, `availability` how many peers (not we) have a piece.
@@ -105,7 +125,9 @@ impl Spread {
         availability: impl Fn(PieceIndex) -> u32,
     ) -> Vec<PieceIndex> {
         let alone = self.pupils.len() == 1;
-        let Some(pupil) = self.pupils.get_mut(&peer) else { return Vec::new() };
+        let Some(pupil) = self.pupils.get_mut(&peer) else {
+            return Vec::new();
+        };
         let mut out = Vec::new();
         let ahead = if alone { usize::MAX } else { ahead.max(AHEAD) };
         while pupil.pending.len() < ahead && (alone || pupil.unshared.len() < UNSHARED) {
@@ -113,10 +135,16 @@ impl Spread {
             let piece = match self.fresh.iter().rposition(lacking) {
                 Some(at) => self.fresh.swap_remove(at),
                 None if alone => break,
-                None if pupil.pending.is_empty() && now.saturating_duration_since(pupil.progress) >= PATIENCE => {
+                None if pupil.pending.is_empty()
+                    && now.saturating_duration_since(pupil.progress) >= PATIENCE =>
+                {
                     // Nothing is fresh: the piece that the fewest have and the fewest were given.
                     let stuck = (0..self.pieces).map(PieceIndex).filter(lacking);
-                    let Some(piece) = stuck.min_by_key(|p| (availability(*p), self.reveals[p.0 as usize])) else { break };
+                    let Some(piece) =
+                        stuck.min_by_key(|p| (availability(*p), self.reveals[p.0 as usize]))
+                    else {
+                        break;
+                    };
                     piece
                 }
                 None => break,
@@ -164,7 +192,10 @@ mod tests {
         let b = spread.reveal(now, B, &none, AHEAD, |_| 0);
         assert_eq!((a.len(), b.len()), (AHEAD, AHEAD));
         assert!(a.iter().all(|piece| !b.contains(piece)));
-        assert!(spread.reveal(now, A, &none, AHEAD, |_| 0).is_empty(), "nothing more until it has one");
+        assert!(
+            spread.reveal(now, A, &none, AHEAD, |_| 0).is_empty(),
+            "nothing more until it has one"
+        );
         spread.has(now, A, a[0], 1);
         assert_eq!(spread.reveal(now, A, &none, AHEAD, |_| 0).len(), 1);
     }
@@ -174,7 +205,12 @@ mod tests {
         let now = Instant::now();
         let mut spread = Spread::new(20, &mut Rng::new(1));
         spread.joined(now, A);
-        assert_eq!(spread.reveal(now, A, &Bitfield::new(20), AHEAD, |_| 0).len(), 20);
+        assert_eq!(
+            spread
+                .reveal(now, A, &Bitfield::new(20), AHEAD, |_| 0)
+                .len(),
+            20
+        );
     }
 
     #[test]

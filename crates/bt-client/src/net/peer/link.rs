@@ -9,8 +9,8 @@ use bytes::BytesMut;
 use thiserror::Error;
 use tokio::io::Interest;
 
-use super::super::{Buffers, Tools};
 use super::super::stream::Stream;
+use super::super::{Buffers, Tools};
 use super::transmit::Outgoing;
 use crate::engine::{CloseReason, Refusal};
 use crate::limits::SMALL_RECEIVE_BUFFER;
@@ -51,7 +51,14 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn new(stream: Stream, connection: Connection, addr: SocketAddr) -> Self {
-        Self { stream, connection, addr, outgoing: Outgoing::default(), buffer: BytesMut::new(), hungry: false }
+        Self {
+            stream,
+            connection,
+            addr,
+            outgoing: Outgoing::default(),
+            buffer: BytesMut::new(),
+            hungry: false,
+        }
     }
 
     /// When [`Link::timeout`] is due.
@@ -68,14 +75,20 @@ impl Link {
         match interest {
             Some(interest) => {
                 let ready = self.stream.ready(interest).await?;
-                Ok(interest.is_readable() && (ready.is_readable() || ready.is_read_closed() || ready.is_error()))
+                Ok(interest.is_readable()
+                    && (ready.is_readable() || ready.is_read_closed() || ready.is_error()))
             }
             None => std::future::pending().await,
         }
     }
 
     /// Reads what is there, up to a turn, and appends what it says to `events`. Gives the number of bytes.
-    pub(super) fn read(&mut self, now: Instant, tools: &Tools, events: &mut Vec<Event>) -> Result<usize, Ended> {
+    pub(super) fn read(
+        &mut self,
+        now: Instant,
+        tools: &Tools,
+        events: &mut Vec<Event>,
+    ) -> Result<usize, Ended> {
         let turn = tools.limits.down_turn(TURN);
         let mut total = 0;
         while total < turn {
@@ -109,7 +122,11 @@ impl Link {
     }
 
     /// Looks again at what is in the buffer: an incoming handshake waits there for our decision.
-    pub(super) fn look_again(&mut self, now: Instant, events: &mut Vec<Event>) -> Result<(), Ended> {
+    pub(super) fn look_again(
+        &mut self,
+        now: Instant,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Ended> {
         let result = self.connection.received(now, &mut self.buffer);
         while let Some(event) = self.connection.poll_event() {
             events.push(event);
@@ -132,7 +149,11 @@ impl Link {
         if spare >= needed {
             return;
         }
-        let mut next = if self.hungry { buffers.large() } else { Buffers::small() };
+        let mut next = if self.hungry {
+            buffers.large()
+        } else {
+            Buffers::small()
+        };
         let rest = self.buffer.split();
         if rest.len() + needed > next.capacity() {
             next = BytesMut::with_capacity(rest.len() + needed);

@@ -10,8 +10,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant as TokioInstant;
 
 use super::super::stream::Stream;
-use super::link::{Ended, Link};
 use super::Guest;
+use super::link::{Ended, Link};
 use crate::engine::{Direction, PeerInfo};
 use crate::limits::CONNECT_TIMEOUT;
 use crate::net::{Host, Lobby, Mailbox, Tools};
@@ -42,14 +42,22 @@ pub(crate) async fn call(host: Arc<dyn Host>, addr: SocketAddr, tools: Tools) {
 
 /// Serves a peer that called us until the connection ends. It gives up its `place` among the callers who have not said
 /// what they want once it has.
-pub(crate) async fn receive_caller(lobby: Arc<dyn Lobby>, stream: TcpStream, addr: SocketAddr, tools: Tools, place: OwnedSemaphorePermit) {
+pub(crate) async fn receive_caller(
+    lobby: Arc<dyn Lobby>,
+    stream: TcpStream,
+    addr: SocketAddr,
+    tools: Tools,
+    place: OwnedSemaphorePermit,
+) {
     let connection = Connection::incoming(IncomingConfig::default(), (tools.now)());
     let mut link = Link::new(Stream::Tcp(stream), connection, addr);
     let mut events = Vec::new();
     let met = handshake(&mut link, &tools, Some(&lobby), &mut events).await;
     drop(place);
     match met {
-        Ok((peer, Some(host))) => welcome(link, host, peer, Direction::Incoming, tools, events).await,
+        Ok((peer, Some(host))) => {
+            welcome(link, host, peer, Direction::Incoming, tools, events).await
+        }
         Ok((_, None)) => {}
         Err(ended) => tracing::debug!(%addr, %ended, "caller turned away"),
     }
@@ -67,7 +75,8 @@ async fn handshake(
         let now = (tools.now)();
         flush_control(link).await?;
         let deadline = TokioInstant::from_std(link.deadline(now));
-        let readable = tokio::time::timeout_at(deadline, link.ready(Some(Interest::READABLE))).await;
+        let readable =
+            tokio::time::timeout_at(deadline, link.ready(Some(Interest::READABLE))).await;
         let now = (tools.now)();
         if let Ok(ready) = readable {
             ready?;
@@ -116,7 +125,12 @@ async fn welcome(
 ) {
     let addr = link.addr;
     let mailbox = Arc::new(Mailbox::default());
-    let info = PeerInfo { addr, id: peer.peer_id, direction, fast: link.connection.supports_fast() };
+    let info = PeerInfo {
+        addr,
+        id: peer.peer_id,
+        direction,
+        fast: link.connection.supports_fast(),
+    };
     let key = match host.opened(info, &mailbox) {
         Ok(key) => key,
         Err(refusal) => {
@@ -124,7 +138,15 @@ async fn welcome(
             return;
         }
     };
-    let mut guest = Guest { link, host: Arc::clone(&host), key, mailbox, tools, orders: Vec::new(), events };
+    let mut guest = Guest {
+        link,
+        host: Arc::clone(&host),
+        key,
+        mailbox,
+        tools,
+        orders: Vec::new(),
+        events,
+    };
     let ended = match guest.introduce() {
         Ok(()) => guest.run().await,
         Err(ended) => ended,

@@ -35,7 +35,9 @@ struct Guest {
 impl Guest {
     /// Serves the connection until it ends.
     async fn run(mut self) -> Ended {
-        let sleep = tokio::time::sleep_until(TokioInstant::from_std(self.link.deadline((self.tools.now)())));
+        let sleep = tokio::time::sleep_until(TokioInstant::from_std(
+            self.link.deadline((self.tools.now)()),
+        ));
         tokio::pin!(sleep);
         loop {
             self.mailbox.take(&mut self.orders);

@@ -51,8 +51,14 @@ pub(super) struct Outgoing {
 enum Part {
     Control(Bytes),
     /// A block whose pages are being fetched; the disk leaves them in the cell and wakes us.
-    Fetching { header: [u8; PIECE_HEADER_LEN], fetched: Arc<Mutex<Option<Vec<Region>>>> },
-    Block { header: Bytes, regions: Vec<Region> },
+    Fetching {
+        header: [u8; PIECE_HEADER_LEN],
+        fetched: Arc<Mutex<Option<Vec<Region>>>>,
+    },
+    Block {
+        header: Bytes,
+        regions: Vec<Region>,
+    },
 }
 
 impl Guest {
@@ -75,15 +81,19 @@ impl Guest {
             if *sent >= self.tools.limits.up_turn(TURN) {
                 return Ok(Blocked::Turn);
             }
-            if matches!(self.link.outgoing.current, Some(Part::Block { .. } | Part::Fetching { .. }))
-                && let Some(wait) = self.tools.limits.up_wait((self.tools.now)())
+            if matches!(
+                self.link.outgoing.current,
+                Some(Part::Block { .. } | Part::Fetching { .. })
+            ) && let Some(wait) = self.tools.limits.up_wait((self.tools.now)())
             {
                 return Ok(Blocked::Limited((self.tools.now)() + wait));
             }
             match self.write_part(sent) {
                 Ok(None) => {}
                 Ok(Some(blocked)) => return Ok(blocked),
-                Err(Ended::Socket(error)) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Blocked::Full),
+                Err(Ended::Socket(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Blocked::Full);
+                }
                 Err(Ended::Socket(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(ended) => return Err(ended),
             }
@@ -102,7 +112,10 @@ impl Guest {
     /// Finds where the bytes of a block are; if they are not in memory, has them fetched without waiting.
     fn locate(&self, header: [u8; PIECE_HEADER_LEN], block: BlockRef) -> Part {
         match self.host.content().locate(block) {
-            Warmth::Warm(regions) => Part::Block { header: Bytes::copy_from_slice(&header), regions },
+            Warmth::Warm(regions) => Part::Block {
+                header: Bytes::copy_from_slice(&header),
+                regions,
+            },
             Warmth::Cold => {
                 let (host, mailbox) = (Arc::clone(&self.host), Arc::clone(&self.mailbox));
                 let fetched = Arc::new(Mutex::new(None));
@@ -132,8 +145,13 @@ impl Guest {
                 }
             }
             Some(Part::Fetching { header, fetched }) => {
-                let regions = fetched.lock().unwrap_or_else(PoisonError::into_inner).take();
-                let Some(regions) = regions else { return Ok(Some(Blocked::Cold)) };
+                let regions = fetched
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take();
+                let Some(regions) = regions else {
+                    return Ok(Some(Blocked::Cold));
+                };
                 let header = Bytes::copy_from_slice(header);
                 link.outgoing.current = Some(Part::Block { header, regions });
             }

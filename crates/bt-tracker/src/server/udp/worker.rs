@@ -1,9 +1,10 @@
 //! One UDP socket and the thread that answers its packets, batch by batch.
 
+use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::syscalls::{BATCH, Inbox, Outbox};
 use super::super::tracker::{Scratch, Tracker, Transport};
@@ -19,6 +20,9 @@ const ANNOUNCE: usize = 98;
 /// Bytes of a reply: what every network carries in one packet. It holds 230 IPv4 peers or 76 IPv6
 /// peers.
 const MAX_REPLY: u32 = 1400;
+
+/// The wait after an error that is no usual one, so that it does not take a core.
+const PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) struct Worker {
     socket: UdpSocket,
@@ -53,10 +57,17 @@ impl Worker {
     pub(super) fn run(mut self, stop: &AtomicBool) {
         let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());
         while !stop.load(Ordering::Relaxed) {
-            // An error is the time-out, a signal, or an ICMP message about an earlier reply: none
-            // of them is a reason to stop.
-            let Ok(count) = inbox.receive(&self.socket) else {
-                continue;
+            // An error is the time-out, a signal, or a message about an earlier reply: none of
+            // them is a reason to stop.
+            let count = match inbox.receive(&self.socket) {
+                Ok(count) => count,
+                Err(error) => {
+                    if !is_usual(&error) {
+                        tracing::warn!(%error, "cannot receive over UDP");
+                        std::thread::sleep(PAUSE);
+                    }
+                    continue;
+                }
             };
             self.answer(&inbox, count.min(BATCH), &mut outbox);
             outbox.send(&self.socket, &mut inbox);
@@ -194,6 +205,18 @@ impl Worker {
             }
         }
     }
+}
+
+/// Whether receiving may fail so all the time: a time-out, a signal, or news of an earlier reply.
+fn is_usual(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+    )
 }
 
 /// The passkey in the path of the announce URL: `/KEY/announce`.

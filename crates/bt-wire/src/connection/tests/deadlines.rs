@@ -28,6 +28,27 @@ fn a_handshake_has_ten_seconds_in_both_roles() {
 }
 
 #[test]
+fn our_handshake_counts_as_sent_when_the_torrent_is_accepted() {
+    let opened = start();
+    let mut connection = Connection::incoming(IncomingConfig::default(), opened);
+    let peer = Handshake {
+        reserved: Reserved::NONE,
+        info_hash: info_hash(),
+        peer_id: config(1).peer_id,
+    };
+    let mut buf = BytesMut::from(&peer.encode()[..]);
+    connection.received(opened, &mut buf).unwrap();
+    let accepted = opened + 9 * SECOND;
+    assert!(connection.accept(accepted, plain(2)));
+    assert!(connection.poll_transmit().is_some());
+    connection.received(accepted, &mut buf).unwrap();
+    assert_eq!(
+        connection.poll_timeout(),
+        Some(accepted + limits::KEEP_ALIVE_INTERVAL)
+    );
+}
+
+#[test]
 fn dripping_bytes_does_not_prolong_the_handshake() {
     let now = start();
     let mut connection = Connection::incoming(IncomingConfig::default(), now);
