@@ -33,8 +33,9 @@ pub const CHOKE_ROUND: Duration = Duration::from_secs(10);
 /// The optimistic unchoke moves on every third round (BEP 3: 30 seconds).
 pub const OPTIMISTIC_ROUND: Duration = Duration::from_secs(30);
 
-/// Peers that are unchoked at once, the optimistic one included.
-pub const UPLOAD_SLOTS: usize = 8;
+/// Peers that are unchoked at once, the optimistic one included. Twenty fill the links of a swarm that begins together
+/// sooner than eight do (`docs/decisions/0005-initial-seeder-spreads.md`); in larger swarms tit-for-tat still chooses.
+pub const UPLOAD_SLOTS: usize = 20;
 
 /// Peers of one torrent, unless configured.
 pub const DEFAULT_MAX_PEERS: usize = 200;

@@ -35,7 +35,8 @@ fn one_leecher_gets_everything_at_the_speed_of_the_line() {
 fn a_swarm_fills_near_the_bandwidth_bound_from_little_more_than_one_copy() {
     with_seeds("a_swarm_fills", |seed| {
         let mut world = swarm(seed, 128, 1024 * 1024, 16, 100.0);
-        world.audit = seed == 0;
+        // The other stories audit; at this size it would take minutes.
+        world.audit = false;
         assert!(
             world.run(Duration::from_secs(120), World::all_complete),
             "{}",
@@ -53,7 +54,7 @@ fn a_swarm_fills_near_the_bandwidth_bound_from_little_more_than_one_copy() {
             world.steps
         );
         assert!(
-            ratio < 1.6 && copies < 1.3,
+            ratio < 1.3 && copies < 1.1,
             "ratio {ratio}, copies {copies}"
         );
     });

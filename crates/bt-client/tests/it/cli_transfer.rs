@@ -360,7 +360,7 @@ fn waiting_has_an_end_when_it_was_asked_for() {
     let bench = Bench::new();
     tree(&bench);
     let ran = bench.run(words(&format!(
-        "download {LOCAL} tree.torrent -o out --timeout 300ms"
+        "-q download {LOCAL} tree.torrent -o out --timeout 300ms"
     )));
     ran.failed("timeout", 4, &["nothing came for 0.30 s", "--peer"]);
     let ran = bench.run(words(&format!(
@@ -406,11 +406,11 @@ fn storage_that_refuses_is_named() {
     tree(&bench);
     bench.write("out/tree", "a file where a folder should be");
     let ran = bench.run(words(&format!(
-        "download {LOCAL} tree.torrent -o out --timeout 60s"
+        "-q download {LOCAL} tree.torrent -o out --timeout 60s"
     )));
     ran.failed("a file in the way", 5, &["tree"]);
     let ran = bench.run(words(&format!(
-        "download {LOCAL} tree.torrent -o tree.torrent --timeout 60s"
+        "-q download {LOCAL} tree.torrent -o tree.torrent --timeout 60s"
     )));
     ran.failed("not a folder", 5, &["tree.torrent"]);
 }

@@ -42,6 +42,10 @@ impl Failure {
         Self::new(USAGE, "usage", what)
     }
 
+    pub(super) fn network(what: impl Into<String>) -> Self {
+        Self::new(NETWORK, "network", what)
+    }
+
     pub(super) fn bad_input(what: impl Into<String>) -> Self {
         Self::new(BAD_INPUT, "bad-input", what)
     }
@@ -141,7 +145,7 @@ impl From<std::io::Error> for Failure {
 }
 
 /// Text without what could change a terminal or turn the line around.
-struct Printable<'a>(&'a str);
+pub(super) struct Printable<'a>(pub(super) &'a str);
 
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

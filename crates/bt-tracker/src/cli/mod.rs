@@ -5,6 +5,7 @@
 
 mod config_file;
 mod failure;
+mod probe;
 mod serve;
 mod settings;
 mod systemd;
@@ -18,6 +19,7 @@ use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 use failure::Failure;
+use probe::Probe;
 use settings::Settings;
 
 /// A BitTorrent tracker, open or closed, and a publisher of .torrent files.
@@ -45,7 +47,7 @@ pub(crate) struct Cli {
     settings: Settings,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Command {
     /// Track until asked to stop (the default command)
     Serve,
@@ -53,6 +55,8 @@ enum Command {
     PrintConfig,
     /// Read all settings, the list and the torrents, and say what is wrong with them
     CheckConfig,
+    /// Announce and scrape like a peer at any tracker, and say what it answers
+    Probe(Probe),
 }
 
 /// Carries out the command line. Returns the exit code.
@@ -74,6 +78,7 @@ fn carry_out(cli: Cli) -> Result<u8, Failure> {
     let settings = cli.settings.or(from_file);
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::serve(&settings, cli.json),
+        Command::Probe(probe) => probe.run(cli.json),
         Command::PrintConfig => {
             let settings = settings.in_force();
             let text = if cli.json {

@@ -10,6 +10,8 @@ mod admin;
 mod chores;
 mod config;
 mod error;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod handle;
 mod http;
 mod publisher;

@@ -146,6 +146,25 @@ fn check(bytes: &[u8]) -> Result<(Duration, Vec<&[u8]>), Error> {
     }
 }
 
+/// Bytes of a file for the fuzzer: as they are, and with the mark and the checksum that they lack.
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) fn fuzz(bytes: &[u8]) {
+    let now = Instant::now();
+    let swarms = Swarms::new(crate::swarm::Config::default(), now);
+    let mut whole = [&MARK[..], &VERSION.to_be_bytes(), bytes].concat();
+    let mut hasher = SipHasher13::new();
+    hasher.write(&whole);
+    whole.extend_from_slice(&hasher.finish().to_be_bytes());
+    for bytes in [bytes, &whole] {
+        if let Ok((old, parts)) = check(bytes) {
+            for part in parts {
+                // What is wrong in it is for people; that it is found is the point.
+                let _ = swarms.restore(now, old, part);
+            }
+        }
+    }
+}
+
 struct Summed {
     file: BufWriter<File>,
     sum: SipHasher13,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bt_tracker::client::{Client, Config, Direct, Error};
-use bt_tracker::limits::{MAX_REDIRECTS, MAX_REPLY_BODY, MAX_REPLY_HEAD, MAX_REPLY_HEADERS};
+use bt_tracker::limits::{
+    MAX_REDIRECTS, MAX_REPLY_BODY, MAX_REPLY_HEAD, MAX_REPLY_HEADERS, MAX_URL,
+};
 use bt_tracker::{ReplyError, ScrapeRequest, ScrapeStats};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -476,6 +478,24 @@ async fn the_next_address_is_tried_when_one_is_dead() {
         message.starts_with(&format!("cannot connect to {dead}: ")),
         "{message}"
     );
+}
+
+#[tokio::test]
+async fn urls_have_a_limit() {
+    let server = HttpServer::start(|_| response("200 OK", REPLY)).await;
+    let start = server.url("/announce?");
+    let fits = format!("{start}{}", "k".repeat(MAX_URL - start.len()));
+    client()
+        .announce(&fits, &announce(), PATIENCE)
+        .await
+        .unwrap();
+    for url in [format!("{fits}k"), "k".repeat(1 << 20)] {
+        let error = client().announce(&url, &announce(), PATIENCE).await;
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "invalid URL: more than 2048 bytes"
+        );
+    }
 }
 
 #[tokio::test]

@@ -324,3 +324,45 @@ fn a_service_manager_is_told_when_the_tracker_is_ready() {
     assert_eq!(&buffer[..count], b"STOPPING=1");
     tracker.end();
 }
+
+#[test]
+fn a_tracker_can_be_probed() {
+    let tracker = Running::start(&ANYWHERE);
+    let url = |scheme: &str, addr: SocketAddr| format!("{scheme}://{addr}/announce");
+    for url in [
+        url("http", tracker.http()),
+        url("udp", tracker.address("udp=")),
+    ] {
+        let output = run(&["probe", &url]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        assert!(text.contains("peers are told about each other"), "{text}");
+        assert!(text.contains("scrape: 0 seeds, 2 others"), "{text}");
+        let output = run(&["probe", &url, "--json"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            text.contains("\"names_others\":true") && text.lines().count() == 1,
+            "{text}"
+        );
+    }
+    tracker.signal(Signal::TERM);
+    let address = tracker.http();
+    tracker.end();
+    let (code, text) = failure(&["probe", &format!("http://{address}/announce")]);
+    assert!(
+        code == 4 && text.contains("cause: cannot connect"),
+        "{code} {text}"
+    );
+    let (code, _) = failure(&["probe", "gopher://x"]);
+    assert_eq!(code, 2);
+
+    let dir = tempfile::tempdir().unwrap();
+    let closed = Running::start(&with(&["--torrents", dir.path().to_str().unwrap()]));
+    let (code, text) = failure(&["probe", &format!("http://{}/announce", closed.http())]);
+    assert!(
+        code == 1 && text.contains("not registered"),
+        "{code} {text}"
+    );
+    closed.signal(Signal::TERM);
+    closed.end();
+}

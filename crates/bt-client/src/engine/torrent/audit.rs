@@ -110,7 +110,7 @@ impl Torrent {
             .values()
             .filter(|peer| !peer.am_choking && peer.peer_interested)
             .count();
-        let slots = self.config.upload_slots.max(1);
+        let slots = self.slots();
         if unchoked > slots {
             return Err(format!(
                 "{unchoked} interested peers are unchoked, slots are {slots}"

@@ -13,6 +13,10 @@ use crate::limits::CHOKE_ROUND;
 /// Seconds of a peer's present rate for which an initial seeder reveals pieces ahead.
 const REVEAL_AHEAD: f64 = 1.0;
 
+/// Bytes revealed at least to a peer that is alone, so that a fast link is filled soon. More would go to one peer before
+/// the others have come, and the swarm would wait for that peer to pass them on.
+const ALONE_AHEAD: f64 = 4.0 * 1024.0 * 1024.0;
+
 impl Torrent {
     pub(super) fn choke_round(&mut self, now: Instant, out: &mut Outputs) {
         self.next_choke = now + CHOKE_ROUND;
@@ -33,7 +37,7 @@ impl Torrent {
                 waiting_since: p.waiting_since,
             })
             .collect();
-        let slots = self.config.upload_slots.max(1);
+        let slots = self.slots();
         let chosen = self
             .choker
             .round(now, &candidates, seeding, slots, &mut self.rng);
@@ -68,6 +72,11 @@ impl Torrent {
             self.unchoke(now, key, out);
             free -= 1;
         }
+    }
+
+    /// Peers that may be unchoked at once.
+    pub(super) fn slots(&self) -> usize {
+        self.config.upload_slots.max(1)
     }
 
     /// Peers that are unchoked and want something.
@@ -125,9 +134,13 @@ impl Torrent {
             clippy::cast_sign_loss,
             reason = "floats saturate in casts"
         )]
-        let ahead = (peer.up.rate(now) * REVEAL_AHEAD / piece).ceil() as usize;
+        let pieces = |seconds: f64| (peer.up.rate(now) * seconds / piece).ceil() as usize;
+        let ahead = pieces(REVEAL_AHEAD);
+        let alone = pieces(REVEAL_AHEAD * 2.0).max((ALONE_AHEAD / piece).ceil() as usize);
         let availability = &self.availability;
-        for piece in spread.reveal(now, key, &peer.has, ahead, |piece| availability.of(piece)) {
+        for piece in spread.reveal(now, key, &peer.has, ahead, alone, |piece| {
+            availability.of(piece)
+        }) {
             out.push(Output::Send(key, Message::Have(piece)));
         }
     }

@@ -139,7 +139,7 @@ impl Torrent {
         }
         peer.peer_interested = true;
         // A peer that lost interest keeps being unchoked until the next round; its slot may have been given away.
-        if !peer.am_choking && self.slots_taken() > self.config.upload_slots.max(1) {
+        if !peer.am_choking && self.slots_taken() > self.slots() {
             self.choke(now, key, out);
         }
         self.fill_slots(now, out);

@@ -57,9 +57,12 @@ impl Torrent {
         self.pieces.verified(piece);
         out.push(Output::Notice(Notice::Piece(piece)));
         for (&key, peer) in &mut self.peers {
-            if !peer.has.get(piece) {
+            // Also to peers that have it: an initial seeder that spreads waits to hear that its pieces arrive. Those that
+            // have everything have no use for it.
+            if !peer.is_seed() {
                 out.push(Output::Send(key, Message::Have(piece)));
-            } else if wanted {
+            }
+            if wanted && peer.has.get(piece) {
                 peer.useful = peer.useful.saturating_sub(1);
             }
         }

@@ -2,8 +2,8 @@
 //!
 //! We pretend to have nothing and reveal pieces one by one, different ones to different peers, so that close to one
 //! copy leaves us before the swarm holds one. A peer gets its next piece when it has one of its own shown to others,
-//! and has a few ahead so that its pipeline never runs dry. A peer that is alone is shown everything: there is nobody
-//! to spread to. It must not know connections.
+//! and has a few ahead so that its pipeline never runs dry. A peer that is alone is shown many more ahead: there is
+//! nobody to spread to, yet others may come. It must not know connections.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,8 +14,9 @@ use bt_wire::Bitfield;
 use crate::engine::PeerKey;
 use crate::engine::rng::Rng;
 
-/// Pieces revealed to a peer that it does not have yet: enough to fetch one while the next is asked for.
-const AHEAD: usize = 3;
+/// Pieces revealed to a peer that it does not have yet, at least. One: what is revealed ahead is fetched side by side, and
+/// the sooner one piece is whole the sooner it is passed on; fast peers are given a second's worth anyway.
+const AHEAD: usize = 1;
 
 /// Pieces a peer may hold that nobody else has shown, before it gets no more. A peer that keeps what it takes must not
 /// drain us; one that is merely slow to pass it on must not stall.
@@ -35,6 +36,13 @@ struct Pupil {
     unshared: Vec<PieceIndex>,
     /// When it last got a piece from anyone.
     progress: Instant,
+}
+
+impl Pupil {
+    /// It has got all that it was shown and nothing new from anyone for a while.
+    fn is_stuck(&self, now: Instant) -> bool {
+        self.pending.is_empty() && now.saturating_duration_since(self.progress) >= PATIENCE
+    }
 }
 
 /// See the module.
@@ -115,13 +123,15 @@ impl Spread {
             .is_some_and(|pupil| pupil.shown.get(piece))
     }
 
-    /// Pieces to reveal to `peer` now. `has` is what it has, `availability` how many peers (not we) have a piece.
+    /// Pieces to reveal to `peer` now, so that `ahead` (or `alone_ahead`, while it is the only peer) are revealed that it
+    /// does not have. `has` is what it has, `availability` how many peers (not we) have a piece.
     pub(crate) fn reveal(
         &mut self,
         now: Instant,
         peer: PeerKey,
         has: &Bitfield,
         ahead: usize,
+        alone_ahead: usize,
         availability: impl Fn(PieceIndex) -> u32,
     ) -> Vec<PieceIndex> {
         let alone = self.pupils.len() == 1;
@@ -129,41 +139,23 @@ impl Spread {
             return Vec::new();
         };
         let mut out = Vec::new();
-        let ahead = if alone { usize::MAX } else { ahead.max(AHEAD) };
+        let ahead = if alone { alone_ahead } else { ahead.max(AHEAD) };
         while pupil.pending.len() < ahead && (alone || pupil.unshared.len() < UNSHARED) {
             let lacking = |piece: &PieceIndex| !has.get(*piece) && !pupil.shown.get(*piece);
             let piece = match self.fresh.iter().rposition(lacking) {
-                Some(at) => self.fresh.swap_remove(at),
-                None if alone => break,
-                None if pupil.pending.is_empty()
-                    && now.saturating_duration_since(pupil.progress) >= PATIENCE =>
-                {
-                    // Nothing is fresh: the piece that the fewest have and the fewest were given.
-                    let stuck = (0..self.pieces).map(PieceIndex).filter(lacking);
-                    let Some(piece) =
-                        stuck.min_by_key(|p| (availability(*p), self.reveals[p.0 as usize]))
-                    else {
-                        break;
-                    };
-                    piece
-                }
-                None => break,
+                Some(at) => Some(self.fresh.swap_remove(at)),
+                // Nothing is fresh: the piece that the fewest have and the fewest were given.
+                None if alone || pupil.is_stuck(now) => (0..self.pieces)
+                    .map(PieceIndex)
+                    .filter(lacking)
+                    .min_by_key(|p| (availability(*p), self.reveals[p.0 as usize])),
+                None => None,
             };
+            let Some(piece) = piece else { break };
             pupil.shown.set(piece);
             pupil.pending.push(piece);
             self.reveals[piece.0 as usize] += 1;
             out.push(piece);
-        }
-        if alone {
-            // Everything else it lacks and was not shown, in one go: those given to peers that left, too.
-            for piece in (0..self.pieces).map(PieceIndex).filter(|p| !has.get(*p)) {
-                if !pupil.shown.get(piece) {
-                    pupil.shown.set(piece);
-                    pupil.pending.push(piece);
-                    self.reveals[piece.0 as usize] += 1;
-                    out.push(piece);
-                }
-            }
         }
         out
     }
@@ -171,7 +163,7 @@ impl Spread {
 
 #[cfg(test)]
 mod tests {
-    use super::{AHEAD, PATIENCE, Spread};
+    use super::{PATIENCE, Spread};
     use crate::engine::PeerKey;
     use crate::engine::rng::Rng;
     use bt_metainfo::PieceIndex;
@@ -188,26 +180,26 @@ mod tests {
         spread.joined(now, A);
         spread.joined(now, B);
         let none = Bitfield::new(20);
-        let a = spread.reveal(now, A, &none, AHEAD, |_| 0);
-        let b = spread.reveal(now, B, &none, AHEAD, |_| 0);
-        assert_eq!((a.len(), b.len()), (AHEAD, AHEAD));
+        let a = spread.reveal(now, A, &none, 2, 50, |_| 0);
+        let b = spread.reveal(now, B, &none, 2, 50, |_| 0);
+        assert_eq!((a.len(), b.len()), (2, 2));
         assert!(a.iter().all(|piece| !b.contains(piece)));
         assert!(
-            spread.reveal(now, A, &none, AHEAD, |_| 0).is_empty(),
+            spread.reveal(now, A, &none, 2, 50, |_| 0).is_empty(),
             "nothing more until it has one"
         );
         spread.has(now, A, a[0], 1);
-        assert_eq!(spread.reveal(now, A, &none, AHEAD, |_| 0).len(), 1);
+        assert_eq!(spread.reveal(now, A, &none, 2, 50, |_| 0).len(), 1);
     }
 
     #[test]
-    fn a_lone_peer_is_shown_everything() {
+    fn a_lone_peer_is_shown_as_much_as_fills_its_link() {
         let now = Instant::now();
         let mut spread = Spread::new(20, &mut Rng::new(1));
         spread.joined(now, A);
         assert_eq!(
             spread
-                .reveal(now, A, &Bitfield::new(20), AHEAD, |_| 0)
+                .reveal(now, A, &Bitfield::new(20), 2, 50, |_| 0)
                 .len(),
             20
         );
@@ -220,9 +212,9 @@ mod tests {
         spread.joined(now, A);
         spread.joined(now, B);
         let none = Bitfield::new(6);
-        let a = spread.reveal(now, A, &none, AHEAD, |_| 0);
+        let a = spread.reveal(now, A, &none, 2, 50, |_| 0);
         spread.left(A, |_| 0);
-        let b = spread.reveal(now, B, &none, AHEAD, |_| 0);
+        let b = spread.reveal(now, B, &none, 2, 50, |_| 0);
         assert!(a.iter().all(|piece| b.contains(piece)), "{a:?} {b:?}");
     }
 
@@ -233,9 +225,9 @@ mod tests {
         spread.joined(now, A);
         spread.joined(now, B);
         let none = Bitfield::new(2);
-        assert_eq!(spread.reveal(now, A, &none, AHEAD, |_| 0).len(), 2);
-        assert!(spread.reveal(now, B, &none, AHEAD, |_| 0).is_empty());
-        let later = spread.reveal(now + PATIENCE, B, &none, AHEAD, |_| 0);
+        assert_eq!(spread.reveal(now, A, &none, 2, 50, |_| 0).len(), 2);
+        assert!(spread.reveal(now, B, &none, 2, 50, |_| 0).is_empty());
+        let later = spread.reveal(now + PATIENCE, B, &none, 2, 50, |_| 0);
         assert!(!later.is_empty());
         assert!(spread.is_shown(B, later[0]) && !spread.is_shown(B, PieceIndex(9)));
     }

@@ -169,3 +169,54 @@ impl Http {
         nearest
     }
 }
+
+/// Bytes of a connection for the fuzzer. However they are cut, the same replies come out.
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) fn fuzz(bytes: &[u8]) {
+    let cuts = [bytes.len().max(1), 1, 7, 1000];
+    let replies = cuts.map(|step| {
+        let http = fuzz_server();
+        let mut session = session::Session::new(IpAddr::from([192, 0, 2, 1]));
+        let now = std::time::Instant::now();
+        let mut sent = Vec::new();
+        'connection: for part in bytes.chunks(step) {
+            let mut part = part;
+            while !part.is_empty() {
+                let space = session.space();
+                let count = space.len().min(part.len());
+                space[..count].copy_from_slice(&part[..count]);
+                session.received(count);
+                part = &part[count..];
+                loop {
+                    let flow = session.advance(now, &http);
+                    sent.append(&mut session.out);
+                    match flow {
+                        session::Flow::Read => break,
+                        session::Flow::Again => {}
+                        session::Flow::Close => break 'connection,
+                    }
+                }
+            }
+        }
+        sent
+    });
+    assert!(
+        replies.windows(2).all(|pair| pair[0] == pair[1]),
+        "cuts change the replies"
+    );
+}
+
+#[cfg(any(test, feature = "fuzz"))]
+fn fuzz_server() -> Http {
+    let config = Config {
+        default_numwant: 0,
+        max_numwant: 0,
+        ..Config::default()
+    };
+    let tracker = Tracker::new(&config, std::time::Instant::now());
+    Http {
+        tracker: Arc::new(tracker.expect("the default configuration is fine")),
+        trusted_proxies: Vec::new(),
+        max_connections: 1,
+    }
+}

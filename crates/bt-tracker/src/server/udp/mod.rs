@@ -4,6 +4,7 @@
 //! one byte is kept of a peer that has not proven its address, and nothing that is sent to such a
 //! peer is longer than what it sent.
 
+mod answers;
 mod connection_id;
 mod worker;
 
@@ -18,6 +19,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::tracker::Tracker;
 use super::{Config, Error};
+use answers::Answers;
 use connection_id::ConnectionIds;
 use worker::Worker;
 
@@ -66,7 +68,8 @@ pub(super) fn serve(
     super::random::fill(&mut key)?;
     let ids = ConnectionIds::new(&key, Instant::now());
     let start = |(at, socket)| {
-        let worker = Worker::new(socket, Arc::clone(tracker), ids.clone());
+        let answers = Answers::new(Arc::clone(tracker), ids.clone());
+        let worker = Worker::new(socket, answers);
         let stop = Arc::clone(stop);
         std::thread::Builder::new()
             .name(format!("udp-{at}"))
@@ -101,4 +104,36 @@ fn socket(address: SocketAddr, worker: usize, config: &Config) -> io::Result<Udp
     socket.bind(&address.into())?;
     socket.set_reuse_port(config.effective_workers() > 1)?;
     Ok(socket.into())
+}
+
+/// Packets for the fuzzer: each is answered twice, once as it is, and once with a connection id
+/// that proves its source.
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) fn fuzz(packets: &[u8]) {
+    let now = Instant::now();
+    let config = Config {
+        stats: None,
+        ..Config::default()
+    };
+    let tracker = Arc::new(Tracker::new(&config, now).expect("the default configuration is fine"));
+    let ids = ConnectionIds::new(&[7; 16], now);
+    let source: SocketAddr = ([192, 0, 2, 1], 7000).into();
+    let id = ids.give(source.ip(), ids.window(now));
+    let mut answers = Answers::new(tracker, ids);
+    let (moment, mut out) = (answers.moment(now), Vec::new());
+    for packet in packets.split(|&byte| byte == b'\n') {
+        let mut tally = answers::Tally::default();
+        out.clear();
+        answers.answer(packet, source, moment, &mut out, &mut tally);
+        assert!(
+            out.len() <= packet.len(),
+            "an unproven source got more than it sent"
+        );
+        if let Some((_, rest)) = packet.split_first_chunk::<8>() {
+            let proven = [&id.to_be_bytes(), rest].concat();
+            out.clear();
+            answers.answer(&proven, source, moment, &mut out, &mut tally);
+            assert!(out.len() <= 1400, "a reply is too long for a network");
+        }
+    }
 }

@@ -1,82 +1,46 @@
-//! One UDP socket and the thread that answers its packets, batch by batch.
+//! One UDP socket and the thread that takes its packets, batch by batch, and sends the answers.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
+use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::super::syscalls::{BATCH, Inbox, Outbox};
-use super::super::tracker::{Scratch, Tracker, Transport};
-use super::connection_id::{ConnectionIds, Window};
-use crate::udp::{
-    Family, Head, action, decode_announce_request, decode_url_data, encode_announce_reply,
-    encode_connect_reply, encode_error_reply, encode_scrape_reply, scrape_hashes,
-};
-
-/// Bytes of an announce request before its options (BEP 41).
-const ANNOUNCE: usize = 98;
-
-/// Bytes of a reply: what every network carries in one packet. It holds 230 IPv4 peers or 76 IPv6
-/// peers.
-const MAX_REPLY: u32 = 1400;
+use super::answers::{Answers, Tally};
 
 /// The wait after an error that is no usual one, so that it does not take a core.
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) struct Worker {
     socket: UdpSocket,
-    tracker: Arc<Tracker>,
-    ids: ConnectionIds,
-    scratch: Scratch,
-    url_data: Vec<u8>,
-}
-
-/// What a batch brought, counted once for all of it.
-#[derive(Default)]
-struct Tally {
-    bytes_in: u64,
-    connects: u64,
-    unproven: u64,
-    malformed: u64,
-    scrapes: u64,
-    failures: u64,
+    answers: Answers,
 }
 
 impl Worker {
-    pub(super) fn new(socket: UdpSocket, tracker: Arc<Tracker>, ids: ConnectionIds) -> Self {
-        Self {
-            socket,
-            tracker,
-            ids,
-            scratch: Scratch::default(),
-            url_data: Vec::new(),
-        }
+    pub(super) fn new(socket: UdpSocket, answers: Answers) -> Self {
+        Self { socket, answers }
     }
 
     pub(super) fn run(mut self, stop: &AtomicBool) {
         let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());
         while !stop.load(Ordering::Relaxed) {
-            // An error is the time-out, a signal, or a message about an earlier reply: none of
-            // them is a reason to stop.
-            let count = match inbox.receive(&self.socket) {
-                Ok(count) => count,
-                Err(error) => {
-                    if !is_usual(&error) {
-                        tracing::warn!(%error, "cannot receive over UDP");
-                        std::thread::sleep(PAUSE);
-                    }
-                    continue;
+            match inbox.receive(&self.socket) {
+                Ok(count) => {
+                    self.answer(&inbox, count.min(BATCH), &mut outbox);
+                    outbox.send(&self.socket, &mut inbox);
                 }
-            };
-            self.answer(&inbox, count.min(BATCH), &mut outbox);
-            outbox.send(&self.socket, &mut inbox);
+                // None of these is a reason to stop.
+                Err(error) if is_usual(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "cannot receive over UDP");
+                    std::thread::sleep(PAUSE);
+                }
+            }
         }
     }
 
     fn answer(&mut self, inbox: &Inbox, count: usize, outbox: &mut Outbox) {
-        let now = Instant::now();
-        let window = self.ids.window(now);
+        let moment = self.answers.moment(Instant::now());
         let mut tally = Tally::default();
         outbox.clear();
         for at in 0..count {
@@ -86,124 +50,14 @@ impl Worker {
             };
             tally.bytes_in += packet.len() as u64;
             let start = outbox.bytes.len();
-            self.answer_one(packet, source, now, window, &mut outbox.bytes, &mut tally);
+            self.answers
+                .answer(packet, source, moment, &mut outbox.bytes, &mut tally);
             if outbox.bytes.len() > start {
                 outbox.reply(start, at, source);
             }
         }
-        let stats = &self.tracker.stats;
-        stats.udp_connects.add(tally.connects);
-        stats.udp_unproven.add(tally.unproven);
-        stats.udp.malformed.add(tally.malformed);
-        stats.udp.scrapes.add(tally.scrapes);
-        stats.udp.failures.add(tally.failures);
-        stats.udp.bytes_in.add(tally.bytes_in);
-        stats.udp.bytes_out.add(outbox.bytes.len() as u64);
-    }
-
-    /// Appends the reply to a packet, if it gets one.
-    fn answer_one(
-        &mut self,
-        packet: &[u8],
-        source: SocketAddr,
-        now: Instant,
-        window: Window,
-        out: &mut Vec<u8>,
-        tally: &mut Tally,
-    ) {
-        // Nobody has port 0; such a source is made up.
-        let Ok(head) = Head::decode(packet) else {
-            tally.malformed += 1;
-            return;
-        };
-        if source.port() == 0 {
-            tally.malformed += 1;
-        } else if head.is_connect() {
-            tally.connects += 1;
-            let id = self.ids.give(source.ip(), window);
-            encode_connect_reply(head.transaction_id, id, out);
-        } else if !self.ids.proves(head.connection_id, source.ip(), window) {
-            tally.unproven += 1;
-        } else {
-            match head.action {
-                action::ANNOUNCE => self.announce(packet, head, source, now, out, tally),
-                action::SCRAPE => self.scrape(packet, head, out, tally),
-                _ => {
-                    tally.malformed += 1;
-                    encode_error_reply(head.transaction_id, "action is unknown", out);
-                }
-            }
-        }
-    }
-
-    fn announce(
-        &mut self,
-        packet: &[u8],
-        head: Head,
-        source: SocketAddr,
-        now: Instant,
-        out: &mut Vec<u8>,
-        tally: &mut Tally,
-    ) {
-        let mut request = match decode_announce_request(packet) {
-            Ok(request) => request,
-            Err(error) => {
-                tally.malformed += 1;
-                encode_error_reply(head.transaction_id, &error.to_string(), out);
-                return;
-            }
-        };
-        let family = Family::of(source);
-        let record = match family {
-            Family::V4 => 6,
-            Family::V6 => 18,
-        };
-        let fits = (MAX_REPLY - 20) / record;
-        request.numwant = Some(self.tracker.swarms.wanted(request.numwant).min(fits));
-        let key = if self.tracker.access.needs_key() {
-            let options = packet.get(ANNOUNCE..).unwrap_or_default();
-            decode_url_data(options, &mut self.url_data)
-                .ok()
-                .and_then(|()| key(&self.url_data))
-        } else {
-            None
-        };
-        let ip = source.ip();
-        match self
-            .tracker
-            .announce(now, &request, ip, key, Transport::Udp, &mut self.scratch)
-        {
-            Ok(()) => {
-                encode_announce_reply(head.transaction_id, &self.scratch.response, family, out);
-            }
-            Err(failure) => {
-                tally.failures += 1;
-                encode_error_reply(head.transaction_id, &failure.reason, out);
-            }
-        }
-    }
-
-    fn scrape(&self, packet: &[u8], head: Head, out: &mut Vec<u8>, tally: &mut Tally) {
-        match scrape_hashes(packet) {
-            // A scrape has no options, so with passkeys it cannot be allowed (BEP 41).
-            Ok(_) if self.tracker.access.needs_key() => {
-                tally.failures += 1;
-                encode_error_reply(
-                    head.transaction_id,
-                    "scrape over HTTP with your passkey",
-                    out,
-                );
-            }
-            Ok(hashes) => {
-                tally.scrapes += 1;
-                let stats = hashes.map(|hash| self.tracker.scrape(&hash, None).unwrap_or_default());
-                encode_scrape_reply(head.transaction_id, stats, out);
-            }
-            Err(error) => {
-                tally.malformed += 1;
-                encode_error_reply(head.transaction_id, &error.to_string(), out);
-            }
-        }
+        tally.bytes_out = outbox.bytes.len() as u64;
+        self.answers.count(&tally);
     }
 }
 
@@ -217,12 +71,4 @@ fn is_usual(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionRefused
             | io::ErrorKind::ConnectionReset
     )
-}
-
-/// The passkey in the path of the announce URL: `/KEY/announce`.
-fn key(url_data: &[u8]) -> Option<&[u8]> {
-    let path = url_data.split(|&byte| byte == b'?').next()?;
-    let mut parts = path.strip_prefix(b"/")?.split(|&byte| byte == b'/');
-    let key = parts.next()?;
-    (parts.next() == Some(b"announce") && parts.next().is_none()).then_some(key)
 }

@@ -1,0 +1,89 @@
+//! Bodies for the fuzzer, which ordinary tests run as well: whatever strangers send, nothing
+//! panics, and nobody who has not proven an address gets more than was sent.
+
+/// The bytes of an HTTP connection, cut in several ways.
+pub fn http_connection(data: &[u8]) {
+    super::http::fuzz(data);
+}
+
+/// Lines as UDP packets.
+pub fn udp_packets(data: &[u8]) {
+    super::udp::fuzz(data);
+}
+
+/// A snapshot file.
+pub fn snapshot(data: &[u8]) {
+    super::snapshot::fuzz(data);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROUNDS: u64 = 3_000;
+
+    /// Runs a body over inputs with a few bytes changed, cut or doubled, the same ones each time.
+    fn mutate(seeds: &[&[u8]], body: fn(&[u8])) {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = move |bound: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state % u64::try_from(bound.max(1)).unwrap()).unwrap()
+        };
+        seeds.iter().for_each(|seed| body(seed));
+        for _ in 0..ROUNDS {
+            let mut data = seeds[next(seeds.len())].to_vec();
+            for _ in 0..=next(6) {
+                let at = next(data.len());
+                match next(4) {
+                    0 => data.truncate(at),
+                    1 => data.extend_from_within(at..),
+                    _ if data.is_empty() => {}
+                    2 => data[at] = u8::try_from(next(256)).unwrap(),
+                    _ => data[at] ^= 1 << next(8),
+                }
+            }
+            data.truncate(20_000);
+            body(&data);
+        }
+    }
+
+    #[test]
+    fn connections_survive_whatever_comes() {
+        let hash = "%01".repeat(20);
+        let peer = "peer_id=-XX0001-000000000001&port=7000&left=0";
+        let announce = format!("GET /announce?info_hash={hash}&{peer} HTTP/1.1\r\nHost: x\r\n\r\n");
+        let body = format!("http://x/announce?info_hash={hash}&{peer}\n");
+        let post = format!(
+            "POST /announce HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let scrape = format!("GET /scrape?info_hash={hash} HTTP/1.0\r\n\r\n");
+        let torrents = "GET /torrents/a.torrent HTTP/1.1\r\nAccept: application/json\r\n\r\n";
+        let seeds = [&announce, &post, &scrape, torrents].map(str::as_bytes);
+        mutate(&seeds, http_connection);
+    }
+
+    #[test]
+    fn packets_survive_whatever_comes() {
+        let (mut connect, mut announce, mut scrape) = (Vec::new(), Vec::new(), Vec::new());
+        let mut request = crate::AnnounceRequest::new([1; 20].into(), [2; 20].into(), 7000);
+        request.url_data = b"/key/announce".to_vec();
+        crate::udp::encode_connect_request(1, &mut connect);
+        crate::udp::encode_announce_request(1, 1, &request, &mut announce);
+        crate::udp::encode_scrape_request(1, 1, &[[1; 20].into()], &mut scrape);
+        mutate(&[&connect, &announce, &scrape], udp_packets);
+    }
+
+    #[test]
+    fn snapshots_survive_whatever_comes() {
+        let mut part = vec![0; 8];
+        part.extend_from_slice(&43_u32.to_be_bytes());
+        part.extend_from_slice(&[1; 20]);
+        part.extend_from_slice(&[0, 0, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0]);
+        part.extend_from_slice(&[10, 0, 0, 1, 0, 80, 2, 0, 0, 0, 9]);
+        part.extend_from_slice(&u32::MAX.to_be_bytes());
+        mutate(&[&part, b"BTSWARMS"], snapshot);
+    }
+}

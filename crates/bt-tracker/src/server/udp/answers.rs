@@ -1,0 +1,191 @@
+//! What is answered to a packet. Knows no sockets: a packet and its source come in, bytes go out.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::super::tracker::{Scratch, Tracker, Transport};
+use super::connection_id::{ConnectionIds, Window};
+use crate::udp::{
+    Family, Head, action, decode_announce_request, decode_url_data, encode_announce_reply,
+    encode_connect_reply, encode_error_reply, encode_scrape_reply, scrape_hashes,
+};
+
+/// Bytes of an announce request before its options (BEP 41).
+const ANNOUNCE: usize = 98;
+
+/// Bytes of a reply: what every network carries in one packet. It holds 230 IPv4 peers or 76 IPv6
+/// peers.
+const MAX_REPLY: u32 = 1400;
+
+/// Answers packets, with buffers that are used again for each.
+pub(super) struct Answers {
+    tracker: Arc<Tracker>,
+    ids: ConnectionIds,
+    scratch: Scratch,
+    url_data: Vec<u8>,
+}
+
+/// When a batch of packets is answered.
+#[derive(Clone, Copy)]
+pub(super) struct Moment {
+    now: Instant,
+    window: Window,
+}
+
+/// What a batch brought, counted once for all of it.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    pub(super) malformed: u64,
+    connects: u64,
+    unproven: u64,
+    scrapes: u64,
+    failures: u64,
+}
+
+impl Answers {
+    pub(super) fn new(tracker: Arc<Tracker>, ids: ConnectionIds) -> Self {
+        Self {
+            tracker,
+            ids,
+            scratch: Scratch::default(),
+            url_data: Vec::new(),
+        }
+    }
+
+    pub(super) fn moment(&self, now: Instant) -> Moment {
+        Moment {
+            now,
+            window: self.ids.window(now),
+        }
+    }
+
+    /// Adds what a batch brought to the numbers of the server.
+    pub(super) fn count(&self, tally: &Tally) {
+        let stats = &self.tracker.stats;
+        stats.udp_connects.add(tally.connects);
+        stats.udp_unproven.add(tally.unproven);
+        stats.udp.malformed.add(tally.malformed);
+        stats.udp.scrapes.add(tally.scrapes);
+        stats.udp.failures.add(tally.failures);
+        stats.udp.bytes_in.add(tally.bytes_in);
+        stats.udp.bytes_out.add(tally.bytes_out);
+    }
+
+    /// Appends the reply to a packet, if it gets one.
+    pub(super) fn answer(
+        &mut self,
+        packet: &[u8],
+        source: SocketAddr,
+        moment: Moment,
+        out: &mut Vec<u8>,
+        tally: &mut Tally,
+    ) {
+        // Nobody has port 0; such a source is made up.
+        let Ok(head) = Head::decode(packet) else {
+            tally.malformed += 1;
+            return;
+        };
+        if source.port() == 0 {
+            tally.malformed += 1;
+        } else if head.is_connect() {
+            tally.connects += 1;
+            let id = self.ids.give(source.ip(), moment.window);
+            encode_connect_reply(head.transaction_id, id, out);
+        } else if !self
+            .ids
+            .proves(head.connection_id, source.ip(), moment.window)
+        {
+            tally.unproven += 1;
+        } else {
+            match head.action {
+                action::ANNOUNCE => self.announce(packet, head, source, moment.now, out, tally),
+                action::SCRAPE => self.scrape(packet, head, out, tally),
+                _ => {
+                    tally.malformed += 1;
+                    encode_error_reply(head.transaction_id, "action is unknown", out);
+                }
+            }
+        }
+    }
+
+    fn announce(
+        &mut self,
+        packet: &[u8],
+        head: Head,
+        source: SocketAddr,
+        now: Instant,
+        out: &mut Vec<u8>,
+        tally: &mut Tally,
+    ) {
+        let mut request = match decode_announce_request(packet) {
+            Ok(request) => request,
+            Err(error) => {
+                tally.malformed += 1;
+                encode_error_reply(head.transaction_id, &error.to_string(), out);
+                return;
+            }
+        };
+        let family = Family::of(source);
+        let record = match family {
+            Family::V4 => 6,
+            Family::V6 => 18,
+        };
+        let fits = (MAX_REPLY - 20) / record;
+        request.numwant = Some(self.tracker.swarms.wanted(request.numwant).min(fits));
+        let key = if self.tracker.access.needs_key() {
+            let options = packet.get(ANNOUNCE..).unwrap_or_default();
+            decode_url_data(options, &mut self.url_data)
+                .ok()
+                .and_then(|()| key(&self.url_data))
+        } else {
+            None
+        };
+        let ip = source.ip();
+        match self
+            .tracker
+            .announce(now, &request, ip, key, Transport::Udp, &mut self.scratch)
+        {
+            Ok(()) => {
+                encode_announce_reply(head.transaction_id, &self.scratch.response, family, out);
+            }
+            Err(failure) => {
+                tally.failures += 1;
+                encode_error_reply(head.transaction_id, &failure.reason, out);
+            }
+        }
+    }
+
+    fn scrape(&self, packet: &[u8], head: Head, out: &mut Vec<u8>, tally: &mut Tally) {
+        match scrape_hashes(packet) {
+            // A scrape has no options, so with passkeys it cannot be allowed (BEP 41).
+            Ok(_) if self.tracker.access.needs_key() => {
+                tally.failures += 1;
+                encode_error_reply(
+                    head.transaction_id,
+                    "scrape over HTTP with your passkey",
+                    out,
+                );
+            }
+            Ok(hashes) => {
+                tally.scrapes += 1;
+                let stats = hashes.map(|hash| self.tracker.scrape(&hash, None).unwrap_or_default());
+                encode_scrape_reply(head.transaction_id, stats, out);
+            }
+            Err(error) => {
+                tally.malformed += 1;
+                encode_error_reply(head.transaction_id, &error.to_string(), out);
+            }
+        }
+    }
+}
+
+/// The passkey in the path of the announce URL: `/KEY/announce`.
+fn key(url_data: &[u8]) -> Option<&[u8]> {
+    let path = url_data.split(|&byte| byte == b'?').next()?;
+    let mut parts = path.strip_prefix(b"/")?.split(|&byte| byte == b'/');
+    let key = parts.next()?;
+    (parts.next() == Some(b"announce") && parts.next().is_none()).then_some(key)
+}
