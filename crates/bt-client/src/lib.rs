@@ -1,10 +1,29 @@
 //! A BitTorrent client to embed, and the program `bt-client`.
+//!
+//! ```no_run
+//! use bt_client::{AddTorrent, Session, SessionConfig};
+//! use bt_metainfo::Metainfo;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let session = Session::start(SessionConfig::default()).await?;
+//! let metainfo = Metainfo::parse(&std::fs::read("build.torrent")?)?;
+//! let torrent = session.add(AddTorrent::new(metainfo, "downloads")).await?;
+//! torrent.wait_until_seeding().await?;
+//! session.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A [`Session`] has one port, one disk and any number of [`Torrent`]s. What each torrent does is decided in
+//! [`engine`], which is pure; [`disk`] and a private room for the network move the bytes, [`session`] connects them.
 
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod disk;
 pub mod engine;
 mod error;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod limits;
 mod net;
 pub mod session;
@@ -13,3 +32,7 @@ pub use error::Error;
 pub use session::{
     AddTorrent, Check, EventKind, EventStream, Session, SessionConfig, SessionEvent, Torrent,
 };
+
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+struct Readme;

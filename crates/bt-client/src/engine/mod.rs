@@ -24,6 +24,8 @@ mod upload;
 pub use input::{Command, Input, PieceVerdict};
 pub use output::{CloseReason, Notice, Output, Outputs};
 pub use peers::{BlockDigest, Direction, PeerInfo, RateMeter, Source, TokenBucket};
+#[cfg(test)]
+pub(crate) use rng::Rng;
 pub use torrent::{Config, PeerStatus, Refusal, Status, Torrent};
 
 /// Names one connected peer of one torrent; never given twice.

@@ -1,7 +1,7 @@
 //! Every setting: its flag, its environment variable and its line of the configuration file, in
 //! one place.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use bt_tracker::server::{Config, Mode};
@@ -336,10 +336,7 @@ impl Settings {
     /// The addresses, by default port 6969 of every family that this machine has.
     fn addresses(&self) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
         if self.http.is_empty() && self.udp.is_empty() {
-            let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT));
-            let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT));
-            let has_v6 = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
-            let everywhere: Vec<_> = std::iter::once(v4).chain(has_v6.then_some(v6)).collect();
+            let everywhere = Config::every_address(PORT);
             return (everywhere.clone(), everywhere);
         }
         (self.http.clone(), self.udp.clone())

@@ -117,8 +117,14 @@ impl Client {
     /// A client. Characters of the user agent that a header cannot hold are left out.
     #[must_use]
     pub fn with_config(net: Arc<dyn Net>, config: Config) -> Self {
-        let printable: String = config
-            .user_agent
+        let Config {
+            user_agent,
+            both_families,
+            fetch_timeout,
+            #[cfg(feature = "tls")]
+            tls,
+        } = config;
+        let printable: String = user_agent
             .chars()
             .filter(|c| matches!(c, ' '..='~'))
             .collect();
@@ -127,13 +133,13 @@ impl Client {
                 net,
                 user_agent: HeaderValue::from_str(&printable)
                     .unwrap_or(HeaderValue::from_static("bt-tracker")),
-                both_families: config.both_families,
-                fetch_timeout: config.fetch_timeout,
+                both_families,
+                fetch_timeout,
                 connections: Connections::default(),
                 seeds: RandomState::new(),
                 count: AtomicU64::new(0),
                 #[cfg(feature = "tls")]
-                tls_config: config.tls,
+                tls_config: tls,
                 #[cfg(feature = "tls")]
                 system_tls: std::sync::OnceLock::new(),
             }),

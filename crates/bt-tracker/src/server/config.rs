@@ -1,8 +1,10 @@
 //! What the owner of a server decides. Flags, files and environment belong to the program.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 use super::Error;
 use super::tracker::Tracker;
@@ -122,6 +124,22 @@ impl Config {
             http: vec![http],
             closed: true,
             ..Self::default()
+        }
+    }
+
+    /// Every address of this machine with this port: `0.0.0.0`, and `[::]` if it has IPv6.
+    #[must_use]
+    pub fn every_address(port: u16) -> Vec<SocketAddr> {
+        let has_v6 = || {
+            let socket = Socket::new(Domain::IPV6, Type::DGRAM, None)?;
+            socket.bind(&SocketAddr::from((Ipv6Addr::LOCALHOST, 0)).into())
+        };
+        let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+        if has_v6().is_ok() {
+            vec![v4, v6]
+        } else {
+            vec![v4]
         }
     }
 

@@ -124,9 +124,12 @@ fn check(bytes: &[u8]) -> Result<(Duration, Vec<&[u8]>), Error> {
         .get(12..HEAD)
         .and_then(|b| b.first_chunk())
         .ok_or(Error::Torn)?;
-    let made = UNIX_EPOCH + Duration::from_secs(u64::from_be_bytes(*made));
+    let made = Duration::from_secs(u64::from_be_bytes(*made));
     // A clock that went back makes peers look fresh; the next sweeps take them out.
-    let old = SystemTime::now().duration_since(made).unwrap_or_default();
+    let clock = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let old = clock.saturating_sub(made);
     let mut parts = Vec::new();
     let mut rest = covered.get(HEAD..).ok_or(Error::Torn)?;
     loop {

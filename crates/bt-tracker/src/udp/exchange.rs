@@ -195,7 +195,7 @@ impl Exchange {
         packet: &[u8],
     ) -> Option<Result<Answer, ExchangeError>> {
         let head = ReplyHead::decode(packet).ok()?;
-        if head.transaction_id == self.ask_transaction {
+        if self.asked && head.transaction_id == self.ask_transaction {
             return self.handle_answer(packet);
         }
         if self.connection.is_none() && head.transaction_id == self.connect_transaction {

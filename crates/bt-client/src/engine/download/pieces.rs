@@ -115,6 +115,13 @@ impl Pieces {
         self.partial.get(&piece)
     }
 
+    /// Whether it is under way and some of its blocks are not here.
+    pub(crate) fn is_incomplete(&self, piece: PieceIndex) -> bool {
+        self.partial
+            .get(&piece)
+            .is_some_and(|partial| !partial.is_complete())
+    }
+
     pub(crate) fn partial_count(&self) -> usize {
         self.partial.len()
     }

@@ -73,12 +73,15 @@ impl Torrent {
         peer.downloaded += bytes;
         peer.last_block = now;
         peer.snubbing = false;
-        if let Some(latency) = peer.arrived(now, block) {
+        let latency = peer.arrived(now, block);
+        if let Some(latency) = latency {
             peer.pipeline.received(now, latency);
         }
         match self.pieces.receive(block, key) {
             Received::New { .. } if self.state == State::Downloading => {
-                if self.endgame {
+                // In the end-game others have been asked too; and what comes from a peer that was given up has been asked
+                // of another since.
+                if self.endgame || latency.is_none() {
                     self.cancel_elsewhere(key, block, out);
                 }
                 true

@@ -132,6 +132,14 @@ pub(crate) struct Counters {
     pub(crate) hash_failures: u32,
 }
 
+impl Counters {
+    /// Of what was received, `bytes` were bad. Blocks of the piece may have been received before a restart of the
+    /// count, so no more is booked than is there.
+    pub(crate) fn piece_failed(&mut self, bytes: u64) {
+        self.failed = (self.failed + bytes).min(self.received - self.wasted);
+    }
+}
+
 impl Torrent {
     /// A torrent whose content has not been looked at: it waits for [`Input::Checked`]. `wanted` has a bit a piece.
     #[must_use]

@@ -113,9 +113,7 @@ impl Torrent {
             bytes_have,
             bytes_left,
             size: self.layout.total_length(),
-            downloaded: counters.received
-                - counters.wasted
-                - counters.failed.min(counters.received - counters.wasted),
+            downloaded: counters.received - counters.wasted - counters.failed,
             uploaded: counters.uploaded,
             wasted: counters.wasted,
             hash_failures: counters.hash_failures,

@@ -24,6 +24,8 @@ impl Torrent {
                 }
                 self.piece_is_here(now, piece, out);
             }
+            // A verdict on blocks from before a pause; the piece has been begun anew since.
+            PieceVerdict::Bad { .. } if self.pieces.is_incomplete(piece) => {}
             PieceVerdict::Bad { digests } => {
                 let senders = self.pieces.failed(piece);
                 let ips: Vec<IpAddr> = senders
@@ -31,7 +33,8 @@ impl Torrent {
                     .filter_map(|key| self.addresses.get(key).copied())
                     .collect();
                 self.counters.hash_failures += 1;
-                self.counters.failed += u64::from(self.layout.piece_size(piece));
+                self.counters
+                    .piece_failed(u64::from(self.layout.piece_size(piece)));
                 out.push(Output::Notice(Notice::PieceFailed(piece)));
                 let guilty = self.trust.piece_failed(piece, ips, digests);
                 if self.trust.is_watched(piece) {
@@ -53,6 +56,7 @@ impl Torrent {
             return;
         }
         let wanted = self.pieces.wants(piece);
+        self.call_off(piece, out);
         self.availability.unlist(piece);
         self.pieces.verified(piece);
         out.push(Output::Notice(Notice::Piece(piece)));
@@ -72,6 +76,22 @@ impl Torrent {
         }
         if self.is_complete() && self.state == State::Downloading {
             self.completed(now, out);
+        }
+    }
+
+    /// The piece is here, from before a pause: whoever has been asked for parts of it since need not send them.
+    fn call_off(&mut self, piece: PieceIndex, out: &mut Outputs) {
+        if !self.pieces.is_incomplete(piece) {
+            return;
+        }
+        for (&key, peer) in &mut self.peers {
+            peer.in_flight.retain(|flying| {
+                let keep = flying.block.piece != piece;
+                if !keep {
+                    out.push(Output::Send(key, Message::Cancel(flying.block)));
+                }
+                keep
+            });
         }
     }
 

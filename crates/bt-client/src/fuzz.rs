@@ -1,0 +1,206 @@
+//! Bodies for the fuzz driver; ordinary tests replay its corpus through them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bt_metainfo::{BLOCK_SIZE, BlockRef, InfoHash, Layout, PieceIndex};
+use bt_wire::{Bitfield, Message, PeerId};
+use bytes::Bytes;
+
+use crate::engine::{
+    Command, Config, Direction, Input, Output, Outputs, PeerInfo, PeerKey, PieceVerdict, Source,
+    Torrent,
+};
+
+const PIECES: u32 = 6;
+const BLOCKS: u32 = 3;
+
+/// Drives one torrent by operations: each two bytes are one thing that happens. Its books are audited after each.
+///
+/// # Panics
+/// If the books disagree, or an output names a peer that was never let in.
+pub fn engine(data: &[u8]) {
+    let mut bytes = data.iter().copied();
+    let seed = u64::from(bytes.next().unwrap_or(0));
+    let mut driven = Driven::new(seed);
+    while let (Some(what), Some(how)) = (bytes.next(), bytes.next()) {
+        driven.step(what, how);
+        if let Err(disagreement) = driven.torrent.audit() {
+            panic!("{disagreement}");
+        }
+    }
+}
+
+struct Driven {
+    torrent: Torrent,
+    layout: Arc<Layout>,
+    now: Instant,
+    peers: Vec<PeerKey>,
+    out: Outputs,
+}
+
+impl Driven {
+    fn new(seed: u64) -> Self {
+        let length = u64::from(PIECES * BLOCKS * BLOCK_SIZE) - 1000;
+        let layout =
+            Arc::new(Layout::new(BLOCKS * BLOCK_SIZE, [(length, false)]).expect("a sound layout"));
+        let mut config = Config::new(InfoHash::from([1; 20]), PeerId::from([0; 20]), seed);
+        config.upload_slots = 2;
+        config.max_peers = 5;
+        config.sequential = seed % 3 == 0;
+        config.spread = seed % 2 == 0;
+        config.trackers = vec![vec!["http://t.example/announce".to_owned()]];
+        let now = Instant::now();
+        let mut torrent = Torrent::new(now, config, Arc::clone(&layout), Bitfield::full(PIECES));
+        let mut out = Outputs::new();
+        let have = if seed % 5 == 0 {
+            Bitfield::full(PIECES)
+        } else {
+            Bitfield::new(PIECES)
+        };
+        torrent.handle(now, Input::Checked(have), &mut out);
+        Self {
+            torrent,
+            layout,
+            now,
+            peers: Vec::new(),
+            out,
+        }
+    }
+
+    fn step(&mut self, what: u8, how: u8) {
+        let piece = PieceIndex(u32::from(how) % (PIECES + 1));
+        let number = u32::from(how / 8) % BLOCKS;
+        let block = if piece.0 < PIECES {
+            self.layout.block(piece, number)
+        } else {
+            BlockRef::new(piece, u32::from(how), BLOCK_SIZE)
+        };
+        let peer = PeerKey(u32::from(what >> 5));
+        match what & 31 {
+            0 => self.join(how),
+            1 => self.handle(Input::PeerClosed(peer)),
+            2 => self.hear(peer, Message::Choke),
+            3 => self.hear(peer, Message::Unchoke),
+            4 => self.hear(peer, Message::Interested),
+            5 => self.hear(peer, Message::NotInterested),
+            6 => self.hear(peer, Message::Have(piece)),
+            7 => self.hear(peer, Message::HaveAll),
+            8 => self.hear(peer, Message::HaveNone),
+            9 => self.hear(
+                peer,
+                Message::Bitfield(Bytes::copy_from_slice(&[how & 0xfc])),
+            ),
+            10 => self.hear(peer, Message::Request(block)),
+            11 => self.hear(peer, Message::Cancel(block)),
+            12 => self.hear(peer, Message::Reject(block)),
+            13 => self.hear(peer, Message::Suggest(piece)),
+            14 => self.hear(peer, Message::AllowedFast(piece)),
+            15..=19 => {
+                self.torrent.block(self.now, peer, block, &mut self.out);
+                self.handle(Input::Flush(peer));
+            }
+            20 => self.handle(Input::PieceChecked(piece_of(piece), good())),
+            21 => self.handle(Input::PieceChecked(
+                piece_of(piece),
+                PieceVerdict::Bad {
+                    digests: Vec::new(),
+                },
+            )),
+            22 => self.handle(Input::Candidates(Source::Tracker, vec![address(how)])),
+            23 => self.handle(Input::DialFailed(address(how))),
+            24 => self.handle(Input::Command(Command::Pause)),
+            25 => self.handle(Input::Command(Command::Resume)),
+            26 => self.handle(Input::StorageFailed("no room".to_owned())),
+            27 => self.handle(Input::PeerQueues(peer, u32::from(how))),
+            28 => self.handle(Input::Uploaded(peer, u64::from(how))),
+            _ => self.wait(how),
+        }
+    }
+
+    fn join(&mut self, how: u8) {
+        let direction = if how & 1 == 0 {
+            Direction::Incoming
+        } else {
+            Direction::Outgoing
+        };
+        let info = PeerInfo {
+            addr: address(how),
+            id: PeerId::from([how; 20]),
+            direction,
+            fast: how & 2 == 0,
+        };
+        if let Ok(key) = self.torrent.open(self.now, info, &mut self.out) {
+            self.peers.push(key);
+        }
+    }
+
+    fn hear(&mut self, peer: PeerKey, message: Message) {
+        self.handle(Input::Message(peer, message));
+        self.handle(Input::Flush(peer));
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.torrent.handle(self.now, input, &mut self.out);
+        for output in self.out.drain(..) {
+            if let Output::Send(peer, _) | Output::Serve(peer, _) | Output::Close(peer, _) = output
+            {
+                assert!(
+                    self.peers.contains(&peer),
+                    "an order for {peer}, which was never let in"
+                );
+            }
+        }
+    }
+
+    fn wait(&mut self, how: u8) {
+        self.now += Duration::from_millis(u64::from(how) * 100);
+        self.handle(Input::Timeout);
+    }
+}
+
+fn piece_of(piece: PieceIndex) -> PieceIndex {
+    PieceIndex(piece.0 % PIECES)
+}
+
+fn good() -> PieceVerdict {
+    PieceVerdict::Good {
+        digests: Vec::new(),
+    }
+}
+
+fn address(how: u8) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, how % 8], 6881))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::Rng;
+
+    #[test]
+    fn the_corpus_holds() {
+        let corpus = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../tests/corpus/client_engine"
+        );
+        let mut replayed = 0;
+        for entry in std::fs::read_dir(corpus).unwrap() {
+            super::engine(&std::fs::read(entry.unwrap().path()).unwrap());
+            replayed += 1;
+        }
+        assert!(replayed >= 3, "only {replayed} files in {corpus}");
+    }
+
+    #[test]
+    fn random_operations_leave_the_books_in_order() {
+        let mut rng = Rng::new(11);
+        for _ in 0..3000 {
+            let length = rng.below(400);
+            let data: Vec<u8> = (0..length)
+                .map(|_| u8::try_from(rng.below(256)).unwrap())
+                .collect();
+            super::engine(&data);
+        }
+    }
+}
