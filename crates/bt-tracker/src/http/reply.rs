@@ -85,7 +85,7 @@ pub fn decode_scrape_reply(body: &[u8]) -> Result<ScrapeResponse, ReplyError> {
     };
     let mut response = ScrapeResponse::default();
     for (key, value) in files.iter() {
-        let (Ok(info_hash), Some(stats)) = (InfoHash::try_from(key), value.as_dict()) else {
+        let (Some(info_hash), Some(stats)) = (hash_key(key), value.as_dict()) else {
             continue;
         };
         response.files.push((
@@ -103,6 +103,20 @@ pub fn decode_scrape_reply(body: &[u8]) -> Result<ScrapeResponse, ReplyError> {
         .and_then(|flags| flags.as_dict())
         .and_then(|flags| count(&flags, "min_request_interval"));
     Ok(response)
+}
+
+/// An info-hash as a key. The server of bittorrent-tracker 11 writes each byte as a character of
+/// UTF-8, which makes up to 40 bytes of the 20.
+fn hash_key(key: &[u8]) -> Option<InfoHash> {
+    if let Ok(info_hash) = InfoHash::try_from(key) {
+        return Some(info_hash);
+    }
+    let mut hash = [0; 20];
+    let mut characters = std::str::from_utf8(key).ok()?.chars();
+    for byte in &mut hash {
+        *byte = u8::try_from(characters.next()?).ok()?;
+    }
+    characters.next().is_none().then(|| InfoHash::from(hash))
 }
 
 /// Parses the outer dictionary and turns a refusal into an error.

@@ -611,6 +611,16 @@ fn scrape_replies_are_read() {
         (response.files.len(), response.min_request_interval),
         (1, Some(60))
     );
+    let spelled = ["d5:filesd40:", &"ª".repeat(20), "d8:completei7eeee"].concat();
+    let response = decode_scrape_reply(spelled.as_bytes()).unwrap();
+    assert_eq!(
+        response.files,
+        [([0xAA; 20].into(), ScrapeStats::new(7, 0, 0))]
+    );
+    for unlike in ["ª".repeat(19), "ª".repeat(21), "☃".repeat(20)] {
+        let body = format!("d5:filesd{}:{unlike}deee", unlike.len());
+        assert_eq!(decode_scrape_reply(body.as_bytes()).unwrap().files, []);
+    }
     let refused = decode_scrape_reply(b"d14:failure reason2:noe").unwrap_err();
     assert_eq!(refused, ReplyError::Refused(Failure::new("no")));
 }

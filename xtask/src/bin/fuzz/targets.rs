@@ -213,6 +213,11 @@ pub(crate) const TARGETS: &[Target] = &[
         "a connection in both roles: one answer per request, nothing after an error, limits",
         bt_wire::fuzz::connection,
     ),
+    machine(
+        "client_engine",
+        "one torrent driven by operations: its books agree after each",
+        bt_client::fuzz::engine,
+    ),
     bytes(
         "tracker_http_query",
         "announce and scrape queries as a server reads them: round trip",
