@@ -48,13 +48,13 @@ impl Driven {
         let mut config = Config::new(InfoHash::from([1; 20]), PeerId::from([0; 20]), seed);
         config.upload_slots = 2;
         config.max_peers = 5;
-        config.sequential = seed % 3 == 0;
-        config.spread = seed % 2 == 0;
+        config.sequential = seed.is_multiple_of(3);
+        config.spread = seed.is_multiple_of(2);
         config.trackers = vec![vec!["http://t.example/announce".to_owned()]];
         let now = Instant::now();
         let mut torrent = Torrent::new(now, config, Arc::clone(&layout), Bitfield::full(PIECES));
         let mut out = Outputs::new();
-        let have = if seed % 5 == 0 {
+        let have = if seed.is_multiple_of(5) {
             Bitfield::full(PIECES)
         } else {
             Bitfield::new(PIECES)

@@ -72,7 +72,8 @@ pub(super) fn spawn(session: &Arc<Inner>, member: &Arc<Member>, announce: Announ
             .announce(&announce.url, &request, announce.timeout)
             .await;
         if let Err(error) = &answer {
-            tracing::info!(url = announce.url, %error, "announce failed");
+            let url = bt_tracker::http::redacted(&announce.url);
+            tracing::info!(url, %error, "announce failed");
         }
         let goodbye = announce.event == Event::Stopped;
         let answer = answer.map_err(|error| (&error).into());

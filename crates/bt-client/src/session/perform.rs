@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
+use bt_tracker::http::redacted;
+
 use super::events::EventKind;
 use super::member::{Member, Seat};
 use super::session::Inner;
@@ -75,13 +77,13 @@ fn tell(session: &Arc<Inner>, member: &Arc<Member>, notice: Notice) {
         Notice::TrackerWarning(url, text) => {
             send(EventKind::Warning {
                 kind: "tracker",
-                message: format!("{url}: {text}"),
+                message: format!("{}: {text}", redacted(&url)),
             });
         }
         Notice::TrackerFailed(url, text) => {
             send(EventKind::Warning {
                 kind: "tracker",
-                message: format!("announce to {url} failed: {text}"),
+                message: format!("announce to {} failed: {text}", redacted(&url)),
             });
         }
         Notice::Failed(text) => {

@@ -14,5 +14,6 @@ mod cli_transfer;
 #[cfg(feature = "cli")]
 mod cli_usage;
 mod content;
+mod session;
 mod swarm;
 mod transfer;

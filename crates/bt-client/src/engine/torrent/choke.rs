@@ -134,9 +134,10 @@ impl Torrent {
             clippy::cast_sign_loss,
             reason = "floats saturate in casts"
         )]
-        let pieces = |seconds: f64| (peer.up.rate(now) * seconds / piece).ceil() as usize;
-        let ahead = pieces(REVEAL_AHEAD);
-        let alone = pieces(REVEAL_AHEAD * 2.0).max((ALONE_AHEAD / piece).ceil() as usize);
+        let pieces = |bytes: f64| (bytes / piece).ceil() as usize;
+        let second = peer.up.rate(now) * REVEAL_AHEAD;
+        let ahead = pieces(second);
+        let alone = pieces(ALONE_AHEAD.max(second * 2.0));
         let availability = &self.availability;
         for piece in spread.reveal(now, key, &peer.has, ahead, alone, |piece| {
             availability.of(piece)

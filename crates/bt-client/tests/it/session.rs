@@ -1,0 +1,251 @@
+//! What an owner of a session can rely on, beyond the transfer itself.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
+
+use bt_client::engine::State;
+use bt_client::{AddTorrent, Check, Error, Session, SessionConfig};
+use bt_metainfo::{Metainfo, create};
+use tokio::time::timeout;
+
+use crate::content::{assert_same, share};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const FILES: &[(&str, usize)] = &[("one.bin", 1_500_000), ("two.bin", 600_000)];
+
+async fn session(tune: impl FnOnce(&mut SessionConfig)) -> Session {
+    let mut config = SessionConfig {
+        trackers: false,
+        ..SessionConfig::default()
+    };
+    tune(&mut config);
+    Session::start(config).await.unwrap()
+}
+
+fn at(session: &Session) -> Vec<SocketAddr> {
+    vec![SocketAddr::from((Ipv4Addr::LOCALHOST, session.port()))]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_a_download_that_is_complete_returns_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let metainfo = share(dir.path(), "stuff", FILES, 65_536);
+    let session = session(|_| {}).await;
+    let torrent = session
+        .add(AddTorrent::new(metainfo.clone(), dir.path()))
+        .await
+        .unwrap();
+    timeout(PATIENCE, torrent.wait_until_seeding())
+        .await
+        .expect("in time")
+        .unwrap();
+    timeout(PATIENCE, torrent.wait_until_seeding())
+        .await
+        .expect("in time")
+        .unwrap();
+    let again = session.add(AddTorrent::new(metainfo, dir.path())).await;
+    assert!(matches!(again, Err(Error::Duplicate(_))));
+    session.stop().await;
+    assert_eq!(torrent.state(), State::Stopped);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torrent_that_is_paused_and_resumed_goes_on_where_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let metainfo = share(&dir.path().join("a"), "stuff", FILES, 65_536);
+    let (seed, leech) = (
+        session(|_| {}).await,
+        session(|config| config.down_rate = Some(1_000_000)).await,
+    );
+    seed.add(AddTorrent::initial_seeder(
+        metainfo.clone(),
+        dir.path().join("a"),
+    ))
+    .await
+    .unwrap();
+    let add = AddTorrent {
+        peers: at(&seed),
+        ..AddTorrent::new(metainfo, dir.path().join("b"))
+    };
+    let torrent = leech.add(add).await.unwrap();
+    let some = torrent.wait_for(|status| status.pieces_have >= 3);
+    let before = timeout(PATIENCE, some).await.expect("in time").unwrap();
+    torrent.pause();
+    assert_eq!((torrent.state(), torrent.peers().len()), (State::Paused, 0));
+    torrent.resume();
+    assert!(torrent.status().pieces_have >= before.pieces_have);
+    timeout(PATIENCE, torrent.wait_until_seeding())
+        .await
+        .expect("in time")
+        .unwrap();
+    assert_same(&dir.path().join("a"), &dir.path().join("b"));
+    seed.stop().await;
+    leech.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_limit_holds_for_all_peers_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let metainfo = share(&dir.path().join("a"), "stuff", FILES, 65_536);
+    let seeds = [
+        session(|_| {}).await,
+        session(|_| {}).await,
+        session(|_| {}).await,
+    ];
+    for seed in &seeds {
+        seed.add(AddTorrent::initial_seeder(
+            metainfo.clone(),
+            dir.path().join("a"),
+        ))
+        .await
+        .unwrap();
+    }
+    let leech = session(|config| config.down_rate = Some(700_000)).await;
+    let peers = seeds.iter().flat_map(at).collect();
+    let began = Instant::now();
+    let add = AddTorrent {
+        peers,
+        ..AddTorrent::new(metainfo, dir.path().join("b"))
+    };
+    let torrent = leech.add(add).await.unwrap();
+    timeout(PATIENCE, torrent.wait_until_seeding())
+        .await
+        .expect("in time")
+        .unwrap();
+    let took = began.elapsed().as_secs_f64();
+    // 2.1 MB at 0.7 MB/s, less the burst that a bucket starts with.
+    assert!((2.2..20.0).contains(&took), "it took {took} s");
+    leech.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_find_each_other_over_ipv6() {
+    let dir = tempfile::tempdir().unwrap();
+    let metainfo = share(&dir.path().join("a"), "stuff", FILES, 65_536);
+    let six = |config: &mut SessionConfig| {
+        config.ipv4 = false;
+        config.bind = Some(Ipv6Addr::LOCALHOST.into());
+    };
+    let (seed, leech) = (session(six).await, session(six).await);
+    seed.add(AddTorrent::initial_seeder(
+        metainfo.clone(),
+        dir.path().join("a"),
+    ))
+    .await
+    .unwrap();
+    let peers = vec![SocketAddr::from((Ipv6Addr::LOCALHOST, seed.port()))];
+    let torrent = leech
+        .add(AddTorrent {
+            peers,
+            ..AddTorrent::new(metainfo, dir.path().join("b"))
+        })
+        .await
+        .unwrap();
+    timeout(PATIENCE, torrent.wait_until_seeding())
+        .await
+        .expect("in time")
+        .unwrap();
+    assert_same(&dir.path().join("a"), &dir.path().join("b"));
+    seed.stop().await;
+    leech.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_tracker_holds_nothing_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let source = dir.path().join("a");
+    std::fs::create_dir(&source).unwrap();
+    std::fs::write(source.join("x.bin"), crate::content::bytes(300_000, 4)).unwrap();
+    let url = format!("http://{}/announce", silent.local_addr().unwrap());
+    let torrent =
+        create::create(&source.join("x.bin"), &create::Options::for_tracker(url)).unwrap();
+    let metainfo = Metainfo::parse(&torrent.to_bytes().unwrap()).unwrap();
+    let (seed, leech) = (
+        session(|c| c.trackers = true).await,
+        session(|c| c.trackers = true).await,
+    );
+    let began = Instant::now();
+    seed.add(AddTorrent::initial_seeder(metainfo.clone(), &source))
+        .await
+        .unwrap();
+    let add = AddTorrent {
+        peers: at(&seed),
+        ..AddTorrent::new(metainfo, dir.path().join("b"))
+    };
+    let torrent = leech.add(add).await.unwrap();
+    timeout(PATIENCE, torrent.wait_until_seeding())
+        .await
+        .expect("in time")
+        .unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(15),
+        "it waited for the tracker"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_longer_file_of_the_same_name_is_not_cut_and_a_seeded_one_not_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let metainfo = share(&dir.path().join("a"), "stuff", FILES, 65_536);
+    let seeded = dir.path().join("a/stuff/one.bin");
+    let modified = std::fs::metadata(&seeded).unwrap().modified().unwrap();
+    let longer = dir.path().join("b/stuff/one.bin");
+    std::fs::create_dir_all(longer.parent().unwrap()).unwrap();
+    std::fs::write(&longer, vec![7; 1_600_000]).unwrap();
+
+    let (seed, leech) = (session(|_| {}).await, session(|_| {}).await);
+    let mut add = AddTorrent::new(metainfo.clone(), dir.path().join("a"));
+    add.check = Check::Always;
+    seed.add(add).await.unwrap();
+    let add = AddTorrent {
+        peers: at(&seed),
+        ..AddTorrent::new(metainfo, dir.path().join("b"))
+    };
+    let torrent = leech.add(add).await.unwrap();
+    timeout(PATIENCE, torrent.wait_until_seeding())
+        .await
+        .expect("in time")
+        .unwrap();
+    seed.stop().await;
+    assert_eq!(
+        std::fs::metadata(&seeded).unwrap().modified().unwrap(),
+        modified
+    );
+    let bytes = std::fs::read(&longer).unwrap();
+    assert_eq!(bytes.len(), 1_600_000);
+    assert_eq!(bytes[..1_500_000], std::fs::read(&seeded).unwrap());
+    assert!(
+        bytes[1_500_000..].iter().all(|byte| *byte == 7),
+        "what lies behind is the owner's"
+    );
+    leech.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chosen_files_arrive_and_the_torrent_is_finished_not_seeding() {
+    let dir = tempfile::tempdir().unwrap();
+    let metainfo = share(&dir.path().join("a"), "stuff", FILES, 65_536);
+    let (seed, leech) = (session(|_| {}).await, session(|_| {}).await);
+    seed.add(AddTorrent::initial_seeder(
+        metainfo.clone(),
+        dir.path().join("a"),
+    ))
+    .await
+    .unwrap();
+    let mut add = AddTorrent {
+        peers: at(&seed),
+        ..AddTorrent::new(metainfo, dir.path().join("b"))
+    };
+    add.only_files = Some(vec![bt_metainfo::FileIndex(1)]);
+    let torrent = leech.add(add).await.unwrap();
+    timeout(PATIENCE, torrent.wait_until_seeding())
+        .await
+        .expect("in time")
+        .unwrap();
+    assert_eq!(torrent.state(), State::Finished);
+    let read = |side| std::fs::read(dir.path().join(side).join("stuff/two.bin")).unwrap();
+    assert!(read("a") == read("b"));
+    seed.stop().await;
+    leech.stop().await;
+}
