@@ -110,7 +110,8 @@ pub enum Misbehaved {
         /// Pieces in the torrent.
         count: u32,
     },
-    /// A bitfield, "have all" or "have none" after a message it has to precede, or a second one.
+    /// "Have all" or "have none" after a message it has to precede, or a second one; a bitfield only
+    /// while the piece count is unknown.
     #[error("message \"{message}\" after the start of the connection")]
     LateAvailability {
         /// The name of the message.

@@ -82,6 +82,8 @@ pub struct Content {
     dirty: Mutex<BTreeSet<FileIndex>>,
     report: Report,
     failed: AtomicBool,
+    /// The file system can say what is in the page cache.
+    can_probe: AtomicBool,
 }
 
 impl std::fmt::Debug for Content {
@@ -115,6 +117,7 @@ impl Content {
             dirty: Mutex::default(),
             report,
             failed: AtomicBool::new(false),
+            can_probe: AtomicBool::new(true),
         });
         content.shared.enroll(&content);
         content
@@ -273,8 +276,13 @@ impl Content {
             let Some(file) = self.shared.files.get((self.id, extent.file), false) else {
                 return Warmth::Cold;
             };
-            if !is_resident(&file, extent.offset + extent.length - 1) {
-                return Warmth::Cold;
+            if self.can_probe.load(Ordering::Relaxed) {
+                match is_resident(&file, extent.offset + extent.length - 1) {
+                    Some(true) => {}
+                    Some(false) => return Warmth::Cold,
+                    // tmpfs among others, which is memory; asking for each block would cost as much as sending it.
+                    None => self.can_probe.store(false, Ordering::Relaxed),
+                }
             }
             regions.push(Region {
                 file: Some(file),
@@ -466,15 +474,15 @@ impl Drop for Content {
     }
 }
 
-/// Whether the byte at `offset` can be read without waiting. File systems that cannot tell (tmpfs among them) are in
-/// memory or have to be taken as they are.
-fn is_resident(file: &File, offset: u64) -> bool {
+/// Whether the byte at `offset` can be read without waiting; `None` if the file system cannot tell.
+fn is_resident(file: &File, offset: u64) -> Option<bool> {
     let mut byte = [0];
     let mut into = [IoSliceMut::new(&mut byte)];
-    !matches!(
-        preadv2(file.as_fd(), &mut into, offset, ReadWriteFlags::NOWAIT),
-        Err(Errno::AGAIN)
-    )
+    match preadv2(file.as_fd(), &mut into, offset, ReadWriteFlags::NOWAIT) {
+        Err(Errno::AGAIN) => Some(false),
+        Err(Errno::OPNOTSUPP) => None,
+        Ok(_) | Err(_) => Some(true),
+    }
 }
 
 fn read_up_to(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {

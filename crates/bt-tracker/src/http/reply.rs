@@ -214,6 +214,8 @@ fn take_compact(response: &mut AnnounceResponse, records: compact::Records<'_>) 
         response.skipped = response.skipped.saturating_add(1);
     }
     for addr in records {
+        // An IPv4 peer written as IPv6 is an IPv4 peer, as in the full form.
+        let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
         take_peer(response, Some(Peer { addr, id: None }));
     }
 }

@@ -14,7 +14,9 @@ use crate::message::{Message, id, name_of};
 ///
 /// A bitfield, "have all" or "have none" goes before every other message of BEP 3 and 6 and only
 /// once. Messages of the extension protocol and the DHT port may precede it: clients that start
-/// from a magnet cannot send a bitfield before the metadata is there, and send it then.
+/// from a magnet cannot send a bitfield before the metadata is there, and send it then. A bitfield
+/// of the peer may also come later, as an update: aria2 sends one where it is shorter than the many
+/// "have" messages that it stands for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Opening {
     /// Neither told nor too late.
@@ -123,7 +125,8 @@ impl Rules {
         if is_fast(id) && !self.negotiated.supports_fast() {
             return Err(Misbehaved::FastNotNegotiated { message });
         }
-        if !self.theirs.step(id) {
+        let update = id == id::BITFIELD && self.piece_count.is_some();
+        if !self.theirs.step(id) && !update {
             return Err(Misbehaved::LateAvailability { message });
         }
         match (id, self.piece_count) {

@@ -26,6 +26,7 @@ impl Torrent {
             Message::Have(piece) => self.peer_has(now, key, piece, out),
             Message::Bitfield(payload) => {
                 match Bitfield::from_wire(self.layout.piece_count(), &payload) {
+                    Ok(has) if self.has_announced(key) => self.peer_has_more(now, key, &has, out),
                     Ok(has) => self.peer_announces(now, key, has, out),
                     Err(error) => {
                         self.dismiss(now, key, CloseReason::Misbehaved(error.to_string()), out)
@@ -38,7 +39,10 @@ impl Torrent {
             Message::HaveNone => {
                 self.peer_announces(now, key, Bitfield::new(self.layout.piece_count()), out)
             }
-            Message::Request(block) => self.peer_requests(key, block, out),
+            Message::Request(block) => {
+                self.peer_requests(key, block, out);
+                self.spread_to(now, key, out);
+            }
             Message::Reject(block) => self.peer_rejects(now, key, block, out),
             Message::Suggest(piece) => {
                 self.with_valid_piece(key, piece, |peer| peer.suggest(piece))
@@ -181,6 +185,21 @@ impl Torrent {
         self.after_news_of(now, key, out);
     }
 
+    fn has_announced(&self, key: PeerKey) -> bool {
+        self.peers.get(&key).is_some_and(|peer| peer.announced)
+    }
+
+    /// A bitfield in place of many `have` messages. Pieces cannot be taken back by it.
+    fn peer_has_more(&mut self, now: Instant, key: PeerKey, has: &Bitfield, out: &mut Outputs) {
+        let Some(peer) = self.peers.get(&key) else {
+            return;
+        };
+        let news: Vec<PieceIndex> = has.iter_and_not(&peer.has).collect();
+        for piece in news {
+            self.peer_has(now, key, piece, out);
+        }
+    }
+
     /// The first word on what a peer has.
     fn peer_announces(&mut self, now: Instant, key: PeerKey, has: Bitfield, out: &mut Outputs) {
         let Some(peer) = self.peers.get_mut(&key) else {
@@ -276,6 +295,10 @@ impl Torrent {
         let allowed = !peer.am_choking || peer.granted.contains(&block.piece);
         if here && allowed {
             out.push(Output::Serve(key, block));
+            if let Some(spread) = &mut self.spread {
+                let size = self.layout.piece_size(block.piece);
+                spread.serving(key, block.piece, block.length, size);
+            }
         } else {
             // Without the Fast extension nothing goes over the wire, but the connection stops waiting for an answer.
             out.push(Output::Send(key, Message::Reject(block)));

@@ -470,6 +470,24 @@ fn odd_messages_are_never_fatal_and_lies_about_pieces_are() {
 }
 
 #[test]
+fn a_later_bitfield_adds_pieces_and_takes_none_back() {
+    let mut rig = Rig::leech();
+    let peer = rig.join(1, true).unwrap();
+    rig.hear(peer, Message::HaveNone);
+    rig.hear(peer, Message::Have(PieceIndex(3)));
+    rig.hear(
+        peer,
+        Message::Bitfield(Bytes::from_static(&[0b1010_0000, 0])),
+    );
+    assert!(
+        !rig.said()
+            .iter()
+            .any(|output| matches!(output, Output::Close(..)))
+    );
+    assert_eq!(rig.torrent.peer_statuses(rig.now)[0].pieces, 3);
+}
+
+#[test]
 fn connections_to_ourselves_twins_and_crowds_are_refused() {
     let mut rig = Rig::with(Bitfield::new(PIECES), |config| config.max_peers = 2);
     assert_eq!(rig.join(50, true), Err(Refusal::Ourselves));

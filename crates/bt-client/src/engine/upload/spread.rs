@@ -30,15 +30,33 @@ const PATIENCE: Duration = Duration::from_secs(4);
 struct Pupil {
     /// Revealed to this peer.
     shown: Bitfield,
-    /// Revealed, and the peer does not have it yet.
-    pending: Vec<PieceIndex>,
-    /// The peer has it and nobody else has shown it.
+    /// Revealed, and the peer has yet to fetch it.
+    pending: Vec<Pending>,
+    /// The peer has it, or has it on its way, and nobody else has shown it.
     unshared: Vec<PieceIndex>,
     /// When it last got a piece from anyone.
     progress: Instant,
 }
 
+/// A piece that was revealed, and how many of its bytes have been queued.
+#[derive(Debug)]
+struct Pending {
+    piece: PieceIndex,
+    served: u32,
+}
+
 impl Pupil {
+    fn took(&mut self, piece: PieceIndex) {
+        let at = self
+            .pending
+            .iter()
+            .position(|pending| pending.piece == piece);
+        if let Some(at) = at {
+            self.pending.swap_remove(at);
+            self.unshared.push(piece);
+        }
+    }
+
     /// It has got all that it was shown and nothing new from anyone for a while.
     fn is_stuck(&self, now: Instant) -> bool {
         self.pending.is_empty() && now.saturating_duration_since(self.progress) >= PATIENCE
@@ -102,17 +120,31 @@ impl Spread {
     ) {
         if let Some(pupil) = self.pupils.get_mut(&peer) {
             pupil.progress = now;
-            if let Some(at) = pupil.pending.iter().position(|pending| *pending == piece) {
-                pupil.pending.swap_remove(at);
-                if availability <= 1 {
-                    pupil.unshared.push(piece);
-                }
-            }
+            pupil.took(piece);
         }
         if availability > 1 {
             for pupil in self.pupils.values_mut() {
                 pupil.unshared.retain(|unshared| *unshared != piece);
             }
+        }
+    }
+
+    /// `bytes` of `piece`, which has `size`, are queued for `peer`. A piece that is on its way as a whole counts as
+    /// taken: some clients tell only much later what they have, and must not be kept waiting for that.
+    pub(crate) fn serving(&mut self, peer: PeerKey, piece: PieceIndex, bytes: u32, size: u32) {
+        let Some(pupil) = self.pupils.get_mut(&peer) else {
+            return;
+        };
+        let Some(pending) = pupil
+            .pending
+            .iter_mut()
+            .find(|pending| pending.piece == piece)
+        else {
+            return;
+        };
+        pending.served = pending.served.saturating_add(bytes);
+        if pending.served >= size {
+            pupil.took(piece);
         }
     }
 
@@ -153,7 +185,7 @@ impl Spread {
             };
             let Some(piece) = piece else { break };
             pupil.shown.set(piece);
-            pupil.pending.push(piece);
+            pupil.pending.push(Pending { piece, served: 0 });
             self.reveals[piece.0 as usize] += 1;
             out.push(piece);
         }
