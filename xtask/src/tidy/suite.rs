@@ -4,7 +4,7 @@ use super::Finding;
 use crate::scan::{imports, line_of, words};
 use crate::tree::Tree;
 
-/// No `#[ignore]` anywhere, and no sleep in test code.
+/// No attribute `ignore` anywhere, and no sleep in test code.
 pub(super) fn tests_neither_sleep_nor_hide(tree: &Tree, out: &mut Vec<Finding>) {
     for (file, source) in tree.sources() {
         let text = file.text();
@@ -12,7 +12,7 @@ pub(super) fn tests_neither_sleep_nor_hide(tree: &Tree, out: &mut Vec<Finding>) 
             out.push(Finding::at(
                 &file.path,
                 line_of(text, at),
-                "`#[ignore]` hides a test",
+                "the attribute `ignore` hides a test",
                 "make it pass, delete it, or report it as left out (see docs/TESTING.md)",
             ));
         }

@@ -152,20 +152,12 @@ fn todos() {
 
 #[test]
 fn unfinished() {
-    clean(
-        source::nothing_is_unfinished,
-        &[(LIB, "// todo!()\nlet a = \"dbg!(x)\";\n")],
-    );
-    bad(
-        source::nothing_is_unfinished,
-        &[(LIB, "fn f() {\n    todo!()\n}\n")],
-        &[2],
-    );
-    bad(
-        source::nothing_is_unfinished,
-        &[(LIB, "fn f() { unimplemented!(); }\n")],
-        &[1],
-    );
+    let run = source::nothing_is_unfinished;
+    for name in ["todo", "unimplemented", "dbg"] {
+        let call = format!("{name}!()");
+        clean(run, &[(LIB, &format!("// {call}\nlet a = \"{call}\";\n"))]);
+        bad(run, &[(LIB, &format!("fn f() {{\n    {call}\n}}\n"))], &[2]);
+    }
 }
 
 #[test]

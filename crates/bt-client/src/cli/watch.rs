@@ -184,6 +184,10 @@ impl Watch<'_> {
                 });
             }
             EventKind::Warning { kind, message } => report.warning(kind, &message),
+            EventKind::Banned(ip) => {
+                let message = format!("{ip} sent data that does not verify, and is banned");
+                report.warning("peer", &message);
+            }
             EventKind::Failed {
                 kind,
                 message,

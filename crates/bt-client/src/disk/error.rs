@@ -37,6 +37,9 @@ impl DiskError {
             }
             io::ErrorKind::PermissionDenied => "check who owns the directory and its permissions",
             io::ErrorKind::ReadOnlyFilesystem => "the file system is mounted read-only",
+            io::ErrorKind::NotFound if self.action == "create directory" => {
+                "the directory cannot be made there; choose another one"
+            }
             io::ErrorKind::NotFound => "the file was moved or removed; check the content again",
             io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => IN_THE_WAY,
             _ if self.source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bt_metainfo::verify::{self, Place, Verdict};
+use bt_metainfo::verify::{self, Place, Problem, Verdict};
 use bt_wire::Bitfield;
 
 use super::config::Check;
@@ -168,7 +168,16 @@ fn hash(member: &Arc<Member>, checking: &Checking) -> Result<Option<Bitfield>, D
         },
     );
     match result {
-        Ok(_) => Ok(Some(have)),
+        Ok(report) => {
+            for problem in report
+                .files
+                .iter()
+                .filter(|found| is_in_the_way(&found.problem))
+            {
+                warn(member, problem.to_string());
+            }
+            Ok(Some(have))
+        }
         Err(verify::Error::Canceled) => Ok(None),
         Err(verify::Error::Io { path, source }) => Err(DiskError::new("check", &path, source)),
         Err(error) => Err(DiskError::new(
@@ -176,6 +185,21 @@ fn hash(member: &Arc<Member>, checking: &Checking) -> Result<Option<Bitfield>, D
             member.content.directory(),
             io::Error::other(error),
         )),
+    }
+}
+
+/// What a download will overwrite or cannot replace; files that are missing or short are what a download is for.
+fn is_in_the_way(problem: &Problem) -> bool {
+    !matches!(problem, Problem::Missing | Problem::Short { .. })
+}
+
+fn warn(member: &Member, message: String) {
+    if let Some(session) = member.session.upgrade() {
+        let kind = EventKind::Warning {
+            kind: "file",
+            message,
+        };
+        session.events.send(member.info_hash, kind);
     }
 }
 

@@ -47,7 +47,7 @@ pub enum EventKind {
     Banned(IpAddr),
     /// Something to read that does not stop the torrent.
     Warning {
-        /// What it is about: `tracker`.
+        /// What it is about: `tracker`, `file`.
         kind: &'static str,
         /// In words.
         message: String,

@@ -127,12 +127,11 @@ fn replay_file(target: &Target, file: &Path) -> Result<bool, String> {
     verdict::watch_panics(verdict::Panics::Printed);
     let run = verdict::execute(target, &input);
     println!(
-        "{}: {} bytes, {}, {} bytes allocated at most, {:?}",
+        "{}: {} bytes in {:?}: {}",
         target.name,
         input.len(),
-        run.verdict,
-        run.peak,
-        run.time
+        run.time,
+        run.verdict
     );
     Ok(run.verdict.is_fine())
 }

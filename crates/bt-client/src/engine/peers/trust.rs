@@ -33,6 +33,11 @@ impl Trust {
         self.banned.contains(&ip)
     }
 
+    /// How many addresses are banned.
+    pub(crate) fn banned(&self) -> usize {
+        self.banned.len()
+    }
+
     /// Whether block digests are needed with the next verdict on `piece`.
     pub(crate) fn is_watched(&self, piece: PieceIndex) -> bool {
         self.failures.contains_key(&piece)

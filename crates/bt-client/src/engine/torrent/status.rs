@@ -187,6 +187,10 @@ impl Torrent {
                 .find_map(|tracker| tracker.error);
             let dialing = self.candidates.dialing();
             return match (tracker, dialing, self.candidates.len()) {
+                (None, 0, 0) if self.trust.banned() > 0 => format!(
+                    "no peers left: {} sent data that does not verify, and are banned",
+                    self.trust.banned()
+                ),
                 (Some(error), 0, 0) => format!("no peers: the tracker says: {error}"),
                 (_, 0, 0) => "no peers known yet".to_owned(),
                 (_, 0, known) => format!("no peer answered yet ({known} known)"),
