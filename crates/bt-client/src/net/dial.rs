@@ -5,11 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bt_tracker::client::{BoxFuture, Net};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::limits::MAX_SESSION_HALF_OPEN;
+use crate::limits::{CONNECT_TIMEOUT, MAX_SESSION_HALF_OPEN};
 
 /// See the module.
 #[derive(Debug)]
@@ -102,5 +103,24 @@ impl Dialer {
             return Err(io::Error::new(io::ErrorKind::Unsupported, why));
         }
         Ok(usable)
+    }
+}
+
+/// Trackers and web servers are reached the same way as peers.
+impl Net for Dialer {
+    fn resolve<'a>(
+        &'a self,
+        host: &'a str,
+        port: u16,
+    ) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
+        Box::pin(Self::resolve(self, host, port))
+    }
+
+    fn connect(&self, addr: SocketAddr) -> BoxFuture<'_, io::Result<TcpStream>> {
+        Box::pin(self.tcp(addr, CONNECT_TIMEOUT))
+    }
+
+    fn udp(&self, remote: SocketAddr) -> BoxFuture<'_, io::Result<UdpSocket>> {
+        Box::pin(Self::udp(self, remote))
     }
 }

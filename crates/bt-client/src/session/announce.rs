@@ -1,19 +1,15 @@
 //! Announces: a short task each, over the session's own dialer.
 
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bt_tracker::client::{self, BoxFuture, Client, Net};
+use bt_tracker::client::{self, Client};
 use bt_tracker::schedule::Announce;
 use bt_tracker::{AnnounceRequest, Event};
-use tokio::net::{TcpStream, UdpSocket};
 
 use super::config::SessionConfig;
 use super::member::Member;
 use super::session::Inner;
 use crate::engine::Input;
-use crate::limits::CONNECT_TIMEOUT;
 use crate::net::Dialer;
 
 /// The session's tracker client.
@@ -28,30 +24,8 @@ impl Trackers {
         settings.user_agent.clone_from(&config.user_agent);
         settings.both_families = config.ipv4 && config.ipv6 && config.bind.is_none();
         Self {
-            client: Client::with_config(Arc::new(Sockets(dialer)), settings),
+            client: Client::with_config(dialer, settings),
         }
-    }
-}
-
-/// Lends our one dialer to the tracker client.
-#[derive(Debug)]
-struct Sockets(Arc<Dialer>);
-
-impl Net for Sockets {
-    fn resolve<'a>(
-        &'a self,
-        host: &'a str,
-        port: u16,
-    ) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
-        Box::pin(self.0.resolve(host, port))
-    }
-
-    fn connect(&self, addr: SocketAddr) -> BoxFuture<'_, io::Result<TcpStream>> {
-        Box::pin(self.0.tcp(addr, CONNECT_TIMEOUT))
-    }
-
-    fn udp(&self, remote: SocketAddr) -> BoxFuture<'_, io::Result<UdpSocket>> {
-        Box::pin(self.0.udp(remote))
     }
 }
 
