@@ -76,6 +76,13 @@ pub const MAX_SUGGESTED: usize = 128;
 /// Size of a receive buffer under load: sixteen messages of one block each, and their headers.
 pub const RECEIVE_BUFFER: usize = 16 * (16 * 1024 + 13);
 
+/// Bytes that one call hands to the kernel at most: sixty-four blocks. The kernel packs what comes at once densely, so
+/// that the receiver's copies are cheap as well; more than a core's cache holds would be read twice from memory.
+pub const MAX_SEND_BATCH: usize = 64 * (16 * 1024 + 13);
+
+/// Bytes that are prepared for a peer at least, although the kernel has taken less of late.
+pub const MIN_SEND_BATCH: usize = 4 * (16 * 1024 + 13);
+
 /// Size of a receive buffer of a peer that sends little: one block and room for small messages.
 pub const SMALL_RECEIVE_BUFFER: usize = 16 * 1024 + 13;
 

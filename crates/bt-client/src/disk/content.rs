@@ -18,10 +18,6 @@ use super::pool::Shared;
 use super::root::Root;
 use super::{Disk, DiskError, worker};
 
-/// What a disk thread read ahead of a block that was not in the page cache: the requests that follow are likely its
-/// neighbors.
-const READ_AHEAD: u64 = 512 * 1024;
-
 /// More dirty files than this are synced by one call for the whole file system instead of one call each.
 const SYNC_ONE_BY_ONE: usize = 64;
 
@@ -49,26 +45,6 @@ pub enum Done {
 
 /// Who is told; called on a disk thread.
 pub type Report = Box<dyn Fn(Done) + Send + Sync>;
-
-/// Whether a block can be sent without waiting for the disk.
-#[derive(Debug)]
-pub enum Warmth {
-    /// Its pages are in memory; here is where they are.
-    Warm(Vec<Region>),
-    /// It has to be fetched first, see [`Content::warm`].
-    Cold,
-}
-
-/// A part of a block in one file.
-#[derive(Debug, Clone)]
-pub struct Region {
-    /// The file; `None` stands for zeros (pad files are not kept).
-    pub file: Option<Arc<File>>,
-    /// Where it begins in the file.
-    pub offset: u64,
-    /// Bytes.
-    pub length: usize,
-}
 
 /// See the module.
 pub struct Content {
@@ -241,8 +217,19 @@ impl Content {
     /// # Errors
     /// If a file is missing, too short, or unreadable.
     pub fn read(&self, block: BlockRef, into: &mut [u8]) -> Result<(), DiskError> {
+        self.read_at(self.block_start(block), into)
+    }
+
+    /// Where `block` begins in the content.
+    #[must_use]
+    pub fn block_start(&self, block: BlockRef) -> u64 {
+        self.layout.piece_offset(block.piece) + u64::from(block.begin)
+    }
+
+    /// Reads the content from `start` on. Blocks the thread; opens files that are not open.
+    pub(crate) fn read_at(&self, start: u64, into: &mut [u8]) -> Result<(), DiskError> {
         let mut rest = into;
-        for extent in self.layout.block_extents(block) {
+        for extent in self.layout.extents(start, rest.len() as u64) {
             let length = usize::try_from(extent.length)
                 .unwrap_or(usize::MAX)
                 .min(rest.len());
@@ -259,80 +246,78 @@ impl Content {
         Ok(())
     }
 
-    /// Where the bytes of `block` are, if they can be had without waiting for the disk.
+    /// Reads what of the content from `start` on can be had without waiting for the disk into `slices`, in their order.
+    /// Gives the number of bytes, which is less than they hold where a page is not in memory or a file is not open.
     #[must_use]
-    pub fn locate(&self, block: BlockRef) -> Warmth {
-        let mut regions = Vec::with_capacity(1);
-        for extent in self.layout.block_extents(block) {
+    pub fn read_warm(&self, start: u64, slices: &mut [IoSliceMut<'_>]) -> usize {
+        let length: usize = slices.iter().map(|slice| slice.len()).sum();
+        let mut rest = slices;
+        let mut done = 0;
+        for extent in self.layout.extents(start, length as u64) {
             let length = usize::try_from(extent.length).unwrap_or(usize::MAX);
-            if self.layout.is_pad(extent.file) {
-                regions.push(Region {
-                    file: None,
-                    offset: 0,
-                    length,
-                });
-                continue;
-            }
-            let Some(file) = self.shared.files.get((self.id, extent.file), false) else {
-                return Warmth::Cold;
+            let read = if self.layout.is_pad(extent.file) {
+                fill_zeros(&mut rest, length)
+            } else if let Some(file) = self.shared.files.get((self.id, extent.file), false) {
+                self.read_now(&file, &mut rest, length, extent.offset)
+            } else {
+                0
             };
-            if self.can_probe.load(Ordering::Relaxed) {
-                match is_resident(&file, extent.offset + extent.length - 1) {
-                    Some(true) => {}
-                    Some(false) => return Warmth::Cold,
-                    // tmpfs among others, which is memory; asking for each block would cost as much as sending it.
-                    None => self.can_probe.store(false, Ordering::Relaxed),
-                }
+            done += read;
+            if read < length {
+                break;
             }
-            regions.push(Region {
-                file: Some(file),
-                offset: extent.offset,
-                length,
-            });
         }
-        Warmth::Warm(regions)
+        done
     }
 
-    /// Fetches `block` and its neighbors into the page cache on a disk thread, then tells `then` where it is.
-    pub fn warm(
+    /// Reads up to `length` bytes at `offset` of `file` without waiting, and advances `slices` past them.
+    fn read_now(
+        &self,
+        file: &File,
+        slices: &mut &mut [IoSliceMut<'_>],
+        length: usize,
+        offset: u64,
+    ) -> usize {
+        let mut done = 0;
+        while done < length {
+            let flags = if self.can_probe.load(Ordering::Relaxed) {
+                ReadWriteFlags::NOWAIT
+            } else {
+                ReadWriteFlags::empty()
+            };
+            let at = offset + done as u64;
+            let read = read_part(file, slices, length - done, at, flags);
+            match read {
+                Ok(0) => break,
+                Ok(read) => {
+                    done += read;
+                    IoSliceMut::advance_slices(slices, read);
+                }
+                Err(Errno::INTR) => {}
+                // tmpfs among others, which is memory anyway.
+                Err(Errno::OPNOTSUPP) if flags.contains(ReadWriteFlags::NOWAIT) => {
+                    self.can_probe.store(false, Ordering::Relaxed);
+                }
+                // Not in memory, or broken: a disk thread finds out which.
+                Err(_) => break,
+            }
+        }
+        done
+    }
+
+    /// Reads `length` bytes of the content from `start` on a disk thread and hands them to `then`.
+    pub fn fetch(
         self: &Arc<Self>,
-        block: BlockRef,
-        then: impl FnOnce(Result<Vec<Region>, DiskError>) + Send + 'static,
+        start: u64,
+        length: usize,
+        then: impl FnOnce(Result<Bytes, DiskError>) + Send + 'static,
     ) {
         let content = Arc::clone(self);
-        self.shared.run(move || then(content.fetch(block)));
-    }
-
-    fn fetch(&self, block: BlockRef) -> Result<Vec<Region>, DiskError> {
-        let mut regions = Vec::with_capacity(1);
-        for extent in self.layout.block_extents(block) {
-            if self.layout.is_pad(extent.file) {
-                let length = usize::try_from(extent.length).unwrap_or(usize::MAX);
-                regions.push(Region {
-                    file: None,
-                    offset: 0,
-                    length,
-                });
-                continue;
-            }
-            let file = self.open(extent.file, false)?;
-            let end = (extent.offset + READ_AHEAD).min(self.layout.file_length(extent.file));
-            let length = usize::try_from(end.saturating_sub(extent.offset)).unwrap_or(0);
-            let mut scratch = vec![0; length];
-            let needed = usize::try_from(extent.length).unwrap_or(usize::MAX);
-            let read = read_up_to(&file, &mut scratch, extent.offset);
-            let read = read.map_err(|error| self.error("read", extent.file, error))?;
-            if read < needed {
-                let error = io::Error::from(io::ErrorKind::UnexpectedEof);
-                return Err(self.error("read", extent.file, error));
-            }
-            regions.push(Region {
-                file: Some(file),
-                offset: extent.offset,
-                length: needed,
-            });
-        }
-        Ok(regions)
+        self.shared.run(move || {
+            let mut data = vec![0; length];
+            let result = content.read_at(start, &mut data);
+            then(result.map(|()| Bytes::from(data)));
+        });
     }
 
     fn info(&self) -> &Info {
@@ -474,28 +459,47 @@ impl Drop for Content {
     }
 }
 
-/// Whether the byte at `offset` can be read without waiting; `None` if the file system cannot tell.
-fn is_resident(file: &File, offset: u64) -> Option<bool> {
-    let mut byte = [0];
-    let mut into = [IoSliceMut::new(&mut byte)];
-    match preadv2(file.as_fd(), &mut into, offset, ReadWriteFlags::NOWAIT) {
-        Err(Errno::AGAIN) => Some(false),
-        Err(Errno::OPNOTSUPP) => None,
-        Ok(_) | Err(_) => Some(true),
+/// One read of at most `length` bytes into the first of `slices`.
+fn read_part(
+    file: &File,
+    slices: &mut [IoSliceMut<'_>],
+    length: usize,
+    offset: u64,
+    flags: ReadWriteFlags,
+) -> Result<usize, Errno> {
+    let mut left = length;
+    let whole = slices
+        .iter()
+        .take_while(|slice| {
+            let fits = slice.len() <= left;
+            left -= if fits { slice.len() } else { 0 };
+            fits
+        })
+        .count();
+    if whole > 0 {
+        return preadv2(file.as_fd(), &mut slices[..whole], offset, flags);
     }
+    // The first slice belongs to the next file as well.
+    let Some(first) = slices.first_mut() else {
+        return Ok(0);
+    };
+    let mut part = [IoSliceMut::new(&mut first[..length])];
+    preadv2(file.as_fd(), &mut part, offset, flags)
 }
 
-fn read_up_to(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut done = 0;
-    while done < into.len() {
-        match file.read_at(&mut into[done..], offset + done as u64) {
-            Ok(0) => break,
-            Ok(read) => done += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+/// Zeros for a pad file, which is never kept on the disk.
+fn fill_zeros(slices: &mut &mut [IoSliceMut<'_>], length: usize) -> usize {
+    let mut left = length;
+    while left > 0 {
+        let Some(first) = slices.first_mut() else {
+            break;
+        };
+        let part = first.len().min(left);
+        first[..part].fill(0);
+        left -= part;
+        IoSliceMut::advance_slices(slices, part);
     }
-    Ok(done)
+    length - left
 }
 
 /// Writes the first `length` bytes of `slices` and advances them.

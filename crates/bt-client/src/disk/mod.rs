@@ -15,6 +15,6 @@ mod root;
 mod worker;
 
 pub use budget::Budget;
-pub use content::{Content, Done, Region, Report, Warmth};
+pub use content::{Content, Done, Report};
 pub use error::DiskError;
 pub use pool::Disk;

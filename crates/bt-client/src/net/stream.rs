@@ -5,11 +5,8 @@ use std::net::SocketAddr;
 
 use bytes::BufMut;
 use bytes::BytesMut;
-use rustix::net::{SendFlags, send};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
-
-use crate::disk::Region;
 
 /// See the module.
 #[derive(Debug)]
@@ -17,9 +14,6 @@ pub(crate) enum Stream {
     /// TCP over IPv4 or IPv6.
     Tcp(TcpStream),
 }
-
-/// Zeros for pad files, which are never kept on the disk.
-static ZEROS: [u8; 16 * 1024] = [0; 16 * 1024];
 
 impl Stream {
     /// Waits until one of `interest` is likely to succeed.
@@ -36,38 +30,10 @@ impl Stream {
         }
     }
 
-    /// Writes what the kernel takes of `bytes`; with `more`, other bytes follow at once and are worth waiting for.
-    pub(crate) fn try_write(&self, bytes: &[u8], more: bool) -> io::Result<usize> {
+    /// Writes what the kernel takes of `bytes`.
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(tcp) => {
-                let flags = if more {
-                    SendFlags::MORE
-                } else {
-                    SendFlags::empty()
-                } | SendFlags::NOSIGNAL;
-                tcp.try_io(Interest::WRITABLE, || Ok(send(tcp, bytes, flags)?))
-            }
-        }
-    }
-
-    /// Sends what the kernel takes of a part of a file, straight from the page cache.
-    pub(crate) fn try_send_file(&self, region: &Region) -> io::Result<usize> {
-        let Some(file) = &region.file else {
-            return self.try_write(&ZEROS[..region.length.min(ZEROS.len())], false);
-        };
-        match self {
-            Self::Tcp(tcp) => {
-                let mut offset = region.offset;
-                let call = || {
-                    Ok(rustix::fs::sendfile(
-                        tcp,
-                        file,
-                        Some(&mut offset),
-                        region.length,
-                    )?)
-                };
-                tcp.try_io(Interest::WRITABLE, call)
-            }
+            Self::Tcp(tcp) => tcp.try_write(bytes),
         }
     }
 }

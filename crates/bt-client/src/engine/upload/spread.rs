@@ -36,6 +36,8 @@ struct Pupil {
     unshared: Vec<PieceIndex>,
     /// When it last got a piece from anyone.
     progress: Instant,
+    /// It has or was shown every piece: both only grow, so there is nothing to look for any more.
+    exhausted: bool,
 }
 
 /// A piece that was revealed, and how many of its bytes have been queued.
@@ -92,6 +94,7 @@ impl Spread {
             pending: Vec::new(),
             unshared: Vec::new(),
             progress: now,
+            exhausted: false,
         };
         self.pupils.insert(peer, pupil);
     }
@@ -172,15 +175,22 @@ impl Spread {
         };
         let mut out = Vec::new();
         let ahead = if alone { alone_ahead } else { ahead.max(AHEAD) };
-        while pupil.pending.len() < ahead && (alone || pupil.unshared.len() < UNSHARED) {
+        while !pupil.exhausted
+            && pupil.pending.len() < ahead
+            && (alone || pupil.unshared.len() < UNSHARED)
+        {
             let lacking = |piece: &PieceIndex| !has.get(*piece) && !pupil.shown.get(*piece);
             let piece = match self.fresh.iter().rposition(lacking) {
                 Some(at) => Some(self.fresh.swap_remove(at)),
                 // Nothing is fresh: the piece that the fewest have and the fewest were given.
-                None if alone || pupil.is_stuck(now) => (0..self.pieces)
-                    .map(PieceIndex)
-                    .filter(lacking)
-                    .min_by_key(|p| (availability(*p), self.reveals[p.0 as usize])),
+                None if alone || pupil.is_stuck(now) => {
+                    let rarest = (0..self.pieces)
+                        .map(PieceIndex)
+                        .filter(lacking)
+                        .min_by_key(|p| (availability(*p), self.reveals[p.0 as usize]));
+                    pupil.exhausted = rarest.is_none();
+                    rarest
+                }
                 None => None,
             };
             let Some(piece) = piece else { break };

@@ -103,7 +103,7 @@ async fn handshake(
 async fn flush_control(link: &mut Link) -> Result<(), Ended> {
     while let Some(bt_wire::Transmit::Control(mut bytes)) = link.connection.poll_transmit() {
         while !bytes.is_empty() {
-            match link.stream.try_write(&bytes, false) {
+            match link.stream.try_write(&bytes) {
                 Ok(written) => drop(bytes.split_to(written)),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
                     link.ready(Some(Interest::WRITABLE)).await?;

@@ -3,6 +3,7 @@
 //! The task of a peer owns the socket and the wire state and nothing else. It wakes when bytes come, when bytes can
 //! go, when somebody left an order, or when a time-out is due.
 
+mod batch;
 mod link;
 mod meet;
 mod receive;

@@ -1,19 +1,23 @@
-//! Bytes out: messages first, then blocks, straight from the page cache.
+//! Bytes out: messages and blocks in the order of the connection, many of them by one call to the socket.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bt_metainfo::BlockRef;
-use bt_wire::{PIECE_HEADER_LEN, Transmit};
-use bytes::Bytes;
+use bt_wire::Transmit;
+use bytes::{Buf, Bytes};
 
 use super::Guest;
+use super::batch::{self, Fetched, Filled, Part};
 use super::link::Ended;
-use crate::disk::{Region, Warmth};
+use crate::limits::{MAX_SEND_BATCH, MIN_SEND_BATCH};
 
 /// Payload that one turn of a peer may send before others get theirs.
 const TURN: u64 = 1024 * 1024;
+
+/// Content that a disk thread reads at once for a peer whose next block is not in memory.
+const FETCH: usize = 256 * 1024;
 
 /// Why nothing more is written now.
 #[derive(Debug)]
@@ -42,140 +46,216 @@ impl Blocked {
 }
 
 /// What is on its way out.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outgoing {
-    current: Option<Part>,
+    /// Taken from the connection, not yet given to the kernel.
+    parts: VecDeque<Part>,
+    /// The end of a batch that the kernel did not take.
+    tail: Bytes,
+    /// Content in the tail.
+    tail_payload: usize,
+    /// How much the kernel is likely to take at once: what is read for it in vain has to be kept.
+    appetite: usize,
+    fetch: Fetch,
 }
 
+impl Default for Outgoing {
+    fn default() -> Self {
+        Self {
+            parts: VecDeque::new(),
+            tail: Bytes::new(),
+            tail_payload: 0,
+            appetite: MIN_SEND_BATCH,
+            fetch: Fetch::None,
+        }
+    }
+}
+
+/// Content that had to be fetched for the first part.
 #[derive(Debug)]
-enum Part {
-    Control(Bytes),
-    /// A block whose pages are being fetched; the disk leaves them in the cell and wakes us.
-    Fetching {
-        header: [u8; PIECE_HEADER_LEN],
-        fetched: Arc<Mutex<Option<Vec<Region>>>>,
-    },
-    Block {
-        header: Bytes,
-        regions: Vec<Region>,
-    },
+enum Fetch {
+    None,
+    /// A disk thread leaves it in the cell and wakes us.
+    UnderWay(Arc<Mutex<Option<Fetched>>>),
+    Done(Fetched),
 }
 
 impl Guest {
     /// Writes until there is nothing to write or something holds us back.
     pub(super) fn transmit(&mut self) -> Result<Blocked, Ended> {
         let mut sent = 0;
-        let result = self.write_parts(&mut sent);
+        let result = self.write_batches(&mut sent);
         if sent > 0 {
             self.tools.limits.sent((self.tools.now)(), sent);
             self.host.uploaded(self.key, sent);
         }
-        result
+        match result {
+            Err(Ended::Socket(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                Ok(Blocked::Full)
+            }
+            result => result,
+        }
     }
 
-    fn write_parts(&mut self, sent: &mut u64) -> Result<Blocked, Ended> {
+    fn write_batches(&mut self, sent: &mut u64) -> Result<Blocked, Ended> {
         loop {
-            if self.link.outgoing.current.is_none() && !self.next_part()? {
-                return Ok(Blocked::Idle);
-            }
+            self.write_tail(sent)?;
             if *sent >= self.tools.limits.up_turn(TURN) {
                 return Ok(Blocked::Turn);
             }
-            if matches!(
-                self.link.outgoing.current,
-                Some(Part::Block { .. } | Part::Fetching { .. })
-            ) && let Some(wait) = self.tools.limits.up_wait((self.tools.now)())
-            {
+            if self.link.outgoing.parts.is_empty() && !self.take_part() {
+                return Ok(Blocked::Idle);
+            }
+            let wait = self.tools.limits.up_wait((self.tools.now)());
+            let payload = match wait {
+                Some(_) => 0,
+                None => self.tools.limits.up_turn(TURN).saturating_sub(*sent),
+            };
+            let room = self.take_parts(usize::try_from(payload).unwrap_or(usize::MAX));
+            if room == 0 {
+                let wait = wait.unwrap_or_default();
                 return Ok(Blocked::Limited((self.tools.now)() + wait));
             }
-            match self.write_part(sent) {
-                Ok(None) => {}
-                Ok(Some(blocked)) => return Ok(blocked),
-                Err(Ended::Socket(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Ok(Blocked::Full);
-                }
-                Err(Ended::Socket(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(ended) => return Err(ended),
+            if !self.is_fetched() {
+                return Ok(Blocked::Cold);
+            }
+            let filled = batch::with_scratch(room, |buffer| self.write_batch(buffer, sent))?;
+            if filled.parts == 0 {
+                self.fetch();
             }
         }
     }
 
-    fn next_part(&mut self) -> Result<bool, Ended> {
-        self.link.outgoing.current = match self.link.connection.poll_transmit() {
-            None => return Ok(false),
-            Some(Transmit::Control(bytes)) => Some(Part::Control(bytes)),
-            Some(Transmit::Block { header, block }) => Some(self.locate(header, block)),
-        };
-        Ok(true)
-    }
-
-    /// Finds where the bytes of a block are; if they are not in memory, has them fetched without waiting.
-    fn locate(&self, header: [u8; PIECE_HEADER_LEN], block: BlockRef) -> Part {
-        match self.host.content().locate(block) {
-            Warmth::Warm(regions) => Part::Block {
-                header: Bytes::copy_from_slice(&header),
-                regions,
+    /// Moves one more message or block from the connection to the parts.
+    fn take_part(&mut self) -> bool {
+        let part = match self.link.connection.poll_transmit() {
+            None => return false,
+            Some(Transmit::Control(bytes)) => Part::Control(bytes),
+            Some(Transmit::Block { header, block }) => Part::Block {
+                header,
+                start: self.host.content().block_start(block),
+                length: block.length as usize,
             },
-            Warmth::Cold => {
-                let (host, mailbox) = (Arc::clone(&self.host), Arc::clone(&self.mailbox));
-                let fetched = Arc::new(Mutex::new(None));
-                let cell = Arc::clone(&fetched);
-                self.host.content().warm(block, move |result| match result {
-                    Ok(regions) => {
-                        *cell.lock().unwrap_or_else(PoisonError::into_inner) = Some(regions);
-                        mailbox.wake();
-                    }
-                    Err(error) => host.content_failed(error),
-                });
-                Part::Fetching { header, fetched }
+        };
+        self.link.outgoing.parts.push_back(part);
+        true
+    }
+
+    /// Makes sure that there are parts for a batch. Gives the bytes of those that a batch may hold, which are messages
+    /// and at most `payload` bytes of content, but at least one block if any content may leave.
+    fn take_parts(&mut self, payload: usize) -> usize {
+        let (mut room, mut content, mut index) = (0, 0, 0);
+        loop {
+            if index == self.link.outgoing.parts.len() && !self.take_part() {
+                return room;
             }
+            let part = &self.link.outgoing.parts[index];
+            let (size, more) = (part.size(), part.payload());
+            let is_over = room + size > self.link.outgoing.appetite && index > 0;
+            let is_too_much = more > 0 && content + more > payload && (content > 0 || payload == 0);
+            if is_over || is_too_much {
+                return room;
+            }
+            (room, content, index) = (room + size, content + more, index + 1);
         }
     }
 
-    /// Writes some of the current part.
-    fn write_part(&mut self, sent: &mut u64) -> Result<Option<Blocked>, Ended> {
-        let link = &mut self.link;
-        match &mut link.outgoing.current {
-            None => {}
-            Some(Part::Control(bytes)) => {
-                let written = link.stream.try_write(bytes, false)?;
-                let _ = bytes.split_to(written);
-                if bytes.is_empty() {
-                    link.outgoing.current = None;
-                }
-            }
-            Some(Part::Fetching { header, fetched }) => {
-                let regions = fetched
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .take();
-                let Some(regions) = regions else {
-                    return Ok(Some(Blocked::Cold));
-                };
-                let header = Bytes::copy_from_slice(header);
-                link.outgoing.current = Some(Part::Block { header, regions });
-            }
-            Some(Part::Block { header, regions }) => {
-                while !header.is_empty() {
-                    let written = link.stream.try_write(header, true)?;
-                    let _ = header.split_to(written);
-                }
-                while let Some(region) = regions.first_mut() {
-                    let written = link.stream.try_send_file(region)?;
-                    if written == 0 {
-                        // The file became shorter than what we promised of it.
-                        return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-                    }
-                    *sent += written as u64;
-                    region.offset += written as u64;
-                    region.length -= written.min(region.length);
-                    if region.length == 0 {
-                        regions.remove(0);
-                    }
-                }
-                link.outgoing.current = None;
-            }
+    /// Sends what the kernel did not take of the last batch.
+    fn write_tail(&mut self, sent: &mut u64) -> Result<(), Ended> {
+        let outgoing = &mut self.link.outgoing;
+        while !outgoing.tail.is_empty() {
+            let written = match self.link.stream.try_write(&outgoing.tail) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                written => written?,
+            };
+            outgoing.tail.advance(written);
+            let payload = written.min(outgoing.tail_payload);
+            outgoing.tail_payload -= payload;
+            *sent += payload as u64;
         }
-        Ok(None)
+        Ok(())
     }
+
+    /// Fills `buffer` with the first parts and sends it. What the kernel does not take becomes the tail.
+    fn write_batch(&mut self, buffer: &mut [u8], sent: &mut u64) -> Result<Filled, Ended> {
+        let outgoing = &mut self.link.outgoing;
+        let fetched = match &outgoing.fetch {
+            Fetch::Done(fetched) => Some(fetched),
+            Fetch::None | Fetch::UnderWay(_) => None,
+        };
+        let filled = batch::fill(&outgoing.parts, fetched, self.host.content(), buffer);
+        if filled.parts == 0 {
+            return Ok(filled);
+        }
+        outgoing.fetch = Fetch::None;
+        outgoing.parts.drain(..filled.parts);
+        let bytes = &buffer[..filled.bytes];
+        let written = match self.link.stream.try_write(bytes) {
+            Ok(written) => written,
+            Err(error) if is_for_later(&error) => 0,
+            Err(error) => return Err(error.into()),
+        };
+        let payload = written.min(filled.payload);
+        *sent += payload as u64;
+        outgoing.appetite = if written == bytes.len() {
+            (outgoing.appetite * 2).min(MAX_SEND_BATCH)
+        } else {
+            written.clamp(MIN_SEND_BATCH, MAX_SEND_BATCH)
+        };
+        outgoing.tail = Bytes::copy_from_slice(&bytes[written..]);
+        outgoing.tail_payload = filled.payload - payload;
+        Ok(filled)
+    }
+
+    /// Whether nothing is being fetched, or it has come.
+    fn is_fetched(&mut self) -> bool {
+        let Fetch::UnderWay(cell) = &self.link.outgoing.fetch else {
+            return true;
+        };
+        let fetched = cell.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match fetched {
+            Some(fetched) => {
+                self.link.outgoing.fetch = Fetch::Done(fetched);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The first block is not in memory: has it fetched, with its neighbors that are wanted next.
+    fn fetch(&mut self) {
+        let mut span: Option<(u64, usize)> = None;
+        for part in &self.link.outgoing.parts {
+            let Part::Block { start, length, .. } = part else {
+                break;
+            };
+            let (first, so_far) = span.unwrap_or((*start, 0));
+            if first + so_far as u64 != *start || so_far + length > FETCH {
+                break;
+            }
+            span = Some((first, so_far + length));
+        }
+        let Some((start, length)) = span else {
+            return;
+        };
+        let cell = Arc::new(Mutex::new(None));
+        self.link.outgoing.fetch = Fetch::UnderWay(Arc::clone(&cell));
+        let (host, mailbox) = (Arc::clone(&self.host), Arc::clone(&self.mailbox));
+        self.host
+            .content()
+            .fetch(start, length, move |result| match result {
+                Ok(data) => {
+                    *cell.lock().unwrap_or_else(PoisonError::into_inner) = Some((start, data));
+                    mailbox.wake();
+                }
+                Err(error) => host.content_failed(error),
+            });
+    }
+}
+
+fn is_for_later(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
 }
