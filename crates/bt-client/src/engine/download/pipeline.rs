@@ -11,7 +11,7 @@ use bt_metainfo::BLOCK_SIZE;
 use crate::limits::{MAX_OUTSTANDING_REQUESTS, MIN_OUTSTANDING_REQUESTS};
 
 /// Time that a peer may need to turn to our requests besides the round trip: its disk, its own rounds, our batches.
-const SLACK: Duration = Duration::from_millis(300);
+const SLACK: Duration = Duration::from_millis(150);
 
 /// How long a least latency is believed before it is measured afresh, as routes and queues change.
 const LATENCY_WINDOW: Duration = Duration::from_secs(10);
@@ -52,7 +52,12 @@ impl Pipeline {
             (self.least, self.fresh, self.least_at) = (self.fresh, Duration::MAX, now);
         }
         if self.slow_start {
-            self.depth = (self.depth + 1).min(MAX_OUTSTANDING_REQUESTS);
+            if latency > self.target() {
+                self.slow_start = false;
+                self.depth = (self.depth / 2).max(MIN_OUTSTANDING_REQUESTS);
+            } else {
+                self.depth = (self.depth + 1).min(MAX_OUTSTANDING_REQUESTS);
+            }
         }
     }
 
@@ -63,8 +68,7 @@ impl Pipeline {
         }
         self.last_rate = rate;
         if !self.slow_start {
-            let latency = self.least.min(Duration::from_secs(2)) * 2 + SLACK;
-            let blocks = rate * latency.as_secs_f64() / f64::from(BLOCK_SIZE);
+            let blocks = rate * self.target().as_secs_f64() / f64::from(BLOCK_SIZE);
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
@@ -75,6 +79,11 @@ impl Pipeline {
                     .clamp(MIN_OUTSTANDING_REQUESTS, MAX_OUTSTANDING_REQUESTS);
             }
         }
+    }
+
+    /// How long a block may take.
+    fn target(&self) -> Duration {
+        self.least.min(Duration::from_secs(2)) * 2 + SLACK
     }
 
     /// The peer sent nothing for too long: start again from one block.

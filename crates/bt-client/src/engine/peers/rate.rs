@@ -9,12 +9,21 @@ const METER_WINDOW: Duration = Duration::from_secs(4);
 /// than the block's bookkeeping.
 const METER_FOLD: Duration = Duration::from_millis(100);
 
-/// An exponentially decaying average of bytes per second.
+/// Before this much time has passed since the first byte, the bytes count as if it had.
+const METER_LEAST: Duration = Duration::from_millis(500);
+
+/// After a silence this long what comes is a new beginning: hardly anything of the old average is left.
+const METER_SILENCE: Duration = Duration::from_secs(16);
+
+/// An exponentially decaying average of bytes per second. While it is young it averages over the time since the first
+/// byte, so that a fast peer does not look slow for seconds.
 #[derive(Debug, Clone)]
 pub struct RateMeter {
     rate: f64,
     pending: u64,
     last: Instant,
+    /// The first byte after a silence.
+    since: Option<Instant>,
 }
 
 impl RateMeter {
@@ -25,11 +34,16 @@ impl RateMeter {
             rate: 0.0,
             pending: 0,
             last: now,
+            since: None,
         }
     }
 
     /// Counts `bytes` that moved at `now`.
     pub fn add(&mut self, now: Instant, bytes: u64) {
+        let silence = now.saturating_duration_since(self.last) >= METER_SILENCE;
+        if self.since.is_none() || (silence && self.pending == 0) {
+            (self.rate, self.last, self.since) = (0.0, now, Some(now));
+        }
         self.pending = self.pending.saturating_add(bytes);
         if now.saturating_duration_since(self.last) >= METER_FOLD {
             self.rate = self.folded(now);
@@ -41,11 +55,17 @@ impl RateMeter {
     /// Bytes per second as of `now`.
     #[must_use]
     pub fn rate(&self, now: Instant) -> f64 {
-        if now.saturating_duration_since(self.last) < METER_FOLD {
+        let Some(since) = self.since else {
+            return 0.0;
+        };
+        let average = if now.saturating_duration_since(self.last) < METER_FOLD {
             self.rate
         } else {
             self.folded(now)
-        }
+        };
+        let age = now.saturating_duration_since(since).max(METER_LEAST);
+        let covered = 1.0 - (-age.as_secs_f64() / METER_WINDOW.as_secs_f64()).exp();
+        average / covered
     }
 
     fn folded(&self, now: Instant) -> f64 {
@@ -161,7 +181,27 @@ mod tests {
         }
         let rate = meter.rate(start + Duration::from_secs(30));
         assert!((950_000.0..1_050_000.0).contains(&rate), "{rate}");
-        assert!(meter.rate(start + Duration::from_secs(90)) < 1.0);
+        assert!(meter.rate(start + Duration::from_secs(90)) < 2_000.0);
+    }
+
+    #[test]
+    fn a_beginning_is_measured_at_once_also_after_a_silence() {
+        let start = Instant::now();
+        let mut meter = RateMeter::new(start);
+        assert!(meter.rate(start) < 1.0);
+        for begin in [
+            start + Duration::from_secs(7),
+            start + Duration::from_secs(60),
+        ] {
+            for i in 0..=100u64 {
+                meter.add(begin + Duration::from_millis(10 * i), 10_000);
+            }
+            let rate = meter.rate(begin + Duration::from_secs(1));
+            assert!((900_000.0..1_200_000.0).contains(&rate), "{rate}");
+        }
+        let alone = start + Duration::from_secs(120);
+        meter.add(alone, 10_000);
+        assert!(meter.rate(alone) < 25_000.0, "one block is not a stream");
     }
 
     #[test]

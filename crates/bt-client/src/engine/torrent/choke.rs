@@ -2,20 +2,12 @@
 
 use std::time::Instant;
 
-use bt_metainfo::BLOCK_SIZE;
 use bt_wire::Message;
 
 use super::Torrent;
-use crate::engine::upload::ChokeCandidate;
+use crate::engine::upload::{ChokeCandidate, Listener};
 use crate::engine::{Output, Outputs, PeerKey};
 use crate::limits::CHOKE_ROUND;
-
-/// Seconds of a peer's present rate for which an initial seeder reveals pieces ahead.
-const REVEAL_AHEAD: f64 = 1.0;
-
-/// Bytes revealed at least to a peer that is alone, so that a fast link is filled soon. More would go to one peer before
-/// the others have come, and the swarm would wait for that peer to pass them on.
-const ALONE_AHEAD: f64 = 4.0 * 1024.0 * 1024.0;
 
 impl Torrent {
     pub(super) fn choke_round(&mut self, now: Instant, out: &mut Outputs) {
@@ -106,42 +98,31 @@ impl Torrent {
             peer.am_choking = true;
             peer.unchoked_since = None;
             peer.waiting_since = now;
+            if let Some(spread) = &mut self.spread {
+                spread.choked(key);
+            }
             out.push(Output::Send(key, Message::Choke));
         }
     }
 
-    /// An initial seeder reveals what is due to each peer.
+    /// An initial seeder reveals what is due.
     pub(super) fn spread_more(&mut self, now: Instant, out: &mut Outputs) {
-        if self.spread.is_none() {
-            return;
-        }
-        let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
-        for key in keys {
-            self.spread_to(now, key, out);
-        }
-    }
-
-    pub(super) fn spread_to(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
-        let (Some(spread), Some(peer)) = (&mut self.spread, self.peers.get(&key)) else {
+        let Some(spread) = &mut self.spread else {
             return;
         };
-        if peer.is_seed() {
-            return;
-        }
-        let piece = f64::from(self.layout.piece_length().max(BLOCK_SIZE));
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "floats saturate in casts"
-        )]
-        let pieces = |bytes: f64| (bytes / piece).ceil() as usize;
-        let second = peer.up.rate(now) * REVEAL_AHEAD;
-        let ahead = pieces(second);
-        let alone = pieces(ALONE_AHEAD.max(second * 2.0));
+        let listeners: Vec<Listener<'_>> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| !peer.is_seed())
+            .map(|(&key, peer)| Listener {
+                key,
+                has: &peer.has,
+                rate: peer.up.rate(now),
+            })
+            .collect();
         let availability = &self.availability;
-        for piece in spread.reveal(now, key, &peer.has, ahead, alone, |piece| {
-            availability.of(piece)
-        }) {
+        let revealed = spread.reveal(now, &listeners, |piece| availability.of(piece));
+        for (key, piece) in revealed {
             out.push(Output::Send(key, Message::Have(piece)));
         }
     }

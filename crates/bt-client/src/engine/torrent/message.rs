@@ -41,7 +41,7 @@ impl Torrent {
             }
             Message::Request(block) => {
                 self.peer_requests(key, block, out);
-                self.spread_to(now, key, out);
+                self.spread_more(now, out);
             }
             Message::Reject(block) => self.peer_rejects(now, key, block, out),
             Message::Suggest(piece) => {
@@ -103,12 +103,16 @@ impl Torrent {
         }
     }
 
-    pub(super) fn uploaded(&mut self, now: Instant, key: PeerKey, bytes: u64) {
+    pub(super) fn uploaded(&mut self, now: Instant, key: PeerKey, bytes: u64, out: &mut Outputs) {
         self.counters.uploaded += bytes;
         self.up.add(now, bytes);
         if let Some(peer) = self.peers.get_mut(&key) {
             peer.up.add(now, bytes);
             peer.uploaded += bytes;
+        }
+        if let Some(spread) = &mut self.spread {
+            spread.sent(key, bytes);
+            self.spread_more(now, out);
         }
     }
 
@@ -296,8 +300,7 @@ impl Torrent {
         if here && allowed {
             out.push(Output::Serve(key, block));
             if let Some(spread) = &mut self.spread {
-                let size = self.layout.piece_size(block.piece);
-                spread.serving(key, block.piece, block.length, size);
+                spread.serving(key, block.piece, block.length);
             }
         } else {
             // Without the Fast extension nothing goes over the wire, but the connection stops waiting for an answer.

@@ -185,7 +185,7 @@ impl Torrent {
             Input::Message(peer, message) => self.message(now, peer, message, out),
             Input::PeerQueues(peer, reqq) => self.peer_queues(peer, reqq),
             Input::Flush(peer) => self.request_more(now, peer, out),
-            Input::Uploaded(peer, bytes) => self.uploaded(now, peer, bytes),
+            Input::Uploaded(peer, bytes) => self.uploaded(now, peer, bytes, out),
             Input::PieceChecked(piece, verdict) => self.verdict(now, piece, verdict, out),
             Input::Checked(have) => self.checked(now, &have, out),
             Input::Candidates(source, addrs) => self.add_candidates(now, source, addrs, out),
@@ -278,7 +278,7 @@ impl Torrent {
         self.checked = true;
         self.completed_before = self.is_complete();
         if self.config.spread && self.has_everything() {
-            self.spread = Some(Spread::new(self.layout.piece_count(), &mut self.rng));
+            self.spread = Some(Spread::new(&self.layout, &mut self.rng));
         }
         // Only now is it known whether trackers are ever to hear of a completion.
         let schedule = Schedule::new(

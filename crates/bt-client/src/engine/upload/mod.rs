@@ -4,4 +4,4 @@ mod choker;
 mod spread;
 
 pub(crate) use choker::{ChokeCandidate, Choker};
-pub(crate) use spread::Spread;
+pub(crate) use spread::{Listener, Spread};

@@ -1,22 +1,40 @@
 //! Spreading by an initial seeder (super-seeding, BEP 16): each piece is shown to one peer, which then shows it on.
 //!
 //! We pretend to have nothing and reveal pieces one by one, different ones to different peers, so that close to one
-//! copy leaves us before the swarm holds one. A peer gets its next piece when it has one of its own shown to others,
-//! and has a few ahead so that its pipeline never runs dry. A peer that is alone is shown many more ahead: there is
-//! nobody to spread to, yet others may come. It must not know connections.
+//! copy leaves us before the swarm holds one. What is revealed at any time is little more than what the line carries in
+//! a moment: a piece that has the line for itself is whole, and passed on, much sooner than sixteen that share it. A
+//! peer that is alone is shown many more ahead: there is nobody to spread to, yet others may come. It must not know
+//! connections.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bt_metainfo::PieceIndex;
+use bt_metainfo::{Layout, PieceIndex};
 use bt_wire::Bitfield;
 
 use crate::engine::PeerKey;
 use crate::engine::rng::Rng;
 
-/// Pieces revealed to a peer that it does not have yet, at least. One: what is revealed ahead is fetched side by side, and
-/// the sooner one piece is whole the sooner it is passed on; fast peers are given a second's worth anyway.
-const AHEAD: usize = 1;
+/// What is revealed and has not left yet, in seconds of the rate at which we send: enough to bridge the time until a
+/// peer has heard of its next piece and asked for it, and little more.
+const WINDOW: f64 = 0.33;
+
+/// Bytes that are revealed at once at least: rates are not known yet, or so low that a piece takes seconds.
+const LEAST_WINDOW: f64 = 2.0 * 1024.0 * 1024.0;
+
+/// A peer that has not taken what it was shown for this long no longer holds up the others: only what it takes at its
+/// own rate counts.
+const HOLD_UP: Duration = Duration::from_secs(1);
+
+/// Bytes revealed to one peer before it has fetched them, at least, and seconds of its present rate.
+const AHEAD: f64 = 512.0 * 1024.0;
+const AHEAD_SECONDS: f64 = 1.0;
+
+/// The same for a peer that is alone, so that a fast link is filled soon. More would go to one peer before the others
+/// have come, and the swarm would wait for that peer to pass it on.
+const ALONE_AHEAD: f64 = 4.0 * 1024.0 * 1024.0;
+const ALONE_SECONDS: f64 = 2.0;
 
 /// Pieces a peer may hold that nobody else has shown, before it gets no more. A peer that keeps what it takes must not
 /// drain us; one that is merely slow to pass it on must not stall.
@@ -26,25 +44,39 @@ const UNSHARED: usize = 16;
 /// have been given: without it, a swarm whose members do not connect to each other would stall.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// What is known elsewhere of a peer that is not a seed.
+#[derive(Debug)]
+pub(crate) struct Listener<'a> {
+    pub(crate) key: PeerKey,
+    /// What it has.
+    pub(crate) has: &'a Bitfield,
+    /// Bytes per second that it gets from us.
+    pub(crate) rate: f64,
+}
+
 #[derive(Debug)]
 struct Pupil {
     /// Revealed to this peer.
     shown: Bitfield,
     /// Revealed, and the peer has yet to fetch it.
     pending: Vec<Pending>,
+    /// Bytes on their way to it, as far as we know: what is canceled is not taken off.
+    queued: u64,
     /// The peer has it, or has it on its way, and nobody else has shown it.
     unshared: Vec<PieceIndex>,
     /// When it last got a piece from anyone.
     progress: Instant,
+    /// When it was last shown a piece, and how many had been shown to anyone by then.
+    told: (Instant, u64),
     /// It has or was shown every piece: both only grow, so there is nothing to look for any more.
     exhausted: bool,
 }
 
-/// A piece that was revealed, and how many of its bytes have been queued.
+/// A piece that was revealed, and how many of its bytes have not been asked for.
 #[derive(Debug)]
 struct Pending {
     piece: PieceIndex,
-    served: u32,
+    left: u32,
 }
 
 impl Pupil {
@@ -63,37 +95,71 @@ impl Pupil {
     fn is_stuck(&self, now: Instant) -> bool {
         self.pending.is_empty() && now.saturating_duration_since(self.progress) >= PATIENCE
     }
+
+    /// Bytes that were revealed to it and have not left.
+    #[expect(clippy::cast_precision_loss, reason = "compared, not counted")]
+    fn owed(&self) -> f64 {
+        let asked = self.pending.iter().map(|pending| u64::from(pending.left));
+        (asked.sum::<u64>() + self.queued) as f64
+    }
+
+    /// The part of it that others have to wait for.
+    fn holds_up(&self, now: Instant, rate: f64) -> f64 {
+        let owed = self.owed();
+        if now.saturating_duration_since(self.told.0) < HOLD_UP {
+            owed
+        } else {
+            owed.min(rate * WINDOW)
+        }
+    }
+
+    /// Whether it may be shown another piece.
+    fn may_be_told(&self, piece_length: f64, rate: f64, alone: bool) -> bool {
+        let ahead = if alone {
+            ALONE_AHEAD.max(rate * ALONE_SECONDS)
+        } else {
+            AHEAD.max(rate * AHEAD_SECONDS)
+        };
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
+        let revealed = self.pending.len() as f64 * piece_length;
+        !self.exhausted && revealed < ahead && (alone || self.unshared.len() < UNSHARED)
+    }
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Spread {
-    pieces: u32,
+    layout: Arc<Layout>,
     /// To how many peers each piece has been revealed.
     reveals: Vec<u16>,
     /// Pieces revealed to nobody, in random order; taken from the end.
     fresh: Vec<PieceIndex>,
     pupils: BTreeMap<PeerKey, Pupil>,
+    /// Pieces shown so far, to anyone.
+    turns: u64,
 }
 
 impl Spread {
-    pub(crate) fn new(pieces: u32, rng: &mut Rng) -> Self {
-        let mut fresh: Vec<PieceIndex> = (0..pieces).map(PieceIndex).collect();
+    pub(crate) fn new(layout: &Arc<Layout>, rng: &mut Rng) -> Self {
+        let mut fresh: Vec<PieceIndex> = layout.pieces().collect();
         rng.shuffle(&mut fresh);
         Self {
-            pieces,
-            reveals: vec![0; pieces as usize],
+            layout: Arc::clone(layout),
+            reveals: vec![0; fresh.len()],
             fresh,
             pupils: BTreeMap::new(),
+            turns: 0,
         }
     }
 
     pub(crate) fn joined(&mut self, now: Instant, peer: PeerKey) {
         let pupil = Pupil {
-            shown: Bitfield::new(self.pieces),
+            shown: Bitfield::new(self.layout.piece_count()),
             pending: Vec::new(),
+            queued: 0,
             unshared: Vec::new(),
             progress: now,
+            told: (now, 0),
             exhausted: false,
         };
         self.pupils.insert(peer, pupil);
@@ -132,12 +198,13 @@ impl Spread {
         }
     }
 
-    /// `bytes` of `piece`, which has `size`, are queued for `peer`. A piece that is on its way as a whole counts as
-    /// taken: some clients tell only much later what they have, and must not be kept waiting for that.
-    pub(crate) fn serving(&mut self, peer: PeerKey, piece: PieceIndex, bytes: u32, size: u32) {
+    /// `bytes` of `piece` are queued for `peer`. A piece that is on its way as a whole counts as taken: some clients tell
+    /// only much later what they have, and must not be kept waiting for that.
+    pub(crate) fn serving(&mut self, peer: PeerKey, piece: PieceIndex, bytes: u32) {
         let Some(pupil) = self.pupils.get_mut(&peer) else {
             return;
         };
+        pupil.queued += u64::from(bytes);
         let Some(pending) = pupil
             .pending
             .iter_mut()
@@ -145,9 +212,23 @@ impl Spread {
         else {
             return;
         };
-        pending.served = pending.served.saturating_add(bytes);
-        if pending.served >= size {
+        pending.left = pending.left.saturating_sub(bytes);
+        if pending.left == 0 {
             pupil.took(piece);
+        }
+    }
+
+    /// `bytes` have left for `peer`.
+    pub(crate) fn sent(&mut self, peer: PeerKey, bytes: u64) {
+        if let Some(pupil) = self.pupils.get_mut(&peer) {
+            pupil.queued = pupil.queued.saturating_sub(bytes);
+        }
+    }
+
+    /// Nothing that was queued for `peer` will leave.
+    pub(crate) fn choked(&mut self, peer: PeerKey) {
+        if let Some(pupil) = self.pupils.get_mut(&peer) {
+            pupil.queued = 0;
         }
     }
 
@@ -158,119 +239,252 @@ impl Spread {
             .is_some_and(|pupil| pupil.shown.get(piece))
     }
 
-    /// Pieces to reveal to `peer` now, so that `ahead` (or `alone_ahead`, while it is the only peer) are revealed that it
-    /// does not have. `has` is what it has, `availability` how many peers (not we) have a piece.
+    /// What to reveal to whom now; `availability` says how many peers (not we) have a piece.
     pub(crate) fn reveal(
         &mut self,
         now: Instant,
-        peer: PeerKey,
-        has: &Bitfield,
-        ahead: usize,
-        alone_ahead: usize,
+        listeners: &[Listener<'_>],
         availability: impl Fn(PieceIndex) -> u32,
-    ) -> Vec<PieceIndex> {
+    ) -> Vec<(PeerKey, PieceIndex)> {
         let alone = self.pupils.len() == 1;
-        let Some(pupil) = self.pupils.get_mut(&peer) else {
-            return Vec::new();
-        };
+        let rates: f64 = listeners.iter().map(|listener| listener.rate).sum();
+        let window = (rates * WINDOW).max(LEAST_WINDOW);
+        let mut under_way: f64 = listeners
+            .iter()
+            .filter_map(|l| Some(self.pupils.get(&l.key)?.holds_up(now, l.rate)))
+            .sum();
+        let piece_length = f64::from(self.layout.piece_length());
+        let mut waiting = self.waiting(listeners, piece_length, alone);
         let mut out = Vec::new();
-        let ahead = if alone { alone_ahead } else { ahead.max(AHEAD) };
-        while !pupil.exhausted
-            && pupil.pending.len() < ahead
-            && (alone || pupil.unshared.len() < UNSHARED)
+        // The one that is owed least comes first, of equals the one that was told longest ago.
+        while (alone || under_way < window)
+            && let Some(at) = first(&waiting)
         {
-            let lacking = |piece: &PieceIndex| !has.get(*piece) && !pupil.shown.get(*piece);
-            let piece = match self.fresh.iter().rposition(lacking) {
-                Some(at) => Some(self.fresh.swap_remove(at)),
-                // Nothing is fresh: the piece that the fewest have and the fewest were given.
-                None if alone || pupil.is_stuck(now) => {
-                    let rarest = (0..self.pieces)
-                        .map(PieceIndex)
-                        .filter(lacking)
-                        .min_by_key(|p| (availability(*p), self.reveals[p.0 as usize]));
-                    pupil.exhausted = rarest.is_none();
-                    rarest
-                }
-                None => None,
+            let (_, _, listener) = waiting[at];
+            let Some(piece) = self.piece_for(now, listener, alone, &availability) else {
+                waiting.swap_remove(at);
+                continue;
             };
-            let Some(piece) = piece else { break };
-            pupil.shown.set(piece);
-            pupil.pending.push(Pending { piece, served: 0 });
-            self.reveals[piece.0 as usize] += 1;
-            out.push(piece);
+            let size = self.tell(now, listener.key, piece);
+            under_way += size;
+            out.push((listener.key, piece));
+            let pupil = self.pupils.get(&listener.key);
+            if pupil.is_some_and(|p| p.may_be_told(piece_length, listener.rate, alone)) {
+                waiting[at].0 += size;
+                waiting[at].1 = self.turns;
+            } else {
+                waiting.swap_remove(at);
+            }
         }
         out
     }
+
+    /// Those who may be told a piece: what they are owed, and when they were last told one.
+    fn waiting<'a>(
+        &self,
+        listeners: &'a [Listener<'a>],
+        piece_length: f64,
+        alone: bool,
+    ) -> Vec<(f64, u64, &'a Listener<'a>)> {
+        let may = |listener: &'a Listener<'a>| {
+            let pupil = self.pupils.get(&listener.key)?;
+            pupil
+                .may_be_told(piece_length, listener.rate, alone)
+                .then(|| (pupil.owed(), pupil.told.1, listener))
+        };
+        listeners.iter().filter_map(may).collect()
+    }
+
+    fn piece_for(
+        &mut self,
+        now: Instant,
+        listener: &Listener<'_>,
+        alone: bool,
+        availability: impl Fn(PieceIndex) -> u32,
+    ) -> Option<PieceIndex> {
+        let pupil = self.pupils.get_mut(&listener.key)?;
+        let lacking = |piece: &PieceIndex| !listener.has.get(*piece) && !pupil.shown.get(*piece);
+        if let Some(at) = self.fresh.iter().rposition(lacking) {
+            return Some(self.fresh.swap_remove(at));
+        }
+        if !alone && !pupil.is_stuck(now) {
+            return None;
+        }
+        // Nothing is fresh: the piece that the fewest have and the fewest were given.
+        let rarest = self
+            .layout
+            .pieces()
+            .filter(lacking)
+            .min_by_key(|piece| (availability(*piece), self.reveals[piece.0 as usize]));
+        pupil.exhausted = rarest.is_none();
+        rarest
+    }
+
+    /// Books that `piece` is revealed to `peer`. Gives its size.
+    fn tell(&mut self, now: Instant, peer: PeerKey, piece: PieceIndex) -> f64 {
+        let left = self.layout.piece_size(piece);
+        self.turns += 1;
+        self.reveals[piece.0 as usize] += 1;
+        if let Some(pupil) = self.pupils.get_mut(&peer) {
+            pupil.shown.set(piece);
+            pupil.pending.push(Pending { piece, left });
+            pupil.told = (now, self.turns);
+        }
+        f64::from(left)
+    }
+}
+
+/// The least of `waiting`.
+fn first(waiting: &[(f64, u64, &Listener<'_>)]) -> Option<usize> {
+    let order = |a: &usize, b: &usize| {
+        let (a, b) = (&waiting[*a], &waiting[*b]);
+        a.0.total_cmp(&b.0)
+            .then((a.1, a.2.key).cmp(&(b.1, b.2.key)))
+    };
+    (0..waiting.len()).min_by(order)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{PATIENCE, Spread};
+    use super::{HOLD_UP, Listener, PATIENCE, Spread};
     use crate::engine::PeerKey;
     use crate::engine::rng::Rng;
-    use bt_metainfo::PieceIndex;
+    use bt_metainfo::{Layout, PieceIndex};
     use bt_wire::Bitfield;
+    use std::sync::Arc;
     use std::time::Instant;
 
+    const MIB: u32 = 1 << 20;
     const A: PeerKey = PeerKey(1);
     const B: PeerKey = PeerKey(2);
+    const C: PeerKey = PeerKey(3);
+
+    /// Peers that have nothing and hear of pieces of 1 MiB.
+    struct Class {
+        spread: Spread,
+        now: Instant,
+        pieces: u32,
+        peers: Vec<(PeerKey, f64)>,
+    }
+
+    impl Class {
+        fn new(pieces: u32, peers: &[PeerKey]) -> Self {
+            let now = Instant::now();
+            let total = u64::from(pieces) * u64::from(MIB);
+            let layout = Layout::new(MIB, [(total, false)]).expect("a layout");
+            let mut spread = Spread::new(&Arc::new(layout), &mut Rng::new(1));
+            for peer in peers {
+                spread.joined(now, *peer);
+            }
+            Self {
+                spread,
+                now,
+                pieces,
+                peers: peers.iter().map(|peer| (*peer, 0.0)).collect(),
+            }
+        }
+
+        fn reveal(&mut self) -> Vec<(PeerKey, PieceIndex)> {
+            let has = Bitfield::new(self.pieces);
+            let listeners: Vec<_> = self
+                .peers
+                .iter()
+                .map(|&(key, rate)| Listener {
+                    key,
+                    has: &has,
+                    rate,
+                })
+                .collect();
+            self.spread.reveal(self.now, &listeners, |_| 0)
+        }
+
+        /// All of `piece` is asked for by `peer` and leaves.
+        fn send(&mut self, (peer, piece): (PeerKey, PieceIndex)) {
+            self.spread.serving(peer, piece, MIB);
+            self.spread.sent(peer, u64::from(MIB));
+        }
+    }
 
     #[test]
-    fn two_peers_are_shown_different_pieces_until_all_are_out() {
-        let now = Instant::now();
-        let mut spread = Spread::new(20, &mut Rng::new(1));
-        spread.joined(now, A);
-        spread.joined(now, B);
-        let none = Bitfield::new(20);
-        let a = spread.reveal(now, A, &none, 2, 50, |_| 0);
-        let b = spread.reveal(now, B, &none, 2, 50, |_| 0);
-        assert_eq!((a.len(), b.len()), (2, 2));
-        assert!(a.iter().all(|piece| !b.contains(piece)));
-        assert!(
-            spread.reveal(now, A, &none, 2, 50, |_| 0).is_empty(),
-            "nothing more until it has one"
-        );
-        spread.has(now, A, a[0], 1);
-        assert_eq!(spread.reveal(now, A, &none, 2, 50, |_| 0).len(), 1);
+    fn peers_are_shown_different_pieces_few_at_a_time_and_in_turn() {
+        let mut class = Class::new(20, &[A, B, C]);
+        let first = class.reveal();
+        let keys: Vec<_> = first.iter().map(|(key, _)| *key).collect();
+        assert_eq!(keys, [A, B], "two pieces are on their way, the third waits");
+        assert_ne!(first[0].1, first[1].1);
+        assert!(class.reveal().is_empty(), "nothing more until one has left");
+        class.send(first[0]);
+        let next = class.reveal();
+        assert_eq!(next.len(), 1);
+        assert_eq!(next[0].0, C, "who has waited longest is next");
+    }
+
+    #[test]
+    fn a_fast_line_carries_more_at_once() {
+        let mut class = Class::new(200, &[A, B, C]);
+        for peer in &mut class.peers {
+            peer.1 = 8.0 * f64::from(MIB);
+        }
+        // 24 MiB/s in all: 8 MiB are on their way at any time.
+        assert_eq!(class.reveal().len(), 8);
+    }
+
+    #[test]
+    fn a_peer_that_takes_nothing_does_not_hold_up_the_others() {
+        let mut class = Class::new(20, &[A, B, C]);
+        class.reveal();
+        assert!(class.reveal().is_empty());
+        class.now += HOLD_UP;
+        let late = class.reveal();
+        assert_eq!(late.len(), 1, "{late:?}");
+        assert_eq!(late[0].0, C);
     }
 
     #[test]
     fn a_lone_peer_is_shown_as_much_as_fills_its_link() {
-        let now = Instant::now();
-        let mut spread = Spread::new(20, &mut Rng::new(1));
-        spread.joined(now, A);
-        assert_eq!(
-            spread
-                .reveal(now, A, &Bitfield::new(20), 2, 50, |_| 0)
-                .len(),
-            20
-        );
+        let mut class = Class::new(20, &[A]);
+        assert_eq!(class.reveal().len(), 4);
+        class.peers[0].1 = 5.0 * f64::from(MIB);
+        assert_eq!(class.reveal().len(), 6, "two seconds of its rate in all");
+    }
+
+    #[test]
+    fn a_peer_that_has_seen_everything_is_not_looked_at_again() {
+        let mut class = Class::new(3, &[A]);
+        let all = class.reveal();
+        assert_eq!(all.len(), 3);
+        for told in all {
+            class.send(told);
+        }
+        assert!(class.reveal().is_empty());
+        assert!(class.spread.pupils[&A].exhausted);
     }
 
     #[test]
     fn what_only_a_departed_peer_was_given_is_given_again() {
-        let now = Instant::now();
-        let mut spread = Spread::new(6, &mut Rng::new(1));
-        spread.joined(now, A);
-        spread.joined(now, B);
-        let none = Bitfield::new(6);
-        let a = spread.reveal(now, A, &none, 2, 50, |_| 0);
-        spread.left(A, |_| 0);
-        let b = spread.reveal(now, B, &none, 2, 50, |_| 0);
-        assert!(a.iter().all(|piece| b.contains(piece)), "{a:?} {b:?}");
+        let mut class = Class::new(2, &[A, B]);
+        let first = class.reveal();
+        assert_eq!(first.len(), 2);
+        class.spread.left(A, |_| 0);
+        class.peers.retain(|(key, _)| *key != A);
+        class.spread.joined(class.now, C);
+        class.peers.push((C, 0.0));
+        assert_eq!(class.reveal(), [(C, first[0].1)]);
     }
 
     #[test]
     fn a_peer_that_waits_in_vain_is_given_what_others_were_given() {
-        let now = Instant::now();
-        let mut spread = Spread::new(2, &mut Rng::new(1));
-        spread.joined(now, A);
-        spread.joined(now, B);
-        let none = Bitfield::new(2);
-        assert_eq!(spread.reveal(now, A, &none, 2, 50, |_| 0).len(), 2);
-        assert!(spread.reveal(now, B, &none, 2, 50, |_| 0).is_empty());
-        let later = spread.reveal(now + PATIENCE, B, &none, 2, 50, |_| 0);
-        assert!(!later.is_empty());
-        assert!(spread.is_shown(B, later[0]) && !spread.is_shown(B, PieceIndex(9)));
+        let mut class = Class::new(2, &[A, B]);
+        for told in class.reveal() {
+            class.send(told);
+        }
+        assert!(class.reveal().is_empty(), "everything is out");
+        class.now += PATIENCE;
+        let later = class.reveal();
+        assert_eq!(later.len(), 2, "{later:?}");
+        for (peer, piece) in later {
+            assert!(class.spread.is_shown(peer, piece));
+        }
+        assert!(!class.spread.is_shown(B, PieceIndex(9)));
     }
 }
