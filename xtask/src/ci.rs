@@ -22,13 +22,15 @@ enum Outcome {
 }
 
 /// All steps in order.
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 14] = [
     ("fmt", || cargo_step(&["fmt", "--all", "--check"])),
     ("tidy", || tidy::run(&[]).map(passed)),
     ("layers", || layers::run().map(passed)),
     ("dependencies", || {
         features::count_dependencies().map(passed)
     }),
+    ("msrv", msrv),
+    ("package", package),
     ("clippy", clippy),
     ("features", || features::build_each_alone().map(passed)),
     ("docs", docs),
@@ -124,6 +126,56 @@ fn docs() -> Result<Outcome, String> {
     run(command.env("RUSTDOCFLAGS", "-D warnings")).map(passed)
 }
 
+/// The oldest compiler that the manifests promise is the one everything else here runs with, so
+/// that the whole suite is its test; with a newer one the promise is compiled on its own.
+fn msrv() -> Result<Outcome, String> {
+    let manifest = std::fs::read_to_string(tree::root().join("Cargo.toml"))
+        .map_err(|e| format!("Cargo.toml: {e}"))?;
+    let promised = promised_version(&manifest).ok_or("Cargo.toml names no rust-version")?;
+    let running = capture(std::process::Command::new("rustc").arg("--version"))?;
+    if is_release_of(&running, promised) {
+        println!(
+            "rust-version {promised} is what runs here: {}",
+            running.trim()
+        );
+        return Ok(Outcome::Passed);
+    }
+    let mut check = std::process::Command::new("cargo");
+    check
+        .arg(format!("+{promised}"))
+        .args(["check", "--locked", "--workspace", "--all-features"]);
+    run(check.current_dir(tree::root())).map(passed)
+}
+
+fn promised_version(manifest: &str) -> Option<&str> {
+    let line = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("rust-version = "))?;
+    Some(line.trim().trim_matches('"'))
+}
+
+fn is_release_of(rustc: &str, version: &str) -> bool {
+    let Some(running) = rustc.split_whitespace().nth(1) else {
+        return false;
+    };
+    running
+        .strip_prefix(version)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// What would be uploaded can be made, in the order of the floors: every file is in it and every
+/// dependency has a version. Compiling it from there is left to `cargo publish --dry-run`.
+fn package() -> Result<Outcome, String> {
+    let mut command = cargo([
+        "package",
+        "--quiet",
+        "--locked",
+        "--workspace",
+        "--no-verify",
+    ]);
+    run(command.args(["--exclude", "xtask", "--allow-dirty"])).map(passed)
+}
+
 /// The suite passed on exactly this tree a moment ago, and nothing was left out.
 fn trust_the_stamp() -> Result<Outcome, String> {
     Stamp::of(&Tree::read(&tree::root())?, 0).expect()?;
@@ -152,6 +204,9 @@ fn demo() -> Result<Outcome, String> {
 /// Licenses, bans and sources of foreign packages; the parts that need no network.
 fn deny() -> Result<Outcome, String> {
     if !is_installed("cargo-deny", "--version") {
+        if std::env::var("CI").is_ok_and(|value| value == "true") {
+            return Err("cargo-deny is not installed; .ci/run installs it".to_owned());
+        }
         return Ok(Outcome::Skipped("cargo-deny is not installed"));
     }
     let mut command = cargo(["deny", "--offline", "--all-features", "check"]);
@@ -170,6 +225,15 @@ mod tests {
     fn an_unknown_step_is_refused_before_anything_runs() {
         let error = start(&["tests".to_owned()], false).unwrap_err();
         assert!(error.contains("no step"), "{error}");
+    }
+
+    #[test]
+    fn a_patch_release_is_the_promised_version_and_another_minor_is_not() {
+        let manifest = "[workspace.package]\nrust-version = \"1.95\"\n";
+        assert_eq!(promised_version(manifest), Some("1.95"));
+        assert!(is_release_of("rustc 1.95.0 (5980 2026-04-14)", "1.95"));
+        assert!(!is_release_of("rustc 1.96.1 (5980 2026-04-14)", "1.95"));
+        assert!(!is_release_of("rustc 1.950.0", "1.95"));
     }
 
     #[test]

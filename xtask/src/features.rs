@@ -12,12 +12,17 @@ use crate::tree;
 /// How many foreign packages each of ours may pull in with all its features.
 ///
 /// A package more is a decision: raise the number together with the reason in the commit.
+///
+/// bt-metainfo has 27: six are the derive of error messages, which runs in the compiler only, six
+/// match `--exclude` patterns and three walk folders in the feature `create`; the pure part has
+/// 18. `idna_adapter` stays at 1.0.0 in `Cargo.lock`, which saves bt-tracker and bt-client 21
+/// packages of Unicode tables: tracker names are ASCII.
 const CEILINGS: [(&str, usize); 5] = [
     ("bt-bencode", 10),
-    ("bt-metainfo", 30),
-    ("bt-wire", 40),
-    ("bt-tracker", 160),
-    ("bt-client", 265),
+    ("bt-metainfo", 27),
+    ("bt-wire", 30),
+    ("bt-tracker", 135),
+    ("bt-client", 150),
 ];
 
 /// Async runtimes and their parts, which pure packages never contain.

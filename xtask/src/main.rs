@@ -7,11 +7,14 @@
     reason = "a task runner talks to a person on a terminal"
 )]
 
+mod bad_input;
 mod bench;
 mod ci;
+mod dist;
 mod features;
 mod fuzz;
 mod layers;
+mod sbom;
 mod scan;
 mod shell;
 mod suite;
@@ -31,6 +34,8 @@ cargo xtask COMMAND
   layers           draw and check who may use whom
   fuzz TARGET…     fuzz with coverage guidance; every crash is kept as a test
                    --list --all --seconds N --runs N --seed N --jobs N --replay FILE
+  bad-input        write tests/bad-input anew; --check only compares
+  dist             release programs, built twice and compared; checksums, SBOM
   bench [NAME…]    one comparable line per figure; --smoke for a quick check that it runs
 
 docs/TESTING.md says more about each.
@@ -73,6 +78,8 @@ fn dispatch(mut arguments: Vec<String>) -> Result<(), String> {
         "layers" if arguments.is_empty() => layers::run(),
         "layers" => Err("layers takes no arguments".to_owned()),
         "fuzz" => fuzz::start(&arguments),
+        "bad-input" => bad_input::start(&arguments),
+        "dist" => dist::start(&arguments),
         "bench" => bench::start(&arguments),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

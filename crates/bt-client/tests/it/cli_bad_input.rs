@@ -2,6 +2,7 @@
 //! command that reads them.
 
 use crate::cli_run::Bench;
+use crate::replay::replay;
 
 /// A small torrent that is right: one file `a` of five bytes.
 pub(crate) const GOOD: &[u8] = b"d8:announce34:http://tracker.example/announce-it4:info\
@@ -458,4 +459,20 @@ fn hostile_names_are_shown_harmless() {
             "{path}"
         );
     }
+}
+
+/// The files of `tests/bad-input/client-config`, as the program's configuration.
+#[test]
+fn every_configuration_gets_its_verdict() {
+    let bench = Bench::new();
+    bench.write("good.torrent", GOOD);
+    replay("client-config", |name, bytes| {
+        bench.write("c.toml", bytes);
+        let ran = bench.run(["--config", "c.toml", "show", "good.torrent"]);
+        if ran.code == Some(0) {
+            return Ok(ran.err);
+        }
+        ran.failed(name, 3, &["c.toml"]);
+        Err(ran.err)
+    });
 }

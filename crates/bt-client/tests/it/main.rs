@@ -14,6 +14,9 @@ mod cli_transfer;
 #[cfg(feature = "cli")]
 mod cli_usage;
 mod content;
+#[cfg(feature = "cli")]
+#[path = "../../../../tests/bad-input/replay.rs"]
+mod replay;
 mod session;
 mod swarm;
 mod transfer;

@@ -7,6 +7,8 @@
 
 /// New torrents from their parts.
 mod assemble;
+/// Files of the bad-input corpus, with their verdicts.
+mod bad_input;
 /// Torrents that must be refused, with their messages.
 mod broken;
 /// The same for version 2 and hybrids.
@@ -25,5 +27,8 @@ mod links;
 mod odd;
 /// Odd trackers, web seeds, nodes and texts.
 mod odd_lists;
+/// Reads the corpus.
+#[path = "../../../../tests/bad-input/replay.rs"]
+mod replay;
 /// Torrents made by hand, for the other modules.
 mod torrents;

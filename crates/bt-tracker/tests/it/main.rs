@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod bad_input;
 mod broken_replies;
 #[cfg(all(feature = "client", feature = "server"))]
 mod client_and_server;
@@ -10,6 +11,8 @@ mod client_and_server;
 mod http_client;
 #[cfg(feature = "tls")]
 mod https_client;
+#[path = "../../../../tests/bad-input/replay.rs"]
+mod replay;
 #[cfg(feature = "client")]
 mod support;
 #[cfg(feature = "client")]

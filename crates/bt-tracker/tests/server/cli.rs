@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{announce, eventually, get, hash, put, refusal, torrent};
+use crate::replay::replay;
 
 fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bt-tracker"));
@@ -365,4 +366,21 @@ fn a_tracker_can_be_probed() {
     );
     closed.signal(Signal::TERM);
     closed.end();
+}
+
+/// The files of `tests/bad-input/tracker-config`, as the program's configuration.
+#[test]
+fn every_configuration_gets_its_verdict() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("c.toml");
+    replay("tracker-config", |name, bytes| {
+        std::fs::write(&file, bytes).unwrap();
+        let arguments = ["--config", file.to_str().unwrap(), "print-config"];
+        if run(&arguments).status.success() {
+            return Ok(String::new());
+        }
+        let (code, text) = failure(&arguments);
+        assert_eq!(code, 3, "{name}: {text}");
+        Err(text)
+    });
 }

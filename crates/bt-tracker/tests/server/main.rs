@@ -30,3 +30,8 @@ mod restart;
 /// The program with its flags and signals.
 #[cfg(feature = "bin")]
 mod cli;
+
+/// Reads the bad-input corpus.
+#[cfg(feature = "bin")]
+#[path = "../../../../tests/bad-input/replay.rs"]
+mod replay;

@@ -13,7 +13,7 @@ const PIECES: u32 = 20;
 
 /// Who we are when the stream arrives.
 #[derive(Clone, Copy, PartialEq)]
-enum Us {
+pub(crate) enum Us {
     /// Dialing, extensions on.
     Dialing,
     /// Dialing, extensions off.
@@ -152,7 +152,7 @@ fn us(now: Instant, role: Us) -> Connection {
 }
 
 /// What a stream gives, fed in chunks.
-fn feed(role: Us, stream: &[u8], chunk: usize) -> String {
+pub(crate) fn feed(role: Us, stream: &[u8], chunk: usize) -> String {
     let now = Instant::now();
     let mut connection = us(now, role);
     let mut buf = BytesMut::new();
