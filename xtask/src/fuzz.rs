@@ -9,8 +9,17 @@ use std::process::Command;
 
 use crate::shell::{cargo, run};
 
-/// Set for the compiler calls that shall get counters.
-const MARK: &str = "XTASK_ADDS_COVERAGE";
+/// Set for the compiler calls that shall get more flags; its value says which.
+const MARK: &str = "XTASK_ADDS_FLAGS";
+
+/// What our packages are compiled with besides Cargo's own flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extra {
+    /// Edge counters for the fuzzing driver.
+    Counters,
+    /// Counts of executed lines, for `cargo xtask coverage`.
+    Profile,
+}
 
 /// Edge coverage with one 8-bit counter per edge, and the checks that a release build lacks.
 const FLAGS: [&str; 5] = [
@@ -23,29 +32,42 @@ const FLAGS: [&str; 5] = [
 
 /// Builds the driver and passes the arguments on to it.
 pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
-    let itself = std::env::current_exe().map_err(|e| format!("path of xtask: {e}"))?;
-    // A copy under a name of its own stays as it is while Cargo rebuilds the original.
-    let folder = crate::tree::target_dir().join("xtask");
-    let wrapper = folder.join("rustc-with-coverage");
-    std::fs::create_dir_all(&folder)
-        .and_then(|()| std::fs::copy(&itself, &wrapper))
-        .map_err(|e| format!("{}: {e}", wrapper.display()))?;
     let mut command = cargo(["run", "--quiet", "--release", "-p", "xtask"]);
     command.args(["--bin", "fuzz", "--features", "fuzz", "--"]);
     command.args(arguments);
+    wrap(&mut command, Extra::Counters)?;
+    run(&mut command)
+}
+
+/// Puts this binary between Cargo and the compiler for the members of the workspace.
+pub(crate) fn wrap(command: &mut Command, extra: Extra) -> Result<(), String> {
+    let itself = std::env::current_exe().map_err(|e| format!("path of xtask: {e}"))?;
+    let (name, value) = match extra {
+        Extra::Counters => ("rustc-with-coverage", "counters"),
+        Extra::Profile => ("rustc-with-profile", "profile"),
+    };
+    // A copy under a name of its own stays as it is while Cargo rebuilds the original.
+    let folder = crate::tree::target_dir().join("xtask");
+    let wrapper = folder.join(name);
+    std::fs::create_dir_all(&folder)
+        .and_then(|()| std::fs::copy(&itself, &wrapper))
+        .map_err(|e| format!("{}: {e}", wrapper.display()))?;
     command
         .env("RUSTC_WORKSPACE_WRAPPER", &wrapper)
-        .env(MARK, "1");
-    run(&mut command)
+        .env(MARK, value);
+    Ok(())
 }
 
 /// What Cargo calls instead of the compiler: `None` if this process is not such a call.
 pub(crate) fn compiler_call(arguments: &[String]) -> Option<Command> {
-    std::env::var_os(MARK)?;
+    let extra = std::env::var_os(MARK)?;
     let (compiler, rest) = arguments.split_first()?;
     let mut command = Command::new(compiler);
     command.args(rest);
-    if gets_counters(rest) {
+    if extra == "profile" {
+        // Build scripts and questions to the compiler gain nothing and lose nothing.
+        command.arg("-Cinstrument-coverage");
+    } else if gets_counters(rest) {
         command.args(FLAGS);
     }
     Some(command)

@@ -10,6 +10,7 @@
 mod bad_input;
 mod bench;
 mod ci;
+mod coverage;
 mod dist;
 mod features;
 mod fuzz;
@@ -35,6 +36,7 @@ cargo xtask COMMAND
   fuzz TARGET…     fuzz with coverage guidance; every crash is kept as a test
                    --list --all --seconds N --runs N --seed N --jobs N --replay FILE
   bad-input        write tests/bad-input anew; --check only compares
+  coverage         lines of ours that the suite runs; --all-files, --again
   dist             release programs, built twice and compared; checksums, SBOM
   bench [NAME…]    one comparable line per figure; --smoke for a quick check that it runs
 
@@ -79,6 +81,7 @@ fn dispatch(mut arguments: Vec<String>) -> Result<(), String> {
         "layers" => Err("layers takes no arguments".to_owned()),
         "fuzz" => fuzz::start(&arguments),
         "bad-input" => bad_input::start(&arguments),
+        "coverage" => coverage::start(&arguments),
         "dist" => dist::start(&arguments),
         "bench" => bench::start(&arguments),
         "help" | "--help" | "-h" => {

@@ -1,0 +1,285 @@
+//! `cargo xtask coverage`: which lines of ours the whole test suite runs.
+//!
+//! Only our own packages are instrumented, tests themselves are not counted, and the floors below
+//! fail the run. The LLVM tools must be at least as new as the compiler's LLVM.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::fuzz;
+use crate::shell::{cargo, is_installed, run};
+use crate::tree::{self, File, Tree};
+
+/// Files that turn bytes of strangers into values; each is held to [`PARSER_FLOOR`].
+const PARSERS: [&str; 12] = [
+    "crates/bt-bencode/src/",
+    "crates/bt-metainfo/src/hash.rs",
+    "crates/bt-metainfo/src/host_port.rs",
+    "crates/bt-metainfo/src/info/",
+    "crates/bt-metainfo/src/magnet/",
+    "crates/bt-metainfo/src/merkle.rs",
+    "crates/bt-metainfo/src/metainfo/",
+    "crates/bt-metainfo/src/path/",
+    "crates/bt-wire/src/",
+    "crates/bt-tracker/src/http/",
+    "crates/bt-tracker/src/udp/",
+    "crates/bt-tracker/src/server/http/head.rs",
+];
+/// Percent of the lines of all parser files together.
+const PARSER_FLOOR: f64 = 95.0;
+/// Percent of the lines of the workspace.
+const WORKSPACE_FLOOR: f64 = 85.0;
+/// Bodies that only a fuzzing driver calls in full, and doubles for tests.
+const NOT_COUNTED: [&str; 3] = ["/fuzz.rs", "/fuzz/", "/testing.rs"];
+
+/// Lines of one file: those that can run, and those that did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Lines {
+    all: usize,
+    ran: usize,
+}
+
+impl Lines {
+    fn percent(self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "line counts are small")]
+        if self.all == 0 {
+            100.0
+        } else {
+            100.0 * self.ran as f64 / self.all as f64
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.all += other.all;
+        self.ran += other.ran;
+    }
+}
+
+/// Runs the suite and prints the figures; `--all-files` lists every file, `--again` only reads the
+/// profiles of the last run.
+pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
+    let known = ["--all-files", "--again"];
+    if let Some(unknown) = arguments
+        .iter()
+        .find(|word| !known.contains(&word.as_str()))
+    {
+        return Err(format!(
+            "unknown option {unknown}; coverage knows {}",
+            known.join(" and ")
+        ));
+    }
+    let has = |option: &str| arguments.iter().any(|word| word == option);
+    let profdata = tool("llvm-profdata")?;
+    let cov = tool("llvm-cov")?;
+    let folder = tree::target_dir().join("coverage");
+    if !has("--again") {
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        let mut command = cargo([
+            "test",
+            "--locked",
+            "--workspace",
+            "--all-features",
+            "--no-fail-fast",
+        ]);
+        command.args(["--lib", "--bins", "--tests"]);
+        command.env("LLVM_PROFILE_FILE", folder.join("%8m.profraw"));
+        fuzz::wrap(&mut command, fuzz::Extra::Profile)?;
+        run(&mut command)?;
+    }
+    let merged = folder.join("all.profdata");
+    let mut merge = Command::new(&profdata);
+    merge.args(["merge", "-sparse", "-o"]).arg(&merged);
+    run(merge.args(files_ending(&folder, ".profraw")?))?;
+    let text = export(&cov, &merged)?;
+    let tree = Tree::read(&tree::root())?;
+    judge(&per_file(&text, &tree), has("--all-files"))
+}
+
+/// The LCOV form of what the profile says about every instrumented program of the last build.
+fn export(cov: &Path, profile: &Path) -> Result<String, String> {
+    let mut command = Command::new(cov);
+    command
+        .args(["export", "--format=lcov", "--instr-profile"])
+        .arg(profile);
+    let mut programs = instrumented(&tree::target_dir().join("debug/deps"))?;
+    programs.extend(instrumented(&tree::target_dir().join("debug"))?);
+    let first = programs
+        .first()
+        .ok_or("no instrumented program was built")?
+        .clone();
+    command.arg(first);
+    for program in programs.iter().skip(1) {
+        command.arg("-object").arg(program);
+    }
+    let output = command
+        .output()
+        .map_err(|e| format!("{}: {e}", cov.display()))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    String::from_utf8(output.stdout).map_err(|e| e.to_string())
+}
+
+/// Programs of a folder that carry a coverage map; the same name with an older build is passed over
+/// because its map has no counts in the profile.
+fn instrumented(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let entries = fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let mut found = Vec::new();
+    for entry in entries.filter_map(Result::ok) {
+        let path = entry.path();
+        let runs = entry
+            .metadata()
+            .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
+        if !runs || path.extension().is_some() {
+            continue;
+        }
+        let bytes = fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        if bytes.windows(13).any(|window| window == b"__llvm_covmap") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn files_ending(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, String> {
+    let entries = fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    Ok(paths
+        .filter(|path| path.to_string_lossy().ends_with(ending))
+        .collect())
+}
+
+/// Finds a tool under its plain name or with the number of its release.
+fn tool(name: &str) -> Result<PathBuf, String> {
+    let numbered = (22..=30).rev().map(|release| format!("{name}-{release}"));
+    numbered
+        .chain([name.to_owned()])
+        .find(|program| is_installed(program, "--version"))
+        .map(PathBuf::from)
+        .ok_or_else(|| format!("{name} is missing: install the package llvm-22"))
+}
+
+/// Production lines by file, from the lines `SF:` and `DA:` of an LCOV text.
+fn per_file(lcov: &str, tree: &Tree) -> BTreeMap<String, Lines> {
+    let root = format!("{}/", tree::root().display());
+    let mut counts: BTreeMap<String, BTreeMap<usize, u64>> = BTreeMap::new();
+    let mut current = String::new();
+    for line in lcov.lines() {
+        if let Some(path) = line.strip_prefix("SF:") {
+            current = path.strip_prefix(&root).unwrap_or(path).to_owned();
+        } else if let Some((number, count)) = counted_line(line) {
+            let file = counts.entry(current.clone()).or_default();
+            let seen = file.entry(number).or_default();
+            *seen = (*seen).max(count);
+        }
+    }
+    counts
+        .into_iter()
+        .filter_map(|(path, counts)| {
+            let file = tree.files.iter().find(|file| file.path == path)?;
+            let counted = path.starts_with("crates/")
+                && !file.is_test
+                && !NOT_COUNTED.iter().any(|part| path.contains(part));
+            counted.then(|| (path, production(file, &counts)))
+        })
+        .collect()
+}
+
+/// The line number and count of `DA:number,count`.
+fn counted_line(line: &str) -> Option<(usize, u64)> {
+    let (number, count) = line.strip_prefix("DA:")?.split_once(',')?;
+    Some((number.parse().ok()?, count.parse().ok()?))
+}
+
+/// What is left without the lines of items under `#[cfg(test)]`.
+fn production(file: &File, counts: &BTreeMap<usize, u64>) -> Lines {
+    let mut lines = Lines::default();
+    let Some(source) = &file.source else {
+        return lines;
+    };
+    for (number, text) in source.production.lines().enumerate() {
+        let count = counts.get(&(number + 1));
+        if let Some(count) = count.filter(|_| !text.trim().is_empty()) {
+            lines.add(Lines {
+                all: 1,
+                ran: usize::from(*count > 0),
+            });
+        }
+    }
+    lines
+}
+
+fn judge(files: &BTreeMap<String, Lines>, list_all: bool) -> Result<(), String> {
+    let is_parser = |path: &str| PARSERS.iter().any(|prefix| path.starts_with(prefix));
+    let (mut parsers, mut whole) = (Lines::default(), Lines::default());
+    let mut crates: BTreeMap<&str, Lines> = BTreeMap::new();
+    for (path, lines) in files {
+        whole.add(*lines);
+        crates
+            .entry(path.split('/').nth(1).unwrap_or_default())
+            .or_default()
+            .add(*lines);
+        if is_parser(path) {
+            parsers.add(*lines);
+        }
+        let low = if is_parser(path) {
+            PARSER_FLOOR
+        } else {
+            WORKSPACE_FLOOR
+        };
+        if list_all || lines.percent() < low {
+            println!(
+                "{:>6.1} % of {:>4} lines  {path}",
+                lines.percent(),
+                lines.all
+            );
+        }
+    }
+    for (name, lines) in &crates {
+        println!(
+            "{name:<12} {:>6.1} % of {} lines",
+            lines.percent(),
+            lines.all
+        );
+    }
+    println!(
+        "parsers      {:>6.1} % of {} lines, at least {PARSER_FLOOR} %",
+        parsers.percent(),
+        parsers.all
+    );
+    println!(
+        "workspace    {:>6.1} % of {} lines, at least {WORKSPACE_FLOOR} %",
+        whole.percent(),
+        whole.all
+    );
+    if parsers.percent() < PARSER_FLOOR || whole.percent() < WORKSPACE_FLOOR {
+        return Err("coverage is below its floor".to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_tests_do_not_count_and_objects_are_merged() {
+        let path = "crates/a/src/x.rs";
+        let text = "//! X.\nfn a() {\n    b();\n}\n#[cfg(test)]\nmod tests {\n    fn t() {}\n}\n";
+        let tree = Tree {
+            files: vec![File::from_text(path, text)],
+        };
+        let full = format!("{}/{path}", tree::root().display());
+        let lcov = format!(
+            "SF:{full}\nDA:2,0\nDA:3,0\nDA:7,5\nend_of_record\nSF:{full}\nDA:2,9\nend_of_record\n"
+        );
+        let files = per_file(&lcov, &tree);
+        assert_eq!(files[path], Lines { all: 2, ran: 1 });
+        assert!(judge(&files, false).is_err());
+    }
+}
