@@ -18,6 +18,7 @@ mod layers;
 mod sbom;
 mod scan;
 mod shell;
+mod soak_run;
 mod suite;
 mod tidy;
 mod tree;
@@ -39,6 +40,7 @@ cargo xtask COMMAND
   coverage         lines of ours that the suite runs; --all-files, --again
   dist             release programs, built twice and compared; checksums, SBOM
   bench [NAME…]    one comparable line per figure; --smoke for a quick check that it runs
+  soak ROW…|all    load and faults against the real programs; --seconds N, --dev
 
 docs/TESTING.md says more about each.
 ";
@@ -82,6 +84,7 @@ fn dispatch(mut arguments: Vec<String>) -> Result<(), String> {
         "fuzz" => fuzz::start(&arguments),
         "bad-input" => bad_input::start(&arguments),
         "coverage" => coverage::start(&arguments),
+        "soak" => soak_run::start(&arguments),
         "dist" => dist::start(&arguments),
         "bench" => bench::start(&arguments),
         "help" | "--help" | "-h" => {

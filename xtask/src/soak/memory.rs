@@ -1,0 +1,93 @@
+//! A session among peers that make it hold as much as they can, inside a memory cap.
+
+use std::fs;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use super::process::eventually;
+use super::swarm::{PATIENCE, connect_from, exists, handshake, mib, send};
+use super::{Bench, Outcome};
+
+/// The cap.
+const CAP: u64 = 192 << 20;
+/// Peers that announce large messages and stop in the middle.
+const HOSTILE: u32 = 150;
+
+/// Where a group's files are, and the name of its limit, by the version of the interface.
+fn group() -> Option<(&'static str, &'static str)> {
+    if exists("/sys/fs/cgroup/memory/memory.limit_in_bytes") {
+        return Some(("/sys/fs/cgroup/memory", "memory.limit_in_bytes"));
+    }
+    exists("/sys/fs/cgroup/cgroup.controllers").then_some(("/sys/fs/cgroup", "memory.max"))
+}
+
+pub(super) fn run(bench: &Bench) -> Outcome {
+    let (root, limit) = group().ok_or("this machine has no memory groups")?;
+    let folder = format!("{root}/bt-soak-{}", std::process::id());
+    let made = fs::create_dir(&folder)
+        .and_then(|()| fs::write(format!("{folder}/{limit}"), CAP.to_string()));
+    made.map_err(|e| format!("{folder}: {e}; run this as root"))?;
+    let outcome = capped(bench, &folder);
+    // The group can go once its processes have gone.
+    eventually(Duration::from_secs(5), || fs::remove_dir(&folder).is_ok());
+    outcome
+}
+
+fn capped(bench: &Bench, group: &str) -> Outcome {
+    let torrent = bench.torrent(1, 256 << 20, None)?;
+    let capped = bench.client_in_shell(&format!("echo $$ > {group}/cgroup.procs"));
+    let (mut seeder, addr) =
+        bench.seed(&torrent, capped, &["--no-trackers", "--max-peers", "400"])?;
+    let mut hostile: Vec<TcpStream> = (0..HOSTILE)
+        .filter_map(|number| connect_from(number, addr))
+        .collect();
+    let connected = hostile.len();
+    for (number, stream) in hostile.iter_mut().enumerate() {
+        let number = u32::try_from(number).unwrap_or(0);
+        let mut bytes = handshake(&torrent, number);
+        // Byte 25 of the reserved bits offers the extension protocol.
+        if let Some(byte) = bytes.get_mut(25) {
+            *byte = 0x10;
+        }
+        bytes.extend_from_slice(&[0, 0, 0, 1, 2]);
+        // Two thousand requests, then an unknown message of 1 MiB and an extension message of
+        // 512 KiB of which only the beginning comes.
+        for block in 0..2_000_u32 {
+            bytes.extend_from_slice(&[0, 0, 0, 13, 6]);
+            bytes.extend((block / 16).to_be_bytes());
+            bytes.extend((block % 16 * 16_384).to_be_bytes());
+            bytes.extend(16_384_u32.to_be_bytes());
+        }
+        bytes.extend_from_slice(if number % 2 == 0 {
+            &[0, 0x10, 0, 0, 99]
+        } else {
+            &[0, 8, 0, 1, 20, 1]
+        });
+        bytes.resize(bytes.len() + 30_000, 0);
+        send(stream, &bytes);
+    }
+    let peer = addr.to_string();
+    let mut leecher = bench.leech(
+        &torrent,
+        bench.client(),
+        "out",
+        &["--peer", &peer, "--no-trackers"],
+    )?;
+    let mut most = 0;
+    let ended = eventually(PATIENCE, || {
+        most = most.max(seeder.usage().rss_kib);
+        !leecher.is_running()
+    });
+    let well = ended && leecher.end(Duration::from_millis(1))?;
+    let figures = format!(
+        "cap {} MiB, {connected} hostile peers, RSS at most {} MiB, still running: {}, delivered: {well}",
+        CAP >> 20,
+        mib(most),
+        seeder.is_running()
+    );
+    if !well || !seeder.is_running() || most * 1024 > CAP {
+        return Err(figures);
+    }
+    bench.verify(&torrent, "out")?;
+    Ok(figures)
+}

@@ -1,0 +1,56 @@
+//! Five thousand peers in one torrent: what each costs, and that one more is still served.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::process::eventually;
+use super::swarm::{connect_from, handshake, is_closed, send};
+use super::{Bench, Outcome};
+
+/// Peers at one time.
+const PEERS: u32 = 5_000;
+/// Memory an idle peer may cost.
+const LIMIT_KIB: u64 = 40;
+
+pub(super) fn run(bench: &Bench) -> Outcome {
+    let torrent = bench.torrent(1, 8 << 20, None)?;
+    let wide = bench.client_in_shell("ulimit -n $(ulimit -H -n)");
+    let (seeder, addr) = bench.seed(&torrent, wide, &["--no-trackers", "--max-peers", "6000"])?;
+    let before = seeder.usage();
+    let begin = Instant::now();
+    let mut peers = Vec::new();
+    for number in 0..PEERS {
+        if let Some(mut stream) = connect_from(number, addr) {
+            send(&mut stream, &handshake(&torrent, number));
+            peers.push(stream);
+        }
+        // Strangers that have not said what they want are bounded; give them time to be read.
+        if number % 100 == 99 {
+            eventually(Duration::from_secs(5), || {
+                seeder.usage().descriptors + 60 > before.descriptors + peers.len()
+            });
+        }
+    }
+    let took = begin.elapsed().as_secs_f64();
+    peers.retain_mut(|stream| !is_closed(stream));
+    let idle = seeder.usage();
+    thread::sleep(Duration::from_secs(10));
+    let later = seeder.usage();
+    let cost = idle
+        .rss_kib
+        .max(later.rss_kib)
+        .saturating_sub(before.rss_kib)
+        / u64::from(PEERS);
+    let busy = later.ticks.saturating_sub(idle.ticks) / 10;
+    let served = bench.download(&torrent, addr, "out")?;
+    peers.retain_mut(|stream| !is_closed(stream));
+    let figures = format!(
+        "{} peers in {took:.1} s, {cost} KiB each (≤ {LIMIT_KIB}), {busy} % of a core idle, one more served in {:.1} s",
+        peers.len(),
+        served.as_secs_f64()
+    );
+    if peers.len() < PEERS as usize || cost > LIMIT_KIB {
+        return Err(figures);
+    }
+    Ok(figures)
+}

@@ -1,0 +1,57 @@
+//! A disk that takes its time for every write: memory stays bounded, no peer is given up.
+
+use std::process::Command;
+use std::time::Instant;
+
+use super::swarm::{PATIENCE, mib, needs};
+use super::{Bench, Outcome};
+
+/// Content; well above the 64 MiB that may wait in memory.
+const SIZE: usize = 128 << 20;
+/// Memory a leecher may take: its budget of 64 MiB, its buffers, and the program itself.
+const LIMIT_KIB: u64 = 160 * 1024;
+/// Calls that write, and how long each is held up, in microseconds.
+const DELAY: &str = "pwrite64,pwritev,pwritev2,fdatasync,fsync:delay_enter=150000";
+
+pub(super) fn run(bench: &Bench) -> Outcome {
+    needs("strace")?;
+    let torrent = bench.torrent(1, SIZE, None)?;
+    let (seeder, addr) = bench.seed(&torrent, bench.client(), &["--no-trackers"])?;
+    let mut traced = Command::new("strace");
+    traced.args([
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        &format!("trace={}", DELAY.split(':').next().unwrap_or_default()),
+    ]);
+    traced.args(["-e", &format!("inject={DELAY}")]);
+    traced
+        .arg(bench.programs.join("bt-client"))
+        .arg("--home")
+        .arg(bench.folder.join("home"));
+    let peer = addr.to_string();
+    let begin = Instant::now();
+    let mut leecher = bench.leech(&torrent, traced, "out", &["--peer", &peer, "--no-trackers"])?;
+    leecher.measure_child()?;
+    let mut most = 0;
+    while leecher.is_running() && begin.elapsed() < PATIENCE {
+        most = most.max(leecher.usage().rss_kib);
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let well = leecher.end(PATIENCE)?;
+    let took = begin.elapsed().as_secs_f64();
+    let figures = format!(
+        "{} MiB with 150 ms a write in {took:.1} s, RSS at most {} MiB (≤ {}), seeder {} MiB, delivered: {well}",
+        SIZE >> 20,
+        mib(most),
+        mib(LIMIT_KIB),
+        mib(seeder.usage().rss_kib)
+    );
+    if !well || most > LIMIT_KIB || most == 0 {
+        return Err(figures);
+    }
+    bench.verify(&torrent, "out")?;
+    Ok(figures)
+}
