@@ -337,6 +337,12 @@ fn extras(cases: &mut Cases) {
             }
         }
     }
+    cases.good("comment-65536", with("comment", string(vec![b'c'; 65_536])));
+    cases.odd(
+        "comment-65537",
+        with("comment", string(vec![b'c'; 65_537])),
+        "it is too long",
+    );
     for url in [
         "",
         "not a url",

@@ -123,3 +123,23 @@ impl EventStream {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{EventKind, Events};
+    use crate::limits::EVENT_BACKLOG;
+    use bt_metainfo::InfoHash;
+
+    #[tokio::test]
+    async fn a_listener_may_fall_behind_by_the_backlog_and_then_sees_a_gap() {
+        for (sent, first) in [(EVENT_BACKLOG, 0), (EVENT_BACKLOG + 1, 1)] {
+            let events = Events::new();
+            let mut stream = events.subscribe();
+            for _ in 0..sent {
+                events.send(InfoHash::from([1; 20]), EventKind::Removed);
+            }
+            let seen = stream.next().await.map(|event| event.sequence);
+            assert_eq!(seen, Some(first), "{sent} sent");
+        }
+    }
+}

@@ -20,3 +20,4 @@ mod replay;
 mod session;
 mod swarm;
 mod transfer;
+mod ttorrent_defects;

@@ -106,3 +106,35 @@ async fn drive(
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Connections;
+    use crate::limits::{MAX_UDP_CONNECTIONS, UDP_CONNECTION_LIFE};
+    use crate::udp::Connection;
+    use std::net::SocketAddr;
+    use std::time::Instant;
+
+    #[test]
+    fn ids_are_kept_for_so_many_trackers_and_stale_ones_make_room() {
+        let addr = |n: usize| {
+            SocketAddr::from(((0x0a00_0000 + u32::try_from(n).unwrap()).to_be_bytes(), 1))
+        };
+        let start = Instant::now();
+        let given = |received| Some(Connection { id: 1, received });
+        let connections = Connections::default();
+        for n in 0..=MAX_UDP_CONNECTIONS {
+            connections.put(addr(n), given(start), start);
+        }
+        assert!(
+            connections
+                .get(addr(MAX_UDP_CONNECTIONS - 1), start)
+                .is_some()
+        );
+        assert!(connections.get(addr(MAX_UDP_CONNECTIONS), start).is_none());
+        let later = start + UDP_CONNECTION_LIFE;
+        connections.put(addr(MAX_UDP_CONNECTIONS), given(later), later);
+        assert!(connections.get(addr(MAX_UDP_CONNECTIONS), later).is_some());
+        assert!(connections.get(addr(0), later).is_none());
+    }
+}

@@ -97,7 +97,7 @@ impl Pipeline {
 #[cfg(test)]
 mod tests {
     use super::Pipeline;
-    use crate::limits::MIN_OUTSTANDING_REQUESTS;
+    use crate::limits::{MAX_OUTSTANDING_REQUESTS, MIN_OUTSTANDING_REQUESTS};
     use std::time::{Duration, Instant};
 
     #[test]
@@ -119,5 +119,29 @@ mod tests {
         slow.adjust(20_000.0);
         slow.adjust(20_000.0);
         assert_eq!(slow.depth(2000), MIN_OUTSTANDING_REQUESTS);
+    }
+
+    #[test]
+    fn no_rate_and_no_claim_asks_for_more_than_the_limit() {
+        let start = Instant::now();
+        let mut pipeline = Pipeline::new(start);
+        for _ in 0..MAX_OUTSTANDING_REQUESTS * 2 {
+            pipeline.received(start, Duration::from_secs(2));
+        }
+        assert_eq!(pipeline.depth(u32::MAX), MAX_OUTSTANDING_REQUESTS);
+        assert_eq!(
+            pipeline.depth(MAX_OUTSTANDING_REQUESTS - 1),
+            MAX_OUTSTANDING_REQUESTS - 1
+        );
+        assert_eq!(
+            pipeline.depth(0),
+            1,
+            "a peer that takes none is asked for one"
+        );
+        for rate in [1e18, f64::MAX, f64::INFINITY] {
+            pipeline.adjust(rate);
+            pipeline.adjust(rate);
+            assert_eq!(pipeline.depth(u32::MAX), MAX_OUTSTANDING_REQUESTS, "{rate}");
+        }
     }
 }

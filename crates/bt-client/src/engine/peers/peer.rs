@@ -145,3 +145,32 @@ impl Peer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Direction, Peer, PeerInfo};
+    use crate::limits::MAX_SUGGESTED;
+    use bt_metainfo::PieceIndex;
+    use bt_wire::PeerId;
+    use std::net::SocketAddr;
+    use std::time::Instant;
+
+    #[test]
+    fn what_a_peer_suggests_or_allows_is_bounded() {
+        let info = PeerInfo {
+            addr: SocketAddr::from(([10, 0, 0, 1], 6881)),
+            id: PeerId::from([1; 20]),
+            direction: Direction::Incoming,
+            fast: true,
+        };
+        let mut peer = Peer::new(Instant::now(), info, 1_000);
+        let limit = u32::try_from(MAX_SUGGESTED).unwrap();
+        for piece in (0..limit).chain([0, limit, u32::MAX]) {
+            peer.suggest(PieceIndex(piece));
+            peer.allow(PieceIndex(piece));
+        }
+        assert_eq!(peer.suggested.len(), MAX_SUGGESTED);
+        assert_eq!(peer.allowed.len(), MAX_SUGGESTED);
+        assert_eq!(peer.suggested.last(), Some(&PieceIndex(limit - 1)));
+    }
+}

@@ -102,6 +102,7 @@ impl Trust {
 #[cfg(test)]
 mod tests {
     use super::Trust;
+    use crate::limits::{MAX_BANNED, MAX_FAILED_PIECES_KEPT};
     use bt_metainfo::PieceIndex;
     use std::net::IpAddr;
 
@@ -135,6 +136,32 @@ mod tests {
         assert_eq!(guilty, vec![ip(2)]);
         assert!(!trust.is_banned(ip(1)) && !trust.is_banned(ip(3)));
         assert!(!trust.is_watched(PIECE));
+    }
+
+    #[test]
+    fn bans_and_suspicions_are_bounded_and_the_oldest_makes_room() {
+        let mut trust = Trust::default();
+        let address =
+            |n: usize| IpAddr::from((0x0a00_0000 + u32::try_from(n).unwrap()).to_be_bytes());
+        for n in 0..MAX_BANNED {
+            trust.piece_failed(PIECE, vec![address(n)], Vec::new());
+        }
+        assert_eq!(trust.banned(), MAX_BANNED);
+        assert!(trust.is_banned(address(0)));
+        trust.piece_failed(PIECE, vec![address(MAX_BANNED)], Vec::new());
+        assert_eq!(trust.banned(), MAX_BANNED);
+        assert!(!trust.is_banned(address(0)) && trust.is_banned(address(1)));
+        assert!(trust.is_banned(address(MAX_BANNED)));
+
+        let mut trust = Trust::default();
+        let limit = u32::try_from(MAX_FAILED_PIECES_KEPT).unwrap();
+        for piece in (0..=limit).chain([u32::MAX]) {
+            let senders = vec![ip(1), ip(2)];
+            trust.piece_failed(PieceIndex(piece), senders, vec![[1; 20], [2; 20]]);
+        }
+        assert!(trust.is_watched(PieceIndex(limit - 1)));
+        assert!(!trust.is_watched(PieceIndex(limit)));
+        assert!(!trust.is_watched(PieceIndex(u32::MAX)));
     }
 
     #[test]

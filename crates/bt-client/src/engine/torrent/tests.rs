@@ -16,6 +16,9 @@ use crate::engine::{
 };
 use crate::limits::{CHOKE_ROUND, SNUB_AFTER};
 
+mod defects;
+mod limits;
+
 const PIECES: u32 = 10;
 const BLOCKS: u32 = 4;
 

@@ -1,0 +1,134 @@
+//! What went wrong in ttorrent and its issues, held against a session of ours.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::process::Command;
+use std::time::Duration;
+
+use bt_bencode::OwnedValue;
+use bt_client::{AddTorrent, Session, SessionConfig};
+use bt_metainfo::Metainfo;
+use tokio::time::timeout;
+
+use crate::content::share;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn session(trackers: bool) -> Session {
+    let config = SessionConfig {
+        trackers,
+        ipv6: false,
+        ..SessionConfig::default()
+    };
+    Session::start(config).await.unwrap()
+}
+
+/// Percentages of nothing divide by zero there; here nothing is complete at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torrent_of_empty_files_is_complete_and_leaves_them_on_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let metainfo = share(&dir.path().join("a"), "none", &[("x", 0), ("y", 0)], 65_536);
+    assert_eq!(metainfo.info().layout().piece_count(), 0);
+    let session = session(false).await;
+    let into = dir.path().join("b");
+    let add = AddTorrent::new(metainfo, &into);
+    let torrent = session.add(add).await.unwrap();
+    let waited = timeout(PATIENCE, torrent.wait_until_seeding()).await;
+    waited.expect("in time").unwrap();
+    for name in ["x", "y"] {
+        let file = into.join("none").join(name);
+        assert_eq!(std::fs::metadata(&file).unwrap().len(), 0, "{file:?}");
+    }
+    session.stop().await;
+}
+
+/// `left` overflowed there from 2 GiB on.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_of_five_gibibytes_is_announced_in_full() {
+    const LENGTH: i64 = 5 << 30;
+    const PIECE: i64 = 4 << 20;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let url = format!("http://{}/announce", listener.local_addr().unwrap());
+    let hashes = vec![b'h'; usize::try_from(LENGTH / PIECE).unwrap() * 20];
+    let dict = |pairs: Vec<(&str, OwnedValue)>| {
+        let pairs = pairs.into_iter();
+        OwnedValue::Dict(pairs.map(|(key, value)| (key.into(), value)).collect())
+    };
+    let info = dict(vec![
+        ("length", LENGTH.into()),
+        ("name", "large.bin".into()),
+        ("piece length", PIECE.into()),
+        ("pieces", hashes.into()),
+    ]);
+    let whole = dict(vec![("announce", url.as_str().into()), ("info", info)]);
+    let metainfo = Metainfo::parse(&whole.encode()).unwrap();
+
+    let dir = tempfile::tempdir().unwrap();
+    let session = session(true).await;
+    let add = AddTorrent::new(metainfo, dir.path());
+    let _torrent = session.add(add).await.unwrap();
+    let request = tokio::task::spawn_blocking(move || {
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).unwrap();
+        line
+    });
+    let request = timeout(PATIENCE, request)
+        .await
+        .expect("an announce")
+        .unwrap();
+    assert!(request.contains("&left=5368709120&"), "{request}");
+    session.stop().await;
+}
+
+/// Set for the process that counts its own threads, apart from those of other tests.
+const ALONE: &str = "BT_TEST_COUNTS_THREADS";
+
+/// Threads piled up there with each torrent (mpetazzoni/ttorrent#95).
+#[test]
+fn threads_do_not_grow_with_torrents() {
+    let name = "ttorrent_defects::threads_do_not_grow_with_torrents";
+    if std::env::var_os(ALONE).is_none() {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["--exact", name, "--nocapture"])
+            .env(ALONE, "1");
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{text}");
+        assert!(text.contains("1 passed"), "{text}");
+        return;
+    }
+    let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let dir = tempfile::tempdir().unwrap();
+        let session = session(false).await;
+        let mut counts = Vec::new();
+        let mut torrents = Vec::new();
+        for number in 0..60_u16 {
+            let name = format!("t{number}");
+            let metainfo = share(
+                dir.path(),
+                &name,
+                &[("f", 1_000 + usize::from(number))],
+                65_536,
+            );
+            let add = AddTorrent {
+                peers: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 9))],
+                ..AddTorrent::new(metainfo, dir.path())
+            };
+            let torrent = session.add(add).await.unwrap();
+            let waited = timeout(PATIENCE, torrent.wait_until_seeding()).await;
+            waited.expect("in time").unwrap();
+            torrents.push(torrent);
+            counts.push(threads());
+        }
+        assert!(
+            counts[59] <= counts[9],
+            "threads with 1 … 60 torrents: {counts:?}"
+        );
+        session.stop().await;
+    });
+}
