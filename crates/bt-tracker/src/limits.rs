@@ -108,3 +108,18 @@ pub const MAX_BACKOFF: Duration = Duration::from_secs(60 * 60);
 
 /// The longest wait that a tracker can ask for (BEP 31) without saying "never": a week.
 pub const MAX_RETRY_IN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Bytes of announces that wait to be told to other trackers while Redis is away: about 300,000
+/// announces. What does not fit is dropped and counted; peers announce again.
+pub const MAX_RELAY_QUEUE: usize = 8 * 1024 * 1024;
+
+/// Bytes of announces in one entry of the stream in Redis, so that no reader gets one that takes
+/// it long.
+pub const MAX_RELAY_ENTRY: usize = 64 * 1024;
+
+/// Entries that are read from Redis at once, so that a reply stays below 4 MiB.
+pub const MAX_RELAY_ENTRIES: usize = 64;
+
+/// The longest wait before connecting to Redis again: swarms are apart meanwhile, and a Redis that
+/// comes back should not be met by all trackers in the same moment.
+pub const MAX_RELAY_BACKOFF: Duration = Duration::from_secs(2);

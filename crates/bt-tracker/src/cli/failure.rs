@@ -114,6 +114,11 @@ impl From<server::Error> for Failure {
                 (NETWORK, "network", hint)
             }
             Error::NoList(_) => (USAGE, "usage", "give it with --list FILE".into()),
+            Error::Store { .. } => (
+                USAGE,
+                "usage",
+                "give it as redis://[user:password@]host[:port][/number], or memory".into(),
+            ),
             Error::Setting(_) => (USAGE, "usage", String::new()),
             Error::BadList { .. } => (
                 BAD_INPUT,

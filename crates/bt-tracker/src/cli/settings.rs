@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use bt_tracker::server::{Config, Mode};
+use bt_tracker::server::{self, Config, Mode};
 use bt_tracker::swarm::{Limits, Locality, Network};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -140,11 +140,13 @@ pub(super) struct Settings {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) snapshot_every: Option<Span>,
-    /// Where swarms are kept while the tracker runs [default: memory]
+    /// Where swarms are kept while the tracker runs; with the URL of a Redis or Valkey, several
+    /// trackers share them [default: memory]
     #[arg(
         long,
         global = true,
         env = "BT_TRACKER_STORE",
+        hide_env_values = true,
         value_name = "memory|redis://…"
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -256,7 +258,7 @@ impl Settings {
             default_numwant: Some(self.default_numwant.unwrap_or(defaults.default_numwant)),
             max_numwant: Some(self.max_numwant.unwrap_or(defaults.max_numwant)),
             snapshot_every: Some(self.snapshot_every.unwrap_or(Span(defaults.snapshot_every))),
-            store: Some(self.store.unwrap_or_default()),
+            store: Some(self.store.clone().unwrap_or_default()),
             max_torrents: Some(self.max_torrents.unwrap_or(defaults.limits.torrents)),
             max_peers_per_torrent: Some(
                 self.max_peers_per_torrent
@@ -305,6 +307,10 @@ impl Settings {
             max_connections: settings.max_connections.unwrap_or(defaults.max_connections),
             snapshot: settings.snapshot,
             snapshot_every: span(settings.snapshot_every, defaults.snapshot_every),
+            store: match settings.store {
+                None | Some(Store::Memory) => server::Store::Memory,
+                Some(Store::Redis(url)) => server::Store::Redis(url),
+            },
             workers: settings.workers,
             udp_buffer: settings
                 .recv_buffer

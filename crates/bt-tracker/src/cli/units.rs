@@ -121,10 +121,12 @@ impl fmt::Display for Near {
 }
 
 /// Where swarms are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Store {
     #[default]
     Memory,
+    /// The URL of a Redis or Valkey that several trackers share.
+    Redis(String),
 }
 
 impl FromStr for Store {
@@ -133,17 +135,23 @@ impl FromStr for Store {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "memory" => Ok(Self::Memory),
-            _ if text.starts_with("redis://") || text.starts_with("rediss://") => {
-                Err("a shared store is not in this version; use memory".into())
+            _ if ["redis://", "rediss://", "redis+unix://"]
+                .iter()
+                .any(|scheme| text.starts_with(scheme)) =>
+            {
+                Ok(Self::Redis(text.into()))
             }
-            _ => Err(format!("\"{text}\" is no store; use memory")),
+            _ => Err("no store; use memory, redis://… or rediss://…".into()),
         }
     }
 }
 
 impl fmt::Display for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("memory")
+        f.write_str(match self {
+            Self::Memory => "memory",
+            Self::Redis(url) => url,
+        })
     }
 }
 
@@ -240,10 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn only_the_store_that_exists_is_taken() {
+    fn stores_are_memory_and_urls_of_redis() {
         assert_eq!("memory".parse(), Ok(Store::Memory));
-        let error = "redis://127.0.0.1".parse::<Store>().unwrap_err();
-        assert!(error.contains("not in this version"));
+        for url in ["redis://127.0.0.1", "rediss://user:word@host:1/2"] {
+            assert_eq!(url.parse::<Store>().unwrap().to_string(), url);
+        }
         assert!("disk".parse::<Store>().is_err());
+        assert!("redis:".parse::<Store>().is_err());
     }
 }

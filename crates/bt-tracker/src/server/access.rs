@@ -67,6 +67,16 @@ impl Access {
         matches!(self.rule, Rule::Passkey(_))
     }
 
+    /// Whether the lists let this torrent be tracked at all, whoever announces it.
+    #[cfg(feature = "redis")]
+    pub(super) fn tracks(&self, info_hash: &InfoHash) -> bool {
+        match &self.rule {
+            Rule::Open | Rule::Passkey(_) => true,
+            Rule::Allow(list) => current(list).contains(info_hash),
+            Rule::Deny(list) => !current(list).contains(info_hash),
+        }
+    }
+
     /// Why the announce is refused, in words for `failure reason`.
     pub(super) fn refuses(&self, info_hash: &InfoHash, key: Option<&[u8]>) -> Option<&'static str> {
         match &self.rule {

@@ -55,7 +55,7 @@ pub(super) fn serve(
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(|| async { "ready\n" }))
+        .route("/readyz", get(ready))
         .route("/stats", get(stats))
         .with_state(Arc::clone(tracker));
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
@@ -83,6 +83,10 @@ pub(super) fn serve(
             });
         }
     });
+}
+
+async fn ready(State(tracker): State<Arc<Tracker>>) -> String {
+    tracker.readiness(Instant::now())
 }
 
 async fn metrics(State(tracker): State<Arc<Tracker>>) -> Response {
@@ -121,7 +125,7 @@ async fn stats(State(tracker): State<Arc<Tracker>>, headers: HeaderMap) -> Respo
 /// Every number with its name; the only place that knows them all.
 fn rows(stats: &StatsSnapshot) -> Vec<(&'static str, u64)> {
     let (http, udp) = (&stats.http, &stats.udp);
-    vec![
+    let mut rows = vec![
         ("uptime_seconds", stats.uptime),
         ("torrents", stats.torrents),
         ("torrents_registered", stats.registered),
@@ -156,7 +160,19 @@ fn rows(stats: &StatsSnapshot) -> Vec<(&'static str, u64)> {
         ("udp_bytes_out_total", udp.bytes_out),
         ("udp_connects_total", stats.udp_connects),
         ("udp_unproven_total", stats.udp_unproven),
-    ]
+    ];
+    if let Some(store) = &stats.store {
+        rows.extend([
+            ("store_up", store.up.into()),
+            ("store_sent_total", store.sent),
+            ("store_received_total", store.received),
+            ("store_dropped_total", store.dropped),
+            ("store_malformed_total", store.malformed),
+            ("store_connects_total", store.connects),
+            ("store_queued_bytes", store.queued_bytes),
+        ]);
+    }
+    rows
 }
 
 fn prometheus(stats: &StatsSnapshot) -> String {

@@ -25,6 +25,31 @@ pub enum Mode {
     Passkey,
 }
 
+/// Where swarms are kept while the server runs.
+#[derive(Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Store {
+    /// In this process.
+    #[default]
+    Memory,
+    /// In this process, and shared with other trackers through the Redis or Valkey at this URL:
+    /// `redis://[user:password@]host[:port][/number]`, or `rediss://` for TLS. Announces never
+    /// wait for it.
+    #[cfg(feature = "redis")]
+    Redis(String),
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Memory => "Memory",
+            // The URL may hold a password.
+            #[cfg(feature = "redis")]
+            Self::Redis(_) => "Redis",
+        })
+    }
+}
+
 /// How a server is made.
 ///
 /// ```
@@ -79,6 +104,8 @@ pub struct Config {
     pub snapshot: Option<PathBuf>,
     /// How often the snapshot is written. Default 5 minutes.
     pub snapshot_every: Duration,
+    /// Where swarms are kept while the server runs. Default in this process alone.
+    pub store: Store,
     /// Sockets for each UDP address, each with a thread of its own, and listeners for each HTTP
     /// address. Default one for each core that the process may use.
     pub workers: Option<usize>,
@@ -109,6 +136,7 @@ impl Default for Config {
             max_connections: 20_000,
             snapshot: None,
             snapshot_every: Duration::from_secs(5 * 60),
+            store: Store::default(),
             workers: None,
             udp_buffer: 4 * 1024 * 1024,
         }

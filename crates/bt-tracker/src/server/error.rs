@@ -55,6 +55,12 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// The URL of the store makes no sense.
+    #[error("the store cannot be used: {problem}")]
+    Store {
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A setting makes no sense.
     #[error("{0}")]
     Setting(&'static str),

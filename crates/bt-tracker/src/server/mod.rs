@@ -16,6 +16,8 @@ mod handle;
 mod http;
 mod publisher;
 mod random;
+#[cfg(feature = "redis")]
+mod relay;
 mod snapshot;
 mod stats;
 mod syscalls;
@@ -31,10 +33,10 @@ use tokio_util::task::TaskTracker;
 
 use tracker::Tracker;
 
-pub use config::{Config, Mode};
+pub use config::{Config, Mode, Store};
 pub use error::Error;
 pub use handle::Handle;
-pub use stats::{StatsSnapshot, TransportSnapshot};
+pub use stats::{StatsSnapshot, StoreSnapshot, TransportSnapshot};
 
 /// Starts trackers.
 ///
@@ -90,6 +92,8 @@ impl Server {
         if let Some((listener, _)) = admin {
             admin::serve(listener, &tracker, &tasks, &stop);
         }
+        #[cfg(feature = "redis")]
+        relay::start(&tracker, &tasks, &stop);
         chores::start(&config, &tracker, &tasks, &stop);
         guard.disarm();
         Ok(Handle::new(

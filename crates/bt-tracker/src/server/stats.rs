@@ -119,6 +119,29 @@ pub struct StatsSnapshot {
     pub connections_refused: u64,
     /// HTTP connections that did not send a head in time.
     pub connections_timed_out: u64,
+    /// What is shared with other trackers; `None` when swarms are kept in memory only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreSnapshot>,
+}
+
+/// Numbers of a store that several trackers share, at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct StoreSnapshot {
+    /// Whether it is connected.
+    pub up: bool,
+    /// Announces that it has taken from us.
+    pub sent: u64,
+    /// Announces of other trackers that were carried out here.
+    pub received: u64,
+    /// Announces that were not sent because too many were waiting.
+    pub dropped: u64,
+    /// What it told that makes no sense.
+    pub malformed: u64,
+    /// Connections made.
+    pub connects: u64,
+    /// Bytes of announces that wait to be sent.
+    pub queued_bytes: u64,
 }
 
 impl TransportStats {

@@ -9,7 +9,7 @@ use bt_metainfo::InfoHash;
 
 use super::access::Access;
 use super::publisher::Publisher;
-use super::stats::{Stats, StatsSnapshot, TransportStats};
+use super::stats::{Stats, StatsSnapshot, StoreSnapshot, TransportStats};
 use super::{Config, Error};
 use crate::swarm::{self, Answer, Counts, Families, Refusal, Stored, Swarms};
 use crate::{AnnounceRequest, AnnounceResponse, Failure, RetryIn, ScrapeStats};
@@ -36,6 +36,9 @@ pub(super) struct Tracker {
     pub(super) access: Access,
     pub(super) stats: Stats,
     pub(super) publisher: Publisher,
+    /// Tells other trackers; `None` when there are none.
+    #[cfg(feature = "redis")]
+    pub(super) relay: Option<std::sync::Arc<super::relay::Relay>>,
     interval: Duration,
     min_interval: Duration,
     keep_peer_ids: bool,
@@ -66,6 +69,8 @@ impl Tracker {
             access: Access::new(config)?,
             stats: Stats::default(),
             publisher: Publisher::default(),
+            #[cfg(feature = "redis")]
+            relay: super::relay::Relay::new(config)?,
             interval: config.interval,
             min_interval: config.effective_min_interval(),
             keep_peer_ids: config.keep_peer_ids,
@@ -105,6 +110,10 @@ impl Tracker {
                 _ => refused(&refusal.to_string()),
             })?;
         self.count(transport, answer);
+        #[cfg(feature = "redis")]
+        if let Some(relay) = &self.relay {
+            relay.note(&announce, answer.stored);
+        }
         response.peers.clear();
         response.peers.extend(answer.peers());
         response.interval = self.interval;
@@ -145,7 +154,26 @@ impl Tracker {
             connections: stats.connections.get(),
             connections_refused: stats.connections_refused.get(),
             connections_timed_out: stats.connections_timed_out.get(),
+            store: self.store_snapshot(),
         }
+    }
+
+    /// The numbers of the connection to other trackers, if there is one.
+    fn store_snapshot(&self) -> Option<StoreSnapshot> {
+        #[cfg(feature = "redis")]
+        return self.relay.as_ref().map(|relay| relay.snapshot());
+        #[cfg(not(feature = "redis"))]
+        None
+    }
+
+    /// Whether requests are served, and in what state, in words for operators.
+    pub(super) fn readiness(&self, now: Instant) -> String {
+        #[cfg(feature = "redis")]
+        if let Some(relay) = &self.relay {
+            return format!("ready\n{}\n", relay.describe(now));
+        }
+        let _ = now;
+        "ready\n".into()
     }
 
     fn transport_stats(&self, transport: Transport) -> &TransportStats {

@@ -7,7 +7,7 @@ use super::list::{Keys, List, News, Peer, Put};
 use super::locality::GroupId;
 use super::random::Random;
 use super::select::choose;
-use super::stamp::Tick;
+use super::stamp::{Stamp, Tick};
 
 /// Of four names, how many come from the asker's own group when both sides have enough.
 const NEAR_OF_FOUR: u32 = 3;
@@ -75,6 +75,12 @@ impl<const N: usize> Groups<N> {
 
     pub(super) fn find(&self, endpoint: &[u8; N], group: GroupId, keys: &Keys) -> Option<u32> {
         self.list(group)?.find(endpoint, keys)
+    }
+
+    /// When this peer was heard, and its kind.
+    pub(super) fn stamp(&self, endpoint: &[u8; N], group: GroupId, keys: &Keys) -> Option<Stamp> {
+        let list = self.list(group)?;
+        list.peer(list.find(endpoint, keys)?).map(|peer| peer.stamp)
     }
 
     pub(super) fn put(

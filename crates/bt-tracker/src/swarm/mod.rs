@@ -21,6 +21,7 @@
 mod answer;
 mod config;
 mod group;
+mod hearsay;
 mod index;
 mod list;
 mod locality;

@@ -84,6 +84,12 @@ impl Shard {
             .map(|at| self.torrents[at].counts())
     }
 
+    /// Ticks since a peer was heard, if it is known.
+    pub(super) fn age_of(&self, hash: u64, announce: &Announce, env: &Env<'_>) -> Option<u16> {
+        let at = self.find(hash, &announce.info_hash)?;
+        self.torrents[at].age_of(announce.peer, env)
+    }
+
     pub(super) fn announce(
         &mut self,
         hash: u64,

@@ -298,6 +298,7 @@ impl Swarms {
             locality: &self.config.locality,
             per_ip: self.per_ip.as_ref(),
             tick,
+            heard: tick,
         }
     }
 

@@ -719,3 +719,51 @@ fn a_snapshot_that_is_cut_says_so() {
     );
     assert_eq!(fresh.restore(now, Duration::ZERO, &bytes), Ok(1));
 }
+
+#[test]
+fn what_another_tracker_has_heard_expires_when_it_does_there_and_never_undoes_what_is_newer() {
+    let start = Instant::now();
+    let swarms = Swarms::new(config(), start);
+    let mut answer = Answer::default();
+    let (old, young) = (TTL - Duration::from_secs(10), Duration::from_secs(20));
+    let known = |torrent| {
+        swarms
+            .scrape(&info_hash(torrent))
+            .map(|counts| counts.seeds)
+    };
+    for peer in ["192.0.2.1:1", "[2001:db8::1]:1"] {
+        let seed = announce(1, peer, 0, Event::None);
+        assert_eq!(swarms.hear_of(start, old, &seed, &mut answer), Ok(true));
+        assert_eq!(
+            swarms.hear_of(
+                start,
+                TTL * 2,
+                &announce(2, peer, 0, Event::None),
+                &mut answer
+            ),
+            Ok(false)
+        );
+        // What was heard earlier, and arrives later, changes nothing.
+        swarms
+            .hear_of(
+                start,
+                young,
+                &announce(3, peer, 0, Event::None),
+                &mut answer,
+            )
+            .unwrap();
+        let late = announce(3, peer, 0, Event::Stopped);
+        assert_eq!(swarms.hear_of(start, old, &late, &mut answer), Ok(false));
+    }
+    assert_eq!((known(1), known(2), known(3)), (Some(2), None, Some(2)));
+    expire_all(&swarms, start + Duration::from_secs(15), 1000);
+    assert_eq!((known(1), known(3)), (None, Some(2)));
+    let late = announce(3, "192.0.2.1:1", 0, Event::Stopped);
+    assert_eq!(
+        swarms.hear_of(start, Duration::ZERO, &late, &mut answer),
+        Ok(true)
+    );
+    assert_eq!(known(3), Some(1));
+    expire_all(&swarms, start + TTL - Duration::from_secs(10), 1000);
+    assert_eq!(known(3), None);
+}

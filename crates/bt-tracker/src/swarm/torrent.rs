@@ -25,6 +25,8 @@ pub(super) struct Env<'a> {
     pub(super) locality: &'a Locality,
     pub(super) per_ip: Option<&'a PerIp>,
     pub(super) tick: Tick,
+    /// When the announce was made: `tick`, or before it for one that another tracker has heard.
+    pub(super) heard: Tick,
 }
 
 /// Peers of a torrent by kind, for the totals of a store.
@@ -141,6 +143,30 @@ impl Torrent {
         stamp.map_or(u16::MAX, |stamp| stamp.age(now))
     }
 
+    /// Ticks since this peer was heard, if it is there.
+    pub(super) fn age_of(&self, peer: SocketAddr, env: &Env<'_>) -> Option<u16> {
+        let stamp = match (&self.peers, peer) {
+            (Peers::Tiny(tiny), SocketAddr::V4(v4)) => {
+                let endpoint = packed(&v4.ip().octets(), v4.port());
+                let known = tiny.peers().iter().find(|peer| peer.endpoint == endpoint);
+                known?.stamp
+            }
+            (Peers::Tiny(_), SocketAddr::V6(_)) => return None,
+            (Peers::Swarm(swarm), SocketAddr::V4(v4)) => {
+                let endpoint = packed(&v4.ip().octets(), v4.port());
+                swarm
+                    .v4
+                    .stamp(&endpoint, group_of(&endpoint, env.locality), env.keys)?
+            }
+            (Peers::Swarm(swarm), SocketAddr::V6(v6)) => {
+                let endpoint = packed(&v6.ip().octets(), v6.port());
+                let groups = swarm.v6.as_ref()?;
+                groups.stamp(&endpoint, group_of(&endpoint, env.locality), env.keys)?
+            }
+        };
+        Some(stamp.age(env.tick))
+    }
+
     /// Updates the announcing peer and names others to it.
     pub(super) fn announce(
         &mut self,
@@ -154,7 +180,7 @@ impl Torrent {
         let visit = Visit {
             announce,
             news: News {
-                tick: env.tick,
+                tick: env.heard,
                 class,
                 completed,
             },

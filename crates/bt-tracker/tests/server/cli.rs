@@ -170,9 +170,11 @@ fn with_json_standard_output_has_objects_only() {
 fn mistakes_are_explained_with_the_right_exit_code() {
     let (code, text) = failure(&["serve", "--http", "nonsense"]);
     assert_eq!(code, 2, "{text}");
-    let (code, text) = failure(&["serve", "--store", "redis://127.0.0.1"]);
+    let (code, text) = failure(&["serve", "--store", "disk"]);
+    assert!(code == 2 && text.contains("no store"), "{code} {text}");
+    let (code, text) = failure(&["check-config", "--store", "redis://:secret@host:port"]);
     assert!(
-        code == 2 && text.contains("not in this version"),
+        code == 2 && text.contains("the store cannot be used") && !text.contains("secret"),
         "{code} {text}"
     );
     let (code, text) = failure(&with(&["--mode", "deny-list"]));

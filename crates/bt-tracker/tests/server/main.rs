@@ -6,6 +6,10 @@
 /// What the tests share: starting servers, sending requests, making torrents.
 mod harness;
 
+/// Programs of others.
+#[cfg(feature = "bin")]
+mod others;
+
 /// Announces, scrapes and connections over HTTP.
 mod http;
 
@@ -26,6 +30,10 @@ mod hostile;
 
 /// Swarms across restarts.
 mod restart;
+
+/// Swarms shared through Redis.
+#[cfg(feature = "bin")]
+mod shared;
 
 /// The program with its flags and signals.
 #[cfg(feature = "bin")]

@@ -1,0 +1,321 @@
+//! The stream in Redis: writing notes in batches, reading those of others, and connecting again.
+//!
+//! An entry has two fields, `o` for the tracker that wrote it and `d` for records. Its id is the
+//! time of Redis, so that the clocks of trackers do not matter. Each write has Redis drop the
+//! entries that are older than the time-to-live, and the whole stream when nobody writes any more.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Value};
+use tokio_util::sync::CancellationToken;
+
+use super::{Link, Relay, lock, record};
+use crate::limits::{MAX_RELAY_BACKOFF, MAX_RELAY_ENTRIES, MAX_RELAY_ENTRY};
+use crate::server::tracker::Tracker;
+use crate::swarm::Answer;
+
+/// The stream. The number is the version of the records.
+const STREAM: &str = "bt-tracker:1:announces";
+
+/// The wait for more notes before a batch is written.
+const GATHER: Duration = Duration::from_millis(10);
+
+/// The wait for an answer of Redis.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long Redis holds a read that has nothing to tell.
+const BLOCK: Duration = Duration::from_secs(2);
+
+/// The first wait before connecting again; it doubles with each failure.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+
+/// How long a tracker that stops waits for its last notes to be taken.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// What ended a connection.
+type Lost = redis::RedisError;
+
+/// Connects until the token is cancelled.
+pub(super) async fn run(relay: Arc<Relay>, tracker: Arc<Tracker>, stop: CancellationToken) {
+    let mut place = None;
+    let mut backoff = FIRST_BACKOFF;
+    while !stop.is_cancelled() {
+        let started = Instant::now();
+        let Err(error) = connected(&relay, &tracker, &stop, &mut place).await else {
+            return;
+        };
+        if relay.link() == Link::Up {
+            backoff = FIRST_BACKOFF;
+            tracing::warn!(%error, "redis is away; serving from local memory");
+        } else {
+            tracing::debug!(%error, "redis is still away");
+        }
+        let since = match relay.link() {
+            Link::Away(since, _) => since,
+            Link::Connecting | Link::Up => started,
+        };
+        *lock(&relay.link) = Link::Away(since, error.to_string());
+        let wait = jittered(backoff);
+        backoff = (backoff * 2).min(MAX_RELAY_BACKOFF);
+        let _ = stop.run_until_cancelled(tokio::time::sleep(wait)).await;
+    }
+}
+
+/// Writes and reads until the connection is lost, or until the token is cancelled.
+async fn connected(
+    relay: &Relay,
+    tracker: &Tracker,
+    stop: &CancellationToken,
+    place: &mut Option<(u64, u64)>,
+) -> Result<(), Lost> {
+    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE));
+    let writing = config.clone().set_response_timeout(Some(PATIENCE));
+    let reading = config.set_response_timeout(Some(BLOCK + PATIENCE));
+    let connect = async {
+        let writer = relay
+            .client
+            .get_multiplexed_async_connection_with_config(&writing);
+        let reader = relay
+            .client
+            .get_multiplexed_async_connection_with_config(&reading);
+        let (mut writer, reader) = tokio::try_join!(writer, reader)?;
+        let clock = Clock::read(&mut writer).await?;
+        Ok::<_, Lost>((writer, reader, clock))
+    };
+    let Some(connection) = stop.run_until_cancelled(connect).await else {
+        return Ok(());
+    };
+    let (writer, reader, clock) = connection?;
+    tracing::info!("redis is connected");
+    relay.connects.add(1);
+    *lock(&relay.link) = Link::Up;
+    // A Redis whose clock has gone back, or that is another one, has entries before our place.
+    let begin = clock.milliseconds(Instant::now());
+    let oldest = begin.saturating_sub(milliseconds(relay.peer_ttl));
+    *place = Some(place.filter(|at| at.0 <= begin).unwrap_or((oldest, 0)));
+    tokio::select! {
+        lost = write(relay, writer, clock, stop) => lost,
+        lost = read(relay, tracker, reader, place) => lost,
+    }
+}
+
+/// Writes notes as they come.
+async fn write(
+    relay: &Relay,
+    mut connection: MultiplexedConnection,
+    clock: Clock,
+    stop: &CancellationToken,
+) -> Result<(), Lost> {
+    loop {
+        flush(relay, &mut connection, clock).await?;
+        if stop
+            .run_until_cancelled(relay.wake.notified())
+            .await
+            .is_none()
+        {
+            let last = flush(relay, &mut connection, clock);
+            return tokio::time::timeout(FAREWELL, last).await.unwrap_or(Ok(()));
+        }
+        let _ = stop.run_until_cancelled(tokio::time::sleep(GATHER)).await;
+    }
+}
+
+/// Writes all that is noted, in one round trip.
+async fn flush(
+    relay: &Relay,
+    connection: &mut MultiplexedConnection,
+    clock: Clock,
+) -> Result<(), Lost> {
+    let notes = relay.take();
+    if notes.is_empty() {
+        return Ok(());
+    }
+    let lifetime = milliseconds(relay.peer_ttl);
+    let oldest = clock.milliseconds(Instant::now()).saturating_sub(lifetime);
+    let mut pipe = redis::pipe();
+    // When this future is dropped or fails, the notes go back, and at worst they are told twice.
+    let mut unsent = Unsent { relay, notes };
+    let records = record::count(&unsent.notes);
+    let mut rest = unsent.notes.as_slice();
+    while !rest.is_empty() {
+        let window = rest.get(..MAX_RELAY_ENTRY).unwrap_or(rest);
+        let (length, _) = record::fitting(window, window.len());
+        let (entry, after) = rest.split_at(length.max(1).min(rest.len()));
+        rest = after;
+        pipe.cmd("XADD")
+            .arg(STREAM)
+            .arg(("MINID", "~", oldest))
+            .arg("*")
+            .arg(("o", &relay.origin, "d", entry))
+            .ignore();
+    }
+    pipe.cmd("PEXPIRE").arg(STREAM).arg(lifetime).ignore();
+    pipe.query_async::<()>(connection).await?;
+    unsent.notes.clear();
+    relay.sent.add(records);
+    Ok(())
+}
+
+/// Reads what others write, and carries it out.
+async fn read(
+    relay: &Relay,
+    tracker: &Tracker,
+    mut connection: MultiplexedConnection,
+    place: &mut Option<(u64, u64)>,
+) -> Result<(), Lost> {
+    let mut answer = Answer::default();
+    loop {
+        let (at, sequence) = place.unwrap_or_default();
+        let mut pipe = redis::pipe();
+        pipe.cmd("XREAD")
+            .arg(("COUNT", MAX_RELAY_ENTRIES, "BLOCK", milliseconds(BLOCK)))
+            .arg(("STREAMS", STREAM, format!("{at}-{sequence}")))
+            .cmd("TIME");
+        let (reply, time): (Value, (u64, u64)) = pipe.query_async(&mut connection).await?;
+        let clock = Clock::new(time);
+        for entry in entries(&reply) {
+            let Some(entry) = entry else {
+                relay.malformed.add(1);
+                continue;
+            };
+            *place = Some(entry.id);
+            if entry.origin != relay.origin {
+                let age = clock.at.saturating_sub(entry.id.0);
+                carry_out(
+                    relay,
+                    tracker,
+                    Duration::from_millis(age),
+                    entry.records,
+                    &mut answer,
+                );
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+fn carry_out(
+    relay: &Relay,
+    tracker: &Tracker,
+    age: Duration,
+    mut records: &[u8],
+    answer: &mut Answer,
+) {
+    let now = Instant::now();
+    while !records.is_empty() {
+        let Some(announce) = record::decode(&mut records) else {
+            relay.malformed.add(1);
+            return;
+        };
+        if tracker.access.tracks(&announce.info_hash)
+            && matches!(
+                tracker.swarms.hear_of(now, age, &announce, answer),
+                Ok(true)
+            )
+        {
+            relay.received.add(1);
+        }
+    }
+}
+
+/// Puts notes back when they have not been taken.
+struct Unsent<'a> {
+    relay: &'a Relay,
+    notes: Vec<u8>,
+}
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        if !self.notes.is_empty() {
+            self.relay.put_back(std::mem::take(&mut self.notes));
+        }
+    }
+}
+
+struct Entry<'a> {
+    id: (u64, u64),
+    origin: &'a [u8],
+    records: &'a [u8],
+}
+
+/// The entries of a reply to XREAD; `None` for each that makes no sense.
+fn entries(reply: &Value) -> impl Iterator<Item = Option<Entry<'_>>> {
+    // One stream was asked for: [[name, [entry, …]]], or nothing.
+    let of_stream = match reply {
+        Value::Array(streams) => match streams.first() {
+            Some(Value::Array(stream)) => match stream.get(1) {
+                Some(Value::Array(entries)) => entries.as_slice(),
+                _ => &[],
+            },
+            _ => &[],
+        },
+        _ => &[],
+    };
+    of_stream.iter().map(entry)
+}
+
+fn entry(value: &Value) -> Option<Entry<'_>> {
+    let Value::Array(parts) = value else {
+        return None;
+    };
+    let [Value::BulkString(id), Value::Array(fields)] = parts.as_slice() else {
+        return None;
+    };
+    let (at, sequence) = std::str::from_utf8(id).ok()?.split_once('-')?;
+    let field = |name: &[u8]| {
+        fields.chunks_exact(2).find_map(|pair| match pair {
+            [Value::BulkString(key), Value::BulkString(value)] if key == name => {
+                Some(value.as_slice())
+            }
+            _ => None,
+        })
+    };
+    Some(Entry {
+        id: (at.parse().ok()?, sequence.parse().ok()?),
+        origin: field(b"o")?,
+        records: field(b"d")?,
+    })
+}
+
+/// The time of Redis.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    /// Milliseconds since 1970.
+    at: u64,
+    read: Instant,
+}
+
+impl Clock {
+    fn new((seconds, microseconds): (u64, u64)) -> Self {
+        Self {
+            at: seconds
+                .saturating_mul(1000)
+                .saturating_add(microseconds / 1000),
+            read: Instant::now(),
+        }
+    }
+
+    async fn read(connection: &mut MultiplexedConnection) -> Result<Self, Lost> {
+        Ok(Self::new(redis::cmd("TIME").query_async(connection).await?))
+    }
+
+    fn milliseconds(self, now: Instant) -> u64 {
+        let since = milliseconds(now.saturating_duration_since(self.read));
+        self.at.saturating_add(since)
+    }
+}
+
+fn milliseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+/// Between half and the whole of a wait, so that trackers do not come back all at once.
+fn jittered(wait: Duration) -> Duration {
+    let mut byte = [0];
+    // Without randomness the wait is only less spread.
+    let _ = crate::server::random::fill(&mut byte);
+    let [part] = byte;
+    wait / 2 + wait / 2 * u32::from(part) / 255
+}

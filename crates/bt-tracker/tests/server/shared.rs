@@ -1,0 +1,180 @@
+//! Trackers that share swarms through Redis.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bt_tracker::server::{Config, Handle, Mode, Store};
+
+use crate::harness::{announce, config, eventually, get, hash, http, local, ports, start};
+use crate::others::{leave_out, program, redis};
+
+/// The test, if its Redis is here.
+macro_rules! redis_or_return {
+    ($test:literal) => {
+        match program("redis-server") {
+            Some(program) => program,
+            None => return leave_out($test, "redis-server"),
+        }
+    };
+}
+
+fn sharing(socket: &Path) -> Config {
+    Config {
+        store: Store::Redis(format!("redis+unix://{}", socket.display())),
+        stats: Some(local()),
+        ..config()
+    }
+}
+
+fn is_up(server: &Handle) -> bool {
+    server.stats().store.unwrap().up
+}
+
+fn readiness(server: &Handle) -> String {
+    let reply = get(server.stats_addr().unwrap(), "/readyz");
+    assert_eq!(reply.status, 200, "announces are served in any case");
+    reply.text()
+}
+
+fn seeds(server: &Handle, torrent: u8) -> u32 {
+    server
+        .scrape(hash(torrent))
+        .map_or(0, |stats| stats.complete)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_trackers_on_one_redis_return_each_others_peers() {
+    let program = redis_or_return!("two trackers on one Redis");
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("redis");
+    let _redis = redis(&program, &socket);
+    let (first, second) = (start(sharing(&socket)).await, start(sharing(&socket)).await);
+    eventually("both are connected", || is_up(&first) && is_up(&second));
+    assert_eq!(readiness(&first), "ready\nstore: redis is connected\n");
+
+    let begin = Instant::now();
+    announce(http(&first), 1, 1001, 5, "&event=started").unwrap();
+    eventually("the second knows the first one's peer", || {
+        second.scrape(hash(1)).is_some()
+    });
+    let took = begin.elapsed();
+    println!("known to the other tracker after {} ms", took.as_millis());
+    assert!(took < Duration::from_secs(2), "{took:?}");
+
+    let from_second = announce(http(&second), 1, 1002, 5, "&event=started").unwrap();
+    assert_eq!(ports(&from_second), [1001]);
+    eventually("the first knows the second one's peer", || {
+        first.scrape(hash(1)).unwrap().incomplete == 2
+    });
+    let from_first = announce(http(&first), 1, 1001, 0, "&event=completed").unwrap();
+    assert_eq!(ports(&from_first), [1002]);
+    eventually("the completion is known", || seeds(&second, 1) == 1);
+    assert_eq!(second.scrape(hash(1)).unwrap().downloaded, 1);
+
+    announce(http(&second), 1, 1001, 0, "&event=stopped").unwrap();
+    eventually("who leaves one leaves both", || seeds(&first, 1) == 0);
+    assert_eq!(second.scrape(hash(1)).unwrap().incomplete, 1);
+    let metrics = get(first.stats_addr().unwrap(), "/metrics").text();
+    assert!(metrics.contains("\nbt_tracker_store_up 1\n"), "{metrics}");
+    assert_eq!(first.stats().store.unwrap().dropped, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_redis_that_dies_and_comes_back_costs_no_announce() {
+    let program = redis_or_return!("a Redis that dies and comes back");
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("redis");
+    let running = redis(&program, &socket);
+    let (first, second) = (start(sharing(&socket)).await, start(sharing(&socket)).await);
+    eventually("both are connected", || is_up(&first) && is_up(&second));
+    announce(http(&first), 1, 1001, 0, "").unwrap();
+    eventually("it is shared", || seeds(&second, 1) == 1);
+
+    drop(running);
+    eventually("both notice", || !is_up(&first) && !is_up(&second));
+    assert!(
+        readiness(&first).contains("store: redis has been away for"),
+        "{}",
+        readiness(&first)
+    );
+    let begin = Instant::now();
+    for port in 2001..2101 {
+        announce(http(&first), 1, port, 0, "").unwrap();
+    }
+    announce(http(&second), 1, 3001, 0, "").unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(5), "{begin:?}");
+    assert_eq!((seeds(&first, 1), seeds(&second, 1)), (101, 2));
+
+    let _running = redis(&program, &socket);
+    eventually("what was announced meanwhile is shared", || {
+        seeds(&first, 1) == 102 && seeds(&second, 1) == 102
+    });
+    assert_eq!(readiness(&second), "ready\nstore: redis is connected\n");
+    assert_eq!(first.stats().store.unwrap().dropped, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_tracker_that_starts_later_knows_the_swarms_and_only_those_that_it_may() {
+    let program = redis_or_return!("a tracker that joins others on Redis");
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("redis");
+    let _redis = redis(&program, &socket);
+    let first = start(sharing(&socket)).await;
+    // Noted before the connection stands.
+    announce(http(&first), 1, 1001, 0, "").unwrap();
+    announce(http(&first), 2, 1002, 0, "").unwrap();
+    eventually("all is told", || first.stats().store.unwrap().sent == 2);
+    first.stop().await;
+
+    let list = dir.path().join("list");
+    std::fs::write(&list, format!("{}\n", hash(1))).unwrap();
+    let denying = start(Config {
+        mode: Mode::DenyList,
+        list: Some(list),
+        ..sharing(&socket)
+    })
+    .await;
+    eventually("it reads what it may track", || seeds(&denying, 2) == 1);
+    assert_eq!(denying.scrape(hash(1)), None);
+    let closed = start(Config {
+        closed: true,
+        ..sharing(&socket)
+    })
+    .await;
+    closed.register_hash(hash(1));
+    announce(http(&denying), 1, 9, 0, "").unwrap_err();
+    announce(http(&denying), 2, 9, 0, "").unwrap();
+    eventually("a closed one reads only what it knows", || {
+        closed.stats().store.unwrap().up && denying.stats().store.unwrap().sent == 1
+    });
+    assert_eq!(closed.scrape(hash(2)), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn without_redis_a_tracker_starts_serves_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(sharing(&dir.path().join("nobody"))).await;
+    for port in 1..200 {
+        announce(http(&server), 1, port, 0, "").unwrap();
+    }
+    assert_eq!(seeds(&server, 1), 199);
+    eventually("the state is told", || {
+        readiness(&server).contains("store: redis has been away for")
+    });
+    let stats = server.stats().store.unwrap();
+    assert_eq!(
+        (stats.up, stats.sent, stats.queued_bytes),
+        (false, 0, 199 * 27)
+    );
+    let metrics = get(server.stats_addr().unwrap(), "/metrics").text();
+    assert!(metrics.contains("\nbt_tracker_store_up 0\n"), "{metrics}");
+    server.stop().await;
+
+    let nonsense = Config {
+        store: Store::Redis("redis://:secret@host:port".into()),
+        ..config()
+    };
+    let error = nonsense.check().unwrap_err().to_string();
+    assert!(error.starts_with("the store cannot be used"), "{error}");
+    assert!(!error.contains("secret"), "{error}");
+}
