@@ -123,3 +123,20 @@ pub const MAX_RELAY_ENTRIES: usize = 64;
 /// The longest wait before connecting to Redis again: swarms are apart meanwhile, and a Redis that
 /// comes back should not be met by all trackers in the same moment.
 pub const MAX_RELAY_BACKOFF: Duration = Duration::from_secs(2);
+
+/// Bytes of one WebSocket message or frame. Ten offers of browsers have about 40 KiB; libraries
+/// allow 64 MiB by default.
+pub const MAX_SIGNAL: usize = 64 * 1024;
+
+/// Offers in one announce over WebSocket. Clients send up to ten.
+pub const MAX_SIGNAL_OFFERS: usize = 10;
+
+/// Messages that wait for one WebSocket client: with [`MAX_SIGNAL`] it bounds what a client that
+/// does not read can make the tracker keep. Further ones are dropped.
+pub const MAX_SIGNALS_WAITING: usize = 32;
+
+/// Torrents that one WebSocket connection can be in: more than any page shows.
+pub const MAX_SIGNAL_TORRENTS: usize = 1_000;
+
+/// WebSocket peers in one torrent. Each of them is a connection.
+pub const MAX_SIGNAL_PEERS: usize = 20_000;

@@ -114,6 +114,11 @@ impl From<server::Error> for Failure {
                 (NETWORK, "network", hint)
             }
             Error::NoList(_) => (USAGE, "usage", "give it with --list FILE".into()),
+            Error::Tls { .. } => (
+                BAD_INPUT,
+                "bad-input",
+                "--tls-cert is a chain of certificates in PEM, --tls-key the key of the first".into(),
+            ),
             Error::Store { .. } => (
                 USAGE,
                 "usage",

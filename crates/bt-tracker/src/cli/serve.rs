@@ -73,18 +73,29 @@ fn reload(tracker: &Handle) {
 
 fn ready(tracker: &Handle, json: bool) -> String {
     let (http, udp) = (tracker.http_addrs(), tracker.udp_addrs());
+    let https = tracker.https_addrs();
     let stats = tracker.stats_addr();
     if json {
         let texts =
             |addrs: &[SocketAddr]| addrs.iter().map(ToString::to_string).collect::<Vec<_>>();
         let mut event = json!({"event": "listening", "http": texts(http), "udp": texts(udp)});
-        if let (Some(stats), Value::Object(fields)) = (stats, &mut event) {
-            fields.insert("stats".into(), stats.to_string().into());
+        if let Value::Object(fields) = &mut event {
+            if !https.is_empty() {
+                fields.insert("https".into(), texts(https).into());
+            }
+            if let Some(stats) = stats {
+                fields.insert("stats".into(), stats.to_string().into());
+            }
         }
         return event.to_string();
     }
     let mut line = String::from("listening");
-    for (name, addrs) in [("http", http), ("udp", udp), ("stats", stats.as_slice())] {
+    for (name, addrs) in [
+        ("http", http),
+        ("https", https),
+        ("udp", udp),
+        ("stats", stats.as_slice()),
+    ] {
         if !addrs.is_empty() {
             let addrs: Vec<_> = addrs.iter().map(ToString::to_string).collect();
             line.push_str(&format!(" {name}={}", addrs.join(",")));

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use bt_tracker::server::{self, Config, Mode};
+use bt_tracker::server::{self, Config, Mode, Secret};
 use bt_tracker::swarm::{Limits, Locality, Network};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,24 @@ pub(super) struct Settings {
     )]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) http: Vec<SocketAddr>,
+    /// Serve announces over HTTPS here; repeat for more addresses [default: nowhere]
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_HTTPS",
+        value_name = "ADDR",
+        value_delimiter = ','
+    )]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) https: Vec<SocketAddr>,
+    /// The certificate for --https with those that vouch for it, in PEM; SIGHUP reads it again
+    #[arg(long, global = true, env = "BT_TRACKER_TLS_CERT", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// The private key of the certificate, in PEM
+    #[arg(long, global = true, env = "BT_TRACKER_TLS_KEY", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tls_key: Option<PathBuf>,
     /// Serve announces over UDP here; repeat for more addresses [default: port 6969 everywhere,
     /// unless --http is given alone]
     #[arg(
@@ -77,6 +95,27 @@ pub(super) struct Settings {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) torrents_poll: Option<Span>,
+    /// Who sends the token in this file may put torrents into the directory of --torrents
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_UPLOAD_TOKEN_FILE",
+        value_name = "FILE"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) upload_token_file: Option<PathBuf>,
+    /// The token itself, at least 16 characters; better given by the environment than by a flag,
+    /// which other users can see
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_UPLOAD_TOKEN",
+        hide_env_values = true,
+        conflicts_with = "upload_token_file",
+        value_name = "TOKEN"
+    )]
+    #[serde(skip)]
+    pub(super) upload_token: Option<String>,
     /// What peers are told to wait between announces [default: 30m]
     #[arg(long, global = true, env = "BT_TRACKER_INTERVAL", value_name = "DUR")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -216,6 +255,15 @@ impl Settings {
     pub(super) fn or(self, other: Self) -> Self {
         Self {
             http: or(self.http, other.http),
+            https: or(self.https, other.https),
+            tls_cert: self.tls_cert.or(other.tls_cert),
+            tls_key: self.tls_key.or(other.tls_key),
+            upload_token_file: if self.upload_token.is_some() {
+                None
+            } else {
+                self.upload_token_file.or(other.upload_token_file)
+            },
+            upload_token: self.upload_token,
             udp: or(self.udp, other.udp),
             mode: self.mode.or(other.mode),
             list: self.list.or(other.list),
@@ -284,6 +332,10 @@ impl Settings {
                 Some(ModeSetting::Passkey) => Mode::Passkey,
             },
             locality: settings.near()?,
+            upload_token: settings.token()?,
+            https: settings.https,
+            tls_cert: settings.tls_cert,
+            tls_key: settings.tls_key,
             http: settings.http,
             udp: settings.udp,
             stats: settings.stats_addr,
@@ -321,6 +373,21 @@ impl Settings {
         })
     }
 
+    /// The token for uploads.
+    fn token(&self) -> Result<Option<Secret>, Failure> {
+        if let Some(token) = &self.upload_token {
+            return Ok(Some(Secret::new(token)));
+        }
+        let Some(path) = &self.upload_token_file else {
+            return Ok(None);
+        };
+        let words = std::fs::read_to_string(path).map_err(|error| {
+            Failure::bad_input(format!("cannot read the upload token {}", path.display()))
+                .cause(&error)
+        })?;
+        Ok(Some(Secret::new(words.trim())))
+    }
+
     fn near(&self) -> Result<Locality, Failure> {
         let mut named = Vec::new();
         let mut auto = false;
@@ -341,7 +408,7 @@ impl Settings {
 
     /// The addresses, by default port 6969 of every family that this machine has.
     fn addresses(&self) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
-        if self.http.is_empty() && self.udp.is_empty() {
+        if self.http.is_empty() && self.udp.is_empty() && self.https.is_empty() {
             let everywhere = Config::every_address(PORT);
             return (everywhere.clone(), everywhere);
         }

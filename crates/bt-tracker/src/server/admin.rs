@@ -150,6 +150,7 @@ fn rows(stats: &StatsSnapshot) -> Vec<(&'static str, u64)> {
             "http_connections_timed_out_total",
             stats.connections_timed_out,
         ),
+        ("tls_handshakes_failed_total", stats.handshakes_failed),
         ("udp_announces_total", udp.announces),
         ("udp_scrapes_total", udp.scrapes),
         ("udp_failures_total", udp.failures),
@@ -161,6 +162,19 @@ fn rows(stats: &StatsSnapshot) -> Vec<(&'static str, u64)> {
         ("udp_connects_total", stats.udp_connects),
         ("udp_unproven_total", stats.udp_unproven),
     ];
+    #[cfg(feature = "websocket")]
+    rows.extend([
+        ("ws_connections", stats.ws_connections),
+        ("ws_torrents", stats.ws_torrents),
+        ("ws_peers", stats.ws_peers),
+        ("ws_announces_total", stats.ws.announces),
+        ("ws_scrapes_total", stats.ws.scrapes),
+        ("ws_failures_total", stats.ws.failures),
+        ("ws_malformed_total", stats.ws.malformed),
+        ("ws_offers_relayed_total", stats.ws.named),
+        ("ws_bytes_in_total", stats.ws.bytes_in),
+        ("ws_bytes_out_total", stats.ws.bytes_out),
+    ]);
     if let Some(store) = &stats.store {
         rows.extend([
             ("store_up", store.up.into()),

@@ -8,6 +8,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::publisher::Watch;
 use super::tracker::Tracker;
 use super::{Config, Error, snapshot};
 
@@ -35,14 +36,20 @@ pub(super) fn start(
         move || sweep(&tracker, steps)
     });
     if let Some(dir) = config.torrents.clone() {
-        every_blocking(tasks, stop, config.torrents_poll, {
-            let tracker = Arc::clone(tracker);
+        let look = {
+            let (tracker, dir) = (Arc::clone(tracker), dir.clone());
             move || {
                 if let Err(error) = scan(&tracker, &dir) {
                     tracing::warn!("{}", Chain(&error));
                 }
             }
-        });
+        };
+        every_blocking(tasks, stop, config.torrents_poll, look.clone());
+        match Watch::new(&dir) {
+            Ok(watch) => follow(tasks, stop, watch, look),
+            // There are few of them in a system; looking again and again does as well.
+            Err(error) => tracing::info!(%error, "the directory is followed by looking at it"),
+        }
     }
     if let Some(path) = config.snapshot.clone() {
         every_blocking(tasks, stop, config.snapshot_every, {
@@ -50,6 +57,25 @@ pub(super) fn start(
             move || save(&tracker, &path)
         });
     }
+}
+
+/// Looks at once when the system says that something has changed. Network file systems do not say
+/// so; for them the directory is looked at again and again.
+fn follow(
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+    watch: Watch,
+    look: impl Fn() + Clone + Send + 'static,
+) {
+    let stop = stop.clone();
+    tasks.spawn(async move {
+        while let Some(Ok(())) = stop.run_until_cancelled(watch.changed()).await {
+            let look = look.clone();
+            if tokio::task::spawn_blocking(look).await.is_err() {
+                tracing::error!("a look at the directory had a panic");
+            }
+        }
+    });
 }
 
 /// Looks at the directory of torrents and says what has changed.

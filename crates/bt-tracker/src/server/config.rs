@@ -50,6 +50,28 @@ impl std::fmt::Debug for Store {
     }
 }
 
+/// Words that are not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides a secret.
+    #[must_use]
+    pub fn new(words: impl Into<String>) -> Self {
+        Self(words.into())
+    }
+
+    pub(super) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
 /// How a server is made.
 ///
 /// ```
@@ -63,6 +85,16 @@ impl std::fmt::Debug for Store {
 pub struct Config {
     /// Addresses for announces over HTTP. Port 0 means any free one.
     pub http: Vec<SocketAddr>,
+    /// Addresses for announces over HTTPS. Port 0 means any free one.
+    #[cfg(feature = "https")]
+    pub https: Vec<SocketAddr>,
+    /// The certificate for `https` and those that vouch for it, in PEM, its own first. Read again
+    /// by [`Handle::reload`](super::Handle::reload).
+    #[cfg(feature = "https")]
+    pub tls_cert: Option<PathBuf>,
+    /// The private key of the certificate, in PEM.
+    #[cfg(feature = "https")]
+    pub tls_key: Option<PathBuf>,
     /// Addresses for announces over UDP. Port 0 means any free one.
     pub udp: Vec<SocketAddr>,
     /// Where `/metrics`, `/healthz`, `/readyz` and `/stats` are. Keep it from the public.
@@ -77,6 +109,9 @@ pub struct Config {
     pub torrents: Option<PathBuf>,
     /// How often the directory is looked at. Default 2 s.
     pub torrents_poll: Duration,
+    /// Who sends this token (`Authorization: Bearer TOKEN`) may put torrents into the directory:
+    /// `PUT /torrents/NAME.torrent`, or `POST /torrents/`. At least 16 bytes. Default nobody.
+    pub upload_token: Option<Secret>,
     /// Only registered torrents are tracked. Implied by `torrents`.
     pub closed: bool,
     /// What peers are told to wait between announces. Default 30 minutes.
@@ -117,12 +152,19 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             http: Vec::new(),
+            #[cfg(feature = "https")]
+            https: Vec::new(),
+            #[cfg(feature = "https")]
+            tls_cert: None,
+            #[cfg(feature = "https")]
+            tls_key: None,
             udp: Vec::new(),
             stats: None,
             mode: Mode::default(),
             list: None,
             torrents: None,
             torrents_poll: Duration::from_secs(2),
+            upload_token: None,
             closed: false,
             interval: Duration::from_secs(30 * 60),
             min_interval: None,
@@ -204,6 +246,14 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn listens_nowhere(&self) -> bool {
+        #[cfg(feature = "https")]
+        if !self.https.is_empty() {
+            return false;
+        }
+        self.http.is_empty() && self.udp.is_empty()
     }
 
     /// How many workers each address gets.

@@ -55,6 +55,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// The certificate or its key cannot be used.
+    #[error("cannot use {path} for HTTPS: {problem}")]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The URL of the store makes no sense.
     #[error("the store cannot be used: {problem}")]
     Store {

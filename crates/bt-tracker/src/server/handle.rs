@@ -29,6 +29,7 @@ pub struct Handle {
 #[derive(Debug)]
 pub(super) struct Addresses {
     pub(super) http: Vec<SocketAddr>,
+    pub(super) https: Vec<SocketAddr>,
     pub(super) udp: Vec<SocketAddr>,
     pub(super) stats: Option<SocketAddr>,
 }
@@ -60,6 +61,12 @@ impl Handle {
     #[must_use]
     pub fn http_addrs(&self) -> &[SocketAddr] {
         &self.addresses.http
+    }
+
+    /// Where announces over HTTPS are served, in the order of the configuration.
+    #[must_use]
+    pub fn https_addrs(&self) -> &[SocketAddr] {
+        &self.addresses.https
     }
 
     /// Where announces over UDP are served, in the order of the configuration.
@@ -125,11 +132,16 @@ impl Handle {
         self.tracker.snapshot(Instant::now())
     }
 
-    /// Reads the list and the directory of torrents again. Returns how many entries the list has.
+    /// Reads the list, the directory of torrents and the certificate again. Returns how many
+    /// entries the list has.
     ///
     /// # Errors
-    /// When the list or the directory cannot be read; the old ones stay in force.
+    /// When one of them cannot be used; the old one stays in force, and so do those after it.
     pub fn reload(&self) -> Result<Option<usize>, Error> {
+        #[cfg(feature = "https")]
+        if let Some(identity) = &self.tracker.identity {
+            identity.reload()?;
+        }
         if let Some(dir) = &self.config.torrents {
             chores::scan(&self.tracker, dir)?;
         }

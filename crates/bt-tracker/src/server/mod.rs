@@ -18,6 +18,8 @@ mod publisher;
 mod random;
 #[cfg(feature = "redis")]
 mod relay;
+#[cfg(feature = "websocket")]
+mod signal;
 mod snapshot;
 mod stats;
 mod syscalls;
@@ -33,7 +35,7 @@ use tokio_util::task::TaskTracker;
 
 use tracker::Tracker;
 
-pub use config::{Config, Mode, Store};
+pub use config::{Config, Mode, Secret, Store};
 pub use error::Error;
 pub use handle::Handle;
 pub use stats::{StatsSnapshot, StoreSnapshot, TransportSnapshot};
@@ -63,7 +65,7 @@ impl Server {
     /// When an address cannot be bound, the list or the directory cannot be read, or a setting
     /// makes no sense. A snapshot that cannot be used is a warning in the log, not an error.
     pub async fn start(config: Config) -> Result<Handle, Error> {
-        if config.http.is_empty() && config.udp.is_empty() {
+        if config.listens_nowhere() {
             return Err(Error::Setting("there is no address to listen on"));
         }
         let now = Instant::now();
@@ -86,6 +88,7 @@ impl Server {
         let guard = stop.clone().drop_guard();
         let udp_stop = Arc::new(AtomicBool::new(false));
         let (http_addrs, udp_addrs) = (http.addrs.clone(), udp.addrs.clone());
+        let https_addrs = http.tls_addrs.clone();
         let stats_addr = admin.as_ref().map(|(_, address)| *address);
         http::serve(http, &config, &tracker, &tasks, &stop)?;
         let threads = udp::serve(udp, &tracker, &udp_stop)?;
@@ -99,6 +102,7 @@ impl Server {
         Ok(Handle::new(
             handle::Addresses {
                 http: http_addrs,
+                https: https_addrs,
                 udp: udp_addrs,
                 stats: stats_addr,
             },

@@ -45,6 +45,10 @@ pub(super) struct TransportStats {
 pub(super) struct Stats {
     pub(super) http: TransportStats,
     pub(super) udp: TransportStats,
+    /// Messages of browsers; `named` are offers that were relayed.
+    pub(super) ws: TransportStats,
+    /// Browsers that are connected; goes down as well.
+    pub(super) ws_connections: Counter,
     /// Connect requests over UDP.
     pub(super) udp_connects: Counter,
     /// Packets with a connection id that we did not give to their address, or long ago.
@@ -55,6 +59,10 @@ pub(super) struct Stats {
     pub(super) connections_refused: Counter,
     /// Connections that did not send a whole head in time.
     pub(super) connections_timed_out: Counter,
+    /// TLS handshakes under way; goes down as well.
+    pub(super) handshakes: Counter,
+    /// TLS handshakes that came to nothing.
+    pub(super) handshakes_failed: Counter,
     /// Entries that were not kept because of a limit.
     pub(super) not_stored: Counter,
 }
@@ -109,6 +117,14 @@ pub struct StatsSnapshot {
     pub http: TransportSnapshot,
     /// Announces and scrapes over UDP.
     pub udp: TransportSnapshot,
+    /// Announces and scrapes of browsers; `named` are offers that were relayed.
+    pub ws: TransportSnapshot,
+    /// Open WebSocket connections, which are HTTP connections as well.
+    pub ws_connections: u64,
+    /// Torrents that browsers are in.
+    pub ws_torrents: u64,
+    /// Browsers in torrents.
+    pub ws_peers: u64,
     /// Connect requests over UDP.
     pub udp_connects: u64,
     /// Packets whose connection id did not prove their address.
@@ -119,6 +135,8 @@ pub struct StatsSnapshot {
     pub connections_refused: u64,
     /// HTTP connections that did not send a head in time.
     pub connections_timed_out: u64,
+    /// TLS handshakes that came to nothing.
+    pub handshakes_failed: u64,
     /// What is shared with other trackers; `None` when swarms are kept in memory only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreSnapshot>,

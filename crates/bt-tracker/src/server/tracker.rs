@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bt_metainfo::InfoHash;
 
 use super::access::Access;
-use super::publisher::Publisher;
+use super::publisher::{Publisher, Token};
 use super::stats::{Stats, StatsSnapshot, StoreSnapshot, TransportStats};
 use super::{Config, Error};
 use crate::swarm::{self, Answer, Counts, Families, Refusal, Stored, Swarms};
@@ -36,10 +36,18 @@ pub(super) struct Tracker {
     pub(super) access: Access,
     pub(super) stats: Stats,
     pub(super) publisher: Publisher,
+    /// Who has it may upload.
+    pub(super) upload_token: Option<Token>,
+    /// What the server shows over HTTPS.
+    #[cfg(feature = "https")]
+    pub(super) identity: Option<super::http::tls::Identity>,
+    /// Where browsers find each other.
+    #[cfg(feature = "websocket")]
+    pub(super) rooms: super::signal::Rooms,
     /// Tells other trackers; `None` when there are none.
     #[cfg(feature = "redis")]
     pub(super) relay: Option<std::sync::Arc<super::relay::Relay>>,
-    interval: Duration,
+    pub(super) interval: Duration,
     min_interval: Duration,
     keep_peer_ids: bool,
     started: Instant,
@@ -68,7 +76,12 @@ impl Tracker {
             swarms: Swarms::new(store, now),
             access: Access::new(config)?,
             stats: Stats::default(),
-            publisher: Publisher::default(),
+            publisher: Publisher::new(config.torrents.as_deref()),
+            upload_token: Self::token(config)?,
+            #[cfg(feature = "https")]
+            identity: super::http::tls::Identity::new(config)?,
+            #[cfg(feature = "websocket")]
+            rooms: super::signal::Rooms::default(),
             #[cfg(feature = "redis")]
             relay: super::relay::Relay::new(config)?,
             interval: config.interval,
@@ -76,6 +89,16 @@ impl Tracker {
             keep_peer_ids: config.keep_peer_ids,
             started: now,
         })
+    }
+
+    fn token(config: &Config) -> Result<Option<Token>, Error> {
+        match &config.upload_token {
+            Some(_) if config.torrents.is_none() => Err(Error::Setting(
+                "uploads need a directory of torrents to go to",
+            )),
+            Some(token) => Token::new(token.reveal()).map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Carries an announce out and leaves the response in `scratch`.
@@ -135,6 +158,10 @@ impl Tracker {
 
     pub(super) fn snapshot(&self, now: Instant) -> StatsSnapshot {
         let totals = self.swarms.totals();
+        #[cfg(feature = "websocket")]
+        let browsers = self.rooms.totals();
+        #[cfg(not(feature = "websocket"))]
+        let browsers = (0, 0);
         let stats = &self.stats;
         StatsSnapshot {
             uptime: now.saturating_duration_since(self.started).as_secs(),
@@ -154,7 +181,12 @@ impl Tracker {
             connections: stats.connections.get(),
             connections_refused: stats.connections_refused.get(),
             connections_timed_out: stats.connections_timed_out.get(),
+            handshakes_failed: stats.handshakes_failed.get(),
             store: self.store_snapshot(),
+            ws: stats.ws.snapshot(),
+            ws_connections: stats.ws_connections.get(),
+            ws_torrents: browsers.0,
+            ws_peers: browsers.1,
         }
     }
 

@@ -35,6 +35,17 @@ mod restart;
 #[cfg(feature = "bin")]
 mod shared;
 
+/// Signalling for browsers.
+#[cfg(feature = "bin")]
+mod websocket;
+
+/// Announces over TLS.
+#[cfg(feature = "bin")]
+mod https;
+
+/// Uploads to the directory.
+mod upload;
+
 /// The program with its flags and signals.
 #[cfg(feature = "bin")]
 mod cli;

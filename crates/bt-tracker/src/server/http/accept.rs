@@ -99,6 +99,13 @@ impl Acceptor {
     }
 }
 
+/// Has the runtime watch a connection.
+fn watched(stream: TcpStream) -> io::Result<tokio::net::TcpStream> {
+    let stream = tokio::net::TcpStream::from_std(stream)?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
 /// Answers what has come on a new connection, and makes a task of it if it lives on.
 fn greet(
     stream: TcpStream,
@@ -133,8 +140,9 @@ fn greet(
         Err(rustix::io::Errno::WOULDBLOCK) => {}
         Err(_) => return,
     }
-    match Connection::new(stream, session.split(), flow, http) {
-        Ok(connection) => {
+    match watched(stream) {
+        Ok(stream) => {
+            let connection = Connection::new(stream, session.split(), flow, http);
             let stop = stop.clone();
             tasks.spawn(async move { stop.run_until_cancelled_owned(connection.run()).await });
         }

@@ -1,16 +1,17 @@
 //! One connection that is kept: read, answer, write, until it has had its time.
 
+use std::future::poll_fn;
 use std::io;
-use std::net::TcpStream as StdStream;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Sleep;
 
 use super::Http;
+use super::detour::Detour;
 use super::session::{Flow, Session};
 
 /// A request must come within this time, from its first byte or from the connection's start.
@@ -22,8 +23,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// A client must take a reply within this time.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) struct Connection {
-    stream: TcpStream,
+pub(super) struct Connection<S> {
+    stream: S,
     session: Session,
     flow: Flow,
     http: Arc<Http>,
@@ -33,25 +34,18 @@ pub(super) struct Connection {
     alarm: Pin<Box<Sleep>>,
 }
 
-impl Connection {
-    pub(super) fn new(
-        stream: StdStream,
-        session: Session,
-        flow: Flow,
-        http: &Arc<Http>,
-    ) -> io::Result<Self> {
-        let stream = TcpStream::from_std(stream)?;
-        stream.set_nodelay(true)?;
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub(super) fn new(stream: S, session: Session, flow: Flow, http: &Arc<Http>) -> Self {
         let deadline = Instant::now() + HEAD_TIMEOUT;
         http.tracker.stats.connections.add(1);
-        Ok(Self {
+        Self {
             stream,
             session,
             flow,
             http: Arc::clone(http),
             deadline,
             alarm: Box::pin(tokio::time::sleep_until(deadline.into())),
-        })
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -72,6 +66,24 @@ impl Connection {
             match self.flow {
                 Flow::Close => return self.stream.shutdown().await,
                 Flow::Again => {}
+                Flow::Detour => match self.session.detour.take() {
+                    None => {}
+                    Some(Detour::Upload(mut upload)) => {
+                        upload
+                            .carry_out(&self.http.tracker, &mut self.session.out)
+                            .await;
+                        self.flow = upload.flow();
+                        continue;
+                    }
+                    #[cfg(feature = "websocket")]
+                    Some(Detour::WebSocket { source, key }) => {
+                        let came = self.session.take_rest();
+                        let tracker = &self.http.tracker;
+                        crate::server::signal::serve(&mut self.stream, came, source, key, tracker)
+                            .await;
+                        return Ok(());
+                    }
+                },
                 Flow::Read => {
                     if !self.read().await? {
                         return Ok(());
@@ -109,11 +121,19 @@ impl Connection {
     }
 
     async fn write(&mut self) -> io::Result<()> {
-        match self.stream.try_write(&self.session.out) {
-            Ok(count) if count == self.session.out.len() => {}
-            Ok(count) => self.write_rest(count).await?,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.write_rest(0).await?,
-            Err(error) => return Err(error),
+        // Nearly always all of it fits into the kernel's buffer, and no timer is needed.
+        let (stream, out) = (&mut self.stream, &self.session.out);
+        let sent = poll_fn(|context| {
+            let count = match Pin::new(&mut *stream).poll_write(context, out) {
+                Poll::Ready(count) => count?,
+                Poll::Pending => 0,
+            };
+            let flushed = Pin::new(&mut *stream).poll_flush(context)?.is_ready();
+            Poll::Ready(Ok::<_, io::Error>((count, flushed)))
+        });
+        let (count, flushed) = sent.await?;
+        if count < self.session.out.len() || !flushed {
+            self.write_rest(count).await?;
         }
         self.session.out.clear();
         Ok(())
@@ -121,7 +141,11 @@ impl Connection {
 
     async fn write_rest(&mut self, from: usize) -> io::Result<()> {
         let rest = self.session.out.get(from..).unwrap_or_default();
-        tokio::time::timeout(WRITE_TIMEOUT, self.stream.write_all(rest)).await?
+        let send = async {
+            self.stream.write_all(rest).await?;
+            self.stream.flush().await
+        };
+        tokio::time::timeout(WRITE_TIMEOUT, send).await?
     }
 
     fn set_deadline(&mut self, deadline: Instant) {
@@ -132,7 +156,7 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
+impl<S> Drop for Connection<S> {
     fn drop(&mut self) {
         self.http.tracker.stats.connections.sub(1);
     }

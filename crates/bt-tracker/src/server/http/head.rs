@@ -17,6 +17,7 @@ pub(super) enum Method {
     Get,
     Head,
     Post,
+    Put,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,9 @@ pub(super) struct Head<'a> {
     pub(super) content_length: Option<u64>,
     pub(super) chunked: bool,
     pub(super) wants_json: bool,
+    /// The key of a client that wants to speak WebSocket from here on.
+    pub(super) websocket_key: Option<&'a [u8]>,
+    pub(super) authorization: Option<&'a [u8]>,
     /// The last header of this name.
     pub(super) forwarded_for: Option<&'a [u8]>,
 }
@@ -56,6 +60,7 @@ fn head<'a>(request: &httparse::Request<'_, 'a>) -> Result<Head<'a>, Status> {
         Some("GET") => Method::Get,
         Some("HEAD") => Method::Head,
         Some("POST") => Method::Post,
+        Some("PUT") => Method::Put,
         _ => return Err(Status::MethodNotAllowed),
     };
     let target = request.path.unwrap_or_default();
@@ -78,12 +83,16 @@ fn head<'a>(request: &httparse::Request<'_, 'a>) -> Result<Head<'a>, Status> {
         content_length: None,
         chunked: false,
         wants_json: false,
+        websocket_key: None,
+        authorization: None,
         forwarded_for: None,
     };
+    let mut upgrades = false;
     for header in request.headers.iter() {
         let named = |name: &str| header.name.eq_ignore_ascii_case(name);
         match header.name.len() {
             6 if named("accept") => head.wants_json = contains(header.value, b"application/json"),
+            7 if named("upgrade") => upgrades = contains(header.value, b"websocket"),
             10 if named("connection") => {
                 if contains(header.value, b"close") {
                     head.keep_alive = false;
@@ -91,6 +100,7 @@ fn head<'a>(request: &httparse::Request<'_, 'a>) -> Result<Head<'a>, Status> {
                     head.keep_alive = true;
                 }
             }
+            13 if named("authorization") => head.authorization = Some(header.value),
             14 if named("content-length") => {
                 let length = std::str::from_utf8(header.value).ok();
                 let length = length.and_then(|text| text.trim().parse().ok());
@@ -105,9 +115,11 @@ fn head<'a>(request: &httparse::Request<'_, 'a>) -> Result<Head<'a>, Status> {
             }
             15 if named("x-forwarded-for") => head.forwarded_for = Some(header.value),
             17 if named("transfer-encoding") => head.chunked = true,
+            17 if named("sec-websocket-key") => head.websocket_key = Some(header.value),
             _ => {}
         }
     }
+    head.websocket_key = head.websocket_key.filter(|_| upgrades);
     // A body that two readers would measure differently is how requests are smuggled past proxies.
     if head.chunked && head.content_length.is_some() {
         return Err(Status::BadRequest);

@@ -3,13 +3,17 @@
 //!
 //! [`session`] is the protocol without a socket, [`route`] what is answered, [`accept`] takes new
 //! connections and answers those that send one request and go, [`connection`] keeps the others.
+//! [`detour`] is for requests that take time or that end HTTP.
 
 mod accept;
 mod connection;
+mod detour;
 mod head;
 mod multi;
 mod route;
 mod session;
+#[cfg(feature = "https")]
+pub(super) mod tls;
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -31,26 +35,36 @@ const BACKLOG: i32 = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Status {
     Ok,
+    Created,
     MovedPermanently,
     BadRequest,
+    Unauthorized,
+    Forbidden,
     NotFound,
     MethodNotAllowed,
+    Conflict,
     LengthRequired,
     BodyTooLarge,
     HeadTooLarge,
+    ServerError,
 }
 
 impl Status {
     fn line(self) -> &'static str {
         match self {
             Self::Ok => "200 OK",
+            Self::Created => "201 Created",
             Self::MovedPermanently => "301 Moved Permanently",
             Self::BadRequest => "400 Bad Request",
+            Self::Unauthorized => "401 Unauthorized",
+            Self::Forbidden => "403 Forbidden",
             Self::NotFound => "404 Not Found",
             Self::MethodNotAllowed => "405 Method Not Allowed",
+            Self::Conflict => "409 Conflict",
             Self::LengthRequired => "411 Length Required",
             Self::BodyTooLarge => "413 Content Too Large",
             Self::HeadTooLarge => "431 Request Header Fields Too Large",
+            Self::ServerError => "500 Internal Server Error",
         }
     }
 }
@@ -68,6 +82,9 @@ struct Http {
 pub(super) struct Bound {
     pub(super) addrs: Vec<SocketAddr>,
     listeners: Vec<TcpListener>,
+    pub(super) tls_addrs: Vec<SocketAddr>,
+    #[cfg(feature = "https")]
+    tls_listeners: Vec<TcpListener>,
 }
 
 /// Binds every address, as often as there are workers.
@@ -75,6 +92,9 @@ pub(super) fn bind(config: &Config) -> Result<Bound, Error> {
     let mut bound = Bound {
         addrs: Vec::new(),
         listeners: Vec::new(),
+        tls_addrs: Vec::new(),
+        #[cfg(feature = "https")]
+        tls_listeners: Vec::new(),
     };
     for &wanted in &config.http {
         let refused = |source| Error::Bind {
@@ -91,6 +111,20 @@ pub(super) fn bind(config: &Config) -> Result<Bound, Error> {
             }
             bound.listeners.push(listener);
         }
+    }
+    #[cfg(feature = "https")]
+    for &wanted in &config.https {
+        let refused = |source| Error::Bind {
+            protocol: "https",
+            address: wanted,
+            source,
+        };
+        // A handshake takes so long that one listener is no bottleneck.
+        let listener = listener(wanted, 0, config).map_err(refused)?;
+        bound
+            .tls_addrs
+            .push(listener.local_addr().map_err(refused)?);
+        bound.tls_listeners.push(listener);
     }
     Ok(bound)
 }
@@ -117,6 +151,10 @@ pub(super) fn serve(
         })?;
         let stop = stop.clone();
         tasks.spawn(async move { stop.run_until_cancelled(acceptor.run()).await });
+    }
+    #[cfg(feature = "https")]
+    for listener in bound.tls_listeners {
+        tls::serve(listener, &http, tasks, stop)?;
     }
     Ok(())
 }
@@ -193,7 +231,8 @@ pub(super) fn fuzz(bytes: &[u8]) {
                     match flow {
                         session::Flow::Read => break,
                         session::Flow::Again => {}
-                        session::Flow::Close => break 'connection,
+                        // A new protocol ends it for these purposes, and nobody can upload.
+                        session::Flow::Close | session::Flow::Detour => break 'connection,
                     }
                 }
             }

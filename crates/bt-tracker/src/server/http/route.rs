@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bt_metainfo::InfoHash;
 
-use super::super::publisher;
+use super::super::publisher::{self, Catalog, Published};
 use super::super::tracker::{Scratch, Tracker, Transport};
 use super::head::{Head, Method};
 use super::{Status, multi};
@@ -20,6 +20,12 @@ const TEXT: &str = "text/plain";
 const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
 const TORRENT: &str = "application/x-bittorrent";
+
+const NOSNIFF: &str = "X-Content-Type-Options: nosniff\r\n";
+
+/// What a page may load is nothing: names from outside stand in it.
+const PAGE: &str = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\r\n\
+                    X-Content-Type-Options: nosniff\r\n";
 
 /// Where a reply goes, and in what form.
 pub(super) struct Reply<'a> {
@@ -51,7 +57,7 @@ pub(super) fn answer(
         [Some(key), Some("announce"), None] if is_post => {
             multi::announce(body, source, Some(key.as_bytes()), now, tracker, reply);
         }
-        _ if is_post => plain(reply, Status::MethodNotAllowed),
+        _ if is_post || head.method == Method::Put => plain(reply, Status::MethodNotAllowed),
         [Some("announce"), None, _] => announce(head, source, None, now, tracker, reply),
         [Some("scrape"), None, _] => scrape(head, None, tracker, reply),
         [Some("torrents"), None, _] => redirect(reply, "/torrents/"),
@@ -134,41 +140,55 @@ fn scrape(head: &Head<'_>, key: Option<&[u8]>, tracker: &Tracker, reply: &mut Re
 
 fn torrents(head: &Head<'_>, file: &str, tracker: &Tracker, reply: &mut Reply<'_>) {
     let catalog = tracker.publisher.catalog();
+    if let Some(found) = by_hash(file, &catalog) {
+        return info(head, file, found, tracker, reply);
+    }
     match file {
         "" if !head.wants_json => {
             *reply.body = publisher::html(&catalog, &tracker.swarms);
-            // What a page may load is nothing: names from outside stand in it.
-            let policy = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'\
-                          \r\nX-Content-Type-Options: nosniff\r\n";
-            send(reply, Status::Ok, HTML, policy);
+            send(reply, Status::Ok, HTML, PAGE);
         }
         "" | "index.json" => {
             *reply.body = publisher::json(&catalog, &tracker.swarms);
-            send(
-                reply,
-                Status::Ok,
-                JSON,
-                "X-Content-Type-Options: nosniff\r\n",
-            );
+            send(reply, Status::Ok, JSON, NOSNIFF);
         }
         _ => match decoded(file).and_then(|file| catalog.get(&file).cloned()) {
             Some(torrent) => {
                 reply.body.clear();
                 reply.body.extend_from_slice(&torrent.bytes);
-                send(
-                    reply,
-                    Status::Ok,
-                    TORRENT,
-                    "X-Content-Type-Options: nosniff\r\n",
-                );
+                send(reply, Status::Ok, TORRENT, NOSNIFF);
             }
             None => plain(reply, Status::NotFound),
         },
     }
 }
 
+/// The torrent that a path names by its info-hash: `HASH`, or `HASH.json`.
+fn by_hash<'a>(file: &str, catalog: &'a Catalog) -> Option<(&'a str, &'a Published)> {
+    let hash = file.strip_suffix(".json").unwrap_or(file);
+    let hash: InfoHash = (hash.len() == 40).then(|| hash.parse().ok())??;
+    catalog.by_hash(hash)
+}
+
+/// What is known of one torrent.
+fn info(
+    head: &Head<'_>,
+    path: &str,
+    (file, torrent): (&str, &Published),
+    tracker: &Tracker,
+    reply: &mut Reply<'_>,
+) {
+    if head.wants_json || path.ends_with(".json") {
+        *reply.body = publisher::info_json(file, torrent, &tracker.swarms);
+        send(reply, Status::Ok, JSON, NOSNIFF);
+    } else {
+        *reply.body = publisher::info_html(file, torrent, &tracker.swarms);
+        send(reply, Status::Ok, HTML, PAGE);
+    }
+}
+
 /// The bytes behind the percent signs of a path, if they are text.
-fn decoded(path: &str) -> Option<String> {
+pub(super) fn decoded(path: &str) -> Option<String> {
     let mut bytes = path.bytes();
     let mut text = Vec::with_capacity(path.len());
     while let Some(byte) = bytes.next() {
@@ -196,7 +216,38 @@ fn plain(reply: &mut Reply<'_>, status: Status) {
     reply.body.clear();
     reply.body.extend_from_slice(status.line().as_bytes());
     reply.body.push(b'\n');
-    send(reply, status, TEXT, "");
+    let challenge = if status == Status::Unauthorized {
+        "WWW-Authenticate: Bearer\r\n"
+    } else {
+        ""
+    };
+    send(reply, status, TEXT, challenge);
+}
+
+/// Appends what ends HTTP on a connection (RFC 6455, section 4.2.2).
+#[cfg(feature = "websocket")]
+pub(super) fn upgrade(accept_key: &str, reply: &mut Reply<'_>) {
+    write!(
+        reply.out,
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept_key}\r\n\r\n"
+    )
+    .expect("writing to a Vec cannot fail");
+}
+
+/// Appends an object for programs.
+pub(super) fn json_reply(status: Status, json: &[u8], keep_alive: bool, out: &mut Vec<u8>) {
+    let scratch = &mut Scratch::default();
+    let body = &mut json.to_vec();
+    let mut reply = Reply {
+        out,
+        body,
+        scratch,
+        omit_body: false,
+        keep_alive,
+        is_http_10: false,
+    };
+    send(&mut reply, status, JSON, NOSNIFF);
 }
 
 fn redirect(reply: &mut Reply<'_>, to: &'static str) {

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::super::tracker::{Scratch, Tracker};
+use super::detour::{self, Detour};
 use super::head::{self, MAX_HEAD, Method};
 use super::route::{self, Reply};
 use super::{Http, Status};
@@ -33,6 +34,8 @@ pub(super) enum Flow {
     Again,
     /// Close the connection.
     Close,
+    /// Carry out the [`Session::detour`], then call [`Session::advance`] again.
+    Detour,
 }
 
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub(super) struct Session {
     pub(super) out: Vec<u8>,
     body: Vec<u8>,
     scratch: Scratch,
+    /// What the last request needs besides an answer, with [`Flow::Detour`].
+    pub(super) detour: Option<Detour>,
 }
 
 impl Session {
@@ -56,6 +61,7 @@ impl Session {
             out: Vec::new(),
             body: Vec::new(),
             scratch: Scratch::default(),
+            detour: None,
         }
     }
 
@@ -64,15 +70,17 @@ impl Session {
         self.source = source.to_canonical();
         self.filled = 0;
         self.out.clear();
+        self.detour = None;
     }
 
     /// A session of its own with what has come so far.
-    pub(super) fn split(&self) -> Self {
+    pub(super) fn split(&mut self) -> Self {
         let came = self.buffer.get(..self.filled).unwrap_or_default();
         Self {
             buffer: came.to_vec(),
             filled: came.len(),
             out: self.out.clone(),
+            detour: self.detour.take(),
             ..Self::new(self.source)
         }
     }
@@ -117,6 +125,13 @@ impl Session {
                     break Flow::Close;
                 }
             };
+            if head.method == Method::Put || head.authorization.is_some() {
+                // Before a body is waited for: strangers shall not make us keep one.
+                if let Err(status) = detour::may_upload(&head, tracker) {
+                    route::refuse(status, &mut self.out);
+                    break Flow::Close;
+                }
+            }
             let body_length = match head.content_length {
                 Some(length) if length > MAX_BODY => {
                     route::refuse(Status::BodyTooLarge, &mut self.out);
@@ -147,18 +162,31 @@ impl Session {
                 keep_alive: head.keep_alive,
                 is_http_10: head.is_http_10,
             };
-            route::answer(&head, body, source, now, tracker, &mut reply);
+            self.detour = detour::needed(&head, body, source, http, &mut reply);
+            if self.detour.is_none() {
+                route::answer(&head, body, source, now, tracker, &mut reply);
+            }
             tracker
                 .stats
                 .http
                 .bytes_out
                 .add((self.out.len() - before) as u64);
+            if self.detour.is_some() {
+                break Flow::Detour;
+            }
             if !head.keep_alive {
                 break Flow::Close;
             }
         };
         self.consume(consumed);
         flow
+    }
+
+    /// What has come after the last request.
+    pub(super) fn take_rest(&mut self) -> Vec<u8> {
+        self.buffer.truncate(self.filled);
+        self.filled = 0;
+        std::mem::take(&mut self.buffer)
     }
 
     fn consume(&mut self, consumed: usize) {

@@ -37,6 +37,47 @@ pub(in super::super) fn json(catalog: &Catalog, swarms: &Swarms) -> Vec<u8> {
     serde_json::to_vec(&Index { torrents }).unwrap_or_default()
 }
 
+/// One torrent as an object.
+pub(in super::super) fn info_json(file: &str, torrent: &Published, swarms: &Swarms) -> Vec<u8> {
+    let mut row = row(file, torrent, swarms);
+    row.url = format!("/torrents/{}", escaped(file));
+    serde_json::to_vec(&row).unwrap_or_default()
+}
+
+/// A page about one torrent.
+pub(in super::super) fn info_html(file: &str, torrent: &Published, swarms: &Swarms) -> Vec<u8> {
+    let row = row(file, torrent, swarms);
+    let name = Escaped(row.name);
+    let mut page = HEAD.replacen("<title>Torrents", &format!("<title>{name}"), 1);
+    page.truncate(page.find("<h1>").unwrap_or(page.len()));
+    write!(
+        page,
+        "<h1>{name}</h1>\n<table>\n<tr><th>Size<td>{size} ({bytes} bytes)</tr>\n\
+         <tr><th>Seeds<td>{seeds}</tr>\n<tr><th>Leechers<td>{leechers}</tr>\n\
+         <tr><th>Completed<td>{completed}</tr>\n",
+        size = Size(row.size),
+        bytes = row.size,
+        seeds = row.seeds,
+        leechers = row.leechers,
+        completed = row.completed,
+    )
+    .expect("writing to a String cannot fail");
+    for hash in &row.info_hashes {
+        writeln!(page, "<tr><th>Info-hash<td><code>{hash}</code></tr>")
+            .expect("writing to a String cannot fail");
+    }
+    write!(
+        page,
+        "</table>\n<p><a href=\"{url}\">{file}</a> · <a href=\"{magnet}\">magnet</a> · \
+         <a href=\"./\">all torrents</a></p>\n</body>\n</html>\n",
+        url = Escaped(&row.url),
+        file = Escaped(row.file),
+        magnet = Escaped(row.magnet),
+    )
+    .expect("writing to a String cannot fail");
+    page.into_bytes()
+}
+
 /// A page with one row a torrent.
 pub(in super::super) fn html(catalog: &Catalog, swarms: &Swarms) -> Vec<u8> {
     let mut page = String::from(HEAD);
@@ -48,7 +89,7 @@ pub(in super::super) fn html(catalog: &Catalog, swarms: &Swarms) -> Vec<u8> {
             page,
             "<tr><td><a href=\"{url}\">{name}</a></td><td class=n title=\"{bytes} bytes\">{size}\
              </td><td class=n>{seeds}</td><td class=n>{leechers}</td><td class=n>{completed}</td>\
-             <td><a href=\"{magnet}\">magnet</a></td><td><code>{hash}</code></td></tr>",
+             <td><a href=\"{magnet}\">magnet</a></td><td><a href=\"./{hash}\"><code>{hash}</code></a></td></tr>",
             url = Escaped(&row.url),
             name = Escaped(row.name),
             bytes = row.size,
@@ -115,7 +156,12 @@ fn row<'a>(file: &'a str, torrent: &'a Published, swarms: &Swarms) -> Row<'a> {
 
 /// The file name as a relative URL.
 fn encoded(file: &str) -> String {
-    let mut url = String::from("./");
+    format!("./{}", escaped(file))
+}
+
+/// The file name as a part of a URL.
+pub(in super::super) fn escaped(file: &str) -> String {
+    let mut url = String::new();
     for byte in file.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             url.push(char::from(byte));

@@ -6,10 +6,12 @@
 
 mod index;
 mod scan;
+mod upload;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bt_metainfo::{InfoHash, Metainfo};
 use bytes::Bytes;
@@ -18,13 +20,19 @@ use super::Error;
 use crate::swarm::Swarms;
 use scan::Stamp;
 
-pub(super) use index::{html, json};
+pub(super) use index::{escaped, html, info_html, info_json, json};
 pub(super) use scan::Problem;
+pub(super) use upload::{Refused, Token, Uploaded};
+pub(super) use watch::Watch;
 
 /// The names of a directory and of the owner, each with its torrent.
 #[derive(Debug, Default)]
 pub(super) struct Publisher {
     catalog: RwLock<Arc<Catalog>>,
+    /// Where uploads go.
+    dir: Option<PathBuf>,
+    /// Held from reading the catalog until it is replaced, so that no change is lost.
+    changing: Mutex<()>,
 }
 
 /// What is offered at one moment; replaced as a whole.
@@ -63,6 +71,13 @@ pub(super) struct Changes {
 }
 
 impl Publisher {
+    pub(super) fn new(dir: Option<&Path>) -> Self {
+        Self {
+            dir: dir.map(Path::to_owned),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn catalog(&self) -> Arc<Catalog> {
         self.catalog
             .read()
@@ -73,14 +88,18 @@ impl Publisher {
     /// Offers a torrent that the owner has.
     pub(super) fn publish(&self, metainfo: &Metainfo, swarms: &Swarms) {
         let torrent = Published::new(metainfo, metainfo.to_bytes().into(), None);
-        let file = format!("{}.torrent", torrent.name);
+        let _changing = self.change();
         let mut catalog = Catalog::clone(&self.catalog());
-        catalog.torrents.insert(file, Arc::new(torrent));
+        catalog
+            .torrents
+            .retain(|_, known| known.stamp.is_some() || known.info_hashes != torrent.info_hashes);
+        catalog.add_registered(Arc::new(torrent));
         self.replace(catalog, swarms);
     }
 
     /// Withdraws every torrent with this hash that is not in the directory.
     pub(super) fn withdraw(&self, info_hash: InfoHash, swarms: &Swarms) {
+        let _changing = self.change();
         let mut catalog = Catalog::clone(&self.catalog());
         catalog.torrents.retain(|_, torrent| {
             torrent.stamp.is_some() || !torrent.info_hashes.contains(&info_hash)
@@ -90,6 +109,7 @@ impl Publisher {
 
     /// Looks at the directory and takes in what has changed.
     pub(super) fn scan(&self, dir: &Path, swarms: &Swarms) -> Result<Changes, Error> {
+        let _changing = self.change();
         let before = self.catalog();
         let (catalog, problems) = scan::scan(dir, &before).map_err(|source| Error::Torrents {
             path: dir.into(),
@@ -120,6 +140,10 @@ impl Publisher {
         Ok(changes)
     }
 
+    fn change(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn replace(&self, catalog: Catalog, swarms: &Swarms) {
         let before = self.catalog().info_hashes();
         let after = catalog.info_hashes();
@@ -142,6 +166,24 @@ impl Catalog {
         self.torrents
             .iter()
             .map(|(file, torrent)| (file.as_str(), torrent.as_ref()))
+    }
+
+    /// The torrent that peers announce with this hash, and its file name.
+    pub(super) fn by_hash(&self, info_hash: InfoHash) -> Option<(&str, &Published)> {
+        self.iter()
+            .find(|(_, torrent)| torrent.info_hashes.contains(&info_hash))
+    }
+
+    /// Adds a torrent of the owner under its own name, or, where another torrent has that, with
+    /// its info-hash behind it.
+    fn add_registered(&mut self, torrent: Arc<Published>) {
+        let mut file = format!("{}.torrent", torrent.name);
+        if self.torrents.contains_key(&file)
+            && let Some(hash) = torrent.info_hashes.first()
+        {
+            file = format!("{}-{hash}.torrent", torrent.name);
+        }
+        self.torrents.insert(file, torrent);
     }
 
     fn info_hashes(&self) -> BTreeSet<InfoHash> {

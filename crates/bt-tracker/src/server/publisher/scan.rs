@@ -11,7 +11,7 @@ use bt_metainfo::Metainfo;
 use super::{Catalog, Published};
 
 /// Bytes of a torrent file. Larger ones are reported and left out.
-const MAX_TORRENT: u64 = 10_000_000;
+pub(super) const MAX_TORRENT: u64 = 10_000_000;
 
 /// Tells versions of a file apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,13 +32,7 @@ pub(in super::super) struct Problem {
 /// What the directory holds now. Files that have not changed are not read again, and those of
 /// `before` that came from elsewhere stay.
 pub(super) fn scan(dir: &Path, before: &Catalog) -> io::Result<(Catalog, Vec<Problem>)> {
-    let from_elsewhere = before
-        .torrents
-        .iter()
-        .filter(|(_, torrent)| torrent.stamp.is_none());
-    let mut torrents: BTreeMap<String, Arc<Published>> = from_elsewhere
-        .map(|(file, torrent)| (file.clone(), Arc::clone(torrent)))
-        .collect();
+    let mut torrents: BTreeMap<String, Arc<Published>> = BTreeMap::new();
     let mut refused = BTreeMap::new();
     let mut problems = Vec::new();
     for entry in std::fs::read_dir(dir)? {
@@ -77,7 +71,8 @@ pub(super) fn scan(dir: &Path, before: &Catalog) -> io::Result<(Catalog, Vec<Pro
                 }
                 Err(reason) => {
                     // A torrent that is being replaced stays until its new version can be read.
-                    if let Some(known) = before.torrents.get(&file) {
+                    let known = before.torrents.get(&file);
+                    if let Some(known) = known.filter(|known| known.stamp.is_some()) {
                         torrents.insert(file.clone(), Arc::clone(known));
                     }
                     refused.insert(file.clone(), stamp);
@@ -86,7 +81,12 @@ pub(super) fn scan(dir: &Path, before: &Catalog) -> io::Result<(Catalog, Vec<Pro
             }
         }
     }
-    Ok((Catalog { torrents, refused }, problems))
+    let mut catalog = Catalog { torrents, refused };
+    let known = before.torrents.values();
+    for torrent in known.filter(|torrent| torrent.stamp.is_none()) {
+        catalog.add_registered(Arc::clone(torrent));
+    }
+    Ok((catalog, problems))
 }
 
 fn read(path: &Path, stamp: Stamp) -> Result<Published, String> {

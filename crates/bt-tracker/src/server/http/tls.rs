@@ -1,0 +1,159 @@
+//! The same in private (feature `https`): TLS 1.2 and 1.3 around connections.
+//!
+//! Knows certificates and handshakes, not what is said inside.
+
+use std::net::{IpAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::super::{Config, Error};
+use super::Http;
+use super::connection::Connection;
+use super::session::{Flow, Session};
+
+/// A handshake must be done within this time.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The wait after the system had no file descriptor left.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What the server shows: a certificate with its key. Replaced as a whole.
+#[derive(Debug)]
+pub(in super::super) struct Identity {
+    cert: PathBuf,
+    key: PathBuf,
+    current: RwLock<Arc<ServerConfig>>,
+}
+
+impl Identity {
+    /// `None` when there is no HTTPS.
+    pub(in super::super) fn new(config: &Config) -> Result<Option<Self>, Error> {
+        match (config.tls_cert.clone(), config.tls_key.clone()) {
+            (Some(cert), Some(key)) => Ok(Some(Self {
+                current: RwLock::new(Arc::new(read(&cert, &key)?)),
+                cert,
+                key,
+            })),
+            (None, None) if config.https.is_empty() => Ok(None),
+            _ => Err(Error::Setting(
+                "HTTPS needs an address, a certificate and its key",
+            )),
+        }
+    }
+
+    /// Reads the files again. Connections that are open stay as they are.
+    pub(in super::super) fn reload(&self) -> Result<(), Error> {
+        let fresh = Arc::new(read(&self.cert, &self.key)?);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+
+    fn current(&self) -> Arc<ServerConfig> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&current)
+    }
+}
+
+fn read(cert: &Path, key: &Path) -> Result<ServerConfig, Error> {
+    let bad = |path: &Path, problem: String| Error::Tls {
+        path: path.into(),
+        problem,
+    };
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(cert)
+        .map_err(|error| bad(cert, error.to_string()))?
+        .collect();
+    let chain = chain.map_err(|error| bad(cert, error.to_string()))?;
+    if chain.is_empty() {
+        return Err(bad(cert, "there is no certificate in it".into()));
+    }
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, error.to_string()))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| bad(cert, error.to_string()))?
+        .with_no_client_auth()
+        .with_single_cert(chain, secret)
+        .map_err(|error| bad(key, error.to_string()))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// Serves a socket until the token is cancelled; every connection is a task of `tasks`.
+pub(super) fn serve(
+    listener: TcpListener,
+    http: &Arc<Http>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(|source| Error::System {
+        what: "a listener",
+        source,
+    })?;
+    let (http, tasks, stop) = (Arc::clone(http), tasks.clone(), stop.clone());
+    tasks.clone().spawn(async move {
+        while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+            match accepted {
+                Ok((stream, address)) => {
+                    let stats = &http.tracker.stats;
+                    let open = stats.connections.get() + stats.handshakes.get();
+                    if open >= http.max_connections {
+                        stats.connections_refused.add(1);
+                        continue;
+                    }
+                    // Counted here, so that a burst cannot pass the bound.
+                    stats.handshakes.add(1);
+                    let greeting = greet(stream, address.ip(), Arc::clone(&http));
+                    let stop = stop.clone();
+                    tasks.spawn(async move { stop.run_until_cancelled_owned(greeting).await });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept connections");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+async fn greet(stream: TcpStream, source: IpAddr, http: Arc<Http>) {
+    let _ = stream.set_nodelay(true);
+    let handshake = Handshake(&http);
+    let Some(identity) = &http.tracker.identity else {
+        return;
+    };
+    let acceptor = TlsAcceptor::from(identity.current());
+    let secured = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await;
+    let stats = &http.tracker.stats;
+    match secured {
+        Ok(Ok(stream)) => {
+            let connection = Connection::new(stream, Session::new(source), Flow::Read, &http);
+            drop(handshake);
+            connection.run().await;
+        }
+        Ok(Err(error)) => {
+            stats.handshakes_failed.add(1);
+            tracing::debug!(%error, %source, "a handshake failed");
+        }
+        Err(_) => stats.connections_timed_out.add(1),
+    }
+}
+
+/// A handshake under way.
+struct Handshake<'a>(&'a Http);
+
+impl Drop for Handshake<'_> {
+    fn drop(&mut self) {
+        self.0.tracker.stats.handshakes.sub(1);
+    }
+}

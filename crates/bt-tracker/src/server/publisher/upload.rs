@@ -1,0 +1,270 @@
+//! Torrents that come over the network from somebody with the token, put into the directory.
+//!
+//! A file appears whole or not at all, and never in the place of another torrent. Knows nothing of
+//! HTTP.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use bt_metainfo::{InfoHash, Metainfo};
+
+use super::super::Error;
+use super::Publisher;
+use super::scan::MAX_TORRENT;
+use crate::swarm::Swarms;
+
+/// Bytes of a token, at least: shorter ones can be guessed.
+const MIN_TOKEN: usize = 16;
+
+/// Bytes of a file name, at most. Systems allow 255, and what is written first has a longer one.
+const MAX_NAME: usize = 200;
+
+/// What an upload must show.
+pub(in super::super) struct Token(Box<[u8]>);
+
+/// What became of an upload.
+#[derive(Debug)]
+pub(in super::super) struct Uploaded {
+    /// Its name in the directory.
+    pub(in super::super) file: String,
+    pub(in super::super) info_hash: InfoHash,
+    /// It was not there before.
+    pub(in super::super) is_new: bool,
+}
+
+/// Why an upload was refused.
+#[derive(Debug, thiserror::Error)]
+pub(in super::super) enum Refused {
+    #[error("not a torrent: {0}")]
+    NotATorrent(String),
+    #[error("larger than {MAX_TORRENT} bytes")]
+    TooLarge,
+    #[error("the file name must end in .torrent, must not begin with a dot, and holds no slashes")]
+    Name,
+    #[error("another torrent has this file name")]
+    Taken,
+    #[error("there is no directory of torrents")]
+    NoDirectory,
+    #[error("cannot write into the directory of torrents: {0}")]
+    Disk(String),
+}
+
+impl Token {
+    pub(in super::super) fn new(words: &str) -> Result<Self, Error> {
+        let words = words.trim();
+        if words.len() < MIN_TOKEN || !words.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Error::Setting(
+                "the upload token must have at least 16 letters, digits and signs",
+            ));
+        }
+        Ok(Self(words.as_bytes().into()))
+    }
+
+    /// Compares in a time that tells nothing of where the words differ.
+    pub(in super::super) fn is(&self, given: &[u8]) -> bool {
+        let pairs = self.0.iter().zip(given);
+        let differs = pairs.fold(0, |differs, (a, b)| differs | (a ^ b));
+        self.0.len() == given.len() && std::hint::black_box(differs) == 0
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token")
+    }
+}
+
+impl Publisher {
+    /// Puts a torrent into the directory and offers it at once. Waits for the disk.
+    pub(in super::super) fn upload(
+        &self,
+        file: Option<&str>,
+        bytes: &[u8],
+        swarms: &Swarms,
+    ) -> Result<Uploaded, Refused> {
+        let dir = self.dir.as_deref().ok_or(Refused::NoDirectory)?;
+        if bytes.len() as u64 > MAX_TORRENT {
+            return Err(Refused::TooLarge);
+        }
+        if file.is_some_and(|file| !is_good(file)) {
+            return Err(Refused::Name);
+        }
+        let metainfo =
+            Metainfo::parse(bytes).map_err(|error| Refused::NotATorrent(error.to_string()))?;
+        let info_hash = metainfo.info_hash();
+        let catalog = self.catalog();
+        if let Some((known, torrent)) = catalog.by_hash(info_hash)
+            && torrent.stamp.is_some()
+            && file.is_none_or(|file| file == known)
+        {
+            // The same content; the file around it, such as its trackers, may be another.
+            let known = known.to_owned();
+            if torrent.bytes != bytes {
+                write(dir, &known, bytes, Place::Replace).map_err(disk)?;
+                self.rescan(dir, swarms)?;
+            }
+            return Ok(Uploaded {
+                file: known,
+                info_hash,
+                is_new: false,
+            });
+        }
+        let named = |file: &str| write(dir, file, bytes, Place::New);
+        let file = match file {
+            Some(file) => named(file).map(|()| file.to_owned()),
+            None => {
+                let stem = stem(metainfo.info().name());
+                let (short, long) = (
+                    format!("{stem}.torrent"),
+                    format!("{stem}-{info_hash}.torrent"),
+                );
+                match named(&short) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                        named(&long).map(|()| long)
+                    }
+                    other => other.map(|()| short),
+                }
+            }
+        };
+        let file = file.map_err(disk)?;
+        self.rescan(dir, swarms)?;
+        Ok(Uploaded {
+            file,
+            info_hash,
+            is_new: true,
+        })
+    }
+
+    fn rescan(&self, dir: &Path, swarms: &Swarms) -> Result<(), Refused> {
+        let scanned = self.scan(dir, swarms);
+        scanned
+            .map(drop)
+            .map_err(|error| Refused::Disk(error.to_string()))
+    }
+}
+
+fn disk(error: io::Error) -> Refused {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => Refused::Taken,
+        _ => Refused::Disk(error.to_string()),
+    }
+}
+
+/// What may already be where a file goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Nothing.
+    New,
+    /// An older file of the same torrent.
+    Replace,
+}
+
+/// Writes beside the place and then moves there, so that nobody sees half a file.
+fn write(dir: &Path, file: &str, bytes: &[u8], place: Place) -> io::Result<()> {
+    let mut random = [0; 8];
+    super::super::random::fill(&mut random).map_err(io::Error::other)?;
+    let beside = dir.join(format!(".{:016x}.upload", u64::from_ne_bytes(random)));
+    let path = dir.join(file);
+    let written = (|| {
+        let mut written = File::options().write(true).create_new(true).open(&beside)?;
+        written.write_all(bytes)?;
+        written.sync_all()?;
+        match place {
+            Place::Replace => fs::rename(&beside, &path),
+            // Unlike a rename, a link never takes the place of a file.
+            Place::New => fs::hard_link(&beside, &path),
+        }
+    })();
+    // After a rename it is gone already.
+    let _ = fs::remove_file(&beside);
+    written?;
+    File::open(dir)?.sync_all()
+}
+
+/// Whether a file of this name stays in the directory, is seen there, and can be shown.
+fn is_good(file: &str) -> bool {
+    file.len() <= MAX_NAME
+        && file
+            .strip_suffix(".torrent")
+            .is_some_and(|stem| !stem.is_empty())
+        && !file.starts_with('.')
+        && !file.chars().any(is_bad)
+}
+
+fn is_bad(character: char) -> bool {
+    matches!(
+        character,
+        '/' | '\\' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    ) || character.is_control()
+}
+
+/// The name of a torrent as the beginning of a file name, with room for a hash.
+fn stem(name: &str) -> String {
+    let name: String = name
+        .chars()
+        .map(|c| if is_bad(c) { '_' } else { c })
+        .collect();
+    let name = name.trim_start_matches('.').trim();
+    let stem = &name[..name.floor_char_boundary(MAX_NAME - 60)];
+    if stem.is_empty() {
+        "torrent".into()
+    } else {
+        stem.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_in_the_directory() {
+        for good in ["a.torrent", "ä b (1).torrent", "a..torrent"] {
+            assert!(is_good(good), "{good}");
+        }
+        let long = format!("{}.torrent", "x".repeat(200));
+        for bad in [
+            "",
+            ".torrent",
+            "a.txt",
+            "../a.torrent",
+            "a/b.torrent",
+            "a\\b.torrent",
+            ".a.torrent",
+            "a\0.torrent",
+            "a\n.torrent",
+            "\u{202e}a.torrent",
+            long.as_str(),
+        ] {
+            assert!(!is_good(bad), "{bad}");
+        }
+        for name in [
+            "../../etc/passwd",
+            "",
+            "...",
+            "a\0b",
+            "x/y",
+            &"é".repeat(300),
+        ] {
+            let file = format!("{}-{}.torrent", stem(name), "0".repeat(40));
+            assert!(is_good(&file), "{file}");
+        }
+    }
+
+    #[test]
+    fn only_the_whole_token_is_the_token() {
+        let token = Token::new("0123456789abcdef\n").unwrap();
+        assert!(token.is(b"0123456789abcdef"));
+        for wrong in [
+            "",
+            "0123456789abcde",
+            "0123456789abcdefg",
+            "0123456789abcdeF",
+        ] {
+            assert!(!token.is(wrong.as_bytes()), "{wrong}");
+        }
+        assert!(Token::new("short").is_err() && Token::new("0123456789 abcdef").is_err());
+        assert!(!format!("{token:?}").contains("0123"));
+    }
+}

@@ -1,0 +1,212 @@
+//! Signalling for WebTorrent (feature `websocket`): browsers that want to connect to each other
+//! exchange offers and answers over WebSocket connections to the tracker.
+//!
+//! A connection comes here after `http` has answered its upgrade. Peers of browsers are a pool of
+//! their own, since they cannot reach those of TCP and UDP. What is relayed is not looked at.
+
+mod message;
+mod rooms;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use bt_metainfo::InfoHash;
+use futures::{SinkExt as _, StreamExt as _};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::tracker::Tracker;
+use crate::limits::{MAX_SIGNAL, MAX_SIGNALS_WAITING};
+use message::{Announce, Request};
+use rooms::{Delivery, Seat};
+
+pub(super) use rooms::Rooms;
+
+/// How often a silent client is asked whether it is still there.
+const PING: Duration = Duration::from_secs(60);
+
+/// Silence after which a connection is closed: two questions without an answer.
+const SILENCE: Duration = Duration::from_secs(150);
+
+/// A client must take a message within this time.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What browsers are told to wait between announces, at most: offers that nobody has answered are
+/// thrown away by then.
+const INTERVAL: Duration = Duration::from_secs(120);
+
+/// The answer to the key of an upgrade (RFC 6455, section 4.2.2).
+pub(super) fn accept_key(key: &[u8]) -> String {
+    derive_accept_key(key)
+}
+
+/// One client.
+struct Guest<'a> {
+    tracker: &'a Tracker,
+    /// The passkey of its URL.
+    key: Option<Box<[u8]>>,
+    seat: Seat,
+}
+
+/// Serves a connection until its client leaves or is silent. `came` is what it has sent after its
+/// upgrade.
+pub(super) async fn serve<S>(
+    stream: S,
+    came: Vec<u8>,
+    source: IpAddr,
+    key: Option<Box<[u8]>>,
+    tracker: &Tracker,
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let config = WebSocketConfig::default()
+        .read_buffer_size(4 * 1024)
+        .write_buffer_size(0)
+        .max_write_buffer_size(4 * MAX_SIGNAL)
+        .max_message_size(Some(MAX_SIGNAL))
+        .max_frame_size(Some(MAX_SIGNAL));
+    let mut socket =
+        WebSocketStream::from_partially_read(stream, came, Role::Server, Some(config)).await;
+    let (letters, mut mailbox) = mpsc::channel(MAX_SIGNALS_WAITING);
+    let mut guest = Guest {
+        tracker,
+        key,
+        seat: Seat::new(letters, source),
+    };
+    tracker.stats.ws_connections.add(1);
+    // An error is a client that has gone, or that breaks the protocol: nobody is left to be told.
+    let _ = guest.converse(&mut socket, &mut mailbox).await;
+    tracker.rooms.leave_all(&guest.seat);
+    tracker.stats.ws_connections.sub(1);
+    let _ = timeout(WRITE_TIMEOUT, socket.close(None)).await;
+}
+
+impl Guest<'_> {
+    async fn converse<S>(
+        &mut self,
+        socket: &mut WebSocketStream<S>,
+        mailbox: &mut mpsc::Receiver<String>,
+    ) -> Result<(), Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let mut pings = interval(PING);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        pings.tick().await;
+        let mut heard = Instant::now();
+        loop {
+            tokio::select! {
+                came = socket.next() => {
+                    let Some(came) = came else { return Ok(()) };
+                    heard = Instant::now();
+                    match came? {
+                        Message::Text(text) => {
+                            if let Some(answer) = self.answer(text.as_bytes()) {
+                                self.send(socket, Message::text(answer)).await?;
+                            }
+                        }
+                        Message::Binary(bytes) => {
+                            if let Some(answer) = self.answer(&bytes) {
+                                self.send(socket, Message::text(answer)).await?;
+                            }
+                        }
+                        Message::Close(_) => return Ok(()),
+                        Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
+                            timeout(WRITE_TIMEOUT, socket.flush()).await.map_err(late)??;
+                        }
+                    }
+                }
+                Some(letter) = mailbox.recv() => {
+                    self.send(socket, Message::text(letter)).await?;
+                }
+                _ = pings.tick() => {
+                    if heard.elapsed() > SILENCE {
+                        return Ok(());
+                    }
+                    self.send(socket, Message::Ping(Vec::new().into())).await?;
+                }
+            }
+        }
+    }
+
+    async fn send<S>(&self, socket: &mut WebSocketStream<S>, message: Message) -> Result<(), Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        self.tracker.stats.ws.bytes_out.add(message.len() as u64);
+        timeout(WRITE_TIMEOUT, socket.send(message))
+            .await
+            .map_err(late)?
+    }
+
+    /// Carries a message out and gives the answer, if it gets one.
+    fn answer(&mut self, bytes: &[u8]) -> Option<String> {
+        let stats = &self.tracker.stats.ws;
+        stats.bytes_in.add(bytes.len() as u64);
+        match Request::parse(bytes) {
+            Ok(Request::Announce(announce)) => self.announce(announce),
+            Ok(Request::Scrape(hashes)) => {
+                stats.scrapes.add(1);
+                let known = hashes
+                    .into_iter()
+                    .filter(|hash| self.refuses(hash).is_none());
+                let files = known.map(|hash| (hash, self.tracker.rooms.counts(&hash)));
+                Some(message::scraped(files))
+            }
+            Err(problem) => {
+                stats.malformed.add(1);
+                Some(message::failure(None, problem))
+            }
+        }
+    }
+
+    fn announce(&mut self, announce: Announce) -> Option<String> {
+        let stats = &self.tracker.stats.ws;
+        let info_hash = announce.info_hash;
+        if let Some(reason) = self.refuses(&info_hash) {
+            stats.failures.add(1);
+            return Some(message::failure(Some(&info_hash), reason));
+        }
+        let is_answer = announce.answer.is_some();
+        match self.tracker.rooms.announce(&mut self.seat, announce) {
+            Ok((counts, deliveries)) => {
+                stats.announces.add(1);
+                for Delivery {
+                    to,
+                    letter,
+                    is_offer,
+                } in deliveries
+                {
+                    // A client that does not read misses letters; it does not hold up others.
+                    if to.try_send(letter).is_ok() && is_offer {
+                        stats.named.add(1);
+                    }
+                }
+                let interval = self.tracker.interval.min(INTERVAL);
+                (!is_answer).then(|| message::announced(&info_hash, interval, counts))
+            }
+            Err(reason) => {
+                stats.failures.add(1);
+                Some(message::failure(Some(&info_hash), reason))
+            }
+        }
+    }
+
+    fn refuses(&self, info_hash: &InfoHash) -> Option<&'static str> {
+        let key = self.key.as_deref();
+        self.tracker.access.refuses(info_hash, key).or_else(|| {
+            let closed = self.tracker.swarms.config().closed;
+            (closed && self.tracker.swarms.scrape(info_hash).is_none())
+                .then_some("torrent is not registered with this tracker")
+        })
+    }
+}
+
+fn late(_: tokio::time::error::Elapsed) -> Error {
+    Error::Io(std::io::ErrorKind::TimedOut.into())
+}

@@ -1,0 +1,371 @@
+//! Which browsers are in which torrent, and who gets whose offers.
+//!
+//! A peer is there as long as its connection. Knows nothing of sockets: letters go into the
+//! mailboxes of connections, after the lock.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bt_metainfo::InfoHash;
+use tokio::sync::mpsc::Sender;
+
+use super::message::{Announce, Counts, Event};
+use crate::limits::{MAX_SIGNAL_PEERS, MAX_SIGNAL_TORRENTS};
+
+/// All torrents that browsers are in.
+#[derive(Debug, Default)]
+pub(in super::super) struct Rooms {
+    rooms: Mutex<HashMap<InfoHash, Room>>,
+    next_guest: AtomicU64,
+    /// Where choices come from.
+    chance: RandomState,
+    turn: AtomicU64,
+}
+
+/// One connection: where its letters go, and where it is.
+#[derive(Debug)]
+pub(super) struct Seat {
+    guest: Option<u64>,
+    letters: Sender<String>,
+    source: IpAddr,
+    /// At most [`MAX_SIGNAL_TORRENTS`].
+    memberships: HashSet<(InfoHash, [u8; 20])>,
+}
+
+/// A letter for another connection.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pub(super) to: Sender<String>,
+    pub(super) letter: String,
+    pub(super) is_offer: bool,
+}
+
+#[derive(Debug, Default)]
+struct Room {
+    /// At most [`MAX_SIGNAL_PEERS`].
+    members: Vec<Member>,
+    /// Where in `members` an id is.
+    at: HashMap<[u8; 20], usize>,
+    /// Of `members`.
+    seeds: usize,
+    completed: u32,
+}
+
+#[derive(Debug)]
+struct Member {
+    peer_id: [u8; 20],
+    guest: u64,
+    source: IpAddr,
+    is_seed: bool,
+    has_completed: bool,
+    letters: Sender<String>,
+}
+
+impl Seat {
+    pub(super) fn new(letters: Sender<String>, source: IpAddr) -> Self {
+        Self {
+            guest: None,
+            letters,
+            source,
+            memberships: HashSet::new(),
+        }
+    }
+}
+
+impl Rooms {
+    /// Updates the announcing peer and says who is to get its offers or its answer.
+    pub(super) fn announce(
+        &self,
+        seat: &mut Seat,
+        announce: Announce,
+    ) -> Result<(Counts, Vec<Delivery>), &'static str> {
+        let next = || self.next_guest.fetch_add(1, Ordering::Relaxed);
+        let guest = *seat.guest.get_or_insert_with(next);
+        let Announce {
+            info_hash, peer_id, ..
+        } = announce;
+        let membership = (info_hash, peer_id);
+        let mut rooms = self.lock();
+        if announce.event == Event::Stopped {
+            seat.memberships.remove(&membership);
+            leave(&mut rooms, &membership, guest);
+            let counts = rooms.get(&info_hash).map(Room::counts);
+            return Ok((counts.unwrap_or_default(), Vec::new()));
+        }
+        if !seat.memberships.contains(&membership) && seat.memberships.len() >= MAX_SIGNAL_TORRENTS
+        {
+            return Err("too many torrents on one connection");
+        }
+        let room = rooms.entry(info_hash).or_default();
+        room.enter(&announce, guest, seat)?;
+        seat.memberships.insert(membership);
+        let mut deliveries = Vec::new();
+        if let Some(answer) = announce.answer
+            && let Some(member) = room.member(&answer.to)
+        {
+            deliveries.push(Delivery {
+                to: member.letters.clone(),
+                letter: answer.letter(&info_hash, &peer_id),
+                is_offer: false,
+            });
+        }
+        let chosen = room.choose(&peer_id, announce.is_seed, announce.offers.len(), || {
+            self.chance
+                .hash_one(self.turn.fetch_add(1, Ordering::Relaxed))
+        });
+        for (member, offer) in chosen.into_iter().zip(announce.offers) {
+            deliveries.push(Delivery {
+                to: member.letters.clone(),
+                letter: offer.letter(&info_hash, &peer_id),
+                is_offer: true,
+            });
+        }
+        Ok((room.counts(), deliveries))
+    }
+
+    /// Takes a connection out of every torrent.
+    pub(super) fn leave_all(&self, seat: &Seat) {
+        let Some(guest) = seat.guest else { return };
+        let mut rooms = self.lock();
+        for membership in &seat.memberships {
+            leave(&mut rooms, membership, guest);
+        }
+    }
+
+    pub(super) fn counts(&self, info_hash: &InfoHash) -> Counts {
+        let rooms = self.lock();
+        rooms.get(info_hash).map(Room::counts).unwrap_or_default()
+    }
+
+    /// Torrents and peers.
+    pub(in super::super) fn totals(&self) -> (u64, u64) {
+        let rooms = self.lock();
+        let peers = rooms.values().map(|room| room.members.len() as u64).sum();
+        (rooms.len() as u64, peers)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<InfoHash, Room>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn leave(
+    rooms: &mut HashMap<InfoHash, Room>,
+    (info_hash, peer_id): &(InfoHash, [u8; 20]),
+    guest: u64,
+) {
+    if let Some(room) = rooms.get_mut(info_hash) {
+        room.leave(peer_id, guest);
+        if room.members.is_empty() {
+            rooms.remove(info_hash);
+        }
+    }
+}
+
+impl Room {
+    fn enter(&mut self, announce: &Announce, guest: u64, seat: &Seat) -> Result<(), &'static str> {
+        let completes = announce.event == Event::Completed;
+        let is_seed = announce.is_seed || completes;
+        if let Some(&at) = self.at.get(&announce.peer_id) {
+            let member = &mut self.members[at];
+            // Ids are told to others: only from its own address can a peer's id be taken over,
+            // as a client does that comes back before its old connection is given up.
+            if member.guest != guest && member.source != seat.source {
+                return Err("this peer id is in use");
+            }
+            self.completed += u32::from(completes && !member.has_completed);
+            // Answers do not say what is left.
+            let is_seed = is_seed || (announce.answer.is_some() && member.is_seed);
+            self.seeds = self.seeds - usize::from(member.is_seed) + usize::from(is_seed);
+            *member = Member {
+                peer_id: announce.peer_id,
+                guest,
+                source: seat.source,
+                is_seed,
+                has_completed: completes || member.has_completed,
+                letters: seat.letters.clone(),
+            };
+            return Ok(());
+        }
+        if self.members.len() >= MAX_SIGNAL_PEERS {
+            return Err("torrent is full");
+        }
+        self.completed += u32::from(completes);
+        self.seeds += usize::from(is_seed);
+        self.at.insert(announce.peer_id, self.members.len());
+        self.members.push(Member {
+            peer_id: announce.peer_id,
+            guest,
+            source: seat.source,
+            is_seed,
+            has_completed: completes,
+            letters: seat.letters.clone(),
+        });
+        Ok(())
+    }
+
+    fn leave(&mut self, peer_id: &[u8; 20], guest: u64) {
+        let Some(&at) = self.at.get(peer_id) else {
+            return;
+        };
+        if self
+            .members
+            .get(at)
+            .is_some_and(|member| member.guest == guest)
+        {
+            self.at.remove(peer_id);
+            let gone = self.members.swap_remove(at);
+            self.seeds -= usize::from(gone.is_seed);
+            if let Some(moved) = self.members.get(at) {
+                self.at.insert(moved.peer_id, at);
+            }
+        }
+    }
+
+    fn member(&self, peer_id: &[u8; 20]) -> Option<&Member> {
+        self.members.get(*self.at.get(peer_id)?)
+    }
+
+    /// Different peers than the asker, each equally likely; seeds have no use for each other.
+    fn choose(
+        &self,
+        asker: &[u8; 20],
+        is_seed: bool,
+        wanted: usize,
+        chance: impl Fn() -> u64,
+    ) -> Vec<&Member> {
+        let fits = |member: &Member| member.peer_id != *asker && !(is_seed && member.is_seed);
+        let mut chosen: Vec<&Member> = Vec::new();
+        if self.members.len() <= 4 * wanted {
+            let mut rest: Vec<_> = self.members.iter().filter(|member| fits(member)).collect();
+            while chosen.len() < wanted && !rest.is_empty() {
+                chosen.push(rest.swap_remove(below(chance(), rest.len())));
+            }
+            return chosen;
+        }
+        // A try fails for a peer that is chosen already, or that has no use: a bounded number of
+        // tries finds enough in all but swarms of seeds.
+        for _ in 0..8 * wanted {
+            if chosen.len() == wanted {
+                break;
+            }
+            let member = &self.members[below(chance(), self.members.len())];
+            if fits(member) && chosen.iter().all(|known| known.peer_id != member.peer_id) {
+                chosen.push(member);
+            }
+        }
+        chosen
+    }
+
+    fn counts(&self) -> Counts {
+        let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        Counts {
+            complete: number(self.seeds),
+            incomplete: number(self.members.len() - self.seeds),
+            downloaded: self.completed,
+        }
+    }
+}
+
+/// A position in `0..length`; `length` is not 0.
+fn below(random: u64, length: usize) -> usize {
+    usize::try_from(random % length.max(1) as u64).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+
+    fn seat(last: u8) -> (Seat, Receiver<String>) {
+        let (letters, mailbox) = channel(10);
+        (Seat::new(letters, [192, 0, 2, last].into()), mailbox)
+    }
+
+    fn announce(id: u8, left: u64, event: Event, offers: usize) -> Announce {
+        let offer = |n| super::super::message::Offer {
+            offer: n.into(),
+            id: n.into(),
+        };
+        Announce {
+            info_hash: [1; 20].into(),
+            peer_id: [id; 20],
+            is_seed: left == 0,
+            event,
+            offers: (0..offers).map(offer).collect(),
+            answer: None,
+        }
+    }
+
+    #[test]
+    fn offers_go_to_different_others_and_seeds_get_none_of_seeds() {
+        let rooms = Rooms::default();
+        let mut seats: Vec<_> = (0..40).map(seat).collect();
+        for (at, (seat, _)) in seats.iter_mut().enumerate() {
+            let at = u8::try_from(at).unwrap();
+            rooms
+                .announce(seat, announce(at, u64::from(at % 2), Event::Update, 0))
+                .unwrap();
+        }
+        for offers in [5, 10] {
+            let (counts, deliveries) = rooms
+                .announce(&mut seats[0].0, announce(0, 0, Event::Update, offers))
+                .unwrap();
+            assert_eq!((counts.complete, counts.incomplete), (20, 20));
+            assert!(deliveries.len() >= offers - 1, "{}", deliveries.len());
+            for Delivery { to, letter, .. } in deliveries {
+                to.try_send(letter).unwrap();
+            }
+            for (at, (_, mailbox)) in seats.iter_mut().enumerate() {
+                let letters = std::iter::from_fn(|| mailbox.try_recv().ok()).count();
+                assert!(letters <= at % 2, "peer {at} has {letters}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_id_belongs_to_its_connection_and_goes_with_it() {
+        let rooms = Rooms::default();
+        let ((mut first, _a), (mut other, _b), (mut again, _c)) = (seat(1), seat(2), seat(1));
+        rooms
+            .announce(&mut first, announce(7, 1, Event::Update, 0))
+            .unwrap();
+        assert!(
+            rooms
+                .announce(&mut other, announce(7, 1, Event::Update, 0))
+                .is_err()
+        );
+        // What a stranger says of leaving is not believed either.
+        rooms
+            .announce(&mut other, announce(7, 1, Event::Stopped, 0))
+            .unwrap();
+        assert_eq!(rooms.totals(), (1, 1));
+        rooms
+            .announce(&mut again, announce(7, 0, Event::Completed, 0))
+            .unwrap();
+        rooms.leave_all(&first);
+        assert_eq!(rooms.totals(), (1, 1), "it is the new connection's by now");
+        assert_eq!(rooms.counts(&[1; 20].into()).downloaded, 1);
+        rooms.leave_all(&again);
+        assert_eq!(rooms.totals(), (0, 0));
+    }
+
+    #[test]
+    fn one_connection_is_in_so_many_torrents_and_no_more() {
+        let rooms = Rooms::default();
+        let (mut seat, _mailbox) = seat(1);
+        for n in 0..=MAX_SIGNAL_TORRENTS {
+            let mut hash = [0; 20];
+            hash[..8].copy_from_slice(&n.to_be_bytes());
+            let mut announce = announce(1, 1, Event::Update, 0);
+            announce.info_hash = hash.into();
+            let entered = rooms.announce(&mut seat, announce).is_ok();
+            assert_eq!(entered, n < MAX_SIGNAL_TORRENTS, "{n}");
+        }
+        assert_eq!(rooms.totals().0, MAX_SIGNAL_TORRENTS as u64);
+    }
+}

@@ -1,0 +1,216 @@
+//! Signalling for browsers, with a client of our own on a real socket.
+
+use bt_tracker::server::{Config, Handle, Mode};
+use futures::{SinkExt as _, StreamExt as _};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{WebSocketStream, client_async};
+
+use crate::harness::{PATIENCE, config, eventually, get, hash, http, local, start};
+
+struct Browser(WebSocketStream<TcpStream>);
+
+impl Browser {
+    async fn open(server: &Handle, path: &str) -> Result<Self, Error> {
+        let addr = http(server);
+        let stream = TcpStream::connect(addr).await.unwrap();
+        let (socket, response) = client_async(format!("ws://{addr}{path}"), stream).await?;
+        assert_eq!(response.status(), 101);
+        Ok(Self(socket))
+    }
+
+    async fn say(&mut self, message: &Value) {
+        self.0
+            .send(Message::text(message.to_string()))
+            .await
+            .unwrap();
+    }
+
+    /// The next message; `None` when the tracker has closed the connection.
+    async fn hear(&mut self) -> Option<Value> {
+        loop {
+            let came = tokio::time::timeout(PATIENCE, self.0.next());
+            match came.await.expect("the tracker answers")? {
+                Ok(Message::Text(text)) => return Some(serde_json::from_str(&text).unwrap()),
+                Ok(Message::Close(_)) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    async fn ask(&mut self, message: &Value) -> Value {
+        self.say(message).await;
+        self.hear().await.expect("an answer")
+    }
+}
+
+fn id(byte: u8) -> String {
+    char::from(byte).to_string().repeat(20)
+}
+
+fn announce(torrent: u8, peer: u8, left: u64, more: &Value) -> Value {
+    let mut said = json!({
+        "action": "announce", "info_hash": id(torrent), "peer_id": id(peer), "left": left,
+        "uploaded": 0, "downloaded": 0, "event": "started", "numwant": 10,
+    });
+    for (key, value) in more.as_object().unwrap() {
+        said[key] = value.clone();
+    }
+    said
+}
+
+fn offers(count: usize) -> Value {
+    let offer = |n| json!({"offer": {"type": "offer", "sdp": "é"}, "offer_id": id(n)});
+    json!({"offers": (0..count).map(|n| offer(u8::try_from(n).unwrap() + 1)).collect::<Vec<_>>()})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn offers_and_answers_are_relayed_between_browsers_of_a_torrent() {
+    let server = start(Config {
+        stats: Some(local()),
+        ..config()
+    })
+    .await;
+    // 0xe9 is a byte that UTF-8 and the protocol write differently.
+    let (torrent, first, second) = (0xe9, 0x80, 0xff);
+    let mut seed = Browser::open(&server, "/announce").await.unwrap();
+    let mut leech = Browser::open(&server, "/").await.unwrap();
+    let mut elsewhere = Browser::open(&server, "/announce").await.unwrap();
+    elsewhere.ask(&announce(7, 7, 1, &json!({}))).await;
+    let answer = seed.ask(&announce(torrent, first, 0, &offers(2))).await;
+    assert_eq!(
+        answer,
+        json!({
+            "action": "announce", "info_hash": id(torrent), "interval": 120,
+            "complete": 1, "incomplete": 0,
+        })
+    );
+    let answer = leech.ask(&announce(torrent, second, 5, &offers(3))).await;
+    assert_eq!(
+        (&answer["complete"], &answer["incomplete"]),
+        (&json!(1), &json!(1))
+    );
+    let offer = seed.hear().await.unwrap();
+    assert_eq!(
+        (
+            &offer["peer_id"],
+            &offer["info_hash"],
+            &offer["offer"]["sdp"]
+        ),
+        (&json!(id(second)), &json!(id(torrent)), &json!("é"))
+    );
+    let reply = announce(
+        torrent,
+        first,
+        0,
+        &json!({
+            "to_peer_id": offer["peer_id"], "offer_id": offer["offer_id"],
+            "answer": {"type": "answer", "sdp": "yes"},
+        }),
+    );
+    seed.say(&reply).await;
+    let answer = leech.hear().await.unwrap();
+    assert_eq!(
+        (
+            &answer["peer_id"],
+            &answer["offer_id"],
+            &answer["answer"]["sdp"]
+        ),
+        (&json!(id(first)), &offer["offer_id"], &json!("yes"))
+    );
+
+    let scrape = json!({"action": "scrape", "info_hash": [id(torrent), id(9)]});
+    let scraped = elsewhere.ask(&scrape).await;
+    assert_eq!(scraped["files"][id(torrent)]["complete"], 1);
+    assert_eq!(scraped["files"][id(9)]["incomplete"], 0);
+    let stats = server.stats();
+    assert_eq!(
+        (stats.ws_connections, stats.ws_torrents, stats.ws_peers),
+        (3, 2, 3)
+    );
+    assert_eq!(
+        (stats.ws.announces, stats.ws.scrapes, stats.ws.named),
+        (4, 1, 1)
+    );
+    let metrics = get(server.stats_addr().unwrap(), "/metrics").text();
+    assert!(
+        metrics.contains("\nbt_tracker_ws_offers_relayed_total 1\n"),
+        "{metrics}"
+    );
+    assert_eq!(
+        server.scrape(hash(torrent)),
+        None,
+        "browsers are a pool of their own"
+    );
+
+    drop(leech);
+    eventually("who goes is forgotten", || server.stats().ws_peers == 2);
+    let answer = seed
+        .ask(&announce(torrent, first, 0, &json!({"event": "update"})))
+        .await;
+    assert_eq!(answer["incomplete"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_much_ends_the_connection_and_what_is_wrong_is_refused() {
+    let server = start(config()).await;
+    let mut browser = Browser::open(&server, "/announce").await.unwrap();
+    for bad in [
+        json!({"action": "x"}),
+        json!([]),
+        announce(1, 1, 1, &offers(11)),
+    ] {
+        let answer = browser.ask(&bad).await;
+        assert!(answer["failure reason"].is_string(), "{answer}");
+    }
+    let fits = announce(1, 1, 1, &json!({"x": "y".repeat(60_000)}));
+    assert_eq!(browser.ask(&fits).await["incomplete"], 1);
+    let large = announce(1, 1, 1, &json!({"x": "y".repeat(70_000)}));
+    // It may be gone before all of it is sent.
+    let _ = browser.0.send(Message::text(large.to_string())).await;
+    assert_eq!(browser.hear().await, None);
+    eventually("it is forgotten", || server.stats().ws_peers == 0);
+    assert_eq!(server.stats().ws.malformed, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn modes_hold_for_browsers_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("keys");
+    std::fs::write(&list, "secret-key-1\n").unwrap();
+    let server = start(Config {
+        mode: Mode::Passkey,
+        list: Some(list),
+        closed: true,
+        ..config()
+    })
+    .await;
+    server.register_hash(hash(1));
+    let mut without = Browser::open(&server, "/announce").await.unwrap();
+    let mut with = Browser::open(&server, "/secret-key-1/announce")
+        .await
+        .unwrap();
+    let answer = without.ask(&announce(1, 1, 1, &json!({}))).await;
+    assert!(
+        answer["failure reason"]
+            .as_str()
+            .unwrap()
+            .contains("passkey"),
+        "{answer}"
+    );
+    assert_eq!(
+        with.ask(&announce(1, 1, 1, &json!({}))).await["incomplete"],
+        1
+    );
+    let answer = with.ask(&announce(2, 1, 1, &json!({}))).await;
+    assert!(
+        answer["failure reason"]
+            .as_str()
+            .unwrap()
+            .contains("not registered"),
+        "{answer}"
+    );
+    assert!(Browser::open(&server, "/torrents/").await.is_err());
+    server.stop().await;
+}
