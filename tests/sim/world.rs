@@ -303,6 +303,9 @@ impl World {
                 Output::Notice(notice) => {
                     let now = self.now;
                     self.nodes[node].notice(now, &notice);
+                    if notice == Notice::Completed {
+                        self.tell(node, Input::CompletionIsSafe);
+                    }
                 }
                 _ => {}
             }

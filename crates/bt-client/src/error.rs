@@ -1,10 +1,12 @@
 //! Errors of the session, by who is at fault.
 
 use std::io;
+use std::path::PathBuf;
 
 use thiserror::Error;
 
 use crate::disk::DiskError;
+use crate::state::StateError;
 
 /// Why a session or a torrent could not do what was asked.
 #[derive(Debug, Error)]
@@ -33,6 +35,13 @@ pub enum Error {
     /// The disk refuses.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// State cannot be kept.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The directory is not the one that was used before: it is on another device, and the content is not in it. A disk
+    /// that is not mounted looks like this, and downloading would fill the one below.
+    #[error("the folder {} is not the one used before: it is on another disk, and the content is not there", .0.display())]
+    Elsewhere(PathBuf),
     /// The torrent has failed; the text says how.
     #[error("{0}")]
     Failed(String),

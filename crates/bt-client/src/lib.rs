@@ -27,10 +27,12 @@ pub mod fuzz;
 pub mod limits;
 mod net;
 pub mod session;
+pub mod state;
 
 pub use error::Error;
 pub use session::{
-    AddTorrent, Check, EventKind, EventStream, Session, SessionConfig, SessionEvent, Torrent,
+    AddTorrent, Check, EventKind, EventStream, Restored, Session, SessionConfig, SessionEvent,
+    Torrent,
 };
 
 #[doc = include_str!("../README.md")]

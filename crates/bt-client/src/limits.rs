@@ -94,3 +94,24 @@ pub const MAX_PENDING_INCOMING: usize = 256;
 
 /// Events that a slow subscriber may fall behind before it misses some (it is told how many).
 pub const EVENT_BACKLOG: usize = 4096;
+
+/// Pieces and files that the journal can name: the most files of a torrent, and more than the most pieces (2^21).
+pub const MAX_RECORDED_INDEX: u32 = 1 << 22;
+
+/// Bytes of the set of pieces in one record of the journal: a quarter of a million pieces, and half of what its length
+/// field can say.
+pub const MAX_SPAN_BYTES: usize = 32 * 1024;
+
+/// A verified piece waits this long to be recorded: what a crash may cost in hashing, against a sync of the disk.
+pub const COMMIT_AFTER: Duration = Duration::from_secs(1);
+
+/// The same in bytes, for fast lines: as much as is hashed in a few tenths of a second.
+pub const COMMIT_AFTER_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The journal is written anew when it has grown by this much (and by its own length): it is read in a few
+/// milliseconds at the next start.
+pub const CHECKPOINT_AFTER: u64 = 1024 * 1024;
+
+/// Directories of state of one-shot downloads that are kept: each is a torrent file and a few kilobytes, and losing one
+/// costs a check of the content if it is ever taken up again.
+pub const KEPT_DOWNLOADS: usize = 500;

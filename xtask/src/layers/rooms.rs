@@ -47,13 +47,20 @@ const CLIENT: &[Row] = &[
     ("limits", &[]),
     ("engine", &["limits"]),
     ("disk", &["limits"]),
-    ("error", &["limits", "disk"]),
+    ("state", &["limits"]),
+    ("error", &["limits", "disk", "state"]),
     // A connection hands blocks to the disk room and files to the kernel itself: a hop more would
     // be a copy more.
     ("net", &["limits", "error", "engine", "disk"]),
-    ("session", &["limits", "error", "engine", "disk", "net"]),
+    (
+        "session",
+        &["limits", "error", "engine", "disk", "net", "state"],
+    ),
     // The program is a user of the library like any other, and fetches through its one dialer.
-    ("cli", &["limits", "error", "engine", "net", "session"]),
+    (
+        "cli",
+        &["limits", "error", "engine", "net", "session", "state"],
+    ),
 ];
 
 /// Rooms outside the table: test bodies that may drive any room.

@@ -65,7 +65,7 @@ pub(crate) struct Global {
     /// Read options from this file instead of config.toml; flags and environment win over it
     #[arg(short = 'C', long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Look for config.toml in this folder [default: bt-client in the XDG folder]
+    /// Keep config.toml and the state in this folder [default: bt-client in the XDG folders]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) home: Option<PathBuf>,
     /// Log more: -v what happens, -vv why, -vvv everything
@@ -198,7 +198,7 @@ pub(crate) fn wants_json(args: &[OsString]) -> bool {
     flag || variable.is_some_and(|value| !["", "0", "false"].iter().any(|no| value == *no))
 }
 
-fn environment_path(name: &str) -> Option<PathBuf> {
+pub(crate) fn environment_path(name: &str) -> Option<PathBuf> {
     std::env::var_os(name)
         .filter(|value| !value.is_empty())
         .map(PathBuf::from)

@@ -15,7 +15,7 @@ use super::report::{Failure, Outcome};
 use super::select::Selection;
 use super::source::{self, Word};
 use super::watch::{self, Job};
-use super::{fetch, network, units};
+use super::{fetch, home, network, units};
 use crate::{AddTorrent, Check, SessionConfig};
 
 /// Download what a torrent describes
@@ -31,8 +31,8 @@ pub(crate) struct DownloadArgs {
     /// Get pieces in their order instead of the rarest first
     #[arg(long)]
     sequential: bool,
-    /// What to do about content that is there: auto and always hash it and keep what is right,
-    /// never takes it for missing
+    /// What to hash of content that is there: auto what no earlier run has proven, always all of
+    /// it; never takes it for missing
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     check: When,
     /// Serve it when complete, until asked to stop
@@ -81,6 +81,7 @@ pub(crate) async fn run(args: &DownloadArgs, context: &Context) -> Outcome {
             .reason()
             .map_or(Exit::Other, |reason| reason.exit()));
     };
+    let kept = home::take(context, &metainfo, &args.output)?;
     let only_files = args.selection.choose(metainfo.info())?;
     let mut add = AddTorrent::new(metainfo, &args.output);
     add.only_files = only_files;
@@ -101,6 +102,7 @@ pub(crate) async fn run(args: &DownloadArgs, context: &Context) -> Outcome {
         Job {
             config,
             add,
+            kept,
             goal,
             piece_events,
             tell_completion: true,

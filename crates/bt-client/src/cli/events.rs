@@ -59,6 +59,8 @@ pub(crate) enum Event<'a> {
         hash_failures: u32,
         /// Bytes that were there already.
         reused: u64,
+        /// Bytes that were hashed at the start because no earlier run had proven them.
+        hashed: u64,
     },
     /// Something is not as it should be, and the work goes on.
     Warning { kind: &'a str, message: &'a str },

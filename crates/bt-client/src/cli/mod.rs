@@ -13,6 +13,7 @@ mod events;
 mod exit;
 mod fetch;
 mod goal;
+mod home;
 mod interface;
 mod magnet;
 mod network;
@@ -32,6 +33,7 @@ mod watch;
 
 use std::ffi::OsString;
 use std::panic;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +55,8 @@ const LAST_BREATH: Duration = Duration::from_secs(2);
 pub(crate) struct Context {
     pub(crate) report: Report,
     pub(crate) stop: Stop,
+    /// Where state is kept, if anywhere.
+    pub(crate) state: Option<PathBuf>,
     screen: Arc<Screen>,
     show_progress: bool,
 }
@@ -90,6 +94,7 @@ fn run_once(args: &[OsString], screen: &Arc<Screen>) -> Exit {
     let context = Context {
         report: report.clone(),
         stop,
+        state: home::folder(global.home.as_deref(), args::environment_path),
         screen: Arc::clone(screen),
         show_progress: !(global.json || global.quiet || global.no_progress),
     };

@@ -14,10 +14,12 @@ use super::args::Network;
 use super::create::{self, Tiers, parse_tiers};
 use super::exit::Exit;
 use super::goal::{Goal, SeedGoal};
+use super::home::Kept;
 use super::report::{Failure, Outcome};
 use super::verify::{check, summary};
 use super::watch::{self, Job};
-use super::{network, source, units};
+use super::{home, network, source, units};
+use crate::session::is_proven;
 use crate::{AddTorrent, Check};
 
 /// Serve content to others until asked to stop
@@ -54,7 +56,7 @@ pub(crate) struct SeedArgs {
 
 pub(crate) async fn run(args: &SeedArgs, context: &Context) -> Outcome {
     let config = network::session(&args.network)?;
-    let Some((metainfo, dir, check)) = content(args, context)? else {
+    let Some((metainfo, dir, check, kept)) = content(args, context)? else {
         // Asked to stop before there was anything to serve; a seeder has nothing to lose.
         return Ok(Exit::Success);
     };
@@ -76,6 +78,7 @@ pub(crate) async fn run(args: &SeedArgs, context: &Context) -> Outcome {
         Job {
             config,
             add,
+            kept,
             goal,
             piece_events: false,
             tell_completion: false,
@@ -85,14 +88,15 @@ pub(crate) async fn run(args: &SeedArgs, context: &Context) -> Outcome {
     .await
 }
 
-/// The torrent, the folder that holds its content, and what is known of that; `None` when asked
-/// to stop meanwhile.
-fn content(
-    args: &SeedArgs,
-    context: &Context,
-) -> Result<Option<(Metainfo, PathBuf, Check)>, Failure> {
+/// The torrent, the folder that holds its content, what is known of that, and its state.
+type Content = (Metainfo, PathBuf, Check, Option<Kept>);
+
+/// `None` when asked to stop meanwhile.
+fn content(args: &SeedArgs, context: &Context) -> Result<Option<Content>, Failure> {
     if !is_torrent(&args.source) {
-        return made_in_memory(args, context);
+        // What was made in memory has no other run to be known to.
+        let made = made_in_memory(args, context)?;
+        return Ok(made.map(|(metainfo, dir)| (metainfo, dir, Check::Trust, None)));
     }
     if args.output.is_some() {
         return Err(Failure::new(
@@ -102,26 +106,31 @@ fn content(
     }
     let metainfo = source::torrent(&args.source)?;
     let dir = args.data.clone().unwrap_or_else(|| PathBuf::from("."));
-    if !args.skip_check {
-        let options = verify::Options {
-            place: Place::Parent,
-            ..verify::Options::default()
-        };
-        match check(&metainfo, &dir, &options, context)? {
-            None => return Ok(None),
-            Some(report) if !report.is_complete() => {
-                return Err(incomplete(&metainfo, &dir, &report));
-            }
-            Some(_) => {}
-        }
+    if args.skip_check {
+        return Ok(Some((metainfo, dir, Check::Trust, None)));
     }
-    Ok(Some((metainfo, dir, Check::Trust)))
+    let kept = home::take(context, &metainfo, &dir)?;
+    if kept
+        .as_ref()
+        .is_some_and(|kept| is_proven(&kept.store, &metainfo, &dir))
+    {
+        return Ok(Some((metainfo, dir, Check::Auto, kept)));
+    }
+    let options = verify::Options {
+        place: Place::Parent,
+        ..verify::Options::default()
+    };
+    match check(&metainfo, &dir, &options, context)? {
+        None => Ok(None),
+        Some(report) if !report.is_complete() => Err(incomplete(&metainfo, &dir, &report)),
+        Some(_) => Ok(Some((metainfo, dir, Check::Proven, kept))),
+    }
 }
 
 fn made_in_memory(
     args: &SeedArgs,
     context: &Context,
-) -> Result<Option<(Metainfo, PathBuf, Check)>, Failure> {
+) -> Result<Option<(Metainfo, PathBuf)>, Failure> {
     if args.data.is_some() {
         return Err(Failure::new(
             Exit::Usage,
@@ -147,7 +156,7 @@ fn made_in_memory(
         context.report.line(format!("torrent {}", output.display()));
     }
     context.report.line(format!("magnet {}", metainfo.magnet()));
-    Ok(Some((metainfo, dir, Check::Trust)))
+    Ok(Some((metainfo, dir)))
 }
 
 /// Whether the word means a torrent rather than content: it is called one, or it is `-`.

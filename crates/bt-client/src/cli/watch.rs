@@ -11,6 +11,7 @@ use super::Context;
 use super::events::Event;
 use super::exit::Exit;
 use super::goal::{End, Goal, Judge, Sample};
+use super::home::Kept;
 use super::piece_map::PieceMap;
 use super::progress::{Progress, Row};
 use super::report::{Failure, Outcome};
@@ -31,6 +32,8 @@ const EVENT_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Job {
     pub(crate) config: SessionConfig,
     pub(crate) add: AddTorrent,
+    /// What outlives this run, if anything can.
+    pub(crate) kept: Option<Kept>,
     pub(crate) goal: Goal,
     /// Tell of each piece.
     pub(crate) piece_events: bool,
@@ -41,7 +44,11 @@ pub(crate) struct Job {
 /// Runs a session with one torrent.
 pub(crate) async fn run(job: Job, context: &Context) -> Outcome {
     let metainfo = job.add.metainfo.clone();
-    let session = Session::start(job.config)
+    let config = SessionConfig {
+        state: job.kept.as_ref().map(|kept| kept.store.clone()),
+        ..job.config
+    };
+    let session = Session::start(config)
         .await
         .map_err(|error| failure(&error))?;
     let events = session.subscribe();
@@ -65,6 +72,7 @@ pub(crate) async fn run(job: Job, context: &Context) -> Outcome {
         piece_events: job.piece_events,
         tell_completion: job.tell_completion,
         next_event: None,
+        hashed: 0,
         safe: false,
         complete: false,
         failed: false,
@@ -94,6 +102,8 @@ struct Watch<'a> {
     tell_completion: bool,
     /// The number that the next event of the session should have.
     next_event: Option<u64>,
+    /// Bytes hashed at the start.
+    hashed: u64,
     /// All wanted content is on the disk to stay.
     safe: bool,
     complete: bool,
@@ -183,6 +193,7 @@ impl Watch<'_> {
                     index: index.0,
                 });
             }
+            EventKind::Checked { hashed, .. } => self.hashed = hashed,
             EventKind::Warning { kind, message } => report.warning(kind, &message),
             EventKind::Banned(ip) => {
                 let message = format!("{ip} sent data that does not verify, and is banned");
@@ -312,6 +323,7 @@ impl Watch<'_> {
                 wasted: status.wasted,
                 hash_failures: status.hash_failures,
                 reused: reused(status),
+                hashed: self.hashed,
             });
             report.lines(self.summary(&path, status, took));
         }
@@ -431,6 +443,11 @@ pub(crate) fn failure(error: &Error) -> Failure {
         ),
         Error::NoSuchFile(_) => (Exit::Usage, "show prints the files and their numbers"),
         Error::Disk(disk) => (Exit::Storage, disk.hint()),
+        Error::State(state) => (Exit::Storage, state.hint()),
+        Error::Elsewhere(_) => (
+            Exit::Storage,
+            "mount the disk that was used before; with --check always the folder is taken as it is now",
+        ),
         Error::Failed(_) => (Exit::Storage, ""),
         _ => (Exit::Other, ""),
     };

@@ -1,6 +1,5 @@
 //! The files of one torrent: blocks go in, blocks come out.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::AsFd;
@@ -14,12 +13,11 @@ use bytes::Bytes;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 use super::assembly::{Added, Assembly, WholePiece};
+use super::durable::Written;
 use super::pool::Shared;
 use super::root::Root;
 use super::{Disk, DiskError, worker};
 
-/// More dirty files than this are synced by one call for the whole file system instead of one call each.
-const SYNC_ONE_BY_ONE: usize = 64;
 
 /// News from the disk about one torrent.
 #[derive(Debug)]
@@ -55,7 +53,7 @@ pub struct Content {
     directory: PathBuf,
     root: OnceLock<Arc<Root>>,
     assembly: Mutex<Assembly>,
-    dirty: Mutex<BTreeSet<FileIndex>>,
+    pub(super) written: Written,
     report: Report,
     failed: AtomicBool,
     /// The file system can say what is in the page cache.
@@ -90,7 +88,7 @@ impl Content {
             layout,
             directory,
             root: OnceLock::new(),
-            dirty: Mutex::default(),
+            written: Written::default(),
             report,
             failed: AtomicBool::new(false),
             can_probe: AtomicBool::new(true),
@@ -186,30 +184,6 @@ impl Content {
             }
         }
         Ok(false)
-    }
-
-    /// Makes everything written so far survive a power cut.
-    ///
-    /// # Errors
-    /// If a sync fails: what was written since the last good one cannot be relied on.
-    pub fn sync(&self) -> Result<(), DiskError> {
-        let dirty = std::mem::take(&mut *self.dirty.lock().unwrap_or_else(PoisonError::into_inner));
-        if dirty.len() > SYNC_ONE_BY_ONE {
-            let root = self.root(false)?;
-            let any = root.open_read(Path::new(
-                &self
-                    .info()
-                    .disk_path(*dirty.first().unwrap_or(&FileIndex(0))),
-            ))?;
-            return rustix::fs::syncfs(&any)
-                .map_err(|errno| DiskError::new("sync", root.path(), errno.into()));
-        }
-        for file in dirty {
-            let open = self.open(file, true)?;
-            open.sync_data()
-                .map_err(|error| self.error("sync", file, error))?;
-        }
-        Ok(())
     }
 
     /// Reads a block. Blocks the thread; pad bytes are zeros.
@@ -363,12 +337,10 @@ impl Content {
                 continue;
             }
             let file = self.open(extent.file, true)?;
-            self.dirty
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(extent.file);
             write_exact(&file, &mut rest, length, extent.offset)
                 .map_err(|error| self.error("write", extent.file, error))?;
+            // Only now: a sync that takes the set in between would pass the file over.
+            self.written.mark(extent.file);
         }
         Ok(())
     }
@@ -388,7 +360,7 @@ impl Content {
         self.failed.store(false, Ordering::Relaxed);
     }
 
-    fn open(&self, file: FileIndex, writable: bool) -> Result<Arc<File>, DiskError> {
+    pub(super) fn open(&self, file: FileIndex, writable: bool) -> Result<Arc<File>, DiskError> {
         let key = (self.id, file);
         if let Some(open) = self.shared.files.get(key, writable) {
             return Ok(open);
@@ -417,7 +389,7 @@ impl Content {
 
     /// Where a file is: under its portable name, or under the torrent's own if a file of that name is there. Content
     /// that was shared from this disk has the names that its owner gave it.
-    fn path(&self, root: &Root, file: FileIndex) -> PathBuf {
+    pub(super) fn path(&self, root: &Root, file: FileIndex) -> PathBuf {
         let portable = self.info().disk_path(file);
         match self.info().native_path(file) {
             Some(native) if native != portable => {
@@ -432,7 +404,7 @@ impl Content {
         }
     }
 
-    fn root(&self, create: bool) -> Result<&Arc<Root>, DiskError> {
+    pub(super) fn root(&self, create: bool) -> Result<&Arc<Root>, DiskError> {
         if let Some(root) = self.root.get() {
             return Ok(root);
         }
@@ -440,7 +412,12 @@ impl Content {
         Ok(self.root.get_or_init(|| root))
     }
 
-    fn error(&self, action: &'static str, file: FileIndex, error: io::Error) -> DiskError {
+    pub(super) fn error(
+        &self,
+        action: &'static str,
+        file: FileIndex,
+        error: io::Error,
+    ) -> DiskError {
         DiskError::new(
             action,
             &self.directory.join(self.info().disk_path(file)),

@@ -8,13 +8,16 @@
 mod assembly;
 mod budget;
 mod content;
+mod durable;
 mod error;
 mod files;
 mod pool;
+mod recheck;
 mod root;
 mod worker;
 
 pub use budget::Budget;
 pub use content::{Content, Done, Report};
+pub use durable::{Identity, Look};
 pub use error::DiskError;
 pub use pool::Disk;

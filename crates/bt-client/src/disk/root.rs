@@ -4,11 +4,13 @@
 //! lead astray either: no component may be a symbolic link, so a link planted in the directory (or swapped in while
 //! we run) is refused, not followed.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, statat};
 use rustix::io::Errno;
@@ -25,6 +27,8 @@ const DIRECTORY: OFlags = OFlags::DIRECTORY
 pub(crate) struct Root {
     path: PathBuf,
     directory: OwnedFd,
+    /// The directories above it have been synced.
+    is_named: AtomicBool,
 }
 
 impl Root {
@@ -41,10 +45,11 @@ impl Root {
         Ok(Self {
             path: path.to_owned(),
             directory,
+            is_named: AtomicBool::new(false),
         })
     }
 
-    /// Where it is.
+    #[cfg(test)]
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -68,18 +73,70 @@ impl Root {
         opened.map_err(|error| self.error("open for writing", relative, error))
     }
 
-    /// The size of a regular file, or `None` if there is none of that name.
-    pub(crate) fn file_size(&self, relative: &Path) -> Result<Option<u64>, DiskError> {
+    /// Makes the names of these files survive a power cut: every directory from them up to the root, and once for each
+    /// root those above it, since any of them may have been made for us.
+    pub(crate) fn sync_names<'a>(
+        &self,
+        files: impl IntoIterator<Item = &'a Path>,
+    ) -> Result<(), DiskError> {
+        let mut directories = BTreeSet::new();
+        for file in files {
+            directories.extend(file.ancestors().skip(1));
+        }
+        for relative in directories {
+            let components: Vec<&OsStr> = relative.iter().collect();
+            let directory = self
+                .walk(&components, false)
+                .map_err(|error| self.error("open directory", relative, error))?;
+            let synced = match &directory {
+                Some(directory) => rustix::fs::fsync(directory),
+                None => rustix::fs::fsync(&self.directory),
+            };
+            tolerate(synced).map_err(|error| self.error("sync", relative, error))?;
+        }
+        if !self.is_named.swap(true, Ordering::Relaxed) {
+            let here = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+            for above in here.ancestors().skip(1) {
+                // One that we may not read is not one that we have made.
+                if let Ok(directory) = File::open(above) {
+                    tolerate(rustix::fs::fsync(&directory))
+                        .map_err(|error| DiskError::new("sync", above, error))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes everything on this file system survive a power cut.
+    pub(crate) fn sync_everything(&self) -> Result<(), DiskError> {
+        rustix::fs::syncfs(&self.directory)
+            .map_err(|errno| DiskError::new("sync", &self.path, errno.into()))
+    }
+
+    /// Device and number of the directory.
+    pub(crate) fn identity(&self) -> Result<(u64, u64), DiskError> {
+        rustix::fs::fstat(&self.directory)
+            .map(|stat| (stat.st_dev, stat.st_ino))
+            .map_err(|errno| DiskError::new("look at", &self.path, errno.into()))
+    }
+
+    /// What is known of a regular file, or `None` if there is none of that name.
+    pub(crate) fn look(&self, relative: &Path) -> Result<Option<Metadata>, DiskError> {
         match self.open_with(relative, OFlags::RDONLY | OFlags::NONBLOCK) {
             Ok(file) => {
                 let meta = file
                     .metadata()
                     .map_err(|error| self.error("look at", relative, error))?;
-                Ok(meta.is_file().then_some(meta.len()))
+                Ok(meta.is_file().then_some(meta))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.error("open", relative, error)),
         }
+    }
+
+    /// The size of a regular file, or `None` if there is none of that name.
+    pub(crate) fn file_size(&self, relative: &Path) -> Result<Option<u64>, DiskError> {
+        Ok(self.look(relative)?.map(|meta| meta.len()))
     }
 
     /// Whether the directory entry of the root itself is still the one that was opened.
@@ -140,6 +197,14 @@ impl Root {
             here = Some(next);
         }
         Ok(here)
+    }
+}
+
+/// Some file systems know no sync of a directory, and one that is mounted read-only has nothing to sync.
+fn tolerate(synced: rustix::io::Result<()>) -> io::Result<()> {
+    match synced {
+        Ok(()) | Err(Errno::INVAL | Errno::ROFS) => Ok(()),
+        Err(errno) => Err(errno.into()),
     }
 }
 

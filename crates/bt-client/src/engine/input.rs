@@ -29,6 +29,11 @@ pub enum Input {
     PieceChecked(PieceIndex, PieceVerdict),
     /// The content on the disk has been hashed: these pieces are good.
     Checked(Bitfield),
+    /// What [`super::Notice::Completed`] told of is on the disk to stay: trackers may hear of it.
+    CompletionIsSafe,
+    /// These pieces cannot be relied on any more: their bytes never reached the disk. Only for a torrent without peers,
+    /// such as one that has failed.
+    Lost(Vec<PieceIndex>),
     /// Addresses to try.
     Candidates(Source, Vec<SocketAddr>),
     /// A dial that we asked for did not end in a peer.

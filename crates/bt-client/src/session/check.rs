@@ -11,8 +11,10 @@ use bt_wire::Bitfield;
 use super::config::Check;
 use super::events::EventKind;
 use super::member::Member;
+use super::resume;
 use crate::disk::DiskError;
 use crate::engine::Input;
+use crate::state::knowledge::Plan;
 
 /// A check under way.
 #[derive(Debug, Clone, Default)]
@@ -46,12 +48,20 @@ pub(super) struct Checks {
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: VecDeque<(Arc<Member>, Checking)>,
+    waiting: VecDeque<Job>,
     running: bool,
 }
 
+/// A torrent and what to do with it; without a plan all of it is hashed.
+#[derive(Debug)]
+struct Job {
+    member: Arc<Member>,
+    checking: Checking,
+    plan: Option<Plan>,
+}
+
 impl Checks {
-    fn push(&self, member: Arc<Member>, checking: Checking) -> io::Result<()> {
+    fn push(&self, job: Job) -> io::Result<()> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if !queue.running {
             let queue = Arc::clone(&self.queue);
@@ -60,7 +70,7 @@ impl Checks {
                 .spawn(move || work(&queue))?;
         }
         queue.running = true;
-        queue.waiting.push_back((member, checking));
+        queue.waiting.push_back(job);
         Ok(())
     }
 }
@@ -73,71 +83,158 @@ fn work(queue: &Mutex<Queue>) {
             queue.running = next.is_some();
             next
         };
-        let Some((member, checking)) = next else {
+        let Some(job) = next else {
             return;
         };
-        look(&member, &checking);
+        look(&job);
     }
 }
 
-/// Finds out which pieces are here, and lets the torrent begin. Returns at once.
-pub(super) fn begin(member: &Arc<Member>, check: Check) {
+/// Finds out which pieces are here, and lets the torrent begin: at once if nothing is to be hashed, else as soon as that
+/// is done. Blocks the thread for as long as a few syncs take.
+pub(super) fn begin(member: &Arc<Member>, check: Check, plan: Option<Plan>) {
     let count = member.layout.piece_count();
     match check {
-        Check::Never => start(member, Bitfield::new(count)),
+        Check::Never => start(member, Bitfield::new(count), 0, false),
         Check::Trust => member.handle(Input::Checked(Bitfield::full(count))),
-        Check::Auto | Check::Always => {
-            let checking = Checking {
-                total: member.layout.total_length(),
-                ..Checking::default()
-            };
-            *member
-                .checking
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = Some(checking.clone());
-            let Some(session) = member.session.upgrade() else {
-                return;
-            };
-            if let Err(error) = session.checks.push(Arc::clone(member), checking) {
-                let error =
-                    DiskError::new("start a thread to check", member.content.directory(), error);
-                member.disk_failed(&error);
+        Check::Proven => {
+            for piece in member.layout.pieces() {
+                member.content.mark_written(piece);
+                member.note(piece);
             }
+            member.handle(Input::Checked(Bitfield::full(count)));
         }
+        Check::Auto | Check::Always => match plan {
+            Some(plan) if plan.hash.is_empty() => start(member, plan.trust, 0, true),
+            plan => enqueue(member, plan),
+        },
     }
 }
 
-fn look(member: &Arc<Member>, checking: &Checking) {
+fn enqueue(member: &Arc<Member>, plan: Option<Plan>) {
+    let total = match &plan {
+        Some(plan) => size_of(member, &plan.hash),
+        None => member.layout.total_length(),
+    };
+    let checking = Checking {
+        total,
+        ..Checking::default()
+    };
+    *member
+        .checking
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner) = Some(checking.clone());
+    let Some(session) = member.session.upgrade() else {
+        return;
+    };
+    let job = Job {
+        member: Arc::clone(member),
+        checking,
+        plan,
+    };
+    if let Err(error) = session.checks.push(job) {
+        let error = DiskError::new("start a thread to check", member.content.directory(), error);
+        member.disk_failed(&error);
+    }
+}
+
+fn size_of(member: &Member, pieces: &Bitfield) -> u64 {
+    let sizes = pieces
+        .iter_ones()
+        .map(|piece| member.layout.piece_size(piece));
+    sizes.map(u64::from).sum()
+}
+
+fn look(job: &Job) {
+    let Job {
+        member,
+        checking,
+        plan,
+    } = job;
     if checking.cancel.load(Ordering::Relaxed) {
         return;
     }
-    let have = match member.content.is_anything_there() {
-        Ok(true) => hash(member, checking),
-        Ok(false) => Ok(Some(Bitfield::new(member.layout.piece_count()))),
-        Err(error) => Err(error),
+    let found = match plan {
+        // Some is proven already, or what is there is of a run that was cut short: piece by piece.
+        Some(plan) if plan.was_cut_short || !plan.trust.is_empty() => {
+            hash_some(member, checking, plan)
+        }
+        _ => match member.content.is_anything_there() {
+            Ok(true) => hash(member, checking),
+            Ok(false) => Ok(Some((Bitfield::new(member.layout.piece_count()), 0))),
+            Err(error) => Err(error),
+        },
     };
     *member
         .checking
         .lock()
         .unwrap_or_else(PoisonError::into_inner) = None;
-    match have {
-        Ok(Some(have)) => start(member, have),
+    match found {
+        Ok(Some((have, hashed))) => start(member, have, hashed, true),
         Ok(None) => {}
         Err(error) => member.disk_failed(&error),
     }
 }
 
-fn start(member: &Arc<Member>, have: Bitfield) {
+fn start(member: &Arc<Member>, have: Bitfield, hashed: u64, looked: bool) {
     let wanted = &member.wanted_files;
     let is_wanted = |file| wanted.as_ref().is_none_or(|files| files.contains(&file));
-    match member.content.prepare(is_wanted) {
-        Ok(()) => member.handle(Input::Checked(have)),
-        Err(error) => member.disk_failed(&error),
+    if let Err(error) = member.content.prepare(is_wanted) {
+        member.disk_failed(&error);
+        return;
     }
+    resume::open(member, looked);
+    if let Some(session) = member.session.upgrade() {
+        let trusted = size_of(member, &have).saturating_sub(hashed);
+        let kind = EventKind::Checked { hashed, trusted };
+        session.events.send(member.info_hash, kind);
+    }
+    member.handle(Input::Checked(have));
+}
+
+/// Hashes what the plan leaves open, as far as it can have been written; `None` when it was canceled.
+fn hash_some(
+    member: &Arc<Member>,
+    checking: &Checking,
+    plan: &Plan,
+) -> Result<Option<(Bitfield, u64)>, DiskError> {
+    let mut pieces = Vec::new();
+    for piece in plan.hash.iter_ones() {
+        if member.content.may_hold(piece)? {
+            pieces.push(piece);
+        }
+    }
+    let sizes = pieces.iter().map(|piece| member.layout.piece_size(*piece));
+    let total: u64 = sizes.map(u64::from).sum();
+    let mut have = plan.trust.clone();
+    let (mut done, mut told) = (0, 0);
+    // Pieces that are not hashed because nothing was ever written count as done from the start.
+    let skipped = checking.total.saturating_sub(total);
+    checking.done.store(skipped, Ordering::Relaxed);
+    let cancel = &checking.cancel;
+    let recheck = |piece, good| {
+        done += u64::from(member.layout.piece_size(piece));
+        checking.done.store(skipped + done, Ordering::Relaxed);
+        if good {
+            have.set(piece);
+            member.content.mark_written(piece);
+            member.note(piece);
+        }
+        if done - told > total / 100 || done == total {
+            told = done;
+            tell(member, done, total);
+        }
+    };
+    let from_disk = plan.was_cut_short;
+    member
+        .content
+        .recheck(&pieces, from_disk, cancel, recheck)?;
+    let canceled = checking.cancel.load(Ordering::Relaxed);
+    Ok((!canceled).then_some((have, done)))
 }
 
 /// Hashes everything; `None` when it was canceled.
-fn hash(member: &Arc<Member>, checking: &Checking) -> Result<Option<Bitfield>, DiskError> {
+fn hash(member: &Arc<Member>, checking: &Checking) -> Result<Option<(Bitfield, u64)>, DiskError> {
     let mut have = Bitfield::new(member.layout.piece_count());
     let options = verify::Options {
         place: Place::Parent,
@@ -155,6 +252,9 @@ fn hash(member: &Arc<Member>, checking: &Checking) -> Result<Option<Bitfield>, D
                 verdict: Verdict::Good,
             } => {
                 have.set(piece);
+                // It may be in memory only, whoever wrote it.
+                member.content.mark_written(piece);
+                member.note(piece);
             }
             verify::Event::Progress { done, total } => {
                 checking.done.store(done, Ordering::Relaxed);
@@ -176,7 +276,7 @@ fn hash(member: &Arc<Member>, checking: &Checking) -> Result<Option<Bitfield>, D
             {
                 warn(member, problem.to_string());
             }
-            Ok(Some(have))
+            Ok(Some((have, member.layout.total_length())))
         }
         Err(verify::Error::Canceled) => Ok(None),
         Err(verify::Error::Io { path, source }) => Err(DiskError::new("check", &path, source)),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use bt_metainfo::{FileIndex, Metainfo};
 
 use crate::limits::{DEFAULT_MAX_PEERS, DEFAULT_MEMORY_BUDGET, UPLOAD_SLOTS};
+use crate::state::Store;
 
 /// Settings of a whole session.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct SessionConfig {
     pub memory_budget: usize,
     /// What trackers that ask for it are told: the `User-Agent` of our requests.
     pub user_agent: String,
+    /// Where torrents, settings and the journal of proven pieces are kept; `None` keeps nothing beyond the process.
+    pub state: Option<Store>,
 }
 
 impl Default for SessionConfig {
@@ -48,6 +51,7 @@ impl Default for SessionConfig {
             upload_slots: UPLOAD_SLOTS,
             memory_budget: DEFAULT_MEMORY_BUDGET,
             user_agent: concat!("bt-client/", env!("CARGO_PKG_VERSION")).to_owned(),
+            state: None,
         }
     }
 }
@@ -55,7 +59,8 @@ impl Default for SessionConfig {
 /// How much of what is on the disk is hashed before a torrent starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Check {
-    /// Everything, if anything is there.
+    /// What nobody can vouch for: everything that is there, less what the session's state has proven and nobody has
+    /// touched since.
     #[default]
     Auto,
     /// Everything.
@@ -64,6 +69,8 @@ pub enum Check {
     Never,
     /// Nothing: everything is there and good. This is what an initial seeder knows of its own content.
     Trust,
+    /// Nothing: the caller has just hashed all of it, and all of it was good.
+    Proven,
 }
 
 /// A torrent to be added to a session.

@@ -35,6 +35,13 @@ pub enum EventKind {
         /// To be hashed in all.
         total: u64,
     },
+    /// It is known what is there; comes once at the start.
+    Checked {
+        /// Bytes that were hashed for it.
+        hashed: u64,
+        /// Bytes that were proven before and were not hashed again.
+        trusted: u64,
+    },
     /// It does something else now.
     State(State),
     /// A piece verified and is written.
@@ -47,7 +54,7 @@ pub enum EventKind {
     Banned(IpAddr),
     /// Something to read that does not stop the torrent.
     Warning {
-        /// What it is about: `tracker`, `file`.
+        /// What it is about: `tracker`, `file`, `state`.
         kind: &'static str,
         /// In words.
         message: String,

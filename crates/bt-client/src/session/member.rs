@@ -4,11 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
-use bt_metainfo::{FileIndex, InfoHash, Layout, Metainfo};
+use bt_metainfo::{FileIndex, InfoHash, Layout, Metainfo, PieceIndex};
 use bt_wire::{Bitfield, Config, Event, Message, ext};
 use tokio::sync::Notify;
 
@@ -20,6 +19,7 @@ use crate::engine::{
 };
 use crate::limits::OUR_REQQ;
 use crate::net::{Host, Mailbox};
+use crate::state::knowledge::Settings;
 
 /// See the module.
 pub(crate) struct Member {
@@ -35,8 +35,10 @@ pub(crate) struct Member {
     /// Something that a waiter may look at has changed.
     pub(super) changed: Notify,
     introduction: Config,
-    /// Every piece reported so far would survive a power cut.
-    durable: AtomicBool,
+    /// Its number where pieces become durable; set once, before it begins.
+    pub(super) number: OnceLock<u32>,
+    /// What its owner decided, as it is kept.
+    pub(super) settings: Mutex<Settings>,
 }
 
 impl std::fmt::Debug for Member {
@@ -55,6 +57,7 @@ pub(super) struct Parts {
     pub(super) wanted: Bitfield,
     pub(super) wanted_files: Option<Vec<FileIndex>>,
     pub(super) directory: std::path::PathBuf,
+    pub(super) settings: Settings,
 }
 
 impl Member {
@@ -89,7 +92,8 @@ impl Member {
                 checking: Mutex::default(),
                 changed: Notify::new(),
                 introduction,
-                durable: AtomicBool::new(true),
+                number: OnceLock::new(),
+                settings: Mutex::new(parts.settings),
             }
         })
     }
@@ -110,12 +114,12 @@ impl Member {
         self.engine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn set_durable(&self, durable: bool) {
-        self.durable.store(durable, Ordering::Release);
-    }
-
+    /// Every piece reported so far would survive a power cut.
     pub(super) fn is_durable(&self) -> bool {
-        self.durable.load(Ordering::Acquire)
+        match (self.session.upgrade(), self.number.get()) {
+            (Some(session), Some(number)) => session.durable.is_settled(*number),
+            _ => true,
+        }
     }
 
     pub(crate) fn state(&self) -> State {
@@ -157,12 +161,21 @@ impl Member {
     fn disk_says(self: &Arc<Self>, done: Done) {
         match done {
             Done::Good { piece, digests } => {
+                self.note(piece);
                 self.handle(Input::PieceChecked(piece, PieceVerdict::Good { digests }));
             }
             Done::Bad { piece, digests } => {
                 self.handle(Input::PieceChecked(piece, PieceVerdict::Bad { digests }))
             }
             Done::Failed(error) => self.disk_failed(&error),
+        }
+    }
+
+    /// A piece verified and is written: it is to become durable.
+    pub(super) fn note(&self, piece: PieceIndex) {
+        if let (Some(session), Some(number)) = (self.session.upgrade(), self.number.get()) {
+            let bytes = u64::from(self.layout.piece_size(piece));
+            session.durable.note(*number, piece, bytes);
         }
     }
 

@@ -7,9 +7,11 @@ mod chance;
 mod check;
 mod clock;
 mod config;
+mod durable;
 mod events;
 mod member;
 mod perform;
+mod resume;
 #[expect(
     clippy::module_inception,
     reason = "the session is the noun of this file"
@@ -20,5 +22,6 @@ mod torrent;
 
 pub use config::{AddTorrent, Check, SessionConfig};
 pub use events::{EventKind, EventStream, SessionEvent};
-pub use session::Session;
+pub use resume::is_proven;
+pub use session::{Restored, Session};
 pub use torrent::Torrent;

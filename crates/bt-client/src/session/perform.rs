@@ -8,7 +8,7 @@ use bt_tracker::http::redacted;
 use super::events::EventKind;
 use super::member::{Member, Seat};
 use super::session::Inner;
-use crate::engine::{CloseReason, Notice, Output, Outputs, PeerKey, State};
+use crate::engine::{CloseReason, Input, Notice, Output, Outputs, PeerKey, State};
 use crate::net::{self, Host, Mailbox, Order};
 
 /// Takes the orders for peers out of `out` and leaves them in their mailboxes; all but `own` are woken.
@@ -64,13 +64,11 @@ fn tell(session: &Arc<Inner>, member: &Arc<Member>, notice: Notice) {
         Notice::State(state) => {
             if matches!(state, State::Paused | State::Stopped | State::Failed) {
                 member.content.close();
+                session.durable.hurry();
             }
             send(EventKind::State(state));
         }
-        Notice::Piece(piece) => {
-            member.set_durable(false);
-            send(EventKind::Piece(piece));
-        }
+        Notice::Piece(piece) => send(EventKind::Piece(piece)),
         Notice::PieceFailed(piece) => send(EventKind::PieceFailed(piece)),
         Notice::Completed => complete(session, member),
         Notice::Banned(ip) => send(EventKind::Banned(ip)),
@@ -99,16 +97,16 @@ fn tell(session: &Arc<Inner>, member: &Arc<Member>, notice: Notice) {
     member.changed.notify_waiters();
 }
 
-/// What we call complete survives a power cut: the event waits until the disk says so.
+/// What we call complete survives a power cut: the event and the trackers wait until the disk says so.
 fn complete(session: &Arc<Inner>, member: &Arc<Member>) {
     let (events, member) = (Arc::clone(&session.events), Arc::clone(member));
-    session.disk.run(move || match member.content.sync() {
-        Ok(()) => {
-            member.set_durable(true);
+    session.durable.after_commit(move || {
+        // If not, the torrent has failed, and that has been said.
+        if member.is_durable() {
             events.send(member.info_hash, EventKind::Completed);
+            member.handle(Input::CompletionIsSafe);
             member.changed.notify_waiters();
         }
-        Err(error) => member.disk_failed(&error),
     });
 }
 

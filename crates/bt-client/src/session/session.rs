@@ -1,7 +1,10 @@
 //! The session itself: one port, one disk, many torrents.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::future::Future;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,16 +14,19 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::config::{AddTorrent, Check, SessionConfig};
+use super::durable::Durable;
 use super::events::{EventKind, EventStream, Events};
 use super::member::{Member, Parts, Seat};
 use super::timers::Timers;
 use super::torrent::Torrent;
-use super::{chance, check, clock, perform};
+use super::{chance, check, clock, perform, resume};
 use crate::disk::Disk;
 use crate::engine::{self, Command, Input, Source};
 use crate::error::Error;
 use crate::limits::MAX_PENDING_INCOMING;
 use crate::net::{self, Buffers, Dialer, Host, Lobby, RateLimits, Tools};
+use crate::state::Saved;
+use crate::state::knowledge::Settings;
 
 /// How our peer ids begin: `BT`, version 0.1.0.0 (BEP 20).
 const PEER_ID_PREFIX: &str = "-BT0100-";
@@ -39,9 +45,19 @@ pub(crate) struct Inner {
     pub(super) events: Arc<Events>,
     pub(super) trackers: super::announce::Trackers,
     pub(super) checks: check::Checks,
+    pub(super) durable: Durable,
     members: Mutex<HashMap<InfoHash, Arc<Member>>>,
     runtime: Handle,
     cancel: CancellationToken,
+}
+
+/// What came of [`Session::restore`].
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// Those that run again.
+    pub torrents: Vec<Torrent>,
+    /// Those that could not begin, and why.
+    pub failed: Vec<(InfoHash, Error)>,
 }
 
 /// A running client. Dropping it ends it abruptly; [`Session::stop`] ends it politely.
@@ -84,6 +100,9 @@ impl Session {
             now: clock::now,
         };
         let trackers = super::announce::Trackers::new(dialer, &config);
+        let events = Arc::new(Events::new());
+        let durable =
+            Durable::start(config.state.clone(), Arc::clone(&events)).map_err(Error::Threads)?;
         let inner = Arc::new(Inner {
             port: listener.port(),
             peer_id: PeerId::generate(PEER_ID_PREFIX, chance::seed()),
@@ -91,9 +110,10 @@ impl Session {
             tools,
             disk,
             timers: Timers::default(),
-            events: Arc::new(Events::new()),
+            events,
             trackers,
             checks: check::Checks::default(),
+            durable,
             members: Mutex::default(),
             runtime: Handle::current(),
             cancel: CancellationToken::new(),
@@ -120,9 +140,23 @@ impl Session {
     /// Adds a torrent; it begins at once, with a check where that is needed.
     ///
     /// # Errors
-    /// If it is here already, or of a kind that cannot be downloaded.
+    /// If it is here already, or of a kind that cannot be downloaded, or its directory is not the one used before.
     pub async fn add(&self, add: AddTorrent) -> Result<Torrent, Error> {
-        self.inner.add(add)
+        let inner = Arc::clone(&self.inner);
+        // What is known is read and written where waiting is allowed.
+        let added = tokio::task::spawn_blocking(move || inner.add(add)).await;
+        added.unwrap_or(Err(Error::Stopped))
+    }
+
+    /// Adds the torrents of earlier runs that the session's state knows, with the settings they had. Content that was
+    /// proven and that nobody has touched since is not hashed.
+    ///
+    /// # Errors
+    /// If the state cannot be read. A torrent that cannot begin is among [`Restored::failed`].
+    pub async fn restore(&self) -> Result<Restored, Error> {
+        let inner = Arc::clone(&self.inner);
+        let restored = tokio::task::spawn_blocking(move || inner.restore()).await;
+        restored.unwrap_or(Err(Error::Stopped))
     }
 
     /// The torrents of the session.
@@ -139,13 +173,19 @@ impl Session {
 
     /// Ends politely: announces `stopped`, closes every peer, finishes what the disk has begun.
     pub async fn stop(&self) {
+        // What is proven is safe before anybody is waited for.
+        self.inner.durable.hurry();
         let members: Vec<Arc<Member>> = self.inner.members().values().cloned().collect();
-        let goodbyes = members.iter().map(|member| self.inner.remove(member));
+        let goodbyes = members.iter().map(|member| self.inner.leave(member));
         futures::future::join_all(goodbyes).await;
         self.inner.cancel.cancel();
         let inner = Arc::clone(&self.inner);
         // The disk threads are waited for where waiting is allowed.
-        let _ = tokio::task::spawn_blocking(move || inner.disk.stop()).await;
+        let ending = move || {
+            inner.disk.stop();
+            inner.durable.end();
+        };
+        let _ = tokio::task::spawn_blocking(ending).await;
     }
 }
 
@@ -156,6 +196,7 @@ impl Drop for Session {
             Torrent::cancel_check(member);
         }
         self.inner.disk.close();
+        self.inner.durable.abandon();
     }
 }
 
@@ -198,7 +239,17 @@ impl Inner {
         config.upload_slots = self.config.upload_slots;
         config.sequential = sequential;
         config.spread = spread.unwrap_or(check == Check::Trust);
+        let settings = Settings {
+            directory: resume::directory_bytes(&dir),
+            only_files: only_files
+                .as_ref()
+                .map(|files| files.iter().map(|file| file.0).collect()),
+            sequential,
+            paused,
+            spread,
+        };
         let parts = Parts {
+            settings,
             metainfo: Arc::new(metainfo),
             layout,
             engine: config,
@@ -213,16 +264,66 @@ impl Inner {
             }
             std::collections::hash_map::Entry::Vacant(place) => place.insert(Arc::clone(&member)),
         };
+        let plan = match resume::prepare(&self.durable, &member, check) {
+            Ok(plan) => plan,
+            Err(error) => {
+                self.members().remove(&info_hash);
+                return Err(error);
+            }
+        };
         self.events.send(info_hash, EventKind::Added);
         member.handle(Input::Candidates(Source::User, peers));
         if paused {
             member.handle(Input::Command(Command::Pause));
         }
-        check::begin(&member, check);
+        check::begin(&member, check, plan);
         Ok(Torrent { member })
     }
 
-    pub(super) async fn remove(&self, member: &Arc<Member>) {
+    fn restore(self: &Arc<Self>) -> Result<Restored, Error> {
+        let mut restored = Restored::default();
+        let Some(store) = self.durable.store() else {
+            return Ok(restored);
+        };
+        for Saved { metainfo, settings } in store.torrents()? {
+            let info_hash = metainfo.info_hash_v1();
+            let directory = OsString::from_vec(settings.directory);
+            let add = AddTorrent {
+                only_files: settings
+                    .only_files
+                    .map(|files| files.into_iter().map(FileIndex).collect()),
+                sequential: settings.sequential,
+                paused: settings.paused,
+                spread: settings.spread,
+                ..AddTorrent::new(metainfo, PathBuf::from(directory))
+            };
+            match (self.add(add), info_hash) {
+                (Ok(torrent), _) => restored.torrents.push(torrent),
+                (Err(error), Some(info_hash)) => restored.failed.push((info_hash, error)),
+                (Err(error), None) => tracing::warn!(%error, "a torrent cannot begin"),
+            }
+        }
+        Ok(restored)
+    }
+
+    /// The torrent leaves for good, and its state goes with it.
+    pub(super) async fn remove(self: &Arc<Self>, member: &Arc<Member>) {
+        self.leave(member).await;
+        let (inner, member) = (Arc::clone(self), Arc::clone(member));
+        let forget = move || {
+            if let Some(number) = member.number.get() {
+                inner.durable.leave(*number);
+            }
+            if let Some(store) = inner.durable.store()
+                && let Err(error) = store.remove(member.info_hash)
+            {
+                inner.durable.cannot_keep(&member, &error);
+            }
+        };
+        let _ = tokio::task::spawn_blocking(forget).await;
+    }
+
+    async fn leave(&self, member: &Arc<Member>) {
         Torrent::cancel_check(member);
         member.handle(Input::Command(Command::Stop));
         perform::close_all(member);

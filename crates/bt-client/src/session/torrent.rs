@@ -7,7 +7,7 @@ use bt_metainfo::{InfoHash, Metainfo};
 
 use super::config::Check;
 use super::member::Member;
-use super::{check, clock};
+use super::{check, clock, resume};
 use crate::engine::{Command, Input, PeerStatus, State, Status};
 use crate::error::Error;
 
@@ -53,16 +53,49 @@ impl Torrent {
 
     /// Leaves the swarm and keeps what is here.
     pub fn pause(&self) {
+        self.keep_paused(true);
         self.member.handle(Input::Command(Command::Pause));
     }
 
     /// Joins the swarm again after a pause or a failure.
     pub fn resume(&self) {
+        self.keep_paused(false);
         self.member.content.retry();
+        if let Some(session) = self.member.session.upgrade()
+            && let Some(number) = self.member.number.get()
+            && let Some(doubtful) = session.durable.take_doubtful(*number)
+        {
+            return resume::recheck_doubtful(&self.member, doubtful);
+        }
         let failed_check = !self.member.engine().is_checked() && self.state() == State::Failed;
         self.member.handle(Input::Command(Command::Resume));
         if failed_check {
-            check::begin(&self.member, Check::Auto);
+            check::begin(&self.member, Check::Auto, None);
+        }
+    }
+
+    /// Whether it is paused outlives the session; it is written by the thread that commits.
+    fn keep_paused(&self, paused: bool) {
+        let settings = {
+            let mut settings = self
+                .member
+                .settings
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            settings.paused = paused;
+            settings.clone()
+        };
+        if let Some(session) = self.member.session.upgrade()
+            && let Some(store) = session.durable.store().cloned()
+        {
+            let member = Arc::clone(&self.member);
+            session.durable.after_commit(move || {
+                if let Err(error) = store.save(&member.metainfo, &settings)
+                    && let Some(session) = member.session.upgrade()
+                {
+                    session.durable.cannot_keep(&member, &error);
+                }
+            });
         }
     }
 

@@ -8,6 +8,8 @@ mod cli_bad_input;
 #[cfg(feature = "cli")]
 mod cli_offline;
 #[cfg(feature = "cli")]
+mod cli_resume;
+#[cfg(feature = "cli")]
 mod cli_run;
 #[cfg(feature = "cli")]
 mod cli_transfer;
@@ -17,6 +19,7 @@ mod content;
 #[cfg(feature = "cli")]
 #[path = "../../../../tests/bad-input/replay.rs"]
 mod replay;
+mod restore;
 mod session;
 mod swarm;
 mod transfer;

@@ -247,6 +247,15 @@ impl Pieces {
         self.forget_partial(piece)
     }
 
+    /// `piece` is here no more; false if it was not.
+    pub(crate) fn lost(&mut self, piece: PieceIndex) -> bool {
+        let was_here = piece.0 < self.have.len() && self.have.clear(piece);
+        if was_here && self.wanted.get(piece) {
+            self.left += 1;
+        }
+        was_here
+    }
+
     /// Drops every piece under way; gives them.
     pub(crate) fn drop_partials(&mut self) -> Vec<PieceIndex> {
         self.unrequested = 0;

@@ -111,6 +111,8 @@ pub struct Torrent {
     announcing: Announcing,
     rng: Rng,
     completed_before: bool,
+    /// Complete and safe, and no tracker has heard of it because we were not in the swarm.
+    owes_completed: bool,
     endgame: bool,
     next_tick: Option<Instant>,
     down: RateMeter,
@@ -169,6 +171,7 @@ impl Torrent {
             spread: None,
             rng,
             completed_before: false,
+            owes_completed: false,
             endgame: false,
             next_tick: None,
             down: RateMeter::new(now),
@@ -188,6 +191,8 @@ impl Torrent {
             Input::Uploaded(peer, bytes) => self.uploaded(now, peer, bytes, out),
             Input::PieceChecked(piece, verdict) => self.verdict(now, piece, verdict, out),
             Input::Checked(have) => self.checked(now, &have, out),
+            Input::CompletionIsSafe => self.completion_is_safe(now),
+            Input::Lost(pieces) => self.lost(&pieces),
             Input::Candidates(source, addrs) => self.add_candidates(now, source, addrs, out),
             Input::DialFailed(addr) => self.dial_failed(now, addr, out),
             Input::Announced(url, result) => self.announced(now, &url, result, out),
@@ -317,12 +322,14 @@ impl Torrent {
                     };
                     if self.checked && self.is_complete() && !self.completed_before {
                         // The last piece verified while we were paused.
-                        self.announcing.start(now);
                         self.completed(now, out);
                     }
                     self.set_state(next, out);
                     if self.checked {
                         self.announcing.start(now);
+                        if std::mem::take(&mut self.owes_completed) {
+                            self.announcing.complete(now);
+                        }
                         self.dial(now, out);
                     }
                 }

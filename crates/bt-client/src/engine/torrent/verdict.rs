@@ -95,6 +95,32 @@ impl Torrent {
         }
     }
 
+    /// What outlives us is said only of what outlives us: trackers hear of a completion when it is on the disk to stay.
+    pub(super) fn completion_is_safe(&mut self, now: Instant) {
+        // A selection that is complete is no complete copy: only seeds announce `completed`.
+        if !self.has_everything() {
+            return;
+        }
+        if self.is_active() {
+            self.announcing.complete(now);
+        } else {
+            self.owes_completed = true;
+        }
+    }
+
+    /// Pieces that were here are not. Whoever was told of them is gone already.
+    pub(super) fn lost(&mut self, pieces: &[PieceIndex]) {
+        for &piece in pieces {
+            if !self.pieces.lost(piece) {
+                continue;
+            }
+            if self.pieces.wants(piece) {
+                self.availability.list(piece, &mut self.rng);
+            }
+        }
+        self.completed_before &= self.is_complete();
+    }
+
     pub(super) fn completed(&mut self, now: Instant, out: &mut Outputs) {
         self.endgame = false;
         self.update_partial_seed();
@@ -102,10 +128,6 @@ impl Torrent {
         if !self.completed_before {
             self.completed_before = true;
             out.push(Output::Notice(Notice::Completed));
-            // A selection that is complete is no complete copy: only seeds announce `completed`.
-            if self.has_everything() {
-                self.announcing.complete(now);
-            }
         }
         let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
         for key in keys {

@@ -1,0 +1,160 @@
+//! Hashing some pieces of what is on the disk: those that nobody can vouch for after a crash.
+//!
+//! It must not know why they are in doubt.
+
+use std::io;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
+
+use bt_metainfo::{PieceIndex, lanes};
+use rustix::fs::{Advice, SeekFrom, fadvise, seek};
+use rustix::io::Errno;
+
+use super::{Content, DiskError};
+
+/// Bytes that one thread reads before it hashes them together.
+const TOGETHER: usize = 16 * 1024 * 1024;
+
+impl Content {
+    /// Whether the piece can have been written: the file system says of none of its parts that nothing ever was. A
+    /// file system that cannot tell says so of nothing.
+    ///
+    /// # Errors
+    /// If a file cannot be opened.
+    pub fn may_hold(&self, piece: PieceIndex) -> Result<bool, DiskError> {
+        for extent in self.layout().piece_extents(piece) {
+            if self.layout().is_pad(extent.file) {
+                continue;
+            }
+            let file = match self.open(extent.file, false) {
+                Ok(file) => file,
+                Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(false),
+                Err(error) => return Err(error),
+            };
+            match seek(&*file, SeekFrom::Data(extent.offset)) {
+                Ok(data) if data < extent.offset + extent.length => {}
+                Ok(_) | Err(Errno::NXIO) => return Ok(false),
+                // The file system does not know: then it may be.
+                Err(_) => {}
+            }
+        }
+        Ok(true)
+    }
+
+    /// Hashes these pieces on all cores and tells of each whether it is good; pieces that cannot be read whole are not.
+    /// With `from_disk`, what memory holds of them is written out and dropped first, so that it is the disk that is
+    /// read. Blocks the thread. Ends early, without a word, when `cancel` is set.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn recheck(
+        &self,
+        pieces: &[PieceIndex],
+        from_disk: bool,
+        cancel: &AtomicBool,
+        found: impl FnMut(PieceIndex, bool) + Send,
+    ) -> Result<(), DiskError> {
+        if from_disk {
+            self.forget_pages(pieces)?;
+        }
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let largest = pieces.iter().map(|piece| self.layout().piece_size(*piece));
+        let largest = largest.max().unwrap_or(1).max(1) as usize;
+        let batch = (TOGETHER / largest).clamp(1, lanes::sha1_width().max(1));
+        let batches: Vec<&[PieceIndex]> = pieces.chunks(batch).collect();
+        let next = AtomicUsize::new(0);
+        let found = Mutex::new(found);
+        let failed: Mutex<Option<DiskError>> = Mutex::new(None);
+        let work = || {
+            while !cancel.load(Ordering::Relaxed) {
+                let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) else {
+                    return;
+                };
+                match self.hash(batch) {
+                    Ok(verdicts) => {
+                        let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+                        for (piece, good) in verdicts {
+                            found(piece, good);
+                        }
+                    }
+                    Err(error) => {
+                        next.store(batches.len(), Ordering::Relaxed);
+                        *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                        return;
+                    }
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..cores.min(batches.len()) {
+                scope.spawn(work);
+            }
+            work();
+        });
+        let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn hash(&self, pieces: &[PieceIndex]) -> Result<Vec<(PieceIndex, bool)>, DiskError> {
+        let mut whole = Vec::with_capacity(pieces.len());
+        let mut verdicts = Vec::with_capacity(pieces.len());
+        for &piece in pieces {
+            match self.read_piece(piece) {
+                Ok(data) => whole.push((piece, data)),
+                Err(error) if is_absence(&error) => verdicts.push((piece, false)),
+                Err(error) => return Err(error),
+            }
+        }
+        let slices: Vec<[&[u8]; 1]> = whole.iter().map(|(_, data)| [data.as_slice()]).collect();
+        let inputs: Vec<&[&[u8]]> = slices.iter().map(<[&[u8]; 1]>::as_slice).collect();
+        let hashes = lanes::sha1_each(&inputs);
+        for ((piece, _), hash) in whole.iter().zip(hashes) {
+            verdicts.push((*piece, self.piece_hash(*piece) == Some(&hash)));
+        }
+        Ok(verdicts)
+    }
+
+    fn read_piece(&self, piece: PieceIndex) -> Result<Vec<u8>, DiskError> {
+        let mut data = vec![0; self.layout().piece_size(piece) as usize];
+        let mut rest = data.as_mut_slice();
+        for block in self.layout().blocks(piece) {
+            let (part, after) = rest.split_at_mut((block.length as usize).min(rest.len()));
+            self.read(block, part)?;
+            rest = after;
+        }
+        Ok(data)
+    }
+
+    fn forget_pages(&self, pieces: &[PieceIndex]) -> Result<(), DiskError> {
+        let mut synced = None;
+        for &piece in pieces {
+            for extent in self.layout().piece_extents(piece) {
+                if self.layout().is_pad(extent.file) {
+                    continue;
+                }
+                let file: Arc<std::fs::File> = match self.open(extent.file, false) {
+                    Ok(file) => file,
+                    Err(error) if is_absence(&error) => continue,
+                    Err(error) => return Err(error),
+                };
+                if synced != Some(extent.file) {
+                    // Only pages that are written out are dropped. Whether this fails does not matter here: what is
+                    // read afterwards decides.
+                    let _ = file.sync_data();
+                    synced = Some(extent.file);
+                }
+                let length = std::num::NonZero::new(extent.length);
+                let _ = fadvise(&*file, extent.offset, length, Advice::DontNeed);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_absence(error: &DiskError) -> bool {
+    matches!(
+        error.source.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof
+    )
+}

@@ -1,0 +1,149 @@
+//! The program's directory of state: one place for whatever runs alone, and one for each download that runs beside
+//! others.
+//!
+//! A one-shot command takes the home shared, so that many run at the same time; what owns all torrents takes it alone.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use bt_metainfo::InfoHash;
+
+use super::lock::Lock;
+use super::storage::Folder;
+use super::{StateError, Store};
+use crate::limits::KEPT_DOWNLOADS;
+
+/// Where the directories of one-shot commands are.
+const DOWNLOADS: &str = "downloads";
+
+/// See the module. The lock is held until it is dropped.
+#[derive(Debug)]
+pub struct Home {
+    path: PathBuf,
+    _lock: Lock,
+}
+
+impl Home {
+    /// For a command that runs beside others.
+    ///
+    /// # Errors
+    /// If somebody has the home alone, or the system refuses.
+    pub fn shared(path: &Path) -> Result<Self, StateError> {
+        Folder::open(path).map_err(StateError::io("make the directory", path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            _lock: Lock::shared(path)?,
+        })
+    }
+
+    /// The store of one torrent with its content in this directory. Directories of other downloads that were not used
+    /// for long are removed when there are more than [`KEPT_DOWNLOADS`]: their content is hashed if they are ever taken
+    /// up again.
+    ///
+    /// # Errors
+    /// If another process has it, or the system refuses.
+    pub fn download(&self, info_hash: InfoHash, content: &Path) -> Result<Store, StateError> {
+        let all = self.path.join(DOWNLOADS);
+        let content = settle(content);
+        let key = crc32c::crc32c(content.as_os_str().as_encoded_bytes());
+        let store = Store::open(&all.join(format!("{info_hash}-{key:08x}")))?;
+        prune(&all, KEPT_DOWNLOADS, store.path());
+        Ok(store)
+    }
+}
+
+/// The path without links, as far as it is there.
+pub(crate) fn settle(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut rest = Vec::new();
+    let mut here = absolute.as_path();
+    loop {
+        if let Ok(found) = here.canonicalize() {
+            return rest.iter().rev().fold(found, |path, part| path.join(part));
+        }
+        match (here.parent(), here.file_name()) {
+            (Some(parent), Some(name)) => {
+                rest.push(name);
+                here = parent;
+            }
+            _ => return absolute,
+        }
+    }
+}
+
+/// Removes the directories that were not used for longest, but none that is in use.
+fn prune(all: &Path, keep: usize, own: &Path) {
+    let Ok(entries) = std::fs::read_dir(all) else {
+        return;
+    };
+    let mut found: Vec<(SystemTime, PathBuf)> = entries
+        .filter_map(Result::ok)
+        .map(|entry| {
+            let used = std::fs::metadata(entry.path().join("journal"))
+                .and_then(|meta| meta.modified())
+                .unwrap_or(SystemTime::UNIX_EPOCH);
+            (used, entry.path())
+        })
+        .filter(|(_, path)| path != own)
+        .collect();
+    if found.len() < keep {
+        return;
+    }
+    found.sort_unstable();
+    let surplus = found.len() + 1 - keep;
+    for (_, path) in found.into_iter().take(surplus) {
+        let Ok(_lock) = Lock::exclusive(&path) else {
+            continue;
+        };
+        if let Err(error) = std::fs::remove_dir_all(&path) {
+            tracing::info!(path = %path.display(), %error, "cannot remove the state of an old download");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Home, prune, settle};
+    use crate::state::{StateError, Store};
+    use bt_metainfo::InfoHash;
+
+    #[test]
+    fn one_torrent_in_two_directories_is_two_downloads() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::shared(dir.path()).unwrap();
+        let beside = Home::shared(dir.path()).unwrap();
+        let torrent = InfoHash::from([7; 20]);
+        let first = home.download(torrent, &dir.path().join("a")).unwrap();
+        let second = beside.download(torrent, &dir.path().join("b")).unwrap();
+        assert_ne!(first.path(), second.path());
+        let again = beside.download(torrent, &dir.path().join("./a"));
+        assert!(matches!(again, Err(StateError::Busy { .. })), "{again:?}");
+        drop(first);
+        assert!(beside.download(torrent, &dir.path().join("a")).is_ok());
+    }
+
+    #[test]
+    fn old_downloads_make_room_and_those_in_use_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |name: &str| Store::open(&dir.path().join(name)).unwrap();
+        let _oldest_in_use = open("1");
+        drop((open("2"), open("3"), open("4")));
+        let own = open("5");
+        prune(dir.path(), 3, own.path());
+        let mut left: Vec<_> = std::fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        left.sort();
+        assert!(left.len() >= 3 && left.contains(&"1".into()) && left.contains(&"5".into()));
+        assert!(left.len() < 5, "{left:?}");
+    }
+
+    #[test]
+    fn links_are_followed_as_far_as_there_is_anything() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().canonicalize().unwrap();
+        std::os::unix::fs::symlink(&real, real.join("link")).unwrap();
+        assert_eq!(settle(&real.join("link/new/er")), real.join("new/er"));
+    }
+}

@@ -1,0 +1,234 @@
+//! The journal: records are appended and synced; now and then the whole is written anew, shorter.
+//!
+//! What it says in memory is what was handed to it; the file catches up or the caller hears that it cannot. It must not
+//! know what files of content look like, nor when anything is due.
+
+use std::fmt;
+use std::io;
+
+use super::knowledge::{HeaderError, Reader, Record, Replay, header};
+use super::storage::Storage;
+
+/// The name of the file.
+const NAME: &str = "journal";
+
+/// Something about the journal that its owner should read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// The end was torn, as a crash leaves it; it was cut off.
+    Torn {
+        /// Where, in bytes.
+        offset: usize,
+        /// Bytes cut off.
+        lost: usize,
+    },
+    /// A record inside cannot be read; all from there on was set aside.
+    Damaged {
+        /// Where, in bytes.
+        offset: usize,
+        /// What is wrong.
+        why: &'static str,
+        /// The name of a copy of the whole file.
+        aside: String,
+    },
+    /// The file is no journal that this program knows; it was set aside and a new one begun.
+    Refused {
+        /// Why.
+        error: HeaderError,
+        /// Its name now.
+        aside: String,
+    },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Torn { offset, lost } => write!(
+                f,
+                "the journal ends in the middle of a record, as after a crash: {lost} bytes from byte {offset} on were cut off"
+            ),
+            Self::Damaged { offset, why, aside } => write!(
+                f,
+                "the journal is damaged at byte {offset} ({why}); a copy of it is kept as {aside}, and what it said behind that is found out anew by hashing"
+            ),
+            Self::Refused { error, aside } => write!(
+                f,
+                "the journal cannot be used ({error}); it is kept as {aside}, and what it said is found out anew by hashing"
+            ),
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Journal<S: Storage> {
+    storage: S,
+    file: Option<S::File>,
+    /// Where the next record goes.
+    end: u64,
+    sequence: u64,
+    known: Replay,
+    /// Bytes that the last checkpoint took.
+    base: u64,
+    checkpoint_after: u64,
+}
+
+impl<S: Storage> Journal<S> {
+    /// Reads what is there, mends what a crash has left, and begins a new file where there is none that can be used.
+    /// A checkpoint comes when `checkpoint_after` bytes have been appended.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn open(storage: S, checkpoint_after: u64) -> io::Result<(Self, Vec<Notice>)> {
+        let mut journal = Self {
+            file: None,
+            end: 0,
+            sequence: 0,
+            known: Replay::default(),
+            base: 0,
+            checkpoint_after,
+            storage,
+        };
+        let mut notices = Vec::new();
+        let Some(bytes) = journal.storage.read(NAME)? else {
+            journal.checkpoint()?;
+            return Ok((journal, notices));
+        };
+        match Reader::new(&bytes) {
+            Ok(reader) => notices.extend(journal.load(&bytes, reader)?),
+            Err(error) => {
+                let aside = journal.storage.set_aside(NAME)?;
+                notices.push(Notice::Refused { error, aside });
+                journal.checkpoint()?;
+            }
+        }
+        Ok((journal, notices))
+    }
+
+    fn load(&mut self, bytes: &[u8], mut reader: Reader<'_>) -> io::Result<Option<Notice>> {
+        let mut bad = None;
+        for record in &mut reader {
+            match record {
+                Ok(record) => self.known.apply(&record),
+                Err(found) => {
+                    bad = Some(found);
+                    break;
+                }
+            }
+        }
+        let (offset, sequence) = (reader.offset(), reader.sequence());
+        let file = self.storage.open(NAME)?;
+        let notice = match bad {
+            None => None,
+            Some(bad) if reader.is_damaged_inside() => {
+                let aside = self.storage.free_name(NAME)?;
+                self.storage.replace(&aside, bytes)?;
+                let why = bad.why;
+                Some(Notice::Damaged { offset, why, aside })
+            }
+            Some(_) => Some(Notice::Torn {
+                offset,
+                lost: bytes.len() - offset,
+            }),
+        };
+        if notice.is_some() {
+            self.storage.set_len(&file, offset as u64)?;
+        }
+        // Also without a bad record: what the last run wrote and did not sync must not be built upon.
+        self.storage.sync(&file)?;
+        self.file = Some(file);
+        self.end = offset as u64;
+        self.base = self.end;
+        self.sequence = sequence;
+        Ok(notice)
+    }
+
+    /// What is known.
+    #[must_use]
+    pub fn known(&self) -> &Replay {
+        &self.known
+    }
+
+    /// Bytes in the file.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.end
+    }
+
+    /// The storage that it lies in.
+    #[must_use]
+    pub fn storage(&self) -> &S {
+        &self.storage
+    }
+
+    /// Records what is true from now on. When it returns, it survives a power cut.
+    ///
+    /// # Errors
+    /// Those of the system. A file that could not be written or synced is given up, because nobody knows what of it is
+    /// on the disk; the next call writes a new one with all that is known, these records included.
+    pub fn write(&mut self, records: &[Record]) -> io::Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        for record in records {
+            self.known.apply(record);
+        }
+        let grown = self.end.saturating_sub(self.base);
+        if self.file.is_none() || grown >= self.checkpoint_after.max(self.base) {
+            return self.checkpoint();
+        }
+        if self.append(records).is_err() {
+            self.file = None;
+            return self.checkpoint();
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, records: &[Record]) -> io::Result<()> {
+        let mut bytes = Vec::new();
+        let mut sequence = self.sequence;
+        for record in records {
+            record.encode(sequence, &mut bytes);
+            sequence += 1;
+        }
+        let file = self
+            .file
+            .as_ref()
+            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        self.storage.write_at(file, self.end, &bytes)?;
+        self.storage.sync(file)?;
+        self.end += bytes.len() as u64;
+        self.sequence = sequence;
+        Ok(())
+    }
+
+    /// Writes the whole anew, as short as it can be.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn checkpoint(&mut self) -> io::Result<()> {
+        let mut bytes = header(self.sequence);
+        let mut sequence = self.sequence;
+        for record in self.known.snapshot() {
+            record.encode(sequence, &mut bytes);
+            sequence += 1;
+        }
+        // Until the new file is in place for good, nothing may go into the old one.
+        self.file = None;
+        self.file = Some(self.storage.replace(NAME, &bytes)?);
+        self.end = bytes.len() as u64;
+        self.base = self.end;
+        self.sequence = sequence;
+        Ok(())
+    }
+
+    /// Says that nothing is under way, and writes the whole anew.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn close(&mut self) -> io::Result<()> {
+        self.known.apply(&Record::CleanStop);
+        self.checkpoint()
+    }
+}

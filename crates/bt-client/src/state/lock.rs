@@ -1,0 +1,99 @@
+//! Lock files: who may use a directory. A lock ends with its process, however that ends.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::StateError;
+
+/// The name of the file.
+const NAME: &str = "lock";
+
+/// Held until it is dropped.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Nobody else may use the directory.
+    pub(super) fn exclusive(directory: &Path) -> Result<Self, StateError> {
+        let mut file = open(directory)?;
+        match file.try_lock() {
+            Ok(()) => {
+                // For whoever is refused later; a lock without a name is a lock all the same.
+                let _ = name(&mut file);
+                Ok(Self { _file: file })
+            }
+            Err(error) => Err(refused(directory, file, error)),
+        }
+    }
+
+    /// Others who say so too may use it at the same time.
+    pub(super) fn shared(directory: &Path) -> Result<Self, StateError> {
+        let file = open(directory)?;
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(error) => Err(refused(directory, file, error)),
+        }
+    }
+}
+
+fn open(directory: &Path) -> Result<File, StateError> {
+    let path = directory.join(NAME);
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(StateError::io("open", &path))
+}
+
+fn name(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())
+}
+
+fn refused(directory: &Path, mut file: File, error: TryLockError) -> StateError {
+    match error {
+        TryLockError::WouldBlock => {
+            let mut text = String::new();
+            let read = Read::by_ref(&mut file).take(20).read_to_string(&mut text);
+            StateError::Busy {
+                path: directory.to_owned(),
+                process: read.ok().and_then(|_| text.trim().parse().ok()),
+            }
+        }
+        TryLockError::Error(source) => StateError::Io {
+            action: "lock",
+            path: directory.to_owned(),
+            source,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lock;
+    use crate::state::StateError;
+
+    #[test]
+    fn one_alone_or_many_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let alone = Lock::exclusive(dir.path()).unwrap();
+        let refused = Lock::shared(dir.path()).unwrap_err();
+        assert!(
+            matches!(refused, StateError::Busy { process: Some(id), .. } if id == std::process::id())
+        );
+        drop(alone);
+        let first = Lock::shared(dir.path()).unwrap();
+        let _second = Lock::shared(dir.path()).unwrap();
+        assert!(Lock::exclusive(dir.path()).is_err());
+        drop(first);
+        assert!(Lock::exclusive(dir.path()).is_err());
+    }
+}

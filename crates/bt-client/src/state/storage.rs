@@ -1,0 +1,198 @@
+//! The few things that state asks of a directory, as a trait, so that the same code runs on a disk that loses power in a
+//! test; and the real directory.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// Files are for their owner only: they name what somebody downloads.
+const FILE_MODE: u32 = 0o600;
+const DIRECTORY_MODE: u32 = 0o700;
+
+/// One flat directory. Errors are those of the system.
+pub trait Storage {
+    /// An open file.
+    type File;
+
+    /// The whole content of a file; `None` if there is none of that name.
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
+    /// A new and empty file; one of the same name is emptied.
+    fn create(&self, name: &str) -> io::Result<Self::File>;
+    /// A file that is there, for writing.
+    fn open(&self, name: &str) -> io::Result<Self::File>;
+    /// Writes all of `bytes`.
+    fn write_at(&self, file: &Self::File, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Cuts the file.
+    fn set_len(&self, file: &Self::File, length: u64) -> io::Result<()>;
+    /// The content of the file is to survive a power cut.
+    fn sync(&self, file: &Self::File) -> io::Result<()>;
+    /// Gives a file another name; a file that has it already is replaced.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// The names are to survive a power cut.
+    fn sync_names(&self) -> io::Result<()>;
+
+    /// Replaces a file so that either the old or the new content is there whatever happens.
+    ///
+    /// # Errors
+    /// Those of the system; the old content is there then.
+    fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<Self::File> {
+        let new = format!("{name}.new");
+        let file = self.create(&new)?;
+        self.write_at(&file, 0, bytes)?;
+        self.sync(&file)?;
+        self.rename(&new, name)?;
+        self.sync_names()?;
+        Ok(file)
+    }
+
+    /// Gives a file that cannot be used a name that says so, and returns that. Nothing is overwritten.
+    fn set_aside(&self, name: &str) -> io::Result<String> {
+        let aside = self.free_name(name)?;
+        self.rename(name, &aside)?;
+        self.sync_names()?;
+        Ok(aside)
+    }
+
+    /// A name for a damaged file that no file has.
+    fn free_name(&self, name: &str) -> io::Result<String> {
+        for number in 1u32.. {
+            let aside = format!("{name}.damaged-{number}");
+            if self.read(&aside)?.is_none() {
+                return Ok(aside);
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+}
+
+/// A directory of the file system.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+}
+
+impl Folder {
+    /// Makes the directory if it is not there.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(DIRECTORY_MODE)
+            .create(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+        })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names of the files that end in `ending`, in their order.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn names(&self, ending: &str) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.path)? {
+            let name = entry?.file_name();
+            names.extend(
+                name.to_str()
+                    .filter(|name| name.ends_with(ending))
+                    .map(str::to_owned),
+            );
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Removes a file if it is there.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        match std::fs::remove_file(self.path.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Storage for Folder {
+    type File = File;
+
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        match std::fs::read(self.path.join(name)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn create(&self, name: &str) -> io::Result<File> {
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(FILE_MODE)
+            .open(self.path.join(name))
+    }
+
+    fn open(&self, name: &str) -> io::Result<File> {
+        OpenOptions::new().write(true).open(self.path.join(name))
+    }
+
+    fn write_at(&self, file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        file.write_all_at(bytes, offset)
+    }
+
+    fn set_len(&self, file: &File, length: u64) -> io::Result<()> {
+        file.set_len(length)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_data()
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        std::fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Folder, Storage};
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn files_are_for_their_owner_and_nothing_is_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(&dir.path().join("a/b")).unwrap();
+        folder.replace("x", b"one").unwrap();
+        folder.replace("x", b"two").unwrap();
+        assert_eq!(folder.read("x").unwrap().as_deref(), Some(&b"two"[..]));
+        let mode = |path: std::path::PathBuf| {
+            std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+        };
+        assert_eq!(mode(dir.path().join("a/b/x")), 0o600);
+        assert_eq!(mode(dir.path().join("a/b")), 0o700);
+        assert_eq!(folder.set_aside("x").unwrap(), "x.damaged-1");
+        folder.replace("x", b"three").unwrap();
+        assert_eq!(folder.set_aside("x").unwrap(), "x.damaged-2");
+        assert_eq!(
+            folder.names(".damaged-1").unwrap(),
+            ["x.damaged-1"],
+            "x.new is gone too"
+        );
+        assert_eq!(folder.read("x").unwrap(), None);
+    }
+}

@@ -1,0 +1,297 @@
+//! One session's directory: the journal, and of each torrent a copy and its settings.
+//!
+//! The copies are what everything else can be rebuilt from: without a journal content is hashed again, without settings
+//! a torrent goes on where the journal says that it was.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bt_metainfo::{InfoHash, Metainfo};
+
+use super::StateError;
+use super::journal::Journal;
+use super::knowledge::{Known, Origin, Record, Settings};
+use super::lock::Lock;
+use super::storage::{Folder, Storage};
+use crate::limits::CHECKPOINT_AFTER;
+
+/// The folder of torrents and settings.
+const TORRENTS: &str = "torrents";
+const TORRENT: &str = ".torrent";
+const SETTINGS: &str = ".settings";
+
+/// A torrent of an earlier run.
+#[derive(Debug, Clone)]
+pub struct Saved {
+    /// What it holds.
+    pub metainfo: Metainfo,
+    /// What its owner decided.
+    pub settings: Settings,
+}
+
+#[derive(Debug)]
+struct Inner {
+    torrents: Folder,
+    journal: Mutex<Journal<Folder>>,
+    notices: Mutex<Vec<String>>,
+    path: PathBuf,
+    _lock: Lock,
+}
+
+/// See the module. Clones are the same store; the directory is free again when the last is dropped.
+#[derive(Debug, Clone)]
+pub struct Store(Arc<Inner>);
+
+impl Store {
+    /// Opens the directory, making it if it is not there, and takes it for this store alone. Files that cannot be used
+    /// are set aside under another name, which [`Store::take_notices`] tells.
+    ///
+    /// # Errors
+    /// If it is in use, or the system refuses.
+    pub fn open(path: &Path) -> Result<Self, StateError> {
+        let folder = Folder::open(path).map_err(StateError::io("make the directory", path))?;
+        let lock = Lock::exclusive(path)?;
+        let place = path.join(TORRENTS);
+        let torrents =
+            Folder::open(&place).map_err(StateError::io("make the directory", &place))?;
+        let file = path.join("journal");
+        let had_journal = file.exists();
+        let (journal, found) =
+            Journal::open(folder, CHECKPOINT_AFTER).map_err(StateError::io("open", &file))?;
+        let mut notices: Vec<String> = found
+            .iter()
+            .map(|notice| format!("{}: {notice}", path.display()))
+            .collect();
+        let names = torrents.names(TORRENT);
+        let names = names.map_err(StateError::io("read the directory", &place))?;
+        if !had_journal && !names.is_empty() {
+            notices.push(format!(
+                "{}: the journal is gone; what is there of {} torrents is found out anew by hashing",
+                path.display(),
+                names.len()
+            ));
+        }
+        Ok(Self(Arc::new(Inner {
+            torrents,
+            journal: Mutex::new(journal),
+            notices: Mutex::new(notices),
+            path: path.to_owned(),
+            _lock: lock,
+        })))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// What happened to its files that somebody should read; each is told once.
+    #[must_use]
+    pub fn take_notices(&self) -> Vec<String> {
+        std::mem::take(
+            &mut *self
+                .0
+                .notices
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
+    }
+
+    fn notice(&self, text: String) {
+        self.0
+            .notices
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(text);
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Journal<Folder>> {
+        self.0
+            .journal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The torrents of earlier runs. One whose copy or place cannot be made out is left out, with a notice.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn torrents(&self) -> Result<Vec<Saved>, StateError> {
+        let folder = &self.0.torrents;
+        let names = folder.names(TORRENT);
+        let names = names.map_err(StateError::io("read the directory", folder.path()))?;
+        Ok(names.iter().filter_map(|name| self.load(name)).collect())
+    }
+
+    fn load(&self, name: &str) -> Option<Saved> {
+        let folder = &self.0.torrents;
+        let bytes = match folder.read(name) {
+            Ok(bytes) => bytes?,
+            Err(error) => {
+                let path = folder.path().join(name);
+                self.notice(format!("cannot read {}: {error}", path.display()));
+                return None;
+            }
+        };
+        let metainfo = match Metainfo::parse(&bytes) {
+            Ok(metainfo) => metainfo,
+            Err(error) => {
+                self.set_aside(name, &error.to_string(), "add the torrent again");
+                return None;
+            }
+        };
+        let info_hash = metainfo.info_hash_v1()?;
+        let settings = self.settings(info_hash).or_else(|| {
+            let directory = self.known(info_hash)?.1.origin.directory;
+            Some(Settings {
+                directory,
+                ..Settings::default()
+            })
+        });
+        if settings.is_none() {
+            let path = folder.path().join(name);
+            self.notice(format!(
+                "nothing says where the content of {} is; add it again with its directory",
+                path.display()
+            ));
+        }
+        Some(Saved {
+            metainfo,
+            settings: settings?,
+        })
+    }
+
+    fn settings(&self, info_hash: InfoHash) -> Option<Settings> {
+        let name = name(info_hash, SETTINGS);
+        let bytes = self.0.torrents.read(&name).ok()??;
+        match Settings::decode(&bytes) {
+            Ok(settings) => Some(settings),
+            Err(error) => {
+                self.set_aside(&name, &error.to_string(), "the usual settings are used");
+                None
+            }
+        }
+    }
+
+    fn set_aside(&self, name: &str, why: &str, then: &str) {
+        let path = self.0.torrents.path().join(name);
+        match self.0.torrents.set_aside(name) {
+            Ok(aside) => self.notice(format!(
+                "{} is damaged ({why}); it is kept as {aside}, and {then}",
+                path.display()
+            )),
+            Err(error) => self.notice(format!(
+                "{} is damaged ({why}) and cannot be renamed: {error}",
+                path.display()
+            )),
+        }
+    }
+
+    /// Keeps a copy of the torrent and its settings. What is there already is not written again.
+    ///
+    /// # Errors
+    /// If the system refuses; what was there before is there still.
+    pub fn save(&self, metainfo: &Metainfo, settings: &Settings) -> Result<(), StateError> {
+        let Some(info_hash) = metainfo.info_hash_v1() else {
+            return Ok(());
+        };
+        let folder = &self.0.torrents;
+        let files = [
+            (name(info_hash, TORRENT), metainfo.to_bytes()),
+            (name(info_hash, SETTINGS), settings.encode()),
+        ];
+        for (name, bytes) in files {
+            let path = folder.path().join(&name);
+            let there = folder.read(&name);
+            if there.is_ok_and(|there| there.as_deref() == Some(&*bytes)) {
+                continue;
+            }
+            folder
+                .replace(&name, &bytes)
+                .map_err(StateError::io("write", &path))?;
+        }
+        Ok(())
+    }
+
+    /// What is known of a torrent, and its number in the journal.
+    #[must_use]
+    pub fn known(&self, info_hash: InfoHash) -> Option<(u32, Known)> {
+        let journal = self.journal();
+        let (number, known) = journal.known().find(*info_hash.as_bytes())?;
+        Some((number, known.clone()))
+    }
+
+    /// Takes a torrent into the journal, or takes note of where its content is now. What was known of content in
+    /// another directory is forgotten, and with `anew` everything is. Returns its number.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn enroll(&self, origin: Origin, anew: bool) -> Result<u32, StateError> {
+        let mut journal = self.journal();
+        let mut records = Vec::new();
+        let torrent = match journal.known().find(origin.info_hash) {
+            Some((number, known)) if known.origin == origin && !anew => return Ok(number),
+            Some((number, known)) if known.origin.directory == origin.directory && !anew => number,
+            Some((number, _)) => {
+                records.push(Record::Removed { torrent: number });
+                journal.known().next_number()
+            }
+            None => journal.known().next_number(),
+        };
+        records.push(Record::Added { torrent, origin });
+        let written = journal.write(&records);
+        written.map_err(StateError::io("write", &self.0.path))?;
+        Ok(torrent)
+    }
+
+    /// Records what is true from now on. When it returns, it survives a power cut.
+    ///
+    /// # Errors
+    /// If the system refuses; the next call writes these records as well.
+    pub fn write(&self, records: &[Record]) -> Result<(), StateError> {
+        let written = self.journal().write(records);
+        written.map_err(StateError::io("write the journal in", &self.0.path))
+    }
+
+    /// Forgets a torrent: it is not ours any more.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn remove(&self, info_hash: InfoHash) -> Result<(), StateError> {
+        let folder = &self.0.torrents;
+        for ending in [SETTINGS, TORRENT] {
+            let name = name(info_hash, ending);
+            let path = folder.path().join(&name);
+            folder
+                .remove(&name)
+                .map_err(StateError::io("remove", &path))?;
+        }
+        // Last: a record without a torrent means nothing, a torrent without a record is hashed.
+        let torrent = self.known(info_hash).map(|(torrent, _)| torrent);
+        let removed = torrent.map(|torrent| Record::Removed { torrent });
+        self.write(removed.as_slice())
+    }
+
+    /// Says that nothing is under way.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn close(&self) -> Result<(), StateError> {
+        let closed = self.journal().close();
+        closed.map_err(StateError::io("write the journal in", &self.0.path))
+    }
+
+    /// Whether the last run ended with nothing under way.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.journal().known().is_clean()
+    }
+}
+
+fn name(info_hash: InfoHash, ending: &str) -> String {
+    let mut name = String::with_capacity(60);
+    let _ = write!(name, "{info_hash}{ending}");
+    name
+}

@@ -1,0 +1,592 @@
+//! The journal on a disk that loses power: writes that were not synced are dropped, reordered and torn, names come and go
+//! in their order, and a sync may fail. Whatever happens, what is claimed is there, and what was durable is claimed.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::rc::Rc;
+use std::time::Instant;
+
+use super::journal::{Journal, Notice};
+use super::knowledge::{
+    FileThen, HeaderError, IndexSet, Origin, Pending, Record, Settings, Stamp, spans,
+};
+use super::storage::{Folder, Storage};
+use super::store::Store;
+use crate::engine::Rng;
+
+/// What a disk writes at once.
+const SECTOR: usize = 512;
+const PIECE: usize = 3 * SECTOR + 100;
+const PIECES: u32 = 24;
+const TORRENTS: u32 = 2;
+
+#[derive(Debug, Clone)]
+enum Change {
+    Write(u64, Vec<u8>),
+    Length(u64),
+}
+
+#[derive(Debug, Clone)]
+enum Naming {
+    Create(String, usize),
+    Rename(String, String),
+}
+
+#[derive(Debug, Default)]
+struct Inode {
+    live: Vec<u8>,
+    stable: Vec<u8>,
+    pending: Vec<Change>,
+}
+
+#[derive(Debug, Default)]
+struct World {
+    inodes: Vec<Inode>,
+    live: BTreeMap<String, usize>,
+    stable: BTreeMap<String, usize>,
+    pending: Vec<Naming>,
+    /// One in so many syncs fails; 0 for none.
+    failing: u64,
+    rng: Option<Rng>,
+}
+
+/// A disk without power loss protection. Clones are the same disk.
+#[derive(Debug, Clone, Default)]
+struct Lossy(Rc<RefCell<World>>);
+
+fn apply(bytes: &mut Vec<u8>, change: &Change, mut keep: impl FnMut() -> bool) {
+    match change {
+        Change::Write(offset, data) => {
+            let offset = usize::try_from(*offset).unwrap();
+            let mut at = 0;
+            while at < data.len() {
+                // Up to the next border of a sector of the file.
+                let end = (at + SECTOR - (offset + at) % SECTOR).min(data.len());
+                if keep() {
+                    let needed = offset + end;
+                    if bytes.len() < needed {
+                        bytes.resize(needed, 0);
+                    }
+                    bytes[offset + at..needed].copy_from_slice(&data[at..end]);
+                }
+                at = end;
+            }
+        }
+        Change::Length(length) => {
+            if keep() {
+                bytes.resize(usize::try_from(*length).unwrap(), 0);
+            }
+        }
+    }
+}
+
+fn rename(names: &mut BTreeMap<String, usize>, naming: &Naming) {
+    match naming {
+        Naming::Create(name, inode) => {
+            names.insert(name.clone(), *inode);
+        }
+        Naming::Rename(from, to) => {
+            if let Some(inode) = names.remove(from) {
+                names.insert(to.clone(), inode);
+            }
+        }
+    }
+}
+
+impl World {
+    fn chance(&mut self, one_in: u64) -> bool {
+        one_in > 0 && self.rng.as_mut().unwrap().next().is_multiple_of(one_in)
+    }
+
+    fn name(&mut self, naming: Naming) {
+        rename(&mut self.live, &naming);
+        self.pending.push(naming);
+    }
+
+    fn change(&mut self, inode: usize, change: Change) {
+        apply(&mut self.inodes[inode].live, &change, || true);
+        self.inodes[inode].pending.push(change);
+    }
+
+    /// The power goes. Of what was not synced any part may have reached the disk, in any order.
+    fn cut(&mut self) {
+        let mut rng = self.rng.take().unwrap();
+        for inode in &mut self.inodes {
+            let mut pending = std::mem::take(&mut inode.pending);
+            let mood = rng.next() % 3;
+            while !pending.is_empty() {
+                let at = usize::try_from(rng.next()).unwrap() % pending.len();
+                let change = pending.swap_remove(at);
+                apply(&mut inode.stable, &change, || match mood {
+                    0 => false,
+                    1 => true,
+                    _ => rng.next().is_multiple_of(2),
+                });
+            }
+            inode.live = inode.stable.clone();
+        }
+        let kept = usize::try_from(rng.next()).unwrap() % (self.pending.len() + 1);
+        for naming in self.pending.drain(..).take(kept) {
+            rename(&mut self.stable, &naming);
+        }
+        self.live = self.stable.clone();
+        self.rng = Some(rng);
+    }
+}
+
+impl Storage for Lossy {
+    type File = usize;
+
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        let world = self.0.borrow();
+        Ok(world
+            .live
+            .get(name)
+            .map(|inode| world.inodes[*inode].live.clone()))
+    }
+
+    fn create(&self, name: &str) -> io::Result<usize> {
+        let mut world = self.0.borrow_mut();
+        let inode = match world.live.get(name) {
+            Some(inode) => *inode,
+            None => {
+                world.inodes.push(Inode::default());
+                let inode = world.inodes.len() - 1;
+                world.name(Naming::Create(name.to_owned(), inode));
+                inode
+            }
+        };
+        world.change(inode, Change::Length(0));
+        Ok(inode)
+    }
+
+    fn open(&self, name: &str) -> io::Result<usize> {
+        let found = self.0.borrow().live.get(name).copied();
+        found.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn write_at(&self, file: &usize, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let change = Change::Write(offset, bytes.to_vec());
+        self.0.borrow_mut().change(*file, change);
+        Ok(())
+    }
+
+    fn set_len(&self, file: &usize, length: u64) -> io::Result<()> {
+        self.0.borrow_mut().change(*file, Change::Length(length));
+        Ok(())
+    }
+
+    fn sync(&self, file: &usize) -> io::Result<()> {
+        let mut world = self.0.borrow_mut();
+        let failing = world.failing;
+        let fails = world.chance(failing);
+        let inode = &mut world.inodes[*file];
+        inode.pending.clear();
+        if fails {
+            // As Linux has it: the pages count as clean from now on, and the next sync succeeds.
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        inode.stable = inode.live.clone();
+        Ok(())
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let naming = Naming::Rename(from.to_owned(), to.to_owned());
+        self.0.borrow_mut().name(naming);
+        Ok(())
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        let mut world = self.0.borrow_mut();
+        world.pending.clear();
+        world.stable = world.live.clone();
+        Ok(())
+    }
+}
+
+fn bytes_of(torrent: u32, piece: u32) -> Vec<u8> {
+    let mut rng = Rng::new(u64::from(torrent) << 32 | u64::from(piece) | 1 << 63);
+    (0..PIECE)
+        .map(|_| rng.next().to_le_bytes()[3] | 1)
+        .collect()
+}
+
+fn added(torrent: u32) -> Record {
+    Record::Added {
+        torrent,
+        origin: Origin {
+            info_hash: [u8::try_from(torrent).unwrap(); 20],
+            device: 1,
+            inode: 1,
+            directory: b"/d".to_vec(),
+        },
+    }
+}
+
+/// A client that downloads, forgets, and loses its power.
+struct Client {
+    disk: Lossy,
+    journal: Journal<Lossy>,
+    pending: Pending,
+    /// Of each torrent: written, whether durable or not.
+    have: Vec<BTreeSet<u32>>,
+    /// What was said to be durable.
+    durable: Vec<BTreeSet<u32>>,
+    now: Instant,
+    rng: Rng,
+    /// Records are written before their data is synced, which the checks must notice.
+    wrong_order: bool,
+}
+
+impl Client {
+    fn new(seed: u64, failing: u64) -> Self {
+        let disk = Lossy::default();
+        disk.0.borrow_mut().rng = Some(Rng::new(seed ^ 0xd15c));
+        let (mut journal, _) = Journal::open(disk.clone(), 400).unwrap();
+        for torrent in 0..TORRENTS {
+            disk.create(&format!("data-{torrent}")).unwrap();
+            journal.write(&[added(torrent)]).unwrap();
+        }
+        disk.sync_names().unwrap();
+        disk.0.borrow_mut().failing = failing;
+        let sets = || vec![BTreeSet::new(); TORRENTS as usize];
+        Self {
+            disk,
+            journal,
+            pending: Pending::default(),
+            have: sets(),
+            durable: sets(),
+            now: Instant::now(),
+            rng: Rng::new(seed),
+            wrong_order: false,
+        }
+    }
+
+    fn pick(&mut self, below: u32) -> u32 {
+        u32::try_from(self.rng.next() % u64::from(below)).unwrap()
+    }
+
+    fn write(&mut self, torrent: u32, piece: u32, bytes: &[u8]) {
+        let file = self.disk.open(&format!("data-{torrent}")).unwrap();
+        let offset = u64::from(piece) * PIECE as u64;
+        self.disk.write_at(&file, offset, bytes).unwrap();
+    }
+
+    fn step(&mut self) {
+        let (what, torrent, piece) = (self.pick(16), self.pick(TORRENTS), self.pick(PIECES));
+        let of = torrent as usize;
+        match what {
+            0..=8 => {
+                if self.have[of].insert(piece) {
+                    self.write(torrent, piece, &bytes_of(torrent, piece));
+                    self.pending.note(self.now, torrent, piece, PIECE as u64);
+                }
+            }
+            9..=11 => self.commit(),
+            12 => self.forget(torrent, piece),
+            13 => drop(self.journal.checkpoint()),
+            _ => self.cut(),
+        }
+    }
+
+    fn commit(&mut self) {
+        let batch = self.pending.take();
+        let disk = self.disk.clone();
+        let wrong_order = self.wrong_order;
+        let mut late = Vec::new();
+        let (synced, failed) = batch.sync(|torrent, _| {
+            let file = disk.open(&format!("data-{torrent}")).unwrap();
+            if wrong_order {
+                late.push(file);
+                return Ok(());
+            }
+            disk.sync(&file)
+        });
+        for (torrent, pieces, _) in failed {
+            // In doubt, and so not ours.
+            for piece in pieces.iter() {
+                self.have[torrent as usize].remove(&piece);
+            }
+        }
+        if self.journal.write(&synced.records()).is_ok() && !wrong_order {
+            for (torrent, pieces) in synced.iter() {
+                self.durable[torrent as usize].extend(pieces.iter());
+            }
+        }
+        if wrong_order && self.rng.next().is_multiple_of(2) {
+            self.cut();
+        } else {
+            late.iter().for_each(|file| drop(disk.sync(file)));
+        }
+    }
+
+    /// The file is gone or changed: first the claim goes, then the bytes.
+    fn forget(&mut self, torrent: u32, piece: u32) {
+        let of = torrent as usize;
+        if !self.durable[of].remove(&piece) {
+            return;
+        }
+        let set: IndexSet = [piece].into_iter().collect();
+        let pieces = spans(&set).remove(0);
+        self.have[of].remove(&piece);
+        if self
+            .journal
+            .write(&[Record::Forgotten { torrent, pieces }])
+            .is_ok()
+        {
+            self.write(torrent, piece, &vec![0; PIECE]);
+        }
+    }
+
+    fn cut(&mut self) {
+        self.disk.0.borrow_mut().cut();
+        self.pending = Pending::default();
+        let failing = std::mem::take(&mut self.disk.0.borrow_mut().failing);
+        let (journal, notices) = Journal::open(self.disk.clone(), 400).unwrap();
+        self.disk.0.borrow_mut().failing = failing;
+        assert!(
+            notices
+                .iter()
+                .all(|notice| !matches!(notice, Notice::Refused { .. })),
+            "a power cut leaves no foreign file: {notices:?}"
+        );
+        self.journal = journal;
+        for torrent in 0..TORRENTS {
+            let hash = [u8::try_from(torrent).unwrap(); 20];
+            let (number, known) = self.journal.known().find(hash).expect("torrents stay");
+            assert_eq!(number, torrent);
+            let data = self.disk.read(&format!("data-{torrent}")).unwrap().unwrap();
+            let claimed: BTreeSet<u32> = known.pieces.iter().collect();
+            for &piece in &claimed {
+                let start = piece as usize * PIECE;
+                let found = data.get(start..start + PIECE);
+                assert!(
+                    found == Some(&*bytes_of(torrent, piece)),
+                    "piece {piece} of {torrent} is claimed and not there"
+                );
+            }
+            let durable = &self.durable[torrent as usize];
+            assert!(durable.is_subset(&claimed), "a durable piece is lost");
+            // What was recorded though nobody was told is ours as well.
+            self.durable[torrent as usize].clone_from(&claimed);
+            self.have[torrent as usize] = claimed;
+        }
+    }
+}
+
+/// `STATE_CUTS=100000` for a long run.
+#[test]
+fn no_power_cut_loses_a_durable_piece_or_claims_one_that_is_not_there() {
+    let cuts = std::env::var("STATE_CUTS").map_or(2_000, |text| text.parse::<u64>().unwrap());
+    let mut done = 0;
+    let mut claimed = 0;
+    for seed in 0.. {
+        let mut client = Client::new(seed, if seed % 2 == 0 { 0 } else { 9 });
+        for _ in 0..20 {
+            for _ in 0..20 {
+                client.step();
+            }
+            client.cut();
+            done += 1;
+            claimed += client.durable.iter().map(BTreeSet::len).sum::<usize>();
+        }
+        if done >= cuts {
+            break;
+        }
+    }
+    assert!(claimed as u64 > done, "the runs do get somewhere");
+    println!("{done} cuts and more, {claimed} pieces claimed after them, all there");
+}
+
+#[test]
+fn a_record_before_its_data_would_be_noticed() {
+    let wrong = |seed| {
+        let mut client = Client::new(seed, 0);
+        client.wrong_order = true;
+        (0..2_000).for_each(|_| client.step());
+    };
+    let caught = (0..5).any(|seed| std::panic::catch_unwind(|| wrong(seed)).is_err());
+    assert!(caught, "the checks see nothing");
+}
+
+#[test]
+fn a_journal_that_cannot_be_used_is_kept_and_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || Journal::open(Folder::open(dir.path()).unwrap(), 1 << 20).unwrap();
+    let path = dir.path().join("journal");
+    let (mut journal, notices) = open();
+    assert!(notices.is_empty());
+    journal.write(&[added(0)]).unwrap();
+    for piece in 0..50 {
+        let set: IndexSet = [piece].into_iter().collect();
+        let pieces = spans(&set).remove(0);
+        journal
+            .write(&[Record::Verified { torrent: 0, pieces }])
+            .unwrap();
+    }
+    let whole = std::fs::read(&path).unwrap();
+
+    // A torn end is cut off, and what comes after it is read the next time.
+    std::fs::write(&path, &whole[..whole.len() - 5]).unwrap();
+    let (mut journal, notices) = open();
+    assert!(
+        matches!(notices[..], [Notice::Torn { lost: 19, .. }]),
+        "{notices:?}"
+    );
+    assert_eq!(journal.known().find([0; 20]).unwrap().1.pieces.len(), 49);
+    journal.write(&[Record::Looked { torrent: 0 }]).unwrap();
+    let (journal, notices) = open();
+    assert!(notices.is_empty() && journal.known().find([0; 20]).unwrap().1.looked);
+
+    // Damage inside: what stands before it counts, the rest is kept for people.
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2] ^= 0x10;
+    std::fs::write(&path, &damaged).unwrap();
+    let (journal, notices) = open();
+    assert!(
+        matches!(&notices[..], [Notice::Damaged { aside, .. }] if aside == "journal.damaged-1")
+    );
+    let left = journal.known().find([0; 20]).unwrap().1.pieces.len();
+    assert!((10..40).contains(&left), "{left}");
+    assert_eq!(
+        std::fs::read(dir.path().join("journal.damaged-1")).unwrap(),
+        damaged
+    );
+
+    // A later version and something else altogether.
+    let mut later = whole.clone();
+    later[8] = 9;
+    for (bytes, error) in [
+        (later, HeaderError::Newer(9)),
+        (b"hello".to_vec(), HeaderError::Foreign),
+        (Vec::new(), HeaderError::Foreign),
+    ] {
+        std::fs::write(&path, &bytes).unwrap();
+        let (journal, notices) = open();
+        let [
+            Notice::Refused {
+                error: found,
+                aside,
+            },
+        ] = &notices[..]
+        else {
+            panic!("{notices:?}");
+        };
+        assert_eq!(*found, error);
+        assert_eq!(std::fs::read(dir.path().join(aside)).unwrap(), bytes);
+        assert!(journal.known().find([0; 20]).is_none());
+        drop(journal);
+        assert!(open().1.is_empty(), "it is said once");
+    }
+}
+
+#[test]
+fn a_checkpoint_comes_by_itself_and_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, _) = Journal::open(Folder::open(dir.path()).unwrap(), 2_000).unwrap();
+    journal.write(&[added(0)]).unwrap();
+    let stamp = Stamp {
+        size: 1,
+        seconds: 2,
+        nanos: 3,
+    };
+    for file in 0..1_000 {
+        journal
+            .write(&[Record::Closed {
+                torrent: 0,
+                file: file % 10,
+                stamp,
+            }])
+            .unwrap();
+        assert!(journal.length() < 5_000, "it grows and grows");
+    }
+    let known = journal.known().clone();
+    assert_eq!(
+        known.find([0; 20]).unwrap().1.files[&9],
+        FileThen::Closed(stamp)
+    );
+    journal.close().unwrap();
+    drop(journal);
+    let (journal, notices) = Journal::open(Folder::open(dir.path()).unwrap(), 2_000).unwrap();
+    assert!(notices.is_empty() && journal.known().is_clean());
+    assert_eq!(journal.known().find([0; 20]), known.find([0; 20]));
+}
+
+fn torrent(name: &str) -> bt_metainfo::Metainfo {
+    let text = format!(
+        "d4:infod6:lengthi5e4:name{}:{name}12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaaee",
+        name.len()
+    );
+    bt_metainfo::Metainfo::parse(text.as_bytes()).unwrap()
+}
+
+#[test]
+fn torrents_and_settings_are_found_again_or_rebuilt() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, two) = (torrent("one"), torrent("two"));
+    let settings = Settings {
+        directory: b"/srv".to_vec(),
+        sequential: true,
+        ..Settings::default()
+    };
+    let hash = |metainfo: &bt_metainfo::Metainfo| metainfo.info_hash_v1().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    for metainfo in [&one, &two] {
+        store.save(metainfo, &settings).unwrap();
+        let origin = Origin {
+            info_hash: *hash(metainfo).as_bytes(),
+            device: 1,
+            inode: 1,
+            directory: b"/srv".to_vec(),
+        };
+        store.enroll(origin, false).unwrap();
+    }
+    assert!(matches!(
+        Store::open(dir.path()),
+        Err(super::StateError::Busy { .. })
+    ));
+    drop(store);
+
+    let file = |metainfo, ending: &str| {
+        dir.path()
+            .join("torrents")
+            .join(format!("{}{ending}", hash(metainfo)))
+    };
+    std::fs::write(file(&one, ".settings"), b"rubbish").unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let saved = store.torrents().unwrap();
+    assert_eq!(saved.len(), 2, "the journal knows where the first one is");
+    for found in &saved {
+        assert_eq!(found.settings.directory, b"/srv");
+        assert_eq!(
+            found.settings.sequential,
+            hash(&found.metainfo) == hash(&two)
+        );
+    }
+    let said = store.take_notices();
+    assert!(
+        said.len() == 1 && said[0].contains(".settings.damaged-1"),
+        "{said:?}"
+    );
+
+    // Without a journal everything is hashed, and that is said.
+    drop(store);
+    std::fs::remove_file(dir.path().join("journal")).unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    assert!(store.take_notices()[0].contains("the journal is gone"));
+    assert!(store.known(hash(&two)).is_none());
+    assert_eq!(
+        store.torrents().unwrap().len(),
+        1,
+        "nothing says where the first one is"
+    );
+    assert!(store.take_notices()[0].contains("add it again"));
+
+    // A damaged torrent is kept for people, and the other one is here.
+    std::fs::write(file(&one, ".torrent"), b"d4:infoe").unwrap();
+    assert_eq!(store.torrents().unwrap().len(), 1);
+    assert!(store.take_notices()[0].contains(".torrent.damaged-1"));
+    store.remove(hash(&two)).unwrap();
+    assert!(store.torrents().unwrap().is_empty());
+}

@@ -1,0 +1,109 @@
+//! A session that comes back: its torrents, their settings, and what was proven of their content.
+
+use std::time::{Duration, Instant};
+
+use bt_client::engine::State;
+use bt_client::state::Store;
+use bt_client::{AddTorrent, Error, Session, SessionConfig};
+use bt_metainfo::{FileIndex, Metainfo, create};
+
+use crate::content::share;
+
+const FILES: &[(&str, usize)] = &[("one.bin", 500_000), ("two.bin", 300_000)];
+
+async fn session(state: &std::path::Path) -> Session {
+    let config = SessionConfig {
+        trackers: false,
+        state: Some(Store::open(state).unwrap()),
+        ..SessionConfig::default()
+    };
+    Session::start(config).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn torrents_come_back_with_their_settings_and_leave_for_good_when_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let metainfo = share(&dir.path().join("a"), "stuff", FILES, 65_536);
+    let other = share(&dir.path().join("b"), "other", FILES, 32_768);
+    let first = session(&state).await;
+    let torrent = first
+        .add(AddTorrent::new(metainfo.clone(), dir.path().join("a")))
+        .await
+        .unwrap();
+    torrent.wait_until_seeding().await.unwrap();
+    let mut add = AddTorrent::new(other, dir.path().join("b"));
+    add.only_files = Some(vec![FileIndex(1)]);
+    let second = first.add(add).await.unwrap();
+    second.wait_until_seeding().await.unwrap();
+    torrent.pause();
+    first.stop().await;
+    drop((torrent, second, first));
+
+    let again = session(&state).await;
+    let restored = again.restore().await.unwrap();
+    assert_eq!((restored.torrents.len(), restored.failed.len()), (2, 0));
+    for torrent in &restored.torrents {
+        let is_first = Some(torrent.info_hash()) == metainfo.info_hash_v1();
+        // All of it is known at once: nothing is hashed.
+        assert!(torrent.status().checking.is_none());
+        assert!(torrent.status().have.is_full());
+        assert_eq!(torrent.state() == State::Paused, is_first);
+        if is_first {
+            torrent.remove().await;
+        }
+    }
+    again.stop().await;
+    drop((restored, again));
+
+    let last = session(&state).await;
+    assert_eq!(last.restore().await.unwrap().torrents.len(), 1);
+    last.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_session_cannot_have_the_same_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = session(dir.path()).await;
+    let refused = Store::open(dir.path()).map_err(Error::from);
+    assert!(matches!(refused, Err(Error::State(_))));
+    first.stop().await;
+}
+
+/// `RESTORE_TORRENTS=10000` for the real thing.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_torrents_come_back_without_hashing() {
+    let count = std::env::var("RESTORE_TORRENTS").map_or(100, |text| text.parse().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let (state, content) = (dir.path().join("state"), dir.path().join("content"));
+    std::fs::create_dir(&content).unwrap();
+    let first = session(&state).await;
+    for number in 0..count {
+        let path = content.join(format!("file-{number}"));
+        std::fs::write(&path, format!("content {number}")).unwrap();
+        let torrent = create::create(&path, &create::Options::default()).unwrap();
+        let metainfo = Metainfo::parse(&torrent.to_bytes().unwrap()).unwrap();
+        first
+            .add(AddTorrent::new(metainfo, &content))
+            .await
+            .unwrap();
+    }
+    for torrent in first.torrents() {
+        torrent.wait_until_seeding().await.unwrap();
+    }
+    first.stop().await;
+    drop(first);
+    let begun = Instant::now();
+    let again = session(&state).await;
+    let restored = again.restore().await.unwrap();
+    let took = begun.elapsed();
+    println!("{} torrents came back in {took:?}", restored.torrents.len());
+    assert_eq!(restored.torrents.len(), count);
+    let is_ready = |torrent: &bt_client::Torrent| torrent.state() == State::Seeding;
+    assert!(
+        restored.torrents.iter().all(is_ready),
+        "one is being hashed"
+    );
+    assert!(took < Duration::from_secs(30));
+    again.stop().await;
+}
