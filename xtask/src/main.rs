@@ -1,7 +1,7 @@
 //! Everything about this workspace that would otherwise be a shell script.
 //!
 //! This binary has no dependencies, so that it compiles in a second. What needs the workspace's
-//! own packages lives in the binaries `fuzz` and `bench`, which this one builds and starts.
+//! own packages lives in the binaries `fuzz`, `bench` and `soak`, which this one builds and starts.
 #![allow(
     clippy::print_stdout,
     reason = "a task runner talks to a person on a terminal"

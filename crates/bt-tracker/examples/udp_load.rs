@@ -1,9 +1,11 @@
-//! Measures a UDP tracker on this machine: `udp_load ADDR [SECONDS] [TORRENTS] [PEERS] [CLIENTS]`.
+//! Measures a UDP tracker on this machine:
+//! `udp_load ADDR [SECONDS] [TORRENTS] [PEERS] [CLIENTS] [KEYS]`.
 //!
 //! Announces of `PEERS` peers in `TORRENTS` torrents go out from `CLIENTS` sockets on addresses
 //! of their own, with 100 packets at a time on their way from each; one announce in a hundred is a
-//! scrape instead. A few torrents are popular and most are not. Prints replies a second. It only
-//! talks to loopback addresses.
+//! scrape instead. A few torrents are popular and most are not. With `KEYS`, each peer has one of
+//! the passkeys `key-00000000`, `key-00000001`, … in the path of its URL (BEP 41), and nobody
+//! scrapes. Prints replies a second. It only talks to loopback addresses.
 
 #![expect(clippy::print_stdout, reason = "it is a program for people")]
 
@@ -35,11 +37,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("only trackers on this machine are measured".into());
     }
     let mut number = |default: u64| arguments.next().map_or(Ok(default), |text| text.parse());
-    let (seconds, torrents, peers, clients) = (
+    let (seconds, torrents, peers, clients, keys) = (
         number(10)?,
         number(1_000_000)?,
         number(2_000_000)?,
         number(4)?,
+        number(0)?,
     );
     let mut clients = (0..clients)
         .map(|n| connect(server, u8::try_from(n % 250)? + 2))
@@ -59,10 +62,15 @@ fn main() -> Result<(), Box<dyn Error>> {
                 packet.clear();
                 let random = next();
                 let hash = torrent(random, torrents);
-                if random.is_multiple_of(100) {
+                if keys == 0 && random.is_multiple_of(100) {
                     encode_scrape_request(client.connection, 1, &[hash], &mut packet);
                 } else {
-                    let request = announce(hash, next() % peers);
+                    let peer = next() % peers;
+                    let mut request = announce(hash, peer);
+                    if keys > 0 {
+                        let key = peer % keys;
+                        request.url_data = format!("/key-{key:08}/announce").into_bytes();
+                    }
                     encode_announce_request(client.connection, 1, &request, &mut packet);
                 }
                 client.socket.send(&packet)?;

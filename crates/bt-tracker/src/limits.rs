@@ -140,3 +140,44 @@ pub const MAX_SIGNAL_TORRENTS: usize = 1_000;
 
 /// WebSocket peers in one torrent. Each of them is a connection.
 pub const MAX_SIGNAL_PEERS: usize = 20_000;
+
+/// Peers of one user whose transfers a server follows, each in each torrent. A seedbox seeds
+/// thousands of torrents; a key that is spread over more is shared by many, and each costs about
+/// 120 bytes.
+pub const MAX_ACCOUNTED_PEERS: usize = 10_000;
+
+/// Bytes a second that a user's peer can move at most: a network card of 10 Gbit/s. Faster growth
+/// of what it says is a lie or a mistake.
+pub const MAX_ACCOUNTED_RATE: u64 = 1_250_000_000;
+
+/// Time that is added to the wait between two announces when the rate is judged: clients count in
+/// other moments than they announce.
+pub const ACCOUNTED_SLACK: Duration = Duration::from_secs(10);
+
+/// Names of users in one reply of `/metrics`. Prometheus keeps a series for each; more users than
+/// this are summed up under the empty name.
+pub const MAX_NAMED_USERS: usize = 5_000;
+
+/// Connect requests a second that a server answers one UDP source (an IPv4 address, or a /64 of
+/// IPv6) over time. Anybody can write another's address on such a packet, so this is also what a
+/// victim can be made to get: 32 KB/s, and no more than was sent. A provider that hides a million
+/// clients behind one address stays below it.
+pub const UDP_CONNECTS_PER_SOURCE: u32 = 2_000;
+
+/// Connect requests that a server answers one UDP source at once: a whole site is switched on.
+pub const UDP_CONNECT_BURST: u32 = 4_000;
+
+/// Sources that each UDP worker remembers for its limits: 1 MiB, which is only taken once sources
+/// come.
+pub const UDP_SOURCES: usize = 65_536;
+
+/// Announces that a client sends in one request to a tracker that takes many at once: with 200
+/// peers of IPv6 for each, the reply fits [`MAX_REPLY_BODY`].
+pub const MAX_ANNOUNCES_AT_ONCE: usize = 200;
+
+/// Announces under way at once to a tracker that takes one at a time.
+pub const MAX_ANNOUNCES_UNDER_WAY: usize = 8;
+
+/// Trackers that a client remembers not to take many announces at once. Forgetting costs one
+/// request.
+pub const MAX_SINGLE_TRACKERS: usize = 1_000;

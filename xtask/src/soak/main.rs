@@ -17,6 +17,7 @@ mod process;
 mod slow_disk;
 mod slow_loris;
 mod swarm;
+mod tracker;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,7 +41,7 @@ type Outcome = Result<String, String>;
 type Row = (&'static str, fn(&Bench) -> Outcome);
 
 /// All rows in the order in which `all` runs them.
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 11] = [
     ("flood", flood::run),
     ("half-open", half_open::run),
     ("slow-loris", slow_loris::run),
@@ -49,6 +50,9 @@ const ROWS: [Row; 8] = [
     ("memory", memory::run),
     ("peers", peers::run),
     ("churn", churn::run),
+    ("tracker", tracker::load::run),
+    ("tracker-malformed", tracker::malformed::run),
+    ("tracker-loris", tracker::loris::run),
 ];
 
 fn main() -> ExitCode {
@@ -82,9 +86,9 @@ fn run() -> Result<(), String> {
         let outcome = row(&bench);
         let took = begin.elapsed().as_secs_f64();
         match outcome {
-            Ok(figures) => println!("{name:<12} {took:>6.1} s  ok      {figures}"),
+            Ok(figures) => println!("{name:<17} {took:>6.1} s  ok      {figures}"),
             Err(broken) => {
-                println!("{name:<12} {took:>6.1} s  BROKEN  {broken}");
+                println!("{name:<17} {took:>6.1} s  BROKEN  {broken}");
                 failed.push(name);
             }
         }

@@ -15,6 +15,7 @@ use super::demo::DemoArgs;
 use super::download::DownloadArgs;
 use super::exit::{self, Exit};
 use super::magnet::MagnetArgs;
+use super::manual::{CompletionsArgs, ManArgs};
 use super::report::Failure;
 use super::seed::SeedArgs;
 use super::show::ShowArgs;
@@ -53,6 +54,8 @@ pub(crate) enum Task {
     Seed(SeedArgs),
     Download(DownloadArgs),
     Demo(DemoArgs),
+    Man(ManArgs),
+    Completions(CompletionsArgs),
 }
 
 /// Accepted before and after the command.

@@ -16,6 +16,7 @@ mod goal;
 mod home;
 mod interface;
 mod magnet;
+mod manual;
 mod network;
 mod piece_map;
 mod progress;
@@ -143,6 +144,8 @@ async fn dispatch(task: Task, context: &Context) -> Outcome {
         Task::Seed(args) => seed::run(&args, context).await,
         Task::Download(args) => download::run(&args, context).await,
         Task::Demo(args) => demo::run(&args, context).await,
+        Task::Man(args) => manual::man(&args, context),
+        Task::Completions(args) => manual::completions(&args, context),
     }
 }
 

@@ -127,6 +127,13 @@ impl Report {
         }
     }
 
+    /// Text that is wholly our own, such as a script, as it is.
+    pub(crate) fn verbatim(&self, text: &str) {
+        if !self.json {
+            self.write(text);
+        }
+    }
+
     /// Many lines at once, for results that can be long.
     pub(crate) fn lines<S: AsRef<str>>(&self, lines: impl IntoIterator<Item = S>) {
         if self.json {

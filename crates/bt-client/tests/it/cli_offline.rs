@@ -384,3 +384,30 @@ fn quiet_is_quiet_and_progress_goes_to_standard_error() {
     let ran = bench.run(words("-q verify tree.torrent")).ok();
     assert_eq!(ran.err, "");
 }
+
+#[test]
+fn manual_pages_and_completions_know_every_command() {
+    let bench = Bench::new();
+    let page = bench.run(words("man")).ok();
+    assert!(page.text().contains(".TH bt-client 1"), "{page:?}");
+    assert!(page.text().contains("\\-\\-no\\-progress"), "{page:?}");
+    std::fs::create_dir(bench.path("pages")).unwrap();
+    bench.run(words("man pages")).ok();
+    let download = std::fs::read_to_string(bench.path("pages/bt-client-download.1")).unwrap();
+    assert!(download.contains("max\\-peers"), "{download}");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = bench.run(words(&format!("completions {shell}"))).ok();
+        assert!(script.text().contains("max-peers"), "{shell}");
+        // A script is given as it is, with its tabs.
+        assert!(!script.text().contains("\\u{"), "{shell}");
+    }
+    let json = bench.run(words("man --json")).ok().json();
+    assert!(
+        json[0]["text"]
+            .as_str()
+            .unwrap()
+            .contains(".SH SUBCOMMANDS")
+    );
+    let ran = bench.run(words("completions cobol"));
+    ran.failed("a shell that nobody has", 2, &["cobol"]);
+}

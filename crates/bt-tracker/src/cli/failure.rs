@@ -128,8 +128,13 @@ impl From<server::Error> for Failure {
             Error::BadList { .. } => (
                 BAD_INPUT,
                 "bad-input",
-                "one info-hash of 40 hexadecimal digits, or one passkey, a line; # starts a comment"
+                "one info-hash of 40 hexadecimal digits, or one passkey and maybe a name, a line; # starts a comment"
                     .into(),
+            ),
+            Error::Accounts { .. } => (
+                BAD_INPUT,
+                "bad-input",
+                "it was left alone; move it away to begin with empty accounts".into(),
             ),
             Error::ReadList { .. } | Error::Torrents { .. } | Error::NotATorrent { .. } => {
                 (BAD_INPUT, "bad-input", String::new())

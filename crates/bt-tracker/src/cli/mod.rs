@@ -5,10 +5,12 @@
 
 mod config_file;
 mod failure;
+mod manual;
 mod probe;
 mod serve;
 mod settings;
 mod systemd;
+mod top;
 mod units;
 
 use std::io::Write as _;
@@ -19,8 +21,10 @@ use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
 use failure::Failure;
+use manual::{Completions, Man};
 use probe::Probe;
 use settings::Settings;
+use top::Top;
 
 /// A BitTorrent tracker, open or closed, and a publisher of .torrent files.
 #[derive(Debug, Parser)]
@@ -57,6 +61,12 @@ enum Command {
     CheckConfig,
     /// Announce and scrape like a peer at any tracker, and say what it answers
     Probe(Probe),
+    /// Watch a running tracker
+    Top(Top),
+    /// Print the manual page
+    Man(Man),
+    /// Print what completes commands and flags in a shell
+    Completions(Completions),
 }
 
 /// Carries out the command line. Returns the exit code.
@@ -79,6 +89,9 @@ fn carry_out(cli: Cli) -> Result<u8, Failure> {
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::serve(&settings, cli.json),
         Command::Probe(probe) => probe.run(cli.json),
+        Command::Top(top) => top.run(&settings, cli.json),
+        Command::Man(man) => man.run(),
+        Command::Completions(completions) => Ok(completions.run()),
         Command::PrintConfig => {
             let settings = settings.in_force();
             let text = if cli.json {

@@ -17,7 +17,14 @@ const INTERRUPTED: u8 = 130;
 
 /// Tracks until a signal says to stop. Returns the exit code.
 pub(super) fn serve(settings: &Settings, json: bool) -> Result<u8, Failure> {
-    let config = settings.config()?;
+    let mut config = settings.config()?;
+    config.inherited = systemd::inherited()?;
+    // Whoever hands sockets over has decided where to listen.
+    let says_where = !settings.http.is_empty() || !settings.udp.is_empty();
+    if !config.inherited.is_empty() && !says_where {
+        config.http.clear();
+        config.udp.clear();
+    }
     raise_file_limit();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(workers) = config.workers {

@@ -2,7 +2,7 @@
 //! one place.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bt_tracker::server::{self, Config, Mode, Secret};
 use bt_tracker::swarm::{Limits, Locality, Network};
@@ -78,10 +78,35 @@ pub(super) struct Settings {
     #[arg(long, global = true, env = "BT_TRACKER_MODE", value_name = "MODE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) mode: Option<ModeSetting>,
-    /// Info-hashes or passkeys for --mode, one a line; SIGHUP reads it again
+    /// Info-hashes, or passkeys with names, for --mode, one a line; SIGHUP reads it again
     #[arg(long, global = true, env = "BT_TRACKER_LIST", value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) list: Option<PathBuf>,
+    /// Keep what users with passkeys have transferred in this file across restarts
+    #[arg(long, global = true, env = "BT_TRACKER_ACCOUNTS", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) accounts: Option<PathBuf>,
+    /// Who sends the token in this file may change lists and torrents at --stats-addr
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_ADMIN_TOKEN_FILE",
+        value_name = "FILE"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) admin_token_file: Option<PathBuf>,
+    /// The token itself, at least 16 characters; better given by the environment than by a flag,
+    /// which other users can see
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_ADMIN_TOKEN",
+        hide_env_values = true,
+        conflicts_with = "admin_token_file",
+        value_name = "TOKEN"
+    )]
+    #[serde(skip)]
+    pub(super) admin_token: Option<String>,
     /// Track the torrents of this directory and no others, and offer them at /torrents/
     #[arg(long, global = true, env = "BT_TRACKER_TORRENTS", value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -226,6 +251,15 @@ pub(super) struct Settings {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_peers_per_ip: Option<u32>,
+    /// Requests a second of one address over UDP that are answered [default: no limit]
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_MAX_UDP_REQUESTS_PER_IP",
+        value_name = "N"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_udp_requests_per_ip: Option<u32>,
     /// HTTP connections at once [default: 20000]
     #[arg(
         long,
@@ -267,6 +301,13 @@ impl Settings {
             udp: or(self.udp, other.udp),
             mode: self.mode.or(other.mode),
             list: self.list.or(other.list),
+            accounts: self.accounts.or(other.accounts),
+            admin_token_file: if self.admin_token.is_some() {
+                None
+            } else {
+                self.admin_token_file.or(other.admin_token_file)
+            },
+            admin_token: self.admin_token,
             torrents: self.torrents.or(other.torrents),
             torrents_poll: self.torrents_poll.or(other.torrents_poll),
             interval: self.interval.or(other.interval),
@@ -284,6 +325,9 @@ impl Settings {
             max_torrents: self.max_torrents.or(other.max_torrents),
             max_peers_per_torrent: self.max_peers_per_torrent.or(other.max_peers_per_torrent),
             max_peers_per_ip: self.max_peers_per_ip.or(other.max_peers_per_ip),
+            max_udp_requests_per_ip: self
+                .max_udp_requests_per_ip
+                .or(other.max_udp_requests_per_ip),
             max_connections: self.max_connections.or(other.max_connections),
             no_peer_ids: self.no_peer_ids.or(other.no_peer_ids),
             recv_buffer: self.recv_buffer.or(other.recv_buffer),
@@ -332,7 +376,11 @@ impl Settings {
                 Some(ModeSetting::Passkey) => Mode::Passkey,
             },
             locality: settings.near()?,
-            upload_token: settings.token()?,
+            upload_token: token(
+                "upload",
+                settings.upload_token.as_deref(),
+                settings.upload_token_file.as_deref(),
+            )?,
             https: settings.https,
             tls_cert: settings.tls_cert,
             tls_key: settings.tls_key,
@@ -340,6 +388,12 @@ impl Settings {
             udp: settings.udp,
             stats: settings.stats_addr,
             list: settings.list,
+            accounts: settings.accounts,
+            admin_token: token(
+                "admin",
+                settings.admin_token.as_deref(),
+                settings.admin_token_file.as_deref(),
+            )?,
             torrents: settings.torrents,
             torrents_poll: span(settings.torrents_poll, defaults.torrents_poll),
             interval: span(settings.interval, defaults.interval),
@@ -356,6 +410,7 @@ impl Settings {
                     .unwrap_or(defaults.limits.peers_per_torrent),
                 peers_per_ip: settings.max_peers_per_ip,
             },
+            udp_requests_per_ip: settings.max_udp_requests_per_ip,
             max_connections: settings.max_connections.unwrap_or(defaults.max_connections),
             snapshot: settings.snapshot,
             snapshot_every: span(settings.snapshot_every, defaults.snapshot_every),
@@ -371,21 +426,6 @@ impl Settings {
                 }),
             ..defaults
         })
-    }
-
-    /// The token for uploads.
-    fn token(&self) -> Result<Option<Secret>, Failure> {
-        if let Some(token) = &self.upload_token {
-            return Ok(Some(Secret::new(token)));
-        }
-        let Some(path) = &self.upload_token_file else {
-            return Ok(None);
-        };
-        let words = std::fs::read_to_string(path).map_err(|error| {
-            Failure::bad_input(format!("cannot read the upload token {}", path.display()))
-                .cause(&error)
-        })?;
-        Ok(Some(Secret::new(words.trim())))
     }
 
     fn near(&self) -> Result<Locality, Failure> {
@@ -414,6 +454,20 @@ impl Settings {
         }
         (self.http.clone(), self.udp.clone())
     }
+}
+
+/// A token that is given itself, or in a file.
+fn token(what: &str, token: Option<&str>, file: Option<&Path>) -> Result<Option<Secret>, Failure> {
+    if let Some(token) = token {
+        return Ok(Some(Secret::new(token)));
+    }
+    let Some(path) = file else {
+        return Ok(None);
+    };
+    let words = std::fs::read_to_string(path).map_err(|error| {
+        Failure::bad_input(format!("cannot read the {what} token {}", path.display())).cause(&error)
+    })?;
+    Ok(Some(Secret::new(words.trim())))
 }
 
 fn or<T>(ours: Vec<T>, theirs: Vec<T>) -> Vec<T> {

@@ -1,4 +1,4 @@
-//! One GET over a connection of its own: connect, TLS, request, redirects, body.
+//! One GET or POST over a connection of its own: connect, TLS, request, redirects, body.
 //!
 //! Speaks HTTP/1.1 by hyper over streams that the [`Net`] made. It must not know what a body
 //! means.
@@ -8,14 +8,14 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{
     ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, HOST, HeaderValue,
     LOCATION, USER_AGENT,
 };
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -58,6 +58,17 @@ pub(super) async fn get(
     addrs: Vec<SocketAddr>,
     limit: usize,
 ) -> Result<Fetched, Error> {
+    request(inner, destination, addrs, limit, None).await
+}
+
+/// Like [`get`], or with a body to send as a POST, which it stays when it is redirected.
+pub(super) async fn request(
+    inner: &Inner,
+    destination: &Destination,
+    addrs: Vec<SocketAddr>,
+    limit: usize,
+    body: Option<Bytes>,
+) -> Result<Fetched, Error> {
     let family = addrs.first().map(|addr| Family::of(*addr));
     let family = family.filter(|family| addrs.iter().all(|addr| Family::of(*addr) == *family));
     let mut destination = destination.clone();
@@ -66,7 +77,7 @@ pub(super) async fn get(
     for _ in 0..=MAX_REDIRECTS {
         let (stream, addr) = connect(inner, &destination, &addrs).await?;
         from_global |= is_global(addr.ip());
-        let request = request(inner, &destination)?;
+        let request = head(inner, &destination, body.clone())?;
         match exchange(inner, &destination, stream, request, addr, limit).await? {
             Step::Done(fetched) => return Ok(fetched),
             Step::Redirect(location) => destination = destination.redirected(&location)?,
@@ -132,9 +143,19 @@ async fn connect(
         .unwrap_or_else(|| Err(no_address(destination.host_text())))
 }
 
-fn request(inner: &Inner, destination: &Destination) -> Result<Request<Empty<Bytes>>, Error> {
+fn head(
+    inner: &Inner,
+    destination: &Destination,
+    body: Option<Bytes>,
+) -> Result<Request<Full<Bytes>>, Error> {
     let invalid = |what: String| Error::Url { what };
+    let method = if body.is_some() {
+        Method::POST
+    } else {
+        Method::GET
+    };
     let mut request = Request::builder()
+        .method(method)
         .uri(destination.path_and_query.as_str())
         .header(HOST, destination.authority.as_str())
         .header(USER_AGENT, inner.user_agent.clone())
@@ -147,7 +168,7 @@ fn request(inner: &Inner, destination: &Destination) -> Result<Request<Empty<Byt
         request = request.header(AUTHORIZATION, value);
     }
     request
-        .body(Empty::new())
+        .body(Full::new(body.unwrap_or_default()))
         .map_err(|error| invalid(error.to_string()))
 }
 
@@ -156,7 +177,7 @@ async fn exchange(
     inner: &Inner,
     destination: &Destination,
     tcp: tokio::net::TcpStream,
-    request: Request<Empty<Bytes>>,
+    request: Request<Full<Bytes>>,
     addr: SocketAddr,
     limit: usize,
 ) -> Result<Step, Error> {

@@ -10,19 +10,21 @@ mod destination;
 mod error;
 mod families;
 mod http;
+mod many;
 mod net;
 mod race;
 #[cfg(feature = "tls")]
 mod tls;
 mod udp;
 
+use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::future::Future;
 use std::hash::BuildHasher as _;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
@@ -98,6 +100,8 @@ struct Inner {
     both_families: bool,
     fetch_timeout: Duration,
     connections: Connections,
+    /// Trackers that take one announce at a time.
+    single: Mutex<HashSet<String>>,
     /// Keyed at random for each client; hashes of the counter are unpredictable to others.
     seeds: RandomState,
     count: AtomicU64,
@@ -136,6 +140,7 @@ impl Client {
                 both_families,
                 fetch_timeout,
                 connections: Connections::default(),
+                single: Mutex::default(),
                 seeds: RandomState::new(),
                 count: AtomicU64::new(0),
                 #[cfg(feature = "tls")]

@@ -17,7 +17,9 @@ pub use query::{
     decode_announce_query, decode_scrape_query, decode_scrape_query_into, encode_announce_query,
     encode_scrape_query,
 };
-pub use reply::{decode_announce_reply, decode_scrape_reply};
+pub use reply::{
+    OneOfMany, decode_announce_reply, decode_many_announce_replies, decode_scrape_reply,
+};
 pub use response::{PeerForm, encode_announce_reply, encode_failure, encode_scrape_reply};
 pub use url::{announce_url, redacted, scrape_request_url, scrape_url};
 

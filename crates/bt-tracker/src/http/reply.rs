@@ -66,6 +66,41 @@ pub fn decode_announce_reply(body: &[u8]) -> Result<AnnounceResponse, ReplyError
     Ok(response)
 }
 
+/// What a tracker answers to one of many announces that were sent in one request.
+#[derive(Debug)]
+pub struct OneOfMany {
+    /// Which torrent it is about, if the tracker says so.
+    pub info_hash: Option<InfoHash>,
+    /// The answer to its announce.
+    pub reply: Result<AnnounceResponse, ReplyError>,
+}
+
+/// Reads the body of the answer to many announces at once, as trackers of ttorrent 2.0 give it: a
+/// list of replies that each name their torrent in `torrentIdentifier`. No BEP describes it.
+///
+/// # Errors
+///
+/// [`ReplyError::Refused`] when all of them are refused at once; the other variants when the body
+/// is no list, as it is from a tracker that does not know such requests.
+pub fn decode_many_announce_replies(body: &[u8]) -> Result<Vec<OneOfMany>, ReplyError> {
+    let parsed = options().parse_prefix(body)?;
+    let Some(list) = parsed.value.as_list() else {
+        root(body)?;
+        return Err(ReplyError::malformed("it is one reply, not a list"));
+    };
+    let one = |value: Value<'_>| {
+        let name = value.as_dict().and_then(|dict| {
+            let name = dict.get("torrentIdentifier")?.as_bytes()?;
+            std::str::from_utf8(name).ok()?.parse().ok()
+        });
+        OneOfMany {
+            info_hash: name,
+            reply: decode_announce_reply(value.raw()),
+        }
+    };
+    Ok(list.iter().map(one).collect())
+}
+
 /// Reads the body of the answer to a scrape (BEP 48). Entries whose key is no info-hash are
 /// skipped.
 ///
@@ -121,13 +156,8 @@ fn hash_key(key: &[u8]) -> Option<InfoHash> {
 
 /// Parses the outer dictionary and turns a refusal into an error.
 fn root(body: &[u8]) -> Result<Dict<'_>, ReplyError> {
-    let limits = Limits {
-        max_depth: MAX_REPLY_DEPTH,
-        max_bytes: MAX_REPLY_BODY,
-        ..Limits::default()
-    };
     // Scripts like to print a line break after the dictionary: what follows is not looked at.
-    let parsed = Options::lenient().limits(limits).parse_prefix(body)?;
+    let parsed = options().parse_prefix(body)?;
     let Some(reply) = parsed.value.as_dict() else {
         return Err(ReplyError::malformed(format!(
             "it is {}, not a dictionary",
@@ -140,6 +170,15 @@ fn root(body: &[u8]) -> Result<Dict<'_>, ReplyError> {
         return Err(ReplyError::Refused(Failure { retry_in, ..reason }));
     }
     Ok(reply)
+}
+
+fn options() -> Options {
+    let limits = Limits {
+        max_depth: MAX_REPLY_DEPTH,
+        max_bytes: MAX_REPLY_BODY,
+        ..Limits::default()
+    };
+    Options::lenient().limits(limits)
 }
 
 /// BEP 31 shows the number as a string; we accept both forms. Zero and nonsense say nothing.

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::publisher::Watch;
 use super::tracker::Tracker;
-use super::{Config, Error, snapshot};
+use super::{Config, Error, accounts, history, snapshot};
 
 /// How often a step of forgetting is made, at most.
 const SWEEP_STEP: Duration = Duration::from_millis(100);
@@ -35,6 +35,13 @@ pub(super) fn start(
         let steps = u64::try_from(steps).unwrap_or(u64::MAX);
         move || sweep(&tracker, steps)
     });
+    if config.stats.is_some() || config.inherited.stats.is_some() {
+        let tracker = Arc::clone(tracker);
+        every(tasks, stop, history::STEP, move || {
+            let now = tracker.snapshot(Instant::now());
+            tracker.history().push(&now);
+        });
+    }
     if let Some(dir) = config.torrents.clone() {
         let look = {
             let (tracker, dir) = (Arc::clone(tracker), dir.clone());
@@ -57,6 +64,32 @@ pub(super) fn start(
             move || save(&tracker, &path)
         });
     }
+    if tracker.access.accounts().is_some() {
+        let ttl = i64::try_from(config.effective_peer_ttl().as_secs()).unwrap_or(i64::MAX);
+        every_blocking(tasks, stop, round, {
+            let tracker = Arc::clone(tracker);
+            move || expire_accounts(&tracker, ttl)
+        });
+    }
+    if let Some(path) = config.accounts.clone() {
+        every_blocking(tasks, stop, config.snapshot_every, {
+            let tracker = Arc::clone(tracker);
+            move || save_accounts(&tracker, &path)
+        });
+    }
+}
+
+/// Reads the list, the directory of torrents and the certificate again, and carries out what has changed. Returns
+/// how many entries the list has.
+pub(super) fn reload(tracker: &Tracker, torrents: Option<&Path>) -> Result<Option<usize>, Error> {
+    #[cfg(feature = "https")]
+    if let Some(identity) = &tracker.identity {
+        identity.reload()?;
+    }
+    if let Some(dir) = torrents {
+        scan(tracker, dir)?;
+    }
+    Ok(tracker.settle(Instant::now(), tracker.access.reload()?))
 }
 
 /// Looks at once when the system says that something has changed. Network file systems do not say
@@ -104,6 +137,38 @@ pub(super) fn save(tracker: &Tracker, path: &Path) {
     match snapshot::save(path, &tracker.swarms, Instant::now()) {
         Ok(()) => tracing::debug!(path = ?path, "snapshot written"),
         Err(error) => tracing::error!(path = ?path, %error, "snapshot not written"),
+    }
+}
+
+/// Takes in the accounts, if the mode has users and they are kept.
+pub(super) fn load_accounts(tracker: &Tracker, path: Option<&Path>) -> Result<(), Error> {
+    let Some(path) = path else { return Ok(()) };
+    let Some(users) = tracker.access.accounts() else {
+        return Err(Error::Setting("only a tracker with passkeys has accounts"));
+    };
+    let refused = |error: accounts::FileError| Error::Accounts {
+        path: path.into(),
+        problem: error.to_string(),
+    };
+    let accounts = accounts::load(path, users).map_err(refused)?;
+    tracing::info!(path = ?path, accounts, "accounts read");
+    Ok(())
+}
+
+/// Writes the accounts, or says why not.
+pub(super) fn save_accounts(tracker: &Tracker, path: &Path) {
+    let Some(users) = tracker.access.accounts() else {
+        return;
+    };
+    match accounts::save(path, users, tracker.age(Instant::now())) {
+        Ok(()) => tracing::debug!(path = ?path, "accounts written"),
+        Err(error) => tracing::error!(path = ?path, %error, "accounts not written"),
+    }
+}
+
+fn expire_accounts(tracker: &Tracker, ttl: i64) {
+    if let Some(users) = tracker.access.accounts() {
+        users.expire(tracker.age(Instant::now()).saturating_sub(ttl));
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-use super::Error;
 use super::tracker::Tracker;
+use super::{Error, Inherited, chores};
 use crate::swarm::{DEFAULT_MAX_NUMWANT, DEFAULT_NUMWANT, Limits, Locality, Network};
 
 /// Who may announce what.
@@ -97,13 +97,22 @@ pub struct Config {
     pub tls_key: Option<PathBuf>,
     /// Addresses for announces over UDP. Port 0 means any free one.
     pub udp: Vec<SocketAddr>,
+    /// Sockets that are bound already, besides these addresses.
+    pub inherited: Inherited,
     /// Where `/metrics`, `/healthz`, `/readyz` and `/stats` are. Keep it from the public.
     pub stats: Option<SocketAddr>,
     /// Who may announce what.
     pub mode: Mode,
-    /// The list that `mode` goes by: one info-hash of 40 hexadecimal digits, or one passkey, a
-    /// line; `#` starts a comment. Read again by [`Handle::reload`](super::Handle::reload).
+    /// The list that `mode` goes by: one info-hash of 40 hexadecimal digits, or one passkey and
+    /// maybe a name, a line; `#` starts a comment. Read again by
+    /// [`Handle::reload`](super::Handle::reload), and rewritten by
+    /// [`Handle::add_to_list`](super::Handle::add_to_list).
     pub list: Option<PathBuf>,
+    /// What users with passkeys have transferred is kept here across restarts. Written as often
+    /// as the snapshot.
+    pub accounts: Option<PathBuf>,
+    /// Who has it may change lists and torrents at `stats`. Without it nobody may.
+    pub admin_token: Option<Secret>,
     /// A directory of `.torrent` files: they are tracked and offered for download, nothing else
     /// is tracked, and files that come and go are followed.
     pub torrents: Option<PathBuf>,
@@ -135,9 +144,13 @@ pub struct Config {
     pub limits: Limits,
     /// Connections at once over HTTP; further ones are closed as they come. Default 20,000.
     pub max_connections: usize,
+    /// Requests a second that one UDP source (an IPv4 address, or a /64 of IPv6) gets answered
+    /// over time, and twice as many at once, by each worker that its packets come to. Default no
+    /// limit. Connect requests are always limited.
+    pub udp_requests_per_ip: Option<u32>,
     /// Where swarms are kept across restarts.
     pub snapshot: Option<PathBuf>,
-    /// How often the snapshot is written. Default 5 minutes.
+    /// How often the snapshot and the accounts are written. Default 5 minutes.
     pub snapshot_every: Duration,
     /// Where swarms are kept while the server runs. Default in this process alone.
     pub store: Store,
@@ -159,9 +172,12 @@ impl Default for Config {
             #[cfg(feature = "https")]
             tls_key: None,
             udp: Vec::new(),
+            inherited: Inherited::default(),
             stats: None,
             mode: Mode::default(),
             list: None,
+            accounts: None,
+            admin_token: None,
             torrents: None,
             torrents_poll: Duration::from_secs(2),
             upload_token: None,
@@ -176,6 +192,7 @@ impl Default for Config {
             locality: Locality::default(),
             limits: Limits::default(),
             max_connections: 20_000,
+            udp_requests_per_ip: None,
             snapshot: None,
             snapshot_every: Duration::from_secs(5 * 60),
             store: Store::default(),
@@ -236,6 +253,7 @@ impl Config {
     /// a setting makes no sense.
     pub fn check(&self) -> Result<(), Error> {
         let tracker = Tracker::new(self, Instant::now())?;
+        chores::load_accounts(&tracker, self.accounts.as_deref())?;
         if let Some(dir) = &self.torrents {
             let changes = tracker.publisher.scan(dir, &tracker.swarms)?;
             if let Some(problem) = changes.problems.into_iter().next() {
@@ -253,7 +271,7 @@ impl Config {
         if !self.https.is_empty() {
             return false;
         }
-        self.http.is_empty() && self.udp.is_empty()
+        self.http.is_empty() && self.udp.is_empty() && self.inherited.is_empty()
     }
 
     /// How many workers each address gets.

@@ -36,6 +36,40 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// The list cannot be written, and is as it was.
+    #[error("cannot write list {path}")]
+    WriteList {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What was to be put on the list is not what the mode needs.
+    #[error("{problem}")]
+    BadEntry {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// What was to be taken off the list is not on it.
+    #[error("it is not on the list")]
+    NotListed,
+    /// The mode has no list.
+    #[error("an open tracker has no list")]
+    NoListToEdit,
+    /// The torrent is in the directory of torrents, which decides about it.
+    #[error("the torrent is in the directory of torrents as {file}")]
+    InDirectory {
+        /// Its name in the directory.
+        file: String,
+    },
+    /// The file of accounts cannot be used. It is left alone, so that nobody's numbers are lost.
+    #[error("accounts {path} cannot be used: {problem}")]
+    Accounts {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The mode needs a list and none was given.
     #[error("mode {0} needs a list")]
     NoList(&'static str),

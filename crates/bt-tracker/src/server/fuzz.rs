@@ -50,6 +50,26 @@ mod tests {
     }
 
     #[test]
+    fn every_corpus_file_passes() {
+        type Body = fn(&[u8]);
+        let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus");
+        let targets: [(&str, Body); 3] = [
+            ("tracker_server_http", http_connection),
+            ("tracker_server_udp", udp_packets),
+            ("tracker_server_snapshot", snapshot),
+        ];
+        for (name, body) in targets {
+            let files = std::fs::read_dir(corpus.join(name))
+                .unwrap()
+                .map(|file| file.unwrap());
+            let count = files
+                .map(|file| body(&std::fs::read(file.path()).unwrap()))
+                .count();
+            assert!(count > 0, "{name} has no seeds");
+        }
+    }
+
+    #[test]
     fn connections_survive_whatever_comes() {
         let hash = "%01".repeat(20);
         let peer = "peer_id=-XX0001-000000000001&port=7000&left=0";

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::tracker::{Tracker, scrape_stats};
-use super::{Config, Error, StatsSnapshot, chores};
+use super::{Account, Config, Error, StatsSnapshot, chores};
 use crate::ScrapeStats;
 
 /// How long connections get to finish what they are at when the server stops.
@@ -138,17 +138,43 @@ impl Handle {
     /// # Errors
     /// When one of them cannot be used; the old one stays in force, and so do those after it.
     pub fn reload(&self) -> Result<Option<usize>, Error> {
-        #[cfg(feature = "https")]
-        if let Some(identity) = &self.tracker.identity {
-            identity.reload()?;
-        }
-        if let Some(dir) = &self.config.torrents {
-            chores::scan(&self.tracker, dir)?;
-        }
-        self.tracker.access.reload()
+        chores::reload(&self.tracker, self.config.torrents.as_deref())
     }
 
-    /// Stops taking requests, lets those that are being answered finish, and writes the snapshot.
+    /// Adds an info-hash, or a passkey and maybe a name, to the list that the mode goes by: in its
+    /// file, and at once in force. Torrents that are denied by it are forgotten. Waits for a disk.
+    /// Returns how many entries the list has.
+    ///
+    /// # Errors
+    /// When the mode has no list, the entry is none, or the file cannot be read or written; the
+    /// old list stays in force.
+    pub fn add_to_list(&self, entry: &str) -> Result<Option<usize>, Error> {
+        let change = self.tracker.access.add(entry)?;
+        Ok(self.tracker.settle(Instant::now(), change))
+    }
+
+    /// Takes an info-hash or a passkey off the list: in its file, and at once in force. Torrents
+    /// and users that are no longer welcome are forgotten, with their peers. Waits for a disk.
+    /// Returns how many entries the list has.
+    ///
+    /// # Errors
+    /// When the mode has no list, the entry is not on it, or the file cannot be read or written;
+    /// the old list stays in force.
+    pub fn remove_from_list(&self, entry: &str) -> Result<Option<usize>, Error> {
+        let change = self.tracker.access.remove(entry)?;
+        Ok(self.tracker.settle(Instant::now(), change))
+    }
+
+    /// What each user of a tracker with passkeys has transferred; empty in other modes.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<Account> {
+        let users = self.tracker.access.accounts();
+        let at = self.tracker.age(Instant::now());
+        users.map(|users| users.accounts(at)).unwrap_or_default()
+    }
+
+    /// Stops taking requests, lets those that are being answered finish, and writes the
+    /// snapshot and the accounts.
     pub async fn stop(mut self) {
         self.running.stop.cancel();
         self.running.udp_stop.store(true, Ordering::Relaxed);
@@ -158,6 +184,7 @@ impl Handle {
         let threads = std::mem::take(&mut self.running.threads);
         let tracker = Arc::clone(&self.tracker);
         let snapshot = self.config.snapshot.clone();
+        let accounts = self.config.accounts.clone();
         let end = move || {
             for thread in threads {
                 if thread.join().is_err() {
@@ -166,6 +193,9 @@ impl Handle {
             }
             if let Some(path) = snapshot {
                 chores::save(&tracker, &path);
+            }
+            if let Some(path) = accounts {
+                chores::save_accounts(&tracker, &path);
             }
         };
         if tokio::task::spawn_blocking(end).await.is_err() {

@@ -6,14 +6,18 @@
 //! handle signals: that is the program's.
 
 mod access;
+mod accounts;
 mod admin;
 mod chores;
 mod config;
+mod durable;
 mod error;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
 mod handle;
+mod history;
 mod http;
+mod inherited;
 mod publisher;
 mod random;
 #[cfg(feature = "redis")]
@@ -23,6 +27,7 @@ mod signal;
 mod snapshot;
 mod stats;
 mod syscalls;
+mod token;
 mod tracker;
 mod udp;
 
@@ -35,9 +40,11 @@ use tokio_util::task::TaskTracker;
 
 use tracker::Tracker;
 
+pub use accounts::Account;
 pub use config::{Config, Mode, Secret, Store};
 pub use error::Error;
 pub use handle::Handle;
+pub use inherited::Inherited;
 pub use stats::{StatsSnapshot, StoreSnapshot, TransportSnapshot};
 
 /// Starts trackers.
@@ -70,12 +77,10 @@ impl Server {
         }
         let now = Instant::now();
         let tracker = Arc::new(Tracker::new(&config, now)?);
+        chores::load_accounts(&tracker, config.accounts.as_deref())?;
         let http = http::bind(&config)?;
         let udp = udp::bind(&config)?;
-        let admin = match config.stats {
-            Some(address) => Some(admin::bind(address).await?),
-            None => None,
-        };
+        let admin = admin::bind(&config).await?;
         if let Some(dir) = &config.torrents {
             chores::scan(&tracker, dir)?;
         }
@@ -91,9 +96,9 @@ impl Server {
         let https_addrs = http.tls_addrs.clone();
         let stats_addr = admin.as_ref().map(|(_, address)| *address);
         http::serve(http, &config, &tracker, &tasks, &stop)?;
-        let threads = udp::serve(udp, &tracker, &udp_stop)?;
+        let threads = udp::serve(udp, &config, &tracker, &udp_stop)?;
         if let Some((listener, _)) = admin {
-            admin::serve(listener, &tracker, &tasks, &stop);
+            admin::serve(listener, &config, &tracker, &tasks, &stop);
         }
         #[cfg(feature = "redis")]
         relay::start(&tracker, &tasks, &stop);

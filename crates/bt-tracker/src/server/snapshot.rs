@@ -8,11 +8,12 @@
 use std::fs::File;
 use std::hash::Hasher as _;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use siphasher::sip::SipHasher13;
 
+use super::durable;
 use crate::swarm::{SnapshotError, Swarms};
 
 const MARK: &[u8; 8] = b"BTSWARMS";
@@ -42,17 +43,7 @@ pub(super) enum Error {
 
 /// Writes the store beside the file, and puts it in the file's place once it is on the disk.
 pub(super) fn save(path: &Path, swarms: &Swarms, now: Instant) -> io::Result<()> {
-    let beside = beside(path);
-    let result = write(&beside, swarms, now).and_then(|()| std::fs::rename(&beside, path));
-    if result.is_err() {
-        // Nobody needs half a snapshot; that it cannot be removed is no further harm.
-        let _ = std::fs::remove_file(&beside);
-    }
-    result?;
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+    durable::replace(path, durable::PUBLIC, |file| write(file, swarms, now))
 }
 
 /// Takes the file into the store. Returns how many peers it held that are still fresh, or `None`
@@ -71,9 +62,9 @@ pub(super) fn load(path: &Path, swarms: &Swarms, now: Instant) -> Result<Option<
     Ok(Some(peers))
 }
 
-fn write(path: &Path, swarms: &Swarms, now: Instant) -> io::Result<()> {
+fn write(file: &mut BufWriter<File>, swarms: &Swarms, now: Instant) -> io::Result<()> {
     let mut file = Summed {
-        file: BufWriter::new(File::create(path)?),
+        file,
         sum: SipHasher13::new(),
     };
     let clock = SystemTime::now()
@@ -93,11 +84,7 @@ fn write(path: &Path, swarms: &Swarms, now: Instant) -> io::Result<()> {
     }
     file.write(&END.to_be_bytes())?;
     let sum = file.sum.finish();
-    file.write(&sum.to_be_bytes())?;
-    file.file
-        .into_inner()
-        .map_err(io::IntoInnerError::into_error)?
-        .sync_all()
+    file.write(&sum.to_be_bytes())
 }
 
 /// The age of a snapshot and its parts.
@@ -168,22 +155,16 @@ pub(super) fn fuzz(bytes: &[u8]) {
     }
 }
 
-struct Summed {
-    file: BufWriter<File>,
+struct Summed<'a> {
+    file: &'a mut BufWriter<File>,
     sum: SipHasher13,
 }
 
-impl Summed {
+impl Summed<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.sum.write(bytes);
         self.file.write_all(bytes)
     }
-}
-
-fn beside(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".tmp");
-    path.with_file_name(name)
 }
 
 #[cfg(test)]

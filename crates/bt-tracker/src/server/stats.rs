@@ -53,6 +53,8 @@ pub(super) struct Stats {
     pub(super) udp_connects: Counter,
     /// Packets with a connection id that we did not give to their address, or long ago.
     pub(super) udp_unproven: Counter,
+    /// Packets of sources that asked more than they may.
+    pub(super) udp_limited: Counter,
     /// Open connections; goes down as well.
     pub(super) connections: Counter,
     /// Connections that were closed as they came because there were too many.
@@ -129,6 +131,8 @@ pub struct StatsSnapshot {
     pub udp_connects: u64,
     /// Packets whose connection id did not prove their address.
     pub udp_unproven: u64,
+    /// Packets of UDP sources that asked more than they may.
+    pub udp_limited: u64,
     /// Open HTTP connections.
     pub connections: u64,
     /// HTTP connections that were one too many.

@@ -12,7 +12,7 @@
 
 use std::io;
 use std::mem::zeroed;
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::ptr;
 
@@ -33,6 +33,8 @@ pub(super) struct Inbox {
     names: Box<[libc::sockaddr_storage]>,
     headers: Box<[libc::mmsghdr]>,
     vectors: Box<[libc::iovec]>,
+    /// Which of our addresses each packet was sent to; empty when the socket has only one.
+    controls: Box<[Control]>,
     /// `<= BATCH`
     count: usize,
 }
@@ -63,10 +65,23 @@ struct Reply {
     to: u32,
 }
 
-/// One control message that holds a number of 16 bits.
+/// Control messages: the address of ours that is meant, and where to cut.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
-struct Control([u8; 24]);
+struct Control([u8; CONTROL]);
+
+/// Bytes of both control messages: 40 for an IPv6 address and 24 for a number of 16 bits.
+const CONTROL: usize = 64;
+
+/// Which of our addresses a packet was sent to, so that the answer can leave from there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Local {
+    /// The socket has one address only, or the kernel did not say.
+    Fixed,
+    V4(Ipv4Addr),
+    /// With the interface, for addresses that mean something only there.
+    V6(Ipv6Addr, u32),
+}
 
 // SAFETY: the pointers in `headers` and `vectors` are only used between being set and the return
 // of the call that they are set for; both happen in one method that borrows the buffers.
@@ -75,7 +90,8 @@ unsafe impl Send for Inbox {}
 unsafe impl Send for Outbox {}
 
 impl Inbox {
-    pub(super) fn new() -> Self {
+    /// `is_told` says that the socket tells which address each packet was sent to.
+    pub(super) fn new(is_told: bool) -> Self {
         // SAFETY: all of these are plain data of C for which zero is a value.
         let (name, header, vector) = unsafe { (zeroed(), zeroed(), zeroed()) };
         Self {
@@ -83,6 +99,7 @@ impl Inbox {
             names: vec![name; BATCH].into_boxed_slice(),
             headers: vec![header; BATCH].into_boxed_slice(),
             vectors: vec![vector; BATCH].into_boxed_slice(),
+            controls: vec![Control([0; CONTROL]); if is_told { BATCH } else { 0 }].into(),
             count: 0,
         }
     }
@@ -102,9 +119,14 @@ impl Inbox {
             header.msg_iov = &raw mut self.vectors[at];
             header.msg_iovlen = 1;
             header.msg_flags = 0;
+            if let Some(control) = self.controls.get_mut(at) {
+                header.msg_control = ptr::from_mut(control).cast();
+                header.msg_controllen = CONTROL;
+            }
         }
-        // SAFETY: `headers` has BATCH elements, each of which points to one address and one
-        // vector, which points to PACKET bytes; all of them are borrowed mutably by `self`.
+        // SAFETY: `headers` has BATCH elements, each of which points to one address, maybe to
+        // CONTROL bytes for control messages, and to one vector, which points to PACKET bytes; all
+        // of them are borrowed mutably by `self`.
         let got = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -129,6 +151,15 @@ impl Inbox {
         }
         let packet = self.packets[at].get(..usize::try_from(header.msg_len).ok()?)?;
         Some((packet, address(&self.names[at])?))
+    }
+
+    /// Which of our addresses a packet was sent to.
+    fn local(&self, at: usize) -> Local {
+        let Some(Control(bytes)) = self.controls.get(at) else {
+            return Local::Fixed;
+        };
+        let length = self.headers[at].msg_hdr.msg_controllen;
+        local(bytes.get(..length).unwrap_or_default()).unwrap_or(Local::Fixed)
     }
 }
 
@@ -208,9 +239,11 @@ impl Outbox {
         self.controls.reserve(self.replies.len());
         let mut first = 0;
         while let Some(reply) = self.replies.get(first) {
+            let local = inbox.local(reply.to as usize);
             let same = |next: &&Reply| {
                 next.destination == reply.destination
                     && next.length == reply.length
+                    && inbox.local(next.to as usize) == local
                     && same_address(
                         &inbox.names[next.to as usize],
                         &inbox.names[reply.to as usize],
@@ -230,14 +263,15 @@ impl Outbox {
             header.msg_hdr.msg_namelen = inbox.headers[to].msg_hdr.msg_namelen;
             header.msg_hdr.msg_iov = ptr::from_mut(&mut self.vectors[first]);
             header.msg_hdr.msg_iovlen = count;
-            if count > 1 {
-                self.controls.push(segment_size(reply.length));
+            if count > 1 || local != Local::Fixed {
+                let (control, length) = control(local, (count > 1).then_some(reply.length));
+                self.controls.push(control);
                 let control = self
                     .controls
                     .last_mut()
                     .map_or(ptr::null_mut(), ptr::from_mut);
                 header.msg_hdr.msg_control = control.cast();
-                header.msg_hdr.msg_controllen = size_of::<Control>();
+                header.msg_hdr.msg_controllen = length;
             }
             self.headers.push(header);
             first += count;
@@ -254,8 +288,11 @@ impl Outbox {
                 // not changed since.
                 single.msg_hdr.msg_iov = unsafe { header.msg_hdr.msg_iov.add(at) };
                 single.msg_hdr.msg_iovlen = 1;
-                single.msg_hdr.msg_control = ptr::null_mut();
-                single.msg_hdr.msg_controllen = 0;
+                // The message about cutting is the last one.
+                single.msg_hdr.msg_controllen -= space(size_of::<u16>());
+                if single.msg_hdr.msg_controllen == 0 {
+                    single.msg_hdr.msg_control = ptr::null_mut();
+                }
                 self.headers.push(single);
             }
         }
@@ -277,28 +314,90 @@ fn segments(length: u32) -> usize {
     (BYTES / length.max(1)).clamp(1, MOST) as usize
 }
 
-/// The control message that tells the kernel where to cut.
-fn segment_size(length: u32) -> Control {
-    let mut control = Control([0; 24]);
-    let head = libc::cmsghdr {
-        cmsg_len: size_of::<libc::cmsghdr>() + size_of::<u16>(),
-        cmsg_level: libc::SOL_UDP,
-        cmsg_type: libc::UDP_SEGMENT,
-    };
-    let size = u16::try_from(length).unwrap_or(u16::MAX);
+/// The control messages for a packet that leaves from an address of ours and, if it is several,
+/// is cut into parts of a length. Returns how many bytes they take.
+fn control(local: Local, part: Option<u32>) -> (Control, usize) {
+    let mut control = Control([0; CONTROL]);
+    let mut length = 0;
+    match local {
+        Local::Fixed => {}
+        Local::V4(ip) => {
+            // No interface: the route to the peer decides. Then the address to leave from.
+            let mut info = [0; 12];
+            info[4..8].copy_from_slice(&ip.octets());
+            put(
+                &mut control,
+                &mut length,
+                libc::IPPROTO_IP,
+                libc::IP_PKTINFO,
+                &info,
+            );
+        }
+        Local::V6(ip, interface) => {
+            let mut info = [0; 20];
+            info[..16].copy_from_slice(&ip.octets());
+            if ip.is_unicast_link_local() {
+                info[16..].copy_from_slice(&interface.to_ne_bytes());
+            }
+            put(
+                &mut control,
+                &mut length,
+                libc::IPPROTO_IPV6,
+                libc::IPV6_PKTINFO,
+                &info,
+            );
+        }
+    }
+    if let Some(part) = part {
+        let size = u16::try_from(part).unwrap_or(u16::MAX).to_ne_bytes();
+        put(
+            &mut control,
+            &mut length,
+            libc::SOL_UDP,
+            libc::UDP_SEGMENT,
+            &size,
+        );
+    }
+    (control, length)
+}
+
+/// Appends a control message.
+fn put(control: &mut Control, length: &mut usize, level: i32, kind: i32, data: &[u8]) {
+    let head = (size_of::<libc::cmsghdr>() + data.len()).to_ne_bytes();
     let parts = head
-        .cmsg_len
-        .to_ne_bytes()
         .into_iter()
-        .chain(head.cmsg_level.to_ne_bytes())
-        .chain(head.cmsg_type.to_ne_bytes())
-        .chain(size.to_ne_bytes());
-    control
-        .0
-        .iter_mut()
-        .zip(parts)
-        .for_each(|(byte, part)| *byte = part);
-    control
+        .chain(level.to_ne_bytes())
+        .chain(kind.to_ne_bytes());
+    let bytes = parts.chain(data.iter().copied());
+    let free = control.0.iter_mut().skip(*length);
+    free.zip(bytes).for_each(|(byte, part)| *byte = part);
+    *length += space(data.len());
+}
+
+/// Bytes that a control message takes with its head and what aligns the next one.
+fn space(data: usize) -> usize {
+    size_of::<libc::cmsghdr>() + data.next_multiple_of(size_of::<usize>())
+}
+
+/// Reads the first control message, the only one that we ask for.
+fn local(control: &[u8]) -> Option<Local> {
+    let (length, rest) = control.split_first_chunk::<{ size_of::<usize>() }>()?;
+    let (level, rest) = rest.split_first_chunk::<4>()?;
+    let (kind, rest) = rest.split_first_chunk::<4>()?;
+    let data = usize::from_ne_bytes(*length).checked_sub(size_of::<libc::cmsghdr>())?;
+    let data = rest.get(..data)?;
+    match (i32::from_ne_bytes(*level), i32::from_ne_bytes(*kind)) {
+        (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+            let ip: [u8; 4] = data.get(4..8)?.try_into().ok()?;
+            Some(Local::V4(ip.into()))
+        }
+        (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+            let (ip, interface) = data.split_first_chunk::<16>()?;
+            let interface = u32::from_ne_bytes(*interface.first_chunk::<4>()?);
+            Some(Local::V6((*ip).into(), interface))
+        }
+        _ => None,
+    }
 }
 
 fn destination(source: SocketAddr) -> u64 {
@@ -323,14 +422,29 @@ fn same_address(a: &libc::sockaddr_storage, b: &libc::sockaddr_storage) -> bool 
 /// Lets the kernel hold connections back until their first bytes are there, so that these can be
 /// answered without ever waiting for events on the connection.
 pub(super) fn defer_accept(listener: &TcpListener) -> io::Result<()> {
-    let seconds = DEFER_ACCEPT;
-    // SAFETY: the option takes a `c_int`, to which the pointer points for the whole call.
+    let (level, name) = (libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT);
+    set_option(listener, level, name, DEFER_ACCEPT)
+}
+
+/// Lets the kernel tell which of our addresses each packet was sent to, for sockets that are
+/// bound to all of them.
+pub(super) fn tell_destination(socket: &impl AsRawFd, is_ipv6: bool) -> io::Result<()> {
+    if is_ipv6 {
+        set_option(socket, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)
+    } else {
+        set_option(socket, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)
+    }
+}
+
+fn set_option(socket: &impl AsRawFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+    // SAFETY: the options that we set take a `c_int`, to which the pointer points for the whole
+    // call.
     let result = unsafe {
         libc::setsockopt(
-            listener.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_DEFER_ACCEPT,
-            ptr::from_ref(&seconds).cast(),
+            socket.as_raw_fd(),
+            level,
+            name,
+            ptr::from_ref(&value).cast(),
             size_of_u32::<libc::c_int>(),
         )
     };
@@ -366,4 +480,30 @@ fn address(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
 
 fn size_of_u32<T>() -> u32 {
     u32::try_from(size_of::<T>()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_packet_was_sent_to_is_read_as_it_is_written() {
+        for local_ in [
+            Local::V4([192, 0, 2, 7].into()),
+            Local::V6("fe80::7".parse().unwrap(), 3),
+            Local::V6("2001:db8::7".parse().unwrap(), 0),
+        ] {
+            for part in [None, Some(320)] {
+                let (Control(bytes), length) = control(local_, part);
+                assert!(length <= CONTROL && local(&bytes[..length]) == Some(local_));
+                for cut in 0..30 {
+                    // Too short for the address: none.
+                    assert!(local(&bytes[..cut.min(27)]).is_none());
+                }
+            }
+        }
+        assert!(control(Local::Fixed, None).1 == 0 && local(&[]).is_none());
+        let (Control(bytes), length) = control(Local::Fixed, Some(320));
+        assert!(length == space(2) && local(&bytes[..length]).is_none());
+    }
 }

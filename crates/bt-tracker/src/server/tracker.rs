@@ -3,13 +3,16 @@
 //! Knows nothing of sockets and encodings.
 
 use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bt_metainfo::InfoHash;
 
-use super::access::Access;
-use super::publisher::{Publisher, Token};
+use super::access::{Access, Change};
+use super::history::History;
+use super::publisher::Publisher;
 use super::stats::{Stats, StatsSnapshot, StoreSnapshot, TransportStats};
+use super::token::Token;
 use super::{Config, Error};
 use crate::swarm::{self, Answer, Counts, Families, Refusal, Stored, Swarms};
 use crate::{AnnounceRequest, AnnounceResponse, Failure, RetryIn, ScrapeStats};
@@ -38,6 +41,7 @@ pub(super) struct Tracker {
     pub(super) publisher: Publisher,
     /// Who has it may upload.
     pub(super) upload_token: Option<Token>,
+    pub(super) admin_token: Option<Token>,
     /// What the server shows over HTTPS.
     #[cfg(feature = "https")]
     pub(super) identity: Option<super::http::tls::Identity>,
@@ -51,6 +55,7 @@ pub(super) struct Tracker {
     min_interval: Duration,
     keep_peer_ids: bool,
     started: Instant,
+    history: Mutex<History>,
 }
 
 impl Tracker {
@@ -77,7 +82,8 @@ impl Tracker {
             access: Access::new(config)?,
             stats: Stats::default(),
             publisher: Publisher::new(config.torrents.as_deref()),
-            upload_token: Self::token(config)?,
+            upload_token: Self::upload_token(config)?,
+            admin_token: Self::admin_token(config)?,
             #[cfg(feature = "https")]
             identity: super::http::tls::Identity::new(config)?,
             #[cfg(feature = "websocket")]
@@ -88,15 +94,33 @@ impl Tracker {
             min_interval: config.effective_min_interval(),
             keep_peer_ids: config.keep_peer_ids,
             started: now,
+            history: Mutex::default(),
         })
     }
 
-    fn token(config: &Config) -> Result<Option<Token>, Error> {
+    fn upload_token(config: &Config) -> Result<Option<Token>, Error> {
         match &config.upload_token {
             Some(_) if config.torrents.is_none() => Err(Error::Setting(
                 "uploads need a directory of torrents to go to",
             )),
-            Some(token) => Token::new(token.reveal()).map(Some),
+            Some(token) => {
+                let complaint = "the upload token must have at least 16 letters, digits and signs";
+                Token::new(token.reveal(), complaint).map(Some)
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn admin_token(config: &Config) -> Result<Option<Token>, Error> {
+        let has_stats = config.stats.is_some() || config.inherited.stats.is_some();
+        match &config.admin_token {
+            Some(_) if !has_stats => Err(Error::Setting(
+                "an admin token needs an address for numbers",
+            )),
+            Some(token) => {
+                let complaint = "the admin token must have at least 16 letters, digits and signs";
+                Token::new(token.reveal(), complaint).map(Some)
+            }
             None => Ok(None),
         }
     }
@@ -111,9 +135,10 @@ impl Tracker {
         transport: Transport,
         scratch: &mut Scratch,
     ) -> Result<(), Failure> {
-        if let Some(reason) = self.access.refuses(&request.info_hash, key) {
-            return Err(refused(reason));
-        }
+        let user = self
+            .access
+            .admit(&request.info_hash, key)
+            .map_err(refused)?;
         let mut announce = self.swarms.asked(request, source);
         match transport {
             Transport::Udp => announce.families = Families::Own,
@@ -132,6 +157,9 @@ impl Tracker {
                 },
                 _ => refused(&refusal.to_string()),
             })?;
+        if let Some(user) = user {
+            user.account(self.age(now), request, announce.peer);
+        }
         self.count(transport, answer);
         #[cfg(feature = "redis")]
         if let Some(relay) = &self.relay {
@@ -150,10 +178,40 @@ impl Tracker {
 
     /// The numbers of a torrent, if it is known and may be asked for.
     pub(super) fn scrape(&self, info_hash: &InfoHash, key: Option<&[u8]>) -> Option<ScrapeStats> {
-        if self.access.refuses(info_hash, key).is_some() {
-            return None;
-        }
+        self.access.admit(info_hash, key).ok()?;
         self.swarms.scrape(info_hash).map(scrape_stats)
+    }
+
+    /// Carries out what a new list means: whoever is no longer welcome is forgotten at once.
+    /// Returns how many entries the list has.
+    pub(super) fn settle(&self, now: Instant, change: Change) -> Option<usize> {
+        for info_hash in change.forbidden {
+            // A torrent that the owner has registered stays known, without its peers.
+            if self.swarms.remove(&info_hash) && self.publisher.catalog().has(&info_hash) {
+                self.swarms.register(info_hash);
+            }
+        }
+        for user in change.dropped {
+            for (info_hash, peer) in user.dismiss() {
+                self.swarms.leave(now, &info_hash, peer);
+            }
+        }
+        change.entries
+    }
+
+    /// Forgets a torrent, its peers and its registration. Returns whether it was known.
+    pub(super) fn forget(&self, info_hash: InfoHash) -> Result<bool, Error> {
+        if let Some(file) = self.publisher.catalog().file_of(&info_hash) {
+            return Err(Error::InDirectory { file: file.into() });
+        }
+        self.publisher.withdraw(info_hash, &self.swarms);
+        Ok(self.swarms.remove(&info_hash))
+    }
+
+    /// Seconds of the server's life.
+    pub(super) fn age(&self, now: Instant) -> i64 {
+        let age = now.saturating_duration_since(self.started).as_secs();
+        i64::try_from(age).unwrap_or(i64::MAX)
     }
 
     pub(super) fn snapshot(&self, now: Instant) -> StatsSnapshot {
@@ -178,6 +236,7 @@ impl Tracker {
             udp: stats.udp.snapshot(),
             udp_connects: stats.udp_connects.get(),
             udp_unproven: stats.udp_unproven.get(),
+            udp_limited: stats.udp_limited.get(),
             connections: stats.connections.get(),
             connections_refused: stats.connections_refused.get(),
             connections_timed_out: stats.connections_timed_out.get(),
@@ -206,6 +265,11 @@ impl Tracker {
         }
         let _ = now;
         "ready\n".into()
+    }
+
+    /// What the numbers were.
+    pub(super) fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn transport_stats(&self, transport: Transport) -> &TransportStats {

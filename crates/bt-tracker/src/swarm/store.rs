@@ -258,6 +258,22 @@ impl Swarms {
             .remove(hash, info_hash, &self.open, &env)
     }
 
+    /// Takes one peer out of a torrent, as if it had said `stopped`.
+    pub fn leave(&self, now: Instant, info_hash: &InfoHash, peer: SocketAddr) {
+        let stop = Announce {
+            info_hash: *info_hash,
+            peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
+            peer_id: None,
+            left: 0,
+            event: Event::Stopped,
+            wanted: 0,
+            families: Families::Own,
+            with_ids: false,
+        };
+        // It can only be refused where it is not known anyway, and no torrent is made for it.
+        let _ = self.enter(now, &stop, &mut Answer::default());
+    }
+
     /// Sums over all shards, one after the other.
     #[must_use]
     pub fn totals(&self) -> Totals {
@@ -280,13 +296,19 @@ impl Swarms {
     #[must_use]
     pub fn largest(&self, count: usize) -> Vec<(InfoHash, Counts)> {
         let mut largest: Vec<(InfoHash, Counts)> = Vec::new();
-        let peers = |(_, counts): &(InfoHash, Counts)| counts.seeds + counts.incomplete();
+        let peers = |counts: &Counts| counts.seeds + counts.incomplete();
+        let mut least = 0;
         for shard in &self.shards {
             let shard = lock(shard);
-            largest.extend(shard.torrents().iter().map(|t| (t.info_hash, t.counts())));
+            // Nearly all torrents are too small, so few are ever sorted.
+            let torrents = shard.torrents().iter().map(|t| (t.info_hash, t.counts()));
+            largest.extend(torrents.filter(|(_, counts)| peers(counts) >= least));
             drop(shard);
-            largest.sort_by_key(|entry| u32::MAX - peers(entry));
+            largest.sort_by_key(|(_, counts)| u32::MAX - peers(counts));
             largest.truncate(count);
+            if largest.len() == count {
+                least = largest.last().map_or(0, |(_, counts)| peers(counts) + 1);
+            }
         }
         largest
     }

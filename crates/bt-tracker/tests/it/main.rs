@@ -11,6 +11,8 @@ mod client_and_server;
 mod http_client;
 #[cfg(feature = "tls")]
 mod https_client;
+#[cfg(feature = "client")]
+mod many_announces;
 #[path = "../../../../tests/bad-input/replay.rs"]
 mod replay;
 #[cfg(feature = "client")]

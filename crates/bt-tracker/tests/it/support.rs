@@ -79,7 +79,7 @@ impl Drop for HttpServer {
     }
 }
 
-/// Reads up to the empty line.
+/// Reads a request; returns it up to the empty line.
 pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -88,7 +88,15 @@ pub(crate) async fn read_head(stream: &mut TcpStream) -> String {
             Err(_) => break,
         }
     }
-    String::from_utf8(head).unwrap()
+    let head = String::from_utf8(head).unwrap();
+    // A body that nobody reads would make the end of the connection an error at the other side.
+    let lower = head.to_ascii_lowercase();
+    let length = lower
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
+    let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
+    let _ = stream.read_exact(&mut body).await;
+    head
 }
 
 /// A complete response with this status line and body.

@@ -45,6 +45,18 @@ async fn numbers_are_shown_to_people_and_programs() {
         page.contains(&"01".repeat(20)) && !page.contains("<script"),
         "{page}"
     );
+    assert_eq!(page.matches("<svg").count(), 6, "{page}");
+    let form = |form: &str| get(stats, &format!("/stats?format={form}"));
+    assert!(form("html").text().contains("announces per second"));
+    assert_eq!(
+        form("html").header("content-security-policy"),
+        Some("default-src 'none'; style-src 'unsafe-inline'")
+    );
+    let json = form("json").text();
+    for part in ["\"torrents\":1", "\"leechers\":1", "\"step_seconds\":5"] {
+        assert!(json.contains(part), "{part} in {json}");
+    }
+    assert_eq!(form("xml").status, 400);
     assert!(
         as_type("*/*")
             .lines()

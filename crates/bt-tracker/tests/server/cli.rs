@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::harness::{announce, eventually, get, hash, put, refusal, torrent};
 use crate::replay::replay;
 
-fn program(arguments: &[&str]) -> Command {
+pub(crate) fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bt-tracker"));
     for (name, _) in std::env::vars() {
         if name.starts_with("BT_TRACKER_") {
@@ -25,12 +25,12 @@ fn program(arguments: &[&str]) -> Command {
     command
 }
 
-fn run(arguments: &[&str]) -> Output {
+pub(crate) fn run(arguments: &[&str]) -> Output {
     program(arguments).output().unwrap()
 }
 
 /// What went wrong, as people see it: the exit code and the message.
-fn failure(arguments: &[&str]) -> (i32, String) {
+pub(crate) fn failure(arguments: &[&str]) -> (i32, String) {
     let output = run(arguments);
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.starts_with("error: "), "{arguments:?}: {text}");
@@ -38,18 +38,18 @@ fn failure(arguments: &[&str]) -> (i32, String) {
     (output.status.code().unwrap(), text)
 }
 
-struct Running {
+pub(crate) struct Running {
     child: Child,
     stdout: BufReader<ChildStdout>,
-    ready: String,
+    pub(crate) ready: String,
 }
 
 impl Running {
-    fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         Self::spawn(&mut program(arguments))
     }
 
-    fn spawn(command: &mut Command) -> Self {
+    pub(crate) fn spawn(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut ready = String::new();
@@ -61,11 +61,11 @@ impl Running {
         }
     }
 
-    fn http(&self) -> SocketAddr {
+    pub(crate) fn http(&self) -> SocketAddr {
         self.address("http=")
     }
 
-    fn address(&self, name: &str) -> SocketAddr {
+    pub(crate) fn address(&self, name: &str) -> SocketAddr {
         let value = self
             .ready
             .split(name)
@@ -74,13 +74,13 @@ impl Running {
         value.split([' ', ',']).next().unwrap().parse().unwrap()
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, signal).unwrap();
     }
 
     /// Exit code, the rest of standard output, and standard error.
-    fn end(mut self) -> (Option<i32>, String, String) {
+    pub(crate) fn end(mut self) -> (Option<i32>, String, String) {
         let (mut out, mut err) = (String::new(), String::new());
         self.stdout.read_to_string(&mut out).unwrap();
         self.child
@@ -93,9 +93,9 @@ impl Running {
     }
 }
 
-const ANYWHERE: [&str; 5] = ["serve", "--http", "127.0.0.1:0", "--udp", "127.0.0.1:0"];
+pub(crate) const ANYWHERE: [&str; 5] = ["serve", "--http", "127.0.0.1:0", "--udp", "127.0.0.1:0"];
 
-fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
     ANYWHERE
         .iter()
         .copied()

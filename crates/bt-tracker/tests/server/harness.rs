@@ -92,6 +92,15 @@ impl Connection {
         self.reply().expect("the server answers")
     }
 
+    /// A request of an operator with a token.
+    pub(crate) fn manage(&mut self, method: &str, target: &str, token: &str) -> Reply {
+        let request = format!(
+            "{method} {target} HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {token}\r\n\r\n"
+        );
+        self.send(request.as_bytes());
+        self.reply().expect("the server answers")
+    }
+
     /// The next reply; `None` when the server has closed the connection.
     pub(crate) fn reply(&mut self) -> Option<Reply> {
         let head_end = loop {

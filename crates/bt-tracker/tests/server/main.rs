@@ -25,6 +25,9 @@ mod publisher;
 /// The numbers for operators.
 mod admin;
 
+/// What operators change while it runs.
+mod manage;
+
 /// What strangers try.
 mod hostile;
 
@@ -54,3 +57,7 @@ mod cli;
 #[cfg(feature = "bin")]
 #[path = "../../../../tests/bad-input/replay.rs"]
 mod replay;
+
+/// The program as a service: sockets handed over, killed and started again, watched.
+#[cfg(feature = "bin")]
+mod service;

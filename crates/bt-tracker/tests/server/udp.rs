@@ -9,7 +9,9 @@ use bt_tracker::udp::{
 };
 use bt_tracker::{AnnounceRequest, Event};
 
-use crate::harness::{announce, ask, config, hash, http, ports, start, udp_client};
+use crate::harness::{
+    PATIENCE, announce, ask, config, eventually, hash, http, ports, start, udp_client,
+};
 
 fn connect(socket: &UdpSocket) -> u64 {
     let mut packet = Vec::new();
@@ -123,9 +125,7 @@ async fn nothing_is_sent_to_an_address_that_is_not_proven() {
     // An id is for one address. The loopback network has more.
     let elsewhere = UdpSocket::bind("127.0.0.2:0").unwrap();
     elsewhere.connect(server.udp_addrs()[0]).unwrap();
-    elsewhere
-        .set_read_timeout(Some(crate::harness::PATIENCE))
-        .unwrap();
+    elsewhere.set_read_timeout(Some(PATIENCE)).unwrap();
     is_ignored(&elsewhere, &packet(id, &announce));
     // A connect reply is as long as its request.
     let mut connect = Vec::new();
@@ -225,5 +225,141 @@ async fn two_servers_cannot_have_one_port() {
             .to_string()
             .starts_with("cannot listen on http 127.0.0.1:"),
         "{error}"
+    );
+}
+
+/// A client that only hears the address that it asks.
+fn client_of(asked: std::net::SocketAddr) -> UdpSocket {
+    let ours = if asked.is_ipv4() {
+        "127.0.0.1:0"
+    } else {
+        "[::1]:0"
+    };
+    let socket = UdpSocket::bind(ours).unwrap();
+    socket.connect(asked).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_on_all_addresses_answers_from_the_one_that_was_asked() {
+    let everywhere = ["0.0.0.0:0", "[::]:0"].map(|text| text.parse().unwrap());
+    let server = start(Config {
+        udp: everywhere.to_vec(),
+        ..config()
+    })
+    .await;
+    let [v4, v6] = server.udp_addrs() else {
+        panic!("{:?}", server.udp_addrs());
+    };
+    for (ip, port) in [
+        ("127.0.0.1", v4.port()),
+        ("127.0.0.5", v4.port()),
+        ("127.1.2.3", v4.port()),
+        ("::1", v6.port()),
+    ] {
+        let socket = client_of(std::net::SocketAddr::new(ip.parse().unwrap(), port));
+        let id = connect(&socket);
+        // Several at once, so that their answers travel together.
+        for port in 1..=20 {
+            let request = request(1, port, 5, Event::Started);
+            socket.send(&packet(id, &request)).unwrap();
+        }
+        let mut buffer = [0; 2048];
+        for _ in 1..=20 {
+            let count = socket.recv(&mut buffer).expect("each is answered");
+            let family = Family::of(*v4);
+            let family = if ip.contains(':') {
+                Family::of(*v6)
+            } else {
+                family
+            };
+            decode_announce_reply(&buffer[..count], family).unwrap();
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_asks_too_much_is_not_answered_and_others_are() {
+    let server = start(Config {
+        workers: Some(1),
+        udp_requests_per_ip: Some(10),
+        ..config()
+    })
+    .await;
+    let socket = udp_client(&server);
+    let id = connect(&socket);
+    let announce = packet(id, &request(1, 1001, 5, Event::Started));
+    // Twenty at once, and not more than a few while this goes on.
+    for _ in 0..200 {
+        socket.send(&announce).unwrap();
+    }
+    let elsewhere = UdpSocket::bind("127.0.0.2:0").unwrap();
+    elsewhere.connect(server.udp_addrs()[0]).unwrap();
+    elsewhere.set_read_timeout(Some(PATIENCE)).unwrap();
+    let id = connect(&elsewhere);
+    let other = packet(id, &request(1, 1002, 5, Event::Started));
+    assert!(decode_announce_reply(&ask(&elsewhere, &other), Family::V4).is_ok());
+    eventually("all have been looked at", || {
+        let stats = server.stats();
+        stats.udp.announces + stats.udp_limited == 201
+    });
+    let stats = server.stats();
+    assert!((21..100).contains(&stats.udp.announces), "{stats:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_gets_no_more_than_it_sends_and_others_are_served() {
+    const ROUNDS: u32 = 300;
+    const FORGED: u32 = 100;
+    // One worker, so that packets are counted in their order.
+    let server = start(Config {
+        workers: Some(1),
+        ..config()
+    })
+    .await;
+    let good = udp_client(&server);
+    let id = connect(&good);
+    let before = server.stats();
+    let flood = UdpSocket::bind("127.0.0.9:0").unwrap();
+    flood.connect(server.udp_addrs()[0]).unwrap();
+    let (mut sent, mut random) = (0, 0x9e37_79b9_7f4a_7c15_u64);
+    let mut connect = Vec::new();
+    encode_connect_request(1, &mut connect);
+    let mut answered = 0;
+    for round in 0..ROUNDS {
+        for n in 0..FORGED {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let forged = packet(random, &request(1, 1, 5, Event::Started));
+            // A tenth of the flood are connect requests in somebody's name.
+            let packet = if n % 10 == 0 { &connect } else { &forged };
+            sent += flood.send(packet).unwrap() as u64;
+        }
+        let port = u16::try_from(round % 50 + 1).unwrap();
+        let reply = ask(&good, &packet(id, &request(2, port, 5, Event::Started)));
+        answered += u32::from(decode_announce_reply(&reply, Family::V4).is_ok());
+    }
+    assert_eq!(answered, ROUNDS);
+    flood.set_nonblocking(true).unwrap();
+    let (mut got, mut buffer) = (0, [0; 2048]);
+    while let Ok(count) = flood.recv(&mut buffer) {
+        got += count as u64;
+    }
+    // The receive buffer of the flood is small and drops what it never reads; the server counts.
+    let stats = server.stats();
+    let forged = u64::from(ROUNDS * FORGED / 10 * 9);
+    assert_eq!(stats.udp_unproven - before.udp_unproven, forged);
+    let connects = u64::from(ROUNDS * FORGED / 10) - stats.udp_limited;
+    assert!(
+        got <= connects * 16 && connects * 16 <= sent,
+        "{got} of {sent}"
+    );
+    let to_good = stats.udp.bytes_out - before.udp.bytes_out - connects * 16;
+    assert!(
+        to_good <= u64::from(ROUNDS) * 1400,
+        "nobody else got anything"
     );
 }

@@ -1,8 +1,8 @@
 //! The table of targets. A row more is all that a new fuzz body needs.
 
 use crate::words::{
-    EXTENSION_WORDS, MAGNET_WORDS, PATH_WORDS, QUERY_WORDS, REPLY_WORDS, TORRENT_WORDS, UDP_WORDS,
-    WIRE_WORDS,
+    EXTENSION_WORDS, MAGNET_WORDS, PATH_WORDS, QUERY_WORDS, REPLY_WORDS, SERVER_WORDS,
+    TORRENT_WORDS, UDP_WORDS, WIRE_WORDS,
 };
 
 /// One fuzz target: a body in a package's `fuzz.rs` and what the driver has to know about it.
@@ -107,6 +107,25 @@ const fn machine(name: &'static str, about: &'static str, body: fn(&[u8])) -> Ta
         max_len,
         shape,
         words: WIRE_WORDS,
+        memory,
+    }
+}
+
+/// A part of a server, which keeps what it is told.
+const fn server(
+    name: &'static str,
+    about: &'static str,
+    body: fn(&[u8]),
+    words: &'static [&'static [u8]],
+) -> Target {
+    let (shape, max_len, memory) = (Shape::Bytes, 4096, Memory::Machine);
+    Target {
+        name,
+        about,
+        body,
+        max_len,
+        shape,
+        words,
         memory,
     }
 }
@@ -251,6 +270,24 @@ pub(crate) const TARGETS: &[Target] = &[
         "tracker_schedule",
         "started first, completed once, stopped last",
         bt_tracker::fuzz::schedule,
+    ),
+    server(
+        "tracker_server_http",
+        "the bytes of a connection get the same replies however they are cut",
+        bt_tracker::server::fuzz::http_connection,
+        SERVER_WORDS,
+    ),
+    server(
+        "tracker_server_udp",
+        "nobody who has not proven an address gets more than was sent",
+        bt_tracker::server::fuzz::udp_packets,
+        UDP_WORDS,
+    ),
+    server(
+        "tracker_server_snapshot",
+        "a snapshot is taken or refused, whatever is in it",
+        bt_tracker::server::fuzz::snapshot,
+        &[b"BTSWARMS", b"\xff\xff\xff\xff"],
     ),
 ];
 

@@ -163,3 +163,26 @@ pub(crate) const UDP_WORDS: &[&[u8]] = &[
     b"\x02\x09/announce",
     b"\x01",
 ];
+
+/// Request heads as a tracker gets them.
+pub(crate) const SERVER_WORDS: &[&[u8]] = &[
+    b"GET ",
+    b"POST ",
+    b"HEAD ",
+    b"/announce?",
+    b"/scrape?",
+    b"/torrents/",
+    b" HTTP/1.1\r\n",
+    b" HTTP/1.0\r\n",
+    b"\r\n\r\n",
+    b"Connection: close\r\n",
+    b"Connection: keep-alive\r\n",
+    b"Content-Length: 5\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"X-Forwarded-For: 1.2.3.4\r\n",
+    b"&info_hash=%00%01",
+    b"&peer_id=-XX0001-000000000001",
+    b"&port=1",
+    b"&left=0",
+    b"&event=stopped",
+];

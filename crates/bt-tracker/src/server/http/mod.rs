@@ -15,6 +15,7 @@ mod session;
 #[cfg(feature = "https")]
 pub(super) mod tls;
 
+use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
@@ -126,7 +127,25 @@ pub(super) fn bind(config: &Config) -> Result<Bound, Error> {
             .push(listener.local_addr().map_err(refused)?);
         bound.tls_listeners.push(listener);
     }
+    for listener in &config.inherited.http {
+        let taken = inherit(listener, config, &mut bound);
+        taken.map_err(|source| Error::System {
+            what: "an inherited listener",
+            source,
+        })?;
+    }
     Ok(bound)
+}
+
+/// Takes over a listener: several workers accept from the same one.
+fn inherit(listener: &TcpListener, config: &Config, bound: &mut Bound) -> io::Result<()> {
+    bound.addrs.push(listener.local_addr()?);
+    listener.set_nonblocking(true)?;
+    defer_accept(listener)?;
+    for _ in 0..config.effective_workers() {
+        bound.listeners.push(listener.try_clone()?);
+    }
+    Ok(())
 }
 
 /// Serves the sockets until the token is cancelled; every connection is a task of `tasks`.
@@ -159,7 +178,7 @@ pub(super) fn serve(
     Ok(())
 }
 
-fn listener(address: SocketAddr, worker: usize, config: &Config) -> std::io::Result<TcpListener> {
+fn listener(address: SocketAddr, worker: usize, config: &Config) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,

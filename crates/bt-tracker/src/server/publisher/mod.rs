@@ -22,7 +22,7 @@ use scan::Stamp;
 
 pub(super) use index::{escaped, html, info_html, info_json, json};
 pub(super) use scan::Problem;
-pub(super) use upload::{Refused, Token, Uploaded};
+pub(super) use upload::{Refused, Uploaded};
 pub(super) use watch::Watch;
 
 /// The names of a directory and of the owner, each with its torrent.
@@ -160,6 +160,21 @@ impl Publisher {
 impl Catalog {
     pub(super) fn get(&self, file: &str) -> Option<&Arc<Published>> {
         self.torrents.get(file)
+    }
+
+    /// Whether a torrent with this hash is offered.
+    pub(super) fn has(&self, info_hash: &InfoHash) -> bool {
+        let mut torrents = self.torrents.values();
+        torrents.any(|torrent| torrent.info_hashes.contains(info_hash))
+    }
+
+    /// The name in the directory of a torrent with this hash.
+    pub(super) fn file_of(&self, info_hash: &InfoHash) -> Option<&str> {
+        let is_it = |torrent: &Published| {
+            torrent.stamp.is_some() && torrent.info_hashes.contains(info_hash)
+        };
+        let found = self.iter().find(|(_, torrent)| is_it(torrent));
+        found.map(|(file, _)| file)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Published)> {

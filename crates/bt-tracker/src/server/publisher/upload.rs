@@ -9,19 +9,12 @@ use std::path::Path;
 
 use bt_metainfo::{InfoHash, Metainfo};
 
-use super::super::Error;
 use super::Publisher;
 use super::scan::MAX_TORRENT;
 use crate::swarm::Swarms;
 
-/// Bytes of a token, at least: shorter ones can be guessed.
-const MIN_TOKEN: usize = 16;
-
 /// Bytes of a file name, at most. Systems allow 255, and what is written first has a longer one.
 const MAX_NAME: usize = 200;
-
-/// What an upload must show.
-pub(in super::super) struct Token(Box<[u8]>);
 
 /// What became of an upload.
 #[derive(Debug)]
@@ -48,31 +41,6 @@ pub(in super::super) enum Refused {
     NoDirectory,
     #[error("cannot write into the directory of torrents: {0}")]
     Disk(String),
-}
-
-impl Token {
-    pub(in super::super) fn new(words: &str) -> Result<Self, Error> {
-        let words = words.trim();
-        if words.len() < MIN_TOKEN || !words.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Error::Setting(
-                "the upload token must have at least 16 letters, digits and signs",
-            ));
-        }
-        Ok(Self(words.as_bytes().into()))
-    }
-
-    /// Compares in a time that tells nothing of where the words differ.
-    pub(in super::super) fn is(&self, given: &[u8]) -> bool {
-        let pairs = self.0.iter().zip(given);
-        let differs = pairs.fold(0, |differs, (a, b)| differs | (a ^ b));
-        self.0.len() == given.len() && std::hint::black_box(differs) == 0
-    }
-}
-
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token")
-    }
 }
 
 impl Publisher {
@@ -250,21 +218,5 @@ mod tests {
             let file = format!("{}-{}.torrent", stem(name), "0".repeat(40));
             assert!(is_good(&file), "{file}");
         }
-    }
-
-    #[test]
-    fn only_the_whole_token_is_the_token() {
-        let token = Token::new("0123456789abcdef\n").unwrap();
-        assert!(token.is(b"0123456789abcdef"));
-        for wrong in [
-            "",
-            "0123456789abcde",
-            "0123456789abcdefg",
-            "0123456789abcdeF",
-        ] {
-            assert!(!token.is(wrong.as_bytes()), "{wrong}");
-        }
-        assert!(Token::new("short").is_err() && Token::new("0123456789 abcdef").is_err());
-        assert!(!format!("{token:?}").contains("0123"));
     }
 }

@@ -199,7 +199,7 @@ impl Guest<'_> {
 
     fn refuses(&self, info_hash: &InfoHash) -> Option<&'static str> {
         let key = self.key.as_deref();
-        self.tracker.access.refuses(info_hash, key).or_else(|| {
+        self.tracker.access.admit(info_hash, key).err().or_else(|| {
             let closed = self.tracker.swarms.config().closed;
             (closed && self.tracker.swarms.scrape(info_hash).is_none())
                 .then_some("torrent is not registered with this tracker")

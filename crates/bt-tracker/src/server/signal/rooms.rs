@@ -287,7 +287,7 @@ mod tests {
     }
 
     fn announce(id: u8, left: u64, event: Event, offers: usize) -> Announce {
-        let offer = |n| super::super::message::Offer {
+        let offer = |n: usize| super::super::message::Offer {
             offer: n.into(),
             id: n.into(),
         };

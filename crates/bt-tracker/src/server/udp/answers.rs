@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::super::tracker::{Scratch, Tracker, Transport};
 use super::connection_id::{ConnectionIds, Window};
+use super::sources::Sources;
 use crate::udp::{
     Family, Head, action, decode_announce_request, decode_url_data, encode_announce_reply,
     encode_connect_reply, encode_error_reply, encode_scrape_reply, scrape_hashes,
@@ -22,8 +23,17 @@ const MAX_REPLY: u32 = 1400;
 pub(super) struct Answers {
     tracker: Arc<Tracker>,
     ids: ConnectionIds,
+    limits: Limits,
     scratch: Scratch,
     url_data: Vec<u8>,
+}
+
+/// How much each source may ask.
+pub(super) struct Limits {
+    /// Connect requests, which anybody can send in anybody's name.
+    pub(super) connects: Sources,
+    /// Everything that comes from a proven address.
+    pub(super) requests: Option<Sources>,
 }
 
 /// When a batch of packets is answered.
@@ -41,15 +51,17 @@ pub(super) struct Tally {
     pub(super) malformed: u64,
     connects: u64,
     unproven: u64,
+    limited: u64,
     scrapes: u64,
     failures: u64,
 }
 
 impl Answers {
-    pub(super) fn new(tracker: Arc<Tracker>, ids: ConnectionIds) -> Self {
+    pub(super) fn new(tracker: Arc<Tracker>, ids: ConnectionIds, limits: Limits) -> Self {
         Self {
             tracker,
             ids,
+            limits,
             scratch: Scratch::default(),
             url_data: Vec::new(),
         }
@@ -67,6 +79,7 @@ impl Answers {
         let stats = &self.tracker.stats;
         stats.udp_connects.add(tally.connects);
         stats.udp_unproven.add(tally.unproven);
+        stats.udp_limited.add(tally.limited);
         stats.udp.malformed.add(tally.malformed);
         stats.udp.scrapes.add(tally.scrapes);
         stats.udp.failures.add(tally.failures);
@@ -92,6 +105,10 @@ impl Answers {
             tally.malformed += 1;
         } else if head.is_connect() {
             tally.connects += 1;
+            if !self.limits.connects.allow(source.ip(), moment.now) {
+                tally.limited += 1;
+                return;
+            }
             let id = self.ids.give(source.ip(), moment.window);
             encode_connect_reply(head.transaction_id, id, out);
         } else if !self
@@ -99,6 +116,10 @@ impl Answers {
             .proves(head.connection_id, source.ip(), moment.window)
         {
             tally.unproven += 1;
+        } else if let Some(requests) = &mut self.limits.requests
+            && !requests.allow(source.ip(), moment.now)
+        {
+            tally.limited += 1;
         } else {
             match head.action {
                 action::ANNOUNCE => self.announce(packet, head, source, moment.now, out, tally),

@@ -6,6 +6,7 @@
 
 mod answers;
 mod connection_id;
+mod sources;
 mod worker;
 
 use std::io;
@@ -17,10 +18,13 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use super::syscalls::tell_destination;
 use super::tracker::Tracker;
 use super::{Config, Error};
-use answers::Answers;
+use crate::limits::{UDP_CONNECT_BURST, UDP_CONNECTS_PER_SOURCE, UDP_SOURCES};
+use answers::{Answers, Limits};
 use connection_id::ConnectionIds;
+use sources::Sources;
 use worker::Worker;
 
 /// How often a worker that gets no packets looks whether it shall stop.
@@ -55,20 +59,49 @@ pub(super) fn bind(config: &Config) -> Result<Bound, Error> {
             bound.sockets.push(socket);
         }
     }
+    for socket in &config.inherited.udp {
+        let taken = inherit(socket, config, &mut bound);
+        taken.map_err(|source| Error::System {
+            what: "an inherited socket",
+            source,
+        })?;
+    }
     Ok(bound)
+}
+
+/// Takes over a socket: several workers receive from the same one.
+fn inherit(socket: &UdpSocket, config: &Config, bound: &mut Bound) -> io::Result<()> {
+    let address = socket.local_addr()?;
+    bound.addrs.push(address);
+    socket.set_nonblocking(false)?;
+    socket.set_read_timeout(Some(IDLE))?;
+    let options = socket2::SockRef::from(socket);
+    let _ = options.set_recv_buffer_size(config.udp_buffer);
+    let _ = options.set_send_buffer_size(config.udp_buffer);
+    if address.ip().is_unspecified() {
+        tell_destination(socket, address.is_ipv6())?;
+    }
+    for _ in 0..config.effective_workers() {
+        bound.sockets.push(socket.try_clone()?);
+    }
+    Ok(())
 }
 
 /// Serves the sockets until `stop` is set.
 pub(super) fn serve(
     bound: Bound,
+    config: &Config,
     tracker: &Arc<Tracker>,
     stop: &Arc<AtomicBool>,
 ) -> Result<Vec<JoinHandle<()>>, Error> {
     let mut key = [0; 16];
     super::random::fill(&mut key)?;
-    let ids = ConnectionIds::new(&key, Instant::now());
+    let now = Instant::now();
+    let ids = ConnectionIds::new(&key, now);
+    super::random::fill(&mut key)?;
     let start = |(at, socket)| {
-        let answers = Answers::new(Arc::clone(tracker), ids.clone());
+        let limits = limits(&key, now, config.udp_requests_per_ip);
+        let answers = Answers::new(Arc::clone(tracker), ids.clone(), limits);
         let worker = Worker::new(socket, answers);
         let stop = Arc::clone(stop);
         std::thread::Builder::new()
@@ -80,6 +113,15 @@ pub(super) fn serve(
         what: "a thread",
         source,
     })
+}
+
+/// The limits of one worker. The kernel hands all packets of one socket to the same worker.
+fn limits(key: &[u8; 16], now: Instant, requests: Option<u32>) -> Limits {
+    let sources = |rate, burst| Sources::new(key, now, UDP_SOURCES, rate, burst);
+    Limits {
+        connects: sources(UDP_CONNECTS_PER_SOURCE, UDP_CONNECT_BURST),
+        requests: requests.map(|rate| sources(rate, rate.saturating_mul(2))),
+    }
 }
 
 fn socket(address: SocketAddr, worker: usize, config: &Config) -> io::Result<UdpSocket> {
@@ -101,6 +143,9 @@ fn socket(address: SocketAddr, worker: usize, config: &Config) -> io::Result<Udp
     let _ = socket.set_recv_buffer_size(config.udp_buffer);
     let _ = socket.set_send_buffer_size(config.udp_buffer);
     socket.set_read_timeout(Some(IDLE))?;
+    if address.ip().is_unspecified() {
+        tell_destination(&socket, address.is_ipv6())?;
+    }
     socket.bind(&address.into())?;
     socket.set_reuse_port(config.effective_workers() > 1)?;
     Ok(socket.into())
@@ -119,7 +164,7 @@ pub(super) fn fuzz(packets: &[u8]) {
     let ids = ConnectionIds::new(&[7; 16], now);
     let source: SocketAddr = ([192, 0, 2, 1], 7000).into();
     let id = ids.give(source.ip(), ids.window(now));
-    let mut answers = Answers::new(tracker, ids);
+    let mut answers = Answers::new(tracker, ids, limits(&[7; 16], now, None));
     let (moment, mut out) = (answers.moment(now), Vec::new());
     for packet in packets.split(|&byte| byte == b'\n') {
         let mut tally = answers::Tally::default();

@@ -22,7 +22,9 @@ impl Worker {
     }
 
     pub(super) fn run(mut self, stop: &AtomicBool) {
-        let (mut inbox, mut outbox) = (Inbox::new(), Outbox::new());
+        let is_wildcard = |address: std::net::SocketAddr| address.ip().is_unspecified();
+        let is_told = self.socket.local_addr().is_ok_and(is_wildcard);
+        let (mut inbox, mut outbox) = (Inbox::new(is_told), Outbox::new());
         while !stop.load(Ordering::Relaxed) {
             match inbox.receive(&self.socket) {
                 Ok(count) => {

@@ -1,28 +1,39 @@
-//! The side for operators: `/metrics`, `/healthz`, `/readyz` and `/stats`, on an address of its
-//! own.
+//! The side for operators, on an address of its own: `/metrics`, `/healthz`, `/readyz` and `/stats`
+//! for whoever can reach it, and behind a token what may be changed ([`manage`]).
 //!
 //! Knows how numbers are shown, not how they come about.
 
+mod manage;
+mod page;
+
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Json, Router};
+use bt_metainfo::InfoHash;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::accounts::Sums;
+use super::history::{self, Series};
+use super::token::Token;
 use super::tracker::Tracker;
-use super::{Error, StatsSnapshot};
+use super::{Config, Error, StatsSnapshot};
+use crate::limits::MAX_NAMED_USERS;
+use crate::swarm::Counts;
 
 /// Connections at once.
 const MAX_CONNECTIONS: usize = 256;
@@ -33,8 +44,22 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Torrents shown in `/stats`.
 const LARGEST: usize = 20;
 
-/// Binds the address and tells the real one.
-pub(super) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+/// Binds the address, if there is one, and tells the real one.
+pub(super) async fn bind(config: &Config) -> Result<Option<(TcpListener, SocketAddr)>, Error> {
+    if let Some(inherited) = &config.inherited.stats {
+        let taken = inherited.try_clone().and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            let address = listener.local_addr()?;
+            Ok((TcpListener::from_std(listener)?, address))
+        });
+        return taken.map(Some).map_err(|source| Error::System {
+            what: "the inherited socket for numbers",
+            source,
+        });
+    }
+    let Some(address) = config.stats else {
+        return Ok(None);
+    };
     let refused = |source| Error::Bind {
         protocol: "stats",
         address,
@@ -42,22 +67,84 @@ pub(super) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr
     };
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let real = listener.local_addr().map_err(refused)?;
-    Ok((listener, real))
+    Ok(Some((listener, real)))
+}
+
+/// The query of `/stats`.
+#[derive(Deserialize)]
+struct Form {
+    format: Option<String>,
+}
+
+/// `/stats` for programs.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    stats: StatsSnapshot,
+    largest: Vec<Swarm>,
+    step_seconds: u64,
+    history: Vec<Series>,
+}
+
+#[derive(Serialize)]
+struct Swarm {
+    info_hash: String,
+    seeds: u32,
+    leechers: u32,
+    completed: u32,
+}
+
+impl From<(InfoHash, Counts)> for Swarm {
+    fn from((info_hash, counts): (InfoHash, Counts)) -> Self {
+        Self {
+            info_hash: info_hash.to_string(),
+            seeds: counts.seeds,
+            leechers: counts.incomplete(),
+            completed: counts.completed,
+        }
+    }
+}
+
+/// What all requests share.
+#[derive(Debug)]
+struct Admin {
+    tracker: Arc<Tracker>,
+    token: Option<Token>,
+    torrents: Option<PathBuf>,
+}
+
+impl Admin {
+    fn add(&self, entry: &str) -> Result<Option<usize>, Error> {
+        let change = self.tracker.access.add(entry)?;
+        Ok(self.tracker.settle(Instant::now(), change))
+    }
+
+    fn remove(&self, entry: &str) -> Result<Option<usize>, Error> {
+        let change = self.tracker.access.remove(entry)?;
+        Ok(self.tracker.settle(Instant::now(), change))
+    }
 }
 
 /// Serves until the token is cancelled.
 pub(super) fn serve(
     listener: TcpListener,
+    config: &Config,
     tracker: &Arc<Tracker>,
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) {
+    let admin = Arc::new(Admin {
+        tracker: Arc::clone(tracker),
+        token: tracker.admin_token.clone(),
+        torrents: config.torrents.clone(),
+    });
     let router = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/stats", get(stats))
-        .with_state(Arc::clone(tracker));
+        .merge(manage::router(&admin))
+        .with_state(admin);
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let (stop, connections) = (stop.clone(), tasks.clone());
     tasks.spawn(async move {
@@ -85,40 +172,60 @@ pub(super) fn serve(
     });
 }
 
-async fn ready(State(tracker): State<Arc<Tracker>>) -> String {
-    tracker.readiness(Instant::now())
+async fn ready(State(admin): State<Arc<Admin>>) -> String {
+    admin.tracker.readiness(Instant::now())
 }
 
-async fn metrics(State(tracker): State<Arc<Tracker>>) -> Response {
+async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
     const OPEN_METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
-    let text = prometheus(&tracker.snapshot(Instant::now()));
+    let text = prometheus(&admin.tracker);
     ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response()
 }
 
-async fn stats(State(tracker): State<Arc<Tracker>>, headers: HeaderMap) -> Response {
-    let snapshot = tracker.snapshot(Instant::now());
-    let accept = headers
-        .get(ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    if accept.contains("application/json") {
-        let json = serde_json::to_vec(&snapshot).unwrap_or_default();
-        ([(CONTENT_TYPE, "application/json")], json).into_response()
-    } else if accept.contains("text/html") {
-        let policy = HeaderName::from_static("content-security-policy");
-        let headers = [
-            (CONTENT_TYPE, "text/html; charset=utf-8"),
-            (policy, "default-src 'none'; style-src 'unsafe-inline'"),
-        ];
-        (headers, page(&tracker, &snapshot)).into_response()
-    } else {
-        rows(&snapshot)
+/// In the form that the query asks for, or else the `Accept` header.
+async fn stats(
+    State(admin): State<Arc<Admin>>,
+    Query(query): Query<Form>,
+    headers: HeaderMap,
+) -> Response {
+    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    let accept = accept.unwrap_or_default();
+    let form = query.format.as_deref().unwrap_or_else(|| {
+        let known = [("application/json", "json"), ("text/html", "html")];
+        let asked = known.iter().find(|(name, _)| accept.contains(name));
+        asked.map_or("text", |(_, form)| form)
+    });
+    let tracker = &admin.tracker;
+    let stats = tracker.snapshot(Instant::now());
+    match form {
+        "json" => {
+            let largest = tracker.swarms.largest(LARGEST).into_iter();
+            let shown = Shown {
+                stats,
+                largest: largest.map(Swarm::from).collect(),
+                step_seconds: history::STEP.as_secs(),
+                history: tracker.history().series(),
+            };
+            Json(shown).into_response()
+        }
+        "html" => {
+            let policy = HeaderName::from_static("content-security-policy");
+            let headers = [
+                (CONTENT_TYPE, "text/html; charset=utf-8"),
+                (policy, "default-src 'none'; style-src 'unsafe-inline'"),
+            ];
+            let series = tracker.history().series();
+            let largest = tracker.swarms.largest(LARGEST);
+            (headers, page::page(&rows(&stats), &series, &largest)).into_response()
+        }
+        "text" => rows(&stats)
             .iter()
             .fold(String::new(), |mut text, (name, value)| {
-                let _ = writeln!(text, "{name:<24} {value}");
+                let _ = writeln!(text, "{name:<33} {value}");
                 text
             })
-            .into_response()
+            .into_response(),
+        _ => (StatusCode::BAD_REQUEST, "format is text, json or html\n").into_response(),
     }
 }
 
@@ -161,6 +268,7 @@ fn rows(stats: &StatsSnapshot) -> Vec<(&'static str, u64)> {
         ("udp_bytes_out_total", udp.bytes_out),
         ("udp_connects_total", stats.udp_connects),
         ("udp_unproven_total", stats.udp_unproven),
+        ("udp_limited_total", stats.udp_limited),
     ];
     #[cfg(feature = "websocket")]
     rows.extend([
@@ -189,9 +297,9 @@ fn rows(stats: &StatsSnapshot) -> Vec<(&'static str, u64)> {
     rows
 }
 
-fn prometheus(stats: &StatsSnapshot) -> String {
+fn prometheus(tracker: &Tracker) -> String {
     let mut text = String::new();
-    for (name, value) in rows(stats) {
+    for (name, value) in rows(&tracker.snapshot(Instant::now())) {
         let kind = if name.ends_with("_total") {
             "counter"
         } else {
@@ -202,35 +310,24 @@ fn prometheus(stats: &StatsSnapshot) -> String {
             "# TYPE bt_tracker_{name} {kind}\nbt_tracker_{name} {value}"
         );
     }
-    text
-}
-
-fn page(tracker: &Tracker, stats: &StatsSnapshot) -> String {
-    let mut page = String::from(
-        "<!DOCTYPE html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n\
-         <meta http-equiv=refresh content=5>\n<title>Tracker</title>\n<style>\n\
-         body{font:1rem/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;\
-         color-scheme:light dark}\ntable{border-collapse:collapse;margin-bottom:2rem}\n\
-         th,td{text-align:left;padding:.2rem .8rem;border-bottom:1px solid #8884}\n\
-         .n{text-align:right;font-variant-numeric:tabular-nums}\n</style>\n</head>\n<body>\n\
-         <h1>Tracker</h1>\n<table>\n",
-    );
-    for (name, value) in rows(stats) {
-        let _ = writeln!(page, "<tr><td>{name}<td class=n>{value}</tr>");
-    }
-    page.push_str(
-        "</table>\n<h2>Largest swarms</h2>\n<table>\n<tr><th>Info-hash<th class=n>Seeds\
-         <th class=n>Leechers<th class=n>Completed</tr>\n",
-    );
-    for (info_hash, counts) in tracker.swarms.largest(LARGEST) {
+    if let Some(accounts) = tracker.access.accounts() {
         let _ = writeln!(
-            page,
-            "<tr><td><code>{info_hash}</code><td class=n>{}<td class=n>{}<td class=n>{}</tr>",
-            counts.seeds,
-            counts.incomplete(),
-            counts.completed
+            text,
+            "# TYPE bt_tracker_users gauge\nbt_tracker_users {}",
+            accounts.active()
         );
+        // Keys are secrets and never labels; names cannot hold what a label would need escaped.
+        let sums = accounts.by_name(MAX_NAMED_USERS);
+        for (what, value) in [
+            ("uploaded", (|sum| sum.uploaded) as fn(&Sums) -> u64),
+            ("downloaded", |sum| sum.downloaded),
+        ] {
+            let metric = format!("bt_tracker_user_{what}_bytes_total");
+            let _ = writeln!(text, "# TYPE {metric} counter");
+            for (name, sum) in &sums {
+                let _ = writeln!(text, "{metric}{{user=\"{name}\"}} {}", value(sum));
+            }
+        }
     }
-    page.push_str("</table>\n</body>\n</html>\n");
-    page
+    text
 }

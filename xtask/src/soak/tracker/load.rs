@@ -1,0 +1,157 @@
+//! Full load over HTTP and UDP, with peers that come and expire: how long an announce takes, and
+//! memory that does not grow after the warm-up.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bt_tracker::AnnounceRequest;
+use bt_tracker::udp::{decode_connect_reply, encode_announce_request, encode_connect_request};
+
+use super::{Fault, Noise, PATIENCE, Times, Tracker, is_flat, number, query, verdict};
+use crate::{Bench, Outcome};
+
+const TORRENTS: u64 = 50_000;
+const PEERS: u64 = 60_000;
+
+/// Connections over HTTP, each with an announce on its way all the time.
+const CLIENTS: u64 = 4;
+
+/// UDP packets on their way.
+const WINDOW: usize = 64;
+
+/// Of the run, the part after which memory must not grow any more.
+const WARM_UP: f64 = 0.4;
+
+/// A client's work: what it counted, or why it ended.
+type Work<T> = Result<T, Fault>;
+
+pub(crate) fn run(bench: &Bench) -> Outcome {
+    verdict(measure(bench))
+}
+
+fn measure(bench: &Bench) -> Result<(String, bool), Fault> {
+    // Peers expire while it runs, so that what comes and what goes are in balance.
+    let ttl = (bench.time.as_secs() / 10).clamp(2, 120);
+    let tracker = Tracker::start(bench, &["--peer-ttl", &format!("{ttl}s")])?;
+    let (http, udp) = (tracker.http, tracker.udp);
+    let done = Arc::new(AtomicBool::new(false));
+    let clients = (0..CLIENTS).map(|n| {
+        let done = Arc::clone(&done);
+        std::thread::spawn(move || announce_http(http, n, &done))
+    });
+    let over_http: Vec<_> = clients.collect();
+    let over_udp = std::thread::spawn({
+        let done = Arc::clone(&done);
+        move || announce_udp(udp, &done)
+    });
+    let start = Instant::now();
+    let (mut warm, mut most) = (0, 0);
+    while start.elapsed() < bench.time {
+        std::thread::sleep(Duration::from_millis(500));
+        let now = tracker.rss()?;
+        if start.elapsed().as_secs_f64() < WARM_UP * bench.time.as_secs_f64() {
+            warm = warm.max(now);
+        } else {
+            most = most.max(now);
+        }
+    }
+    let numbers = tracker.numbers()?;
+    let ticks = tracker.program.usage().ticks;
+    done.store(true, Ordering::Relaxed);
+    let mut times = Times::new();
+    for client in over_http {
+        times.merge(&client.join().map_err(|_| "a client had a panic")??);
+    }
+    let over_udp = over_udp.join().map_err(|_| "a client had a panic")??;
+    let seconds = bench.time.as_secs().max(1);
+    let figures = format!(
+        "{}/s over HTTP, {}/s over UDP, {} % of a core; HTTP announce p50 {:.2} ms, p99 {:.2} ms, \
+         p99.9 {:.2} ms; {} peers in {} torrents live {ttl} s; memory at most {warm} KiB in the \
+         first {:.0} %, {most} KiB after",
+        times.count() / seconds,
+        over_udp / seconds,
+        ticks / seconds,
+        times.of_a_thousand(500),
+        times.of_a_thousand(990),
+        times.of_a_thousand(999),
+        number(&numbers, "peers_ipv4"),
+        number(&numbers, "torrents"),
+        WARM_UP * 100.0,
+    );
+    Ok((figures, is_flat(warm, most)))
+}
+
+/// One announce after the other on a kept connection.
+fn announce_http(address: SocketAddr, client: u64, done: &AtomicBool) -> Work<Times> {
+    let mut noise = Noise::new(client + 1);
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let (mut times, mut reply) = (Times::new(), [0; 4096]);
+    while !done.load(Ordering::Relaxed) {
+        let port = u16::try_from(noise.next() % PEERS).unwrap_or(0).max(1);
+        let query = query(torrent(&mut noise), port, noise.next() % 3);
+        let request = format!("GET /announce?{query} HTTP/1.1\r\nHost: t\r\n\r\n");
+        let start = Instant::now();
+        stream.write_all(request.as_bytes())?;
+        // A reply is shorter than a segment of the loopback device and comes in one piece.
+        let count = stream.read(&mut reply)?;
+        times.add(start.elapsed());
+        if !reply.starts_with(b"HTTP/1.1 200") || count < 50 {
+            return Err("an announce was not answered".into());
+        }
+    }
+    Ok(times)
+}
+
+/// As many announces as the tracker takes. Returns how many were answered.
+fn announce_udp(address: SocketAddr, done: &AtomicBool) -> Work<u64> {
+    let mut noise = Noise::new(77);
+    let socket = UdpSocket::bind("127.0.0.1:0")?;
+    socket.connect(address)?;
+    socket.set_read_timeout(Some(Duration::from_millis(100)))?;
+    let (mut answered, mut buffer, mut packet) = (0, [0; 2048], Vec::new());
+    let mut id = (0, Instant::now());
+    while !done.load(Ordering::Relaxed) {
+        if answered == 0 || id.1.elapsed() > Duration::from_secs(60) {
+            packet.clear();
+            encode_connect_request(1, &mut packet);
+            socket.send(&packet)?;
+            while let Ok(count) = socket.recv(&mut buffer) {
+                if let Ok(found) = decode_connect_reply(buffer.get(..count).unwrap_or_default()) {
+                    id = (found, Instant::now());
+                    break;
+                }
+            }
+        }
+        for _ in 0..WINDOW {
+            let mut hash = [0; 20];
+            hash.iter_mut()
+                .zip(torrent(&mut noise).to_be_bytes().iter().cycle())
+                .for_each(|(to, from)| *to = *from);
+            let port = u16::try_from(noise.next() % PEERS).unwrap_or(0).max(1);
+            let mut request = AnnounceRequest::new(hash.into(), [5; 20].into(), port);
+            request.left = noise.next() % 3;
+            packet.clear();
+            encode_announce_request(id.0, 2, &request, &mut packet);
+            socket.send(&packet)?;
+        }
+        for _ in 0..WINDOW {
+            // Silence is loss, as on any network.
+            if socket.recv(&mut buffer).is_err() {
+                break;
+            }
+            answered += 1;
+        }
+    }
+    Ok(answered)
+}
+
+/// A few torrents are popular and most are not.
+fn torrent(noise: &mut Noise) -> u64 {
+    let bound = (TORRENTS >> (noise.next() & 7)).max(1);
+    noise.next() % bound
+}
