@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bt_tracker::AnnounceRequest;
 use bt_tracker::client::{Client, Direct, Error};
-use bt_tracker::limits::MAX_ANNOUNCES_AT_ONCE;
 
 use crate::support::{HttpServer, PATIENCE, announce, dead_addr, response};
 
@@ -30,6 +29,7 @@ fn reply(status: &str, body: &str) -> Vec<u8> {
 #[cfg(feature = "server")]
 #[tokio::test(flavor = "multi_thread")]
 async fn our_server_takes_many_announces_in_a_few_requests() {
+    use bt_tracker::limits::MAX_ANNOUNCES_AT_ONCE;
     use bt_tracker::server::{Config, Server};
 
     let config = Config {
