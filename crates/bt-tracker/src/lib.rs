@@ -7,6 +7,9 @@
 //! | `client` | `client`: announces and scrapes over HTTP and UDP, downloads of .torrent files |
 //! | `tls` | `https://` for the client |
 //! | `server` | `server`: a tracker to embed |
+//! | `redis` | swarms shared by several trackers |
+//! | `websocket` | signalling for browsers |
+//! | `https` | HTTPS addresses for the server |
 //! | `bin` (default) | the program `bt-tracker` |
 //!
 //! One pair of types, [`AnnounceRequest`] and [`AnnounceResponse`], serves every transport:

@@ -62,6 +62,7 @@ pub(super) struct Stats {
     /// Connections that did not send a whole head in time.
     pub(super) connections_timed_out: Counter,
     /// TLS handshakes under way; goes down as well.
+    #[cfg(feature = "https")]
     pub(super) handshakes: Counter,
     /// TLS handshakes that came to nothing.
     pub(super) handshakes_failed: Counter,

@@ -46,6 +46,10 @@ mod websocket;
 #[cfg(feature = "bin")]
 mod https;
 
+/// Clients and trackers of others.
+#[cfg(feature = "bin")]
+mod interop;
+
 /// Uploads to the directory.
 mod upload;
 

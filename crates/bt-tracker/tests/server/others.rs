@@ -11,7 +11,11 @@ pub(crate) struct Running(Child);
 impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
         let command = command.stdin(Stdio::null()).stdout(Stdio::null());
-        Self(command.stderr(Stdio::null()).spawn().expect("it starts"))
+        Self::of(command.stderr(Stdio::null()).spawn().expect("it starts"))
+    }
+
+    pub(crate) fn of(child: Child) -> Self {
+        Self(child)
     }
 }
 

@@ -118,6 +118,7 @@ async fn strangers_nonsense_and_bad_names_are_refused_and_leave_nothing() {
         (put, None, bytes.as_slice(), 401),
         (put, Some("a-token-of-32-signs-that-is-bad!"), &bytes, 403),
         ("POST /torrents/", Some("x"), &bytes, 403),
+        ("POST /torrents/", None, &bytes, 401),
         (put, Some(TOKEN), b"d4:infodee", 400),
         ("PUT /torrents/..%2fevil.torrent", Some(TOKEN), &bytes, 400),
         ("PUT /torrents/a/b.torrent", Some(TOKEN), &bytes, 400),

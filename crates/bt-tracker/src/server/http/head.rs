@@ -34,6 +34,7 @@ pub(super) struct Head<'a> {
     pub(super) chunked: bool,
     pub(super) wants_json: bool,
     /// The key of a client that wants to speak WebSocket from here on.
+    #[cfg(feature = "websocket")]
     pub(super) websocket_key: Option<&'a [u8]>,
     pub(super) authorization: Option<&'a [u8]>,
     /// The last header of this name.
@@ -83,15 +84,18 @@ fn head<'a>(request: &httparse::Request<'_, 'a>) -> Result<Head<'a>, Status> {
         content_length: None,
         chunked: false,
         wants_json: false,
+        #[cfg(feature = "websocket")]
         websocket_key: None,
         authorization: None,
         forwarded_for: None,
     };
+    #[cfg(feature = "websocket")]
     let mut upgrades = false;
     for header in request.headers.iter() {
         let named = |name: &str| header.name.eq_ignore_ascii_case(name);
         match header.name.len() {
             6 if named("accept") => head.wants_json = contains(header.value, b"application/json"),
+            #[cfg(feature = "websocket")]
             7 if named("upgrade") => upgrades = contains(header.value, b"websocket"),
             10 if named("connection") => {
                 if contains(header.value, b"close") {
@@ -115,11 +119,15 @@ fn head<'a>(request: &httparse::Request<'_, 'a>) -> Result<Head<'a>, Status> {
             }
             15 if named("x-forwarded-for") => head.forwarded_for = Some(header.value),
             17 if named("transfer-encoding") => head.chunked = true,
+            #[cfg(feature = "websocket")]
             17 if named("sec-websocket-key") => head.websocket_key = Some(header.value),
             _ => {}
         }
     }
-    head.websocket_key = head.websocket_key.filter(|_| upgrades);
+    #[cfg(feature = "websocket")]
+    {
+        head.websocket_key = head.websocket_key.filter(|_| upgrades);
+    }
     // A body that two readers would measure differently is how requests are smuggled past proxies.
     if head.chunked && head.content_length.is_some() {
         return Err(Status::BadRequest);

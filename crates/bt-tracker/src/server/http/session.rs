@@ -125,7 +125,7 @@ impl Session {
                     break Flow::Close;
                 }
             };
-            if head.method == Method::Put || head.authorization.is_some() {
+            if !matches!(head.method, Method::Get | Method::Head) {
                 // Before a body is waited for: strangers shall not make us keep one.
                 if let Err(status) = detour::may_upload(&head, tracker) {
                     route::refuse(status, &mut self.out);
@@ -183,6 +183,7 @@ impl Session {
     }
 
     /// What has come after the last request.
+    #[cfg(feature = "websocket")]
     pub(super) fn take_rest(&mut self) -> Vec<u8> {
         self.buffer.truncate(self.filled);
         self.filled = 0;

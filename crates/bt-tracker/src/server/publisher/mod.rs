@@ -201,6 +201,15 @@ impl Catalog {
         self.torrents.insert(file, torrent);
     }
 
+    /// Keeps a torrent of the owner under the name that it has, unless a file takes that.
+    fn keep_registered(&mut self, file: &str, torrent: Arc<Published>) {
+        if self.torrents.contains_key(file) {
+            self.add_registered(torrent);
+        } else {
+            self.torrents.insert(file.to_owned(), torrent);
+        }
+    }
+
     fn info_hashes(&self) -> BTreeSet<InfoHash> {
         self.torrents
             .values()

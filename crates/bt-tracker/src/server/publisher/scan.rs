@@ -82,9 +82,10 @@ pub(super) fn scan(dir: &Path, before: &Catalog) -> io::Result<(Catalog, Vec<Pro
         }
     }
     let mut catalog = Catalog { torrents, refused };
-    let known = before.torrents.values();
-    for torrent in known.filter(|torrent| torrent.stamp.is_none()) {
-        catalog.add_registered(Arc::clone(torrent));
+    for (file, torrent) in &before.torrents {
+        if torrent.stamp.is_none() {
+            catalog.keep_registered(file, Arc::clone(torrent));
+        }
     }
     Ok((catalog, problems))
 }
