@@ -10,4 +10,5 @@
 
 mod content;
 mod interop;
+mod kill;
 mod peers;

@@ -14,6 +14,7 @@ mod coverage;
 mod dist;
 mod features;
 mod fuzz;
+mod kill;
 mod layers;
 mod sbom;
 mod scan;
@@ -39,6 +40,8 @@ cargo xtask COMMAND
   bad-input        write tests/bad-input anew; --check only compares
   coverage         lines of ours that the suite runs; --all-files, --again
   dist             release programs, built twice and compared; checksums, SBOM
+  kill             kill the client again and again; what it claims afterwards must be true
+                   --cycles N --seed N --syscalls N --dir DIR
   bench [NAME…]    one comparable line per figure; --smoke for a quick check that it runs
   soak ROW…|all    load and faults against the real programs; --seconds N, --dev
 
@@ -86,6 +89,7 @@ fn dispatch(mut arguments: Vec<String>) -> Result<(), String> {
         "coverage" => coverage::start(&arguments),
         "soak" => soak_run::start(&arguments),
         "dist" => dist::start(&arguments),
+        "kill" => kill::start(&arguments),
         "bench" => bench::start(&arguments),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

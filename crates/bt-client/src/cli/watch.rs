@@ -193,7 +193,17 @@ impl Watch<'_> {
                     index: index.0,
                 });
             }
-            EventKind::Checked { hashed, .. } => self.hashed = hashed,
+            EventKind::Checked { hashed, .. } => {
+                self.hashed = hashed;
+                if hashed > 0 {
+                    // A short check may have begun and ended between two looks.
+                    report.emit(&Event::Checking {
+                        info_hash: &self.info_hash,
+                        done: hashed,
+                        total: hashed,
+                    });
+                }
+            }
             EventKind::Warning { kind, message } => report.warning(kind, &message),
             EventKind::Banned(ip) => {
                 let message = format!("{ip} sent data that does not verify, and is banned");

@@ -18,7 +18,6 @@ use super::pool::Shared;
 use super::root::Root;
 use super::{Disk, DiskError, worker};
 
-
 /// News from the disk about one torrent.
 #[derive(Debug)]
 #[non_exhaustive]

@@ -17,8 +17,8 @@ use super::{Content, DiskError};
 const TOGETHER: usize = 16 * 1024 * 1024;
 
 impl Content {
-    /// Whether the piece can have been written: the file system says of none of its parts that nothing ever was. A
-    /// file system that cannot tell says so of nothing.
+    /// Whether all of the piece can have been written: the file system knows of no hole in it. A file system that knows
+    /// no holes says so of everything. Part of it is not enough: its neighbors share blocks of the file system with it.
     ///
     /// # Errors
     /// If a file cannot be opened.
@@ -32,8 +32,8 @@ impl Content {
                 Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(false),
                 Err(error) => return Err(error),
             };
-            match seek(&*file, SeekFrom::Data(extent.offset)) {
-                Ok(data) if data < extent.offset + extent.length => {}
+            match seek(&*file, SeekFrom::Hole(extent.offset)) {
+                Ok(hole) if hole >= extent.offset + extent.length => {}
                 Ok(_) | Err(Errno::NXIO) => return Ok(false),
                 // The file system does not know: then it may be.
                 Err(_) => {}

@@ -1,0 +1,355 @@
+//! Real processes, killed at any moment: whatever the journal says afterwards is true, nothing that was durable is lost,
+//! and the next start hashes no more than was under way.
+//!
+//! `cargo xtask kill` sets how often and where; as a plain test it is a smoke run.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use bt_client::state::knowledge::{Reader, Replay};
+use bt_metainfo::verify::{self, Place, Verdict};
+use bt_metainfo::{Metainfo, create};
+
+use super::peers::{leave_out, program};
+
+const PIECE: u64 = 16 * 1024;
+const LOCAL: [&str; 3] = ["--bind", "127.0.0.1", "--no-trackers"];
+/// The kernel can be half way through the pieces that the disk threads are writing.
+const BEING_WRITTEN: usize = 4;
+
+fn setting(name: &str, usual: u64) -> u64 {
+    std::env::var(name).map_or(usual, |text| text.parse().expect(name))
+}
+
+/// Where it happens: a directory of its own in `KILL_DIR`, or in the usual place for temporary files.
+fn place() -> tempfile::TempDir {
+    match std::env::var_os("KILL_DIR") {
+        Some(dir) => tempfile::tempdir_in(dir).unwrap(),
+        None => tempfile::tempdir().unwrap(),
+    }
+}
+
+struct Rng(u64);
+
+impl Rng {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+/// A program that ends with the test.
+struct Seeder(Child);
+
+impl Drop for Seeder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// One torrent, its seeder, and a download of it that is killed again and again.
+struct Bench {
+    dir: tempfile::TempDir,
+    metainfo: Metainfo,
+    port: u16,
+    _seeder: Seeder,
+    figures: Figures,
+}
+
+#[derive(Debug, Default)]
+struct Figures {
+    kills: u64,
+    completions: u64,
+    claims_checked: usize,
+    most_hashed: usize,
+    most_under_way: usize,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = place();
+        let share = dir.path().join("share/tree");
+        fs::create_dir_all(&share).unwrap();
+        let mut rng = Rng(7);
+        for (name, length) in [
+            ("a.bin", 2_500_000),
+            ("b.bin", 10_000),
+            ("c.bin", 1_700_000),
+        ] {
+            let bytes: Vec<u8> = (0..length)
+                .map(|_| u8::try_from(rng.below(255)).unwrap() + 1)
+                .collect();
+            fs::write(share.join(name), bytes).unwrap();
+        }
+        let options = create::Options {
+            piece_length: Some(u32::try_from(PIECE).unwrap()),
+            ..create::Options::default()
+        };
+        let torrent = create::create(&share, &options)
+            .unwrap()
+            .to_bytes()
+            .unwrap();
+        fs::write(dir.path().join("t.torrent"), &torrent).unwrap();
+        let mut command = client(dir.path());
+        command.args([
+            "seed",
+            "--json",
+            "t.torrent",
+            "--data",
+            "share",
+            "--skip-check",
+        ]);
+        let mut child = command.args(LOCAL).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let port = lines.find_map(|line| {
+            let event: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
+            (event["event"] == "seeding")
+                .then(|| u16::try_from(event["port"].as_u64().unwrap()).unwrap())
+        });
+        Self {
+            metainfo: Metainfo::parse(&torrent).unwrap(),
+            dir,
+            port: port.expect("the seeder says its port"),
+            _seeder: Seeder(child),
+            figures: Figures::default(),
+        }
+    }
+
+    fn download(&self, rate: &str) -> Vec<String> {
+        let peer = format!("127.0.0.1:{}", self.port);
+        let words = [
+            "download",
+            "--json",
+            "t.torrent",
+            "-o",
+            "out",
+            "--timeout",
+            "60s",
+            "--down",
+            rate,
+            "--peer",
+            &peer,
+        ];
+        words
+            .iter()
+            .chain(&LOCAL)
+            .map(|word| (*word).to_owned())
+            .collect()
+    }
+
+    fn begin_anew(&self) {
+        for dir in ["out", "home"] {
+            let _ = fs::remove_dir_all(self.dir.path().join(dir));
+        }
+    }
+
+    /// Starts the download and kills it after this time; false if it was complete before.
+    fn kill_after(&mut self, time: Duration) -> bool {
+        let mut command = client(self.dir.path());
+        let mut child = command
+            .args(self.download("4MB"))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            if child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        self.figures.kills += 1;
+        true
+    }
+
+    /// What the journal claims, by the same reader as the client's.
+    fn claims(&self) -> BTreeSet<u32> {
+        let Some(journal) = self.journal() else {
+            return BTreeSet::new();
+        };
+        let bytes = fs::read(journal).unwrap();
+        let mut replay = Replay::default();
+        let reader = Reader::new(&bytes).expect("a kill leaves no foreign file");
+        reader
+            .map_while(Result::ok)
+            .for_each(|record| replay.apply(&record));
+        let hash = *self.metainfo.info_hash_v1().unwrap().as_bytes();
+        replay
+            .find(hash)
+            .map(|(_, known)| known.pieces.iter().collect())
+            .unwrap_or_default()
+    }
+
+    fn journal(&self) -> Option<PathBuf> {
+        let all = self
+            .dir
+            .path()
+            .join("home/.local/state/bt-client/downloads");
+        let dir = fs::read_dir(all).ok()?.next()?.unwrap().path();
+        Some(dir.join("journal")).filter(|path| path.exists())
+    }
+
+    /// What is on the disk, by hashing all of it.
+    fn good(&self) -> BTreeSet<u32> {
+        let out = self.dir.path().join("out");
+        let mut good = BTreeSet::new();
+        if !out.join("tree").exists() {
+            return good;
+        }
+        let options = verify::Options {
+            place: Place::Parent,
+            ..verify::Options::default()
+        };
+        let never = AtomicBool::new(false);
+        verify::verify(self.metainfo.info(), &out, &options, &never, |event| {
+            if let verify::Event::Piece {
+                piece,
+                verdict: Verdict::Good,
+            } = event
+            {
+                good.insert(piece.0);
+            }
+        })
+        .unwrap();
+        good
+    }
+
+    /// The checks after a kill. Returns what is claimed, and how many good pieces are not.
+    fn inspect(&mut self, durable_before: &BTreeSet<u32>) -> (BTreeSet<u32>, usize) {
+        let (claims, good) = (self.claims(), self.good());
+        let false_claims: Vec<_> = claims.difference(&good).collect();
+        assert!(
+            false_claims.is_empty(),
+            "claimed and not there: {false_claims:?}"
+        );
+        let lost: Vec<_> = durable_before.difference(&claims).collect();
+        assert!(lost.is_empty(), "durable and lost: {lost:?}");
+        self.figures.claims_checked += claims.len();
+        let under_way = good.len() - claims.len();
+        self.figures.most_under_way = self.figures.most_under_way.max(under_way);
+        (claims, under_way)
+    }
+
+    /// Lets the download end, and checks what it hashed and what came of it.
+    fn complete(&mut self, under_way: usize) {
+        let output = client(self.dir.path())
+            .args(self.download("100MB"))
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let text = String::from_utf8(output.stdout).unwrap();
+        let complete = text
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+            .find(|event| event["event"] == "complete")
+            .expect("it says so");
+        let hashed = usize::try_from(complete["hashed"].as_u64().unwrap().div_ceil(PIECE)).unwrap();
+        self.figures.most_hashed = self.figures.most_hashed.max(hashed);
+        assert!(
+            hashed <= under_way + BEING_WRITTEN,
+            "{hashed} pieces were hashed, {under_way} were under way"
+        );
+        let all = self.metainfo.info().layout().piece_count() as usize;
+        assert_eq!(self.good().len(), all, "every byte is right");
+        assert_eq!(
+            self.claims().len(),
+            all,
+            "what is called complete is durable"
+        );
+        self.figures.completions += 1;
+    }
+}
+
+fn client(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bt-client"));
+    command
+        .env_clear()
+        .env("HOME", dir.join("home"))
+        .current_dir(dir);
+    command.stdin(Stdio::null()).stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn kills_at_any_moment_lose_nothing_and_claim_nothing_false() {
+    let cycles = setting("KILL_CYCLES", 5);
+    let mut rng = Rng(setting("KILL_SEED", 1));
+    let mut bench = Bench::new();
+    let begun = Instant::now();
+    let mut durable = BTreeSet::new();
+    let mut done = 0;
+    while done < cycles {
+        let time = Duration::from_millis(rng.below(1_500));
+        let killed = bench.kill_after(time);
+        done += u64::from(killed);
+        let under_way;
+        (durable, under_way) = bench.inspect(&durable);
+        // A download is killed a few times before it may end; then another one begins.
+        if !killed || rng.below(3) == 0 {
+            bench.complete(under_way);
+            bench.begin_anew();
+            durable.clear();
+        }
+    }
+    println!("{:?} in {:?}", bench.figures, begun.elapsed());
+}
+
+/// `strace` kills the client when it makes its N-th call of a kind, for each N up to `KILL_CALLS`.
+#[test]
+fn kills_at_each_system_call_lose_nothing_and_claim_nothing_false() {
+    let Some(strace) = program("strace") else {
+        return leave_out("kills at each system call", "strace");
+    };
+    let most = setting("KILL_CALLS", 2);
+    let mut bench = Bench::new();
+    let begun = Instant::now();
+    for call in [
+        "pwrite64",
+        "pwritev",
+        "fdatasync",
+        "fsync",
+        "rename",
+        "ftruncate",
+        "flock",
+        "unlink",
+    ] {
+        for number in 1..=most {
+            bench.begin_anew();
+            let mut command = Command::new(&strace);
+            command
+                .env_clear()
+                .env("HOME", bench.dir.path().join("home"))
+                .current_dir(bench.dir.path());
+            command.args(["-f", "-qq", "-o", "/dev/null"]);
+            command.arg(format!("--inject={call}:signal=KILL:when={number}"));
+            command
+                .arg(env!("CARGO_BIN_EXE_bt-client"))
+                .args(bench.download("100MB"));
+            let output = command.stdin(Stdio::null()).output().unwrap();
+            let killed = !output.status.success();
+            bench.figures.kills += u64::from(killed);
+            let (_, under_way) = bench.inspect(&BTreeSet::new());
+            bench.complete(under_way);
+            if !killed {
+                println!("{call}: {} calls", number - 1);
+                break;
+            }
+        }
+    }
+    println!("{:?} in {:?}", bench.figures, begun.elapsed());
+}
