@@ -353,3 +353,38 @@ fn kills_at_each_system_call_lose_nothing_and_claim_nothing_false() {
     }
     println!("{:?} in {:?}", bench.figures, begun.elapsed());
 }
+
+/// Each run, every sync from the N-th on fails, as on a disk that dies.
+#[test]
+fn a_sync_that_fails_ends_the_download_and_nothing_of_it_is_claimed() {
+    let Some(strace) = program("strace") else {
+        return leave_out("syncs that fail", "strace");
+    };
+    let mut bench = Bench::new();
+    for first in [1, 8, 12] {
+        bench.begin_anew();
+        let mut command = Command::new(&strace);
+        command
+            .env_clear()
+            .env("HOME", bench.dir.path().join("home"))
+            .current_dir(bench.dir.path());
+        command.args(["-f", "-qq", "-o", "/dev/null"]);
+        command.arg(format!("--inject=fdatasync:error=EIO:when={first}+"));
+        command
+            .arg(env!("CARGO_BIN_EXE_bt-client"))
+            .args(bench.download("100MB"));
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(5), "{said}");
+        assert!(said.contains("cannot sync"), "{said}");
+        let all = bench.metainfo.info().layout().piece_count() as usize;
+        let (claims, _) = bench.inspect(&BTreeSet::new());
+        assert!(claims.len() < all, "{} pieces are claimed", claims.len());
+        let again = client(bench.dir.path())
+            .args(bench.download("100MB"))
+            .output()
+            .unwrap();
+        assert!(again.status.success());
+        assert_eq!((bench.good().len(), bench.claims().len()), (all, all));
+    }
+}

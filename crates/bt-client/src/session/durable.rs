@@ -154,8 +154,10 @@ impl Durable {
         if account.proven.contains(piece.0) {
             return;
         }
+        let is_new = !account.unsettled.contains(piece.0);
         account.unsettled.insert(piece.0);
-        if account.failed {
+        // What a failed sync has put in doubt is not taken up before it was read again.
+        if account.failed || !is_new {
             return;
         }
         let now = clock::now();

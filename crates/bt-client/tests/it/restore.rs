@@ -1,10 +1,11 @@
 //! A session that comes back: its torrents, their settings, and what was proven of their content.
 
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use bt_client::engine::State;
 use bt_client::state::Store;
-use bt_client::{AddTorrent, Error, Session, SessionConfig};
+use bt_client::{AddTorrent, Check, Error, Session, SessionConfig};
 use bt_metainfo::{FileIndex, Metainfo, create};
 
 use crate::content::share;
@@ -106,4 +107,43 @@ async fn many_torrents_come_back_without_hashing() {
     );
     assert!(took < Duration::from_secs(30));
     again.stop().await;
+}
+
+/// A disk that is not mounted: the same path leads to another device, and the content is not there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_is_suddenly_on_another_device_is_not_filled() {
+    let dir = tempfile::tempdir().unwrap();
+    let metainfo = share(&dir.path().join("disk"), "stuff", FILES, 65_536);
+    let path = dir.path().join("folder");
+    std::os::unix::fs::symlink(dir.path().join("disk"), &path).unwrap();
+    let first = session(&dir.path().join("state")).await;
+    let torrent = first
+        .add(AddTorrent::new(metainfo.clone(), &path))
+        .await
+        .unwrap();
+    torrent.wait_until_seeding().await.unwrap();
+    first.stop().await;
+    drop((torrent, first));
+
+    let device = |path: &std::path::Path| std::fs::metadata(path).unwrap().dev();
+    let other = ["/dev/shm", "/tmp", "/var/tmp"]
+        .map(std::path::Path::new)
+        .into_iter()
+        .find(|other| other.exists() && device(other) != device(dir.path()))
+        .expect("a second file system");
+    let other = tempfile::tempdir_in(other).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink(other.path(), &path).unwrap();
+    let second = session(&dir.path().join("state")).await;
+    let refused = second.add(AddTorrent::new(metainfo.clone(), &path)).await;
+    assert!(matches!(refused, Err(Error::Elsewhere(_))), "{refused:?}");
+    assert_eq!(std::fs::read_dir(other.path()).unwrap().count(), 0);
+
+    // Its owner may insist.
+    let mut add = AddTorrent::new(metainfo, &path);
+    add.check = Check::Always;
+    let torrent = second.add(add).await.unwrap();
+    let empty = |status: &bt_client::engine::Status| status.state == State::Downloading;
+    torrent.wait_for(empty).await.unwrap();
+    second.stop().await;
 }

@@ -249,6 +249,53 @@ fn a_download_completes_once_and_becomes_a_seed() {
 }
 
 #[test]
+fn trackers_hear_of_a_completion_when_it_is_safe_and_not_before() {
+    let url = || "http://t.example/a".to_owned();
+    let announced = |rig: &mut Rig| {
+        rig.wait(Duration::from_secs(4000));
+        rig.tell(Input::Announced(
+            url(),
+            Ok(AnnounceResponse::new(Duration::from_secs(60))),
+        ));
+        let said = rig.said();
+        let events = said.iter().filter_map(|output| match output {
+            Output::Announce { announce, .. } => Some(announce.event),
+            _ => None,
+        });
+        events.collect::<Vec<Event>>()
+    };
+    let mut rig = Rig::with(Bitfield::new(PIECES), |config| {
+        config.trackers = vec![vec![url()]]
+    });
+    assert_eq!(announced(&mut rig), [Event::Started]);
+    let peer = rig.willing_seed(1);
+    rig.download_from(peer);
+    assert!(!announced(&mut rig).contains(&Event::Completed));
+    rig.tell(Input::CompletionIsSafe);
+    assert!(announced(&mut rig).contains(&Event::Completed));
+}
+
+#[test]
+fn pieces_that_never_reached_the_disk_are_fetched_again() {
+    let mut rig = Rig::leech();
+    let peer = rig.willing_seed(1);
+    rig.download_from(peer);
+    rig.tell(Input::StorageFailed("no sync".to_owned()));
+    rig.tell(Input::Lost(vec![
+        PieceIndex(0),
+        PieceIndex(2),
+        PieceIndex(PIECES),
+    ]));
+    rig.tell(Input::Command(Command::Resume));
+    assert_eq!(rig.torrent.state(), State::Downloading);
+    assert_eq!(rig.torrent.have().count_ones(), PIECES - 2);
+    rig.said();
+    let other = rig.willing_seed(2);
+    let asked = rig.requests_to(other);
+    assert!(!asked.is_empty() && asked.iter().all(|block| [0, 2].contains(&block.piece.0)));
+}
+
+#[test]
 fn a_torrent_that_is_complete_from_the_start_never_says_completed() {
     let mut rig = Rig::with(Bitfield::full(PIECES), |config| {
         config.trackers = vec![vec!["http://t.example/a".into()]]

@@ -9,6 +9,8 @@ mod record;
 mod replay;
 mod set;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 pub use decide::{Change, FileNow, Plan, decide, is_elsewhere};
 pub use pending::{Batch, Pending, Synced};

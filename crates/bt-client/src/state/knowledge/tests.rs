@@ -1,0 +1,171 @@
+//! What is believed at a start, as tables.
+
+use super::{Change, FileNow, FileThen, Known, Origin, Plan, Stamp, decide, is_elsewhere};
+use bt_metainfo::{FileIndex, Layout};
+use std::collections::BTreeMap;
+
+const LENGTHS: [u64; 3] = [25, 20, 15];
+
+/// Six pieces of ten bytes: 0-2 in file 0, 2-4 in file 1, 4-5 in file 2.
+fn layout() -> Layout {
+    Layout::new(10, LENGTHS.map(|length| (length, false))).unwrap()
+}
+
+fn stamp(size: u64, seconds: i64) -> Stamp {
+    Stamp {
+        size,
+        seconds,
+        nanos: 0,
+    }
+}
+
+fn closed(file: u32) -> (u32, FileThen) {
+    (
+        file,
+        FileThen::Closed(stamp(LENGTHS[file as usize], i64::from(file))),
+    )
+}
+
+fn known(pieces: &[u32], files: impl IntoIterator<Item = (u32, FileThen)>) -> Known {
+    Known {
+        origin: Origin {
+            info_hash: [1; 20],
+            device: 1,
+            inode: 1,
+            directory: Vec::new(),
+        },
+        pieces: pieces.iter().copied().collect(),
+        looked: true,
+        files: files.into_iter().collect::<BTreeMap<_, _>>(),
+    }
+}
+
+/// Every file as [`closed`] says it was left, but for `other`.
+fn check(
+    known: &Known,
+    other: Option<(u32, FileNow)>,
+    expected: [&[u32]; 3],
+    changes: &[Change],
+) -> Plan {
+    let plan = decide(&layout(), known, |file: FileIndex| match other {
+        Some((index, now)) if index == file.0 => now,
+        _ => FileNow::There(stamp(LENGTHS[file.0 as usize], i64::from(file.0))),
+    });
+    let list = |set: &bt_wire::Bitfield| set.iter_ones().map(|p| p.0).collect::<Vec<_>>();
+    let found = [list(&plan.trust), list(&plan.hash), list(&plan.forget)];
+    assert_eq!(found, expected.map(<[u32]>::to_vec));
+    assert_eq!(plan.changes, changes);
+    plan
+}
+
+#[test]
+fn after_a_clean_stop_everything_is_as_it_was_left() {
+    let all = [0, 1, 2, 3, 4, 5];
+    check(
+        &known(&all, [0, 1, 2].map(closed)),
+        None,
+        [&all, &[], &[]],
+        &[],
+    );
+    check(
+        &known(&[1], [0, 1, 2].map(closed)),
+        None,
+        [&[1], &[], &[]],
+        &[],
+    );
+}
+
+#[test]
+fn after_a_crash_only_what_was_under_way_is_hashed() {
+    let files = [closed(0), (1, FileThen::Opened), closed(2)];
+    let touched = Some((1, FileNow::There(stamp(20, 999))));
+    check(
+        &known(&[0, 1, 3, 5], files),
+        touched,
+        [&[0, 1, 3, 5], &[2, 4], &[]],
+        &[],
+    );
+}
+
+#[test]
+fn a_file_that_changed_is_hashed_and_its_neighbors_are_not() {
+    let files = [0, 1, 2].map(closed);
+    let all = [0, 1, 2, 3, 4, 5];
+    let now = Some((1, FileNow::There(stamp(20, 999))));
+    check(
+        &known(&all, files),
+        now,
+        [&[0, 1, 5], &[2, 3, 4], &[]],
+        &[Change::Touched(FileIndex(1))],
+    );
+    let longer = Some((1, FileNow::There(stamp(21, 1))));
+    check(
+        &known(&all, files),
+        longer,
+        [&[0, 1, 5], &[2, 3, 4], &[]],
+        &[Change::Touched(FileIndex(1))],
+    );
+}
+
+#[test]
+fn pieces_of_a_missing_or_short_file_are_forgotten() {
+    let all = [0, 1, 2, 3, 4, 5];
+    let gone = known(&all, [0, 1, 2].map(closed));
+    check(
+        &gone,
+        Some((1, FileNow::Missing)),
+        [&[0, 1, 5], &[], &[2, 3, 4]],
+        &[Change::Missing(FileIndex(1))],
+    );
+    // 5 of 20 bytes are left: they are in piece 2, and the rest of it is in file 0.
+    let short = Some((1, FileNow::There(stamp(5, 9))));
+    check(
+        &gone,
+        short,
+        [&[0, 1, 5], &[2], &[3, 4]],
+        &[Change::Short(FileIndex(1))],
+    );
+    let open = known(&all, [closed(0), (1, FileThen::Opened), closed(2)]);
+    check(
+        &open,
+        short,
+        [&[0, 1, 2, 5], &[], &[3, 4]],
+        &[Change::Short(FileIndex(1))],
+    );
+    let none_proven = known(&[], [0, 1, 2].map(closed));
+    check(
+        &none_proven,
+        Some((1, FileNow::Missing)),
+        [&[], &[], &[]],
+        &[],
+    );
+}
+
+#[test]
+fn content_that_nobody_looked_at_is_hashed() {
+    let mut fresh = known(&[], []);
+    fresh.looked = false;
+    let plan = check(&fresh, None, [&[], &[0, 1, 2, 3, 4, 5], &[]], &[]);
+    assert!(!plan.was_cut_short);
+    let gone = Some((0, FileNow::Missing));
+    check(&fresh, gone, [&[], &[3, 4, 5], &[]], &[]);
+    // The look was cut short: what it had proven stays proven.
+    fresh.pieces = [3].into_iter().collect();
+    check(&fresh, None, [&[3], &[0, 1, 2, 4, 5], &[]], &[]);
+}
+
+#[test]
+fn a_disk_that_is_not_mounted_is_not_refilled() {
+    let all = known(&[0, 1, 2, 3, 4, 5], [0, 1, 2].map(closed));
+    let there = check(&all, None, [&[0, 1, 2, 3, 4, 5], &[], &[]], &[]);
+    assert!(
+        !is_elsewhere(&all.origin, 2, &there),
+        "numbers of devices change, the content is there"
+    );
+    let plan = decide(&layout(), &all, |_| FileNow::Missing);
+    assert!(is_elsewhere(&all.origin, 2, &plan));
+    assert!(
+        !is_elsewhere(&all.origin, 1, &plan),
+        "deleted by its owner, as it seems"
+    );
+}
