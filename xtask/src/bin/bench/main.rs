@@ -1,55 +1,77 @@
 //! Prints one comparable line per figure: what, how fast, in which unit.
 //!
-//! `cargo xtask bench` builds and starts this binary in release. A figure is the best of many runs
-//! within its time, so that neighbours on the machine disturb it as little as possible.
+//! `cargo xtask bench` builds and starts this binary in release. A figure of computing is the best of many runs within
+//! its time, so that neighbors on the machine disturb it as little as possible; a figure of whole programs is the
+//! median of rounds in which the programs take turns. Nothing is kept: what a run needs it makes, and removes.
 #![allow(
     clippy::print_stdout,
     reason = "a benchmark reports to a person on a terminal"
 )]
 
 mod bencode;
+mod content;
 mod hash;
+mod idle;
+mod link;
 mod measure;
+mod peers;
+mod pick;
+mod process;
+mod relay;
+mod setting;
+mod shares;
+mod torrents;
+mod tracker;
+mod transfer;
 mod wire;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use measure::Meter;
+use setting::Setting;
 
 /// A group of figures and the name by which it can be run alone.
-type Group = (&'static str, fn(&Meter));
+type Group = (&'static str, fn(&Setting) -> Result<(), String>);
 
-const GROUPS: [Group; 3] = [
-    ("bencode", bencode::run),
-    ("hash", hash::run),
-    ("wire", wire::run),
+/// In the order in which they run; the idle session wants a process that has done nothing yet.
+const GROUPS: [Group; 10] = [
+    ("idle", idle::run),
+    ("bencode", |setting| {
+        bencode::run(&setting.meter);
+        Ok(())
+    }),
+    ("hash", |setting| {
+        hash::run(&setting.meter);
+        Ok(())
+    }),
+    ("wire", |setting| {
+        wire::run(&setting.meter);
+        Ok(())
+    }),
+    ("pick", pick::run),
+    ("create", torrents::create),
+    ("verify", torrents::verify),
+    ("transfer", transfer::run),
+    ("link", link::run),
+    ("shares", shares::run),
 ];
 
-/// Time for each figure.
-const TIME: Duration = Duration::from_secs(1);
-/// Time for each figure when only its running is of interest.
-const SMOKE_TIME: Duration = Duration::from_millis(20);
-
 fn main() -> ExitCode {
-    let mut names: Vec<String> = std::env::args().skip(1).collect();
-    let all = names.len();
-    names.retain(|name| name != "--smoke");
-    let time = if names.len() < all { SMOKE_TIME } else { TIME };
-    let is_group = |name: &String| GROUPS.iter().any(|(group, _)| group == name);
-    if let Some(unknown) = names.iter().find(|name| !is_group(name)) {
-        let known: Vec<_> = GROUPS.iter().map(|(group, _)| *group).collect();
-        eprintln!(
-            "error: no group {unknown:?}; there are {}",
-            known.join(", ")
-        );
-        return ExitCode::FAILURE;
-    }
-    let meter = Meter::new(time);
+    let known = GROUPS.map(|(group, _)| group);
+    let setting = match Setting::read(std::env::args().skip(1), &known) {
+        Ok(setting) => setting,
+        Err(message) => {
+            eprintln!("error: {message}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut code = ExitCode::SUCCESS;
     for (group, run) in GROUPS {
-        if names.is_empty() || names.iter().any(|name| name == group) {
-            run(&meter);
+        if setting.includes(group)
+            && let Err(message) = run(&setting)
+        {
+            eprintln!("error: {group}: {message}");
+            code = ExitCode::FAILURE;
         }
     }
-    ExitCode::SUCCESS
+    code
 }

@@ -31,8 +31,24 @@ impl Meter {
         print(name, best.as_secs_f64() * 1e9 / count as f64, "ns");
     }
 
+    /// Work on `count` blocks that `prepare` makes, off the clock: prints millions of them per second.
+    pub(crate) fn rate<T>(
+        &self,
+        name: &str,
+        count: usize,
+        prepare: impl FnMut() -> T,
+        work: impl FnMut(T),
+    ) {
+        let best = self.best(prepare, work);
+        print(name, count as f64 / best.as_secs_f64() / 1e6, "M blocks/s");
+    }
+
     /// The shortest run; at least three are made.
-    fn best<T>(&self, mut prepare: impl FnMut() -> T, mut work: impl FnMut(T)) -> Duration {
+    pub(crate) fn best<T>(
+        &self,
+        mut prepare: impl FnMut() -> T,
+        mut work: impl FnMut(T),
+    ) -> Duration {
         let begin = Instant::now();
         let mut best = Duration::MAX;
         let mut runs = 0;
@@ -44,6 +60,16 @@ impl Meter {
             runs += 1;
         }
         best
+    }
+}
+
+/// The one in the middle, or the mean of the two there.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let (upper, lower) = (values.len() / 2, values.len().saturating_sub(1) / 2);
+    match (values.get(lower), values.get(upper)) {
+        (Some(lower), Some(upper)) => f64::midpoint(*lower, *upper),
+        _ => 0.0,
     }
 }
 
