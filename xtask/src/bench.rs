@@ -9,7 +9,14 @@ use crate::tree;
 pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
     // One build for both, so that what they share is compiled once.
     let mut build = cargo(["build", "--quiet", "--locked", "--release"]);
-    build.args(["-p", "xtask", "-p", "bt-client", "--features", "xtask/bench"]);
+    build.args([
+        "-p",
+        "xtask",
+        "-p",
+        "bt-client",
+        "--features",
+        "xtask/bench",
+    ]);
     run(build.args(["--bin", "bench", "--bin", "bt-client"]))?;
     let program = tree::target_dir().join("release").join("bench");
     run(Command::new(program).args(arguments))

@@ -2,14 +2,17 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bt_bencode::Encoder;
 use bt_client::engine::State;
+use bt_client::state::Store;
 use bt_client::{AddTorrent, Check, Session, SessionConfig};
 use bt_metainfo::Metainfo;
 use bt_metainfo::lanes::sha1_each;
+use tokio::runtime::Runtime;
 
 use crate::content::Folder;
 use crate::process::{self, field};
@@ -29,7 +32,10 @@ const SMOKE_WATCH: Duration = Duration::from_millis(200);
 /// How long all may take to become seeds.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// This group runs first, so that the memory of the process is that of the session.
+/// The word by which this program starts itself for a session in a process of its own, so that the memory of the
+/// process is that of the session.
+pub(crate) const SESSION: &str = "idle-session";
+
 pub(crate) fn run(setting: &Setting) -> Result<(), String> {
     let (count, watch) = if setting.smoke {
         (SMOKE_TORRENTS, SMOKE_WATCH)
@@ -37,19 +43,54 @@ pub(crate) fn run(setting: &Setting) -> Result<(), String> {
         (TORRENTS, WATCH)
     };
     let folder = Folder::new("idle")?;
-    let torrents = torrents(&folder, count)?;
-    let before = resident();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| error.to_string())?;
-    let begin = Instant::now();
-    let session = runtime.block_on(start(&folder, &torrents))?;
-    let seeding = || {
-        let all = session.torrents();
-        all.len() == count && all.iter().all(|torrent| torrent.state() == State::Seeding)
+    let state = folder.empty("state")?;
+    prove(&folder, &state, count)?;
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let mut command = Command::new(program);
+    command.arg(SESSION).arg(&state);
+    command.args([count.to_string(), watch.as_millis().to_string()]);
+    let status = command.status().map_err(|error| error.to_string())?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!("the session ended with {status}"))
+}
+
+/// A run before: all content is found to be good, and that is kept in `state`.
+fn prove(folder: &Folder, state: &Path, count: usize) -> Result<(), String> {
+    let torrents = torrents(folder, count)?;
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let session = start(state).await?;
+        for bytes in torrents {
+            let metainfo = Metainfo::parse(&bytes).map_err(|error| error.to_string())?;
+            let mut add = AddTorrent::new(metainfo, folder.path());
+            add.check = Check::Proven;
+            session.add(add).await.map_err(|error| error.to_string())?;
+        }
+        session.stop().await;
+        Ok(())
+    })
+}
+
+/// The session that is measured: state, torrents in it, milliseconds to watch.
+pub(crate) fn session(arguments: &[String]) -> Result<(), String> {
+    let [state, count, watch] = arguments else {
+        return Err(format!("{SESSION} is for this program itself"));
     };
-    while !seeding() {
+    let count: usize = count.parse().map_err(|_| "not a count".to_owned())?;
+    let watch = Duration::from_millis(watch.parse().map_err(|_| "not a time".to_owned())?);
+    let runtime = runtime()?;
+    let begin = Instant::now();
+    let (session, torrents) = runtime.block_on(async {
+        let session = start(Path::new(state)).await?;
+        let restored = session.restore().await.map_err(|error| error.to_string())?;
+        Ok::<_, String>((session, restored.torrents))
+    })?;
+    while !torrents
+        .iter()
+        .all(|torrent| torrent.state() == State::Seeding)
+    {
         if begin.elapsed() > PATIENCE {
             return Err(format!(
                 "not all of {count} torrents seed after {PATIENCE:?}"
@@ -58,18 +99,20 @@ pub(crate) fn run(setting: &Setting) -> Result<(), String> {
         thread::sleep(Duration::from_millis(5));
     }
     let ready = begin.elapsed();
-    let cpu = process::own_cpu();
+    if torrents.len() != count {
+        return Err(format!("{} of {count} torrents came back", torrents.len()));
+    }
+    let starting = process::own_cpu();
     thread::sleep(watch);
-    let share = (process::own_cpu() - cpu) / watch.as_secs_f64();
-    let resident = resident();
+    let share = (process::own_cpu() - starting) / watch.as_secs_f64();
+    let (resident, peak) = (memory("VmRSS:"), memory("VmHWM:"));
     let name = format!("idle: {count} seeding torrents");
-    println!("{name}: ready after {:.2} s", ready.as_secs_f64());
     println!(
-        "{name}: {:.0} MiB resident, {:.1} KiB more for each torrent",
-        mib(resident),
-        resident.saturating_sub(before) as f64 / 1024.0 / count as f64
+        "{name}: all seed after {:.2} s and {starting:.2} CPU s (target 3 s)",
+        ready.as_secs_f64()
     );
-    println!("{name}: {:.2} % of a core", share * 100.0);
+    println!("{name}: {resident:.0} MiB resident, {peak:.0} at most (target 200 MiB)");
+    println!("{name}: {:.2} % of a core (target 1 %)", share * 100.0);
     println!(
         "{name}: {} threads, {} descriptors",
         entries("task"),
@@ -79,22 +122,23 @@ pub(crate) fn run(setting: &Setting) -> Result<(), String> {
     Ok(())
 }
 
-async fn start(folder: &Folder, torrents: &[Vec<u8>]) -> Result<Session, String> {
+fn runtime() -> Result<Runtime, String> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())
+}
+
+async fn start(state: &Path) -> Result<Session, String> {
     let config = SessionConfig {
         trackers: false,
+        state: Some(Store::open(state).map_err(|error| error.to_string())?),
         ..SessionConfig::default()
     };
-    let session = Session::start(config)
+    Session::start(config)
         .await
-        .map_err(|error| error.to_string())?;
-    for bytes in torrents {
-        let metainfo = Metainfo::parse(bytes).map_err(|error| error.to_string())?;
-        let mut add = AddTorrent::new(metainfo, folder.path());
-        add.check = Check::Trust;
-        add.spread = Some(false);
-        session.add(add).await.map_err(|error| error.to_string())?;
-    }
-    Ok(session)
+        .map_err(|error| error.to_string())
 }
 
 /// Torrent files, and the content of each: names of one and the same file.
@@ -128,14 +172,10 @@ fn link(first: &Path, name: &Path) -> Result<(), String> {
     fs::hard_link(first, name).map_err(|error| format!("{}: {error}", name.display()))
 }
 
-/// Bytes of memory that this process holds now.
-fn resident() -> u64 {
+/// MiB of memory of this process, by a name of its `status`.
+fn memory(name: &str) -> f64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    field(&status, "VmRSS:") * 1024
-}
-
-fn mib(bytes: u64) -> f64 {
-    bytes as f64 / f64::from(1 << 20)
+    field(&status, name) as f64 / 1024.0
 }
 
 /// Entries of a folder of this process.

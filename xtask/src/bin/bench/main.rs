@@ -32,7 +32,6 @@ use setting::Setting;
 /// A group of figures and the name by which it can be run alone.
 type Group = (&'static str, fn(&Setting) -> Result<(), String>);
 
-/// In the order in which they run; the idle session wants a process that has done nothing yet.
 const GROUPS: [Group; 10] = [
     ("idle", idle::run),
     ("bencode", |setting| {
@@ -56,8 +55,20 @@ const GROUPS: [Group; 10] = [
 ];
 
 fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((word, rest)) = arguments.split_first()
+        && word == idle::SESSION
+    {
+        return match idle::session(rest) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(message) => {
+                eprintln!("error: {message}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let known = GROUPS.map(|(group, _)| group);
-    let setting = match Setting::read(std::env::args().skip(1), &known) {
+    let setting = match Setting::read(arguments, &known) {
         Ok(setting) => setting,
         Err(message) => {
             eprintln!("error: {message}");
