@@ -3,6 +3,7 @@
 //! It must not know what is measured.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -101,7 +102,7 @@ impl Peer {
     /// Divides the size of the content: what is so slow that the usual size would take minutes gets less of it.
     pub(crate) const fn divisor(self) -> u64 {
         match self {
-            Self::Transmission => 16,
+            Self::Transmission => 8,
             _ => 1,
         }
     }
@@ -144,7 +145,13 @@ impl Peer {
                     .arg(dir);
                 command.arg(port.to_string()).arg(&marker);
             }
-            Self::Aria2 => aria2_speaks(&mut command, content, dir, port, from.is_some()),
+            Self::Aria2 => {
+                waits = from.is_some();
+                aria2_speaks(&mut command, content, dir, port, waits);
+                command
+                    .arg("--on-bt-download-complete")
+                    .arg(hook(&home, &marker)?);
+            }
             Self::Rqbit => {
                 command.args([
                     "--disable-dht",
@@ -242,7 +249,7 @@ fn transmission_speaks(
     home: &Path,
     marker: &Path,
 ) -> Result<(), String> {
-    let hook = home.join("hook");
+    let hook = hook(home, marker)?;
     let watched = home.join("watch");
     let settings = format!(
         r#"{{"download-dir": "{}", "peer-port": {port}, "rpc-port": {}, "watch-dir": "{}", "watch-dir-enabled": true,
@@ -254,9 +261,7 @@ fn transmission_speaks(
         watched.display(),
         hook.display()
     );
-    let written = fs::write(&hook, format!("#!/bin/sh\n: > '{}'\n", marker.display()))
-        .and_then(|()| make_executable(&hook))
-        .and_then(|()| fs::create_dir_all(&watched))
+    let written = fs::create_dir_all(&watched)
         .and_then(|()| fs::copy(&content.torrent, watched.join("content.torrent")).map(drop))
         .and_then(|()| fs::write(home.join("settings.json"), settings));
     written.map_err(|error| format!("{}: {error}", home.display()))?;
@@ -264,9 +269,15 @@ fn transmission_speaks(
     Ok(())
 }
 
-fn make_executable(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+/// A script that makes the marker.
+fn hook(home: &Path, marker: &Path) -> Result<PathBuf, String> {
+    let path = home.join("hook");
+    let text = format!("#!/bin/sh\n: > '{}'\n", marker.display());
+    let executable = fs::Permissions::from_mode(0o755);
+    fs::write(&path, text)
+        .and_then(|()| fs::set_permissions(&path, executable))
+        .map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(path)
 }
 
 /// The Python that has the modules: of `LT_PYTHON`, or where the continuous integration installs them.

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -158,12 +159,16 @@ pub(crate) fn is_listening(port: u16) -> bool {
     })
 }
 
-/// A port that nothing uses at the moment.
+/// A port that nothing uses at the moment. It is below those that the system gives to whoever connects, or a program
+/// could find it taken by then.
 pub(crate) fn free_port() -> Result<u16, String> {
-    let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let addr = socket.and_then(|socket| socket.local_addr());
-    addr.map(|addr| addr.port())
-        .map_err(|error| error.to_string())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = std::process::id() * 97 % 10_000;
+    (0..1_000)
+        .map(|_| NEXT.fetch_add(1, Ordering::Relaxed))
+        .filter_map(|next| u16::try_from(20_000 + (first + u32::from(next)) % 10_000).ok())
+        .find(|port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok())
+        .ok_or_else(|| "no port is free".to_owned())
 }
 
 /// Our own program, which `cargo xtask bench` builds beside this one.

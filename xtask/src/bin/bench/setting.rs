@@ -15,6 +15,8 @@ pub(crate) struct Setting {
     pub(crate) meter: Meter,
     /// Only show that each figure can still be measured.
     pub(crate) smoke: bool,
+    /// Measure only our own programs.
+    pub(crate) alone: bool,
     /// Content of a transfer or a torrent, in MiB; each group has its own usual one.
     size: Option<u64>,
     rounds: Option<usize>,
@@ -22,7 +24,7 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
-    /// Reads `[GROUP…] [--smoke] [--size MIB] [--rounds N]`.
+    /// Reads `[GROUP…] [--smoke] [--alone] [--size MIB] [--rounds N]`.
     pub(crate) fn read(
         arguments: impl IntoIterator<Item = String>,
         known: &[&str],
@@ -30,6 +32,7 @@ impl Setting {
         let mut setting = Self {
             meter: Meter::new(TIME),
             smoke: false,
+            alone: false,
             size: None,
             rounds: None,
             groups: Vec::new(),
@@ -38,9 +41,10 @@ impl Setting {
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--smoke" => {
-                    setting.smoke = true;
+                    (setting.smoke, setting.alone) = (true, true);
                     setting.meter = Meter::new(SMOKE_TIME);
                 }
+                "--alone" => setting.alone = true,
                 "--size" => setting.size = Some(number(&argument, arguments.next())?),
                 "--rounds" => {
                     let rounds = number(&argument, arguments.next())?;

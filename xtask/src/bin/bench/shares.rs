@@ -18,32 +18,24 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const FREQUENCY: &str = "997";
 
 /// Parts of function names, and what they are for; the first that fits counts.
-const GROUPS: [(&str, &[&str]); 8] = [
+const GROUPS: [(&str, &[&str]); 9] = [
     (
         "copies by the kernel",
-        &[
-            "copy_user",
-            "copy_to_iter",
-            "copy_from_iter",
-            "copy_page",
-            "_copy_",
-            "rep_movs",
-            "memcpy_erms",
-        ],
+        &["copy_user", "copy_to_iter", "copy_from_iter", "rep_movs"],
     ),
     ("hashing", &["sha1", "sha256", "lanes"]),
-    (
-        "page cache and files",
-        &[
-            "shmem", "folio", "filemap", "page", "clear_", "vfs_", "xas_", "lru", "charge",
-            "pwrite", "pread", "tmpfs", "file_",
-        ],
-    ),
     (
         "TCP and sockets",
         &[
             "tcp", "skb", "sock", "inet", "ip_", "__ip", "net_", "netif", "loopback", "napi",
-            "sk_", "csum", "dev_", "nf_", "sendmsg", "recvmsg", "qdisc",
+            "sk_", "csum", "dev_", "nf_", "xmit", "bbr", "cubic", "qdisc",
+        ],
+    ),
+    (
+        "page cache and memory",
+        &[
+            "shmem", "folio", "filemap", "page", "clear_", "vfs_", "xas_", "xa_", "lru", "charge",
+            "file_", "fault", "mmap", "vm_", "zone", "pcp", "memcg", "cgroup", "dquot",
         ],
     ),
     (
@@ -58,36 +50,44 @@ const GROUPS: [(&str, &[&str]); 8] = [
             "timer",
             "switch",
             "rq_",
-            "runqueue",
             "clockevent",
             "enqueue",
             "dequeue",
             "softirq",
         ],
     ),
+    // In a virtual machine samples pile up where interrupts are let in again.
+    (
+        "locks and interrupts",
+        &["spin_", "rcu", "irq", "preempt", "vcpu"],
+    ),
     (
         "system calls as such",
         &[
             "syscall",
             "entry_",
-            "do_syscall",
-            "irqentry",
             "exit_to_user",
-            "fpu",
-            "retbleed",
-            "return_thunk",
+            "thunk",
+            "user_8",
+            "fdget",
+            "fput",
         ],
     ),
     (
-        "allocator",
-        &[
-            "malloc", "free", "kmem", "slab", "slub", "calloc", "realloc",
-        ],
+        "allocators",
+        &["malloc", "free", "kmem", "slab", "calloc", "realloc"],
     ),
-    (
-        "memory moves in our process",
-        &["memcpy", "memmove", "memset"],
-    ),
+    ("moves in our memory", &["memcpy", "memmove", "memset"]),
+];
+
+/// Groups that only functions of the kernel belong to; ours with such names are our code.
+const KERNEL_ONLY: [&str; 6] = [
+    "copies by the kernel",
+    "page cache and memory",
+    "TCP and sockets",
+    "scheduler and waiting",
+    "locks and interrupts",
+    "system calls as such",
 ];
 
 pub(crate) fn run(setting: &Setting) -> Result<(), String> {
@@ -186,18 +186,9 @@ fn group_of(symbol: &str) -> &'static str {
     match found {
         Some(group) if is_kernel || !KERNEL_ONLY.contains(&group) => group,
         _ if is_kernel => "the rest of the kernel",
-        _ => "our code",
+        _ => "our code and its runtime",
     }
 }
-
-/// Groups that only functions of the kernel belong to; ours with such names are our code.
-const KERNEL_ONLY: [&str; 5] = [
-    "copies by the kernel",
-    "page cache and files",
-    "TCP and sockets",
-    "scheduler and waiting",
-    "system calls as such",
-];
 
 #[cfg(test)]
 mod tests {
@@ -211,7 +202,10 @@ mod tests {
         );
         assert_eq!(group_of(" [k] tcp_recvmsg_locked"), "TCP and sockets");
         assert_eq!(group_of(" [.] bt_metainfo::lanes::sha1::x8"), "hashing");
-        assert_eq!(group_of(" [.] bt_client::net::sock::read"), "our code");
+        assert_eq!(
+            group_of(" [.] bt_client::net::sock::read"),
+            "our code and its runtime"
+        );
         assert_eq!(group_of(" [k] something_else"), "the rest of the kernel");
     }
 }

@@ -165,7 +165,7 @@ fn race(
     let output = folder.path().join("made.torrent");
     let log = folder.path().join("log");
     let mut contestants = contestants(&content, &output);
-    if setting.smoke {
+    if setting.alone {
         contestants.truncate(1);
     }
     for _ in 0..setting.rounds(5) {

@@ -16,6 +16,9 @@ const SMOKE_SIZE: u64 = 16;
 /// From a start to being ready, and from a start to the last byte.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// From saying that all is here to having written it.
+const SETTLED: Duration = Duration::from_secs(10);
+
 /// Who sends to whom; the first is what the others are compared with.
 const PAIRS: [(Peer, Peer); 8] = [
     (Peer::Ours, Peer::Ours),
@@ -43,7 +46,7 @@ pub(crate) fn run(setting: &Setting) -> Result<(), String> {
     let tracker = Tracker::start().map_err(|error| error.to_string())?;
     let mut pairs: Vec<((Peer, Peer), Vec<Figures>)> = Vec::new();
     for pair in PAIRS {
-        if setting.smoke && pair != PAIRS[0] {
+        if setting.alone && pair != PAIRS[0] {
             continue;
         }
         let missing = [pair.0, pair.1]
@@ -128,10 +131,18 @@ fn transfer(
     let mut leech = pair.1.leech(content, &target, &home, port)?;
     let marker = leech.marker.take();
     let is_done = || marker.as_ref().is_some_and(|marker| marker.exists());
-    let leecher = leech.program.finish(PATIENCE, is_done)?;
+    let mut leecher = leech.program.finish(PATIENCE, is_done)?;
     let wall = begin.elapsed().as_secs_f64();
     let seeder = seed.program.cpu() - before;
     let memory = leech.program.peak();
+    if marker.is_some() {
+        // Some say that they have everything before all of it is in the file.
+        let is_there = || content.is_in(&target).unwrap_or(false);
+        leech
+            .program
+            .until(SETTLED, "wrote something else", is_there)?;
+        leecher = leech.program.cpu();
+    }
     drop((seed, leech));
     if !content.is_in(&target).map_err(|error| error.to_string())? {
         return Err("what arrived is not what was sent".to_owned());
