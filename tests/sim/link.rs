@@ -1,4 +1,6 @@
-//! The links of one node: bytes leave and arrive one block after the other, at the link's rate.
+//! The line of one node: blocks leave one after the other at the line's rate, and no faster than its own limit.
+//!
+//! It must not know what is at the other end.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -7,7 +9,7 @@ use bt_client::engine::PeerKey;
 use bt_metainfo::BlockRef;
 
 /// How good a node's line is.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Line {
     /// Bytes per second out.
     pub(crate) up: f64,
@@ -20,12 +22,22 @@ pub(crate) struct Line {
 impl Line {
     /// The same rate both ways, in Mbit/s.
     pub(crate) fn mbit(rate: f64) -> Self {
-        let bytes = rate * 1e6 / 8.0;
+        Self::asymmetric(rate, rate)
+    }
+
+    /// Rates up and down in Mbit/s.
+    pub(crate) fn asymmetric(up: f64, down: f64) -> Self {
         Self {
-            up: bytes,
-            down: bytes,
+            up: up * 1e6 / 8.0,
+            down: down * 1e6 / 8.0,
             latency: Duration::from_millis(2),
         }
+    }
+
+    /// The same line farther away.
+    pub(crate) fn far(mut self, millis: u64) -> Self {
+        self.latency = Duration::from_millis(millis);
+        self
     }
 }
 
@@ -33,13 +45,18 @@ impl Line {
 #[derive(Debug, Default)]
 pub(crate) struct Uplink {
     queues: BTreeMap<PeerKey, VecDeque<BlockRef>>,
-    last: Option<PeerKey>,
+    turns: VecDeque<PeerKey>,
+    /// A block is leaving, or the limit holds the next one back.
     pub(crate) busy: bool,
 }
 
 impl Uplink {
     pub(crate) fn push(&mut self, peer: PeerKey, block: BlockRef) {
-        self.queues.entry(peer).or_default().push_back(block);
+        let queue = self.queues.entry(peer).or_insert_with(|| {
+            self.turns.push_back(peer);
+            VecDeque::new()
+        });
+        queue.push_back(block);
     }
 
     /// Takes `block` off the queue; false if it has left.
@@ -47,30 +64,29 @@ impl Uplink {
         let Some(queue) = self.queues.get_mut(&peer) else {
             return false;
         };
-        let Some(at) = queue.iter().position(|queued| *queued == block) else {
-            return false;
-        };
-        queue.remove(at);
-        true
+        let at = queue.iter().position(|queued| *queued == block);
+        at.is_some_and(|at| queue.remove(at).is_some())
     }
 
-    /// Everything that waits for `peer`.
-    pub(crate) fn drain(&mut self, peer: PeerKey) -> Vec<BlockRef> {
-        self.queues.remove(&peer).map(Vec::from).unwrap_or_default()
+    /// Forgets everything that waits for `peer`.
+    pub(crate) fn drop_peer(&mut self, peer: PeerKey) {
+        if self.queues.remove(&peer).is_some() {
+            self.turns.retain(|turn| *turn != peer);
+        }
     }
 
     /// The next block to leave.
     pub(crate) fn next(&mut self) -> Option<(PeerKey, BlockRef)> {
-        self.queues.retain(|_, queue| !queue.is_empty());
-        let after = self.last.map_or(0, |key| key.0.wrapping_add(1));
-        let key = self
-            .queues
-            .range(PeerKey(after)..)
-            .next()
-            .or_else(|| self.queues.iter().next())
-            .map(|(key, _)| *key)?;
-        self.last = Some(key);
-        let block = self.queues.get_mut(&key)?.pop_front()?;
-        Some((key, block))
+        while let Some(peer) = self.turns.pop_front() {
+            let block = self.queues.get_mut(&peer).and_then(VecDeque::pop_front);
+            match block {
+                Some(block) => {
+                    self.turns.push_back(peer);
+                    return Some((peer, block));
+                }
+                None => self.queues.remove(&peer),
+            };
+        }
+        None
     }
 }

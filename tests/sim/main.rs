@@ -1,14 +1,26 @@
 //! Whole swarms of the real engine on a virtual network, disk and clock: one seed, one run.
 //!
-//! `SIM_SEED=N cargo test -p bt-client --test sim NAME` replays one run; `SIM_SEEDS=N` runs that many.
+//! `cargo xtask sim` runs them and prints a table; `SIM_SEED=N cargo xtask sim NAME` replays one run.
 
 #![allow(
     clippy::unwrap_used,
     clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
     reason = "what is unexpected in a test fails it"
 )]
 
+mod check;
+mod dice;
+mod disk;
+mod faults;
+mod growth;
 mod link;
 mod node;
+mod plan;
+mod queue;
+mod random;
 mod scenarios;
+mod tracker;
+mod traffic;
+mod wire;
 mod world;

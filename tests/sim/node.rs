@@ -1,79 +1,113 @@
-//! One client of the simulated swarm: the real engine, and a model of its disk.
+//! One client of the simulated swarm: the real engine, its line, its disk, its ends of connections.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use bt_client::engine::{Notice, PeerKey, Torrent};
-use bt_metainfo::{BlockRef, Layout, PieceIndex};
+use bt_client::engine::{Notice, PeerKey, TokenBucket, Torrent};
+use bt_metainfo::PieceIndex;
 
+use super::disk::Disk;
 use super::link::{Line, Uplink};
-
-/// How a node behaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Conduct {
-    /// As the protocol wants.
-    Honest,
-    /// Every block it sends is rubbish.
-    Poisoner,
-    /// It asks and takes and answers no request.
-    Snubber,
-}
-
-/// The other end of a connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Remote {
-    pub(crate) node: usize,
-    pub(crate) key: PeerKey,
-}
+use super::plan::{Conduct, Member};
+use super::wire::End;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) addr: SocketAddr,
     pub(crate) engine: Torrent,
+    pub(crate) member: Member,
     pub(crate) line: Line,
-    pub(crate) conduct: Conduct,
     pub(crate) online: bool,
+    /// Counts restarts: what belongs to an earlier life is void.
+    pub(crate) life: u32,
+    /// How far its clock is ahead of the world's.
+    pub(crate) skew: Duration,
     pub(crate) uplink: Uplink,
+    pub(crate) bucket: TokenBucket,
+    pub(crate) limit: Option<u64>,
     /// When the downlink is free again.
     pub(crate) down_free: Duration,
-    pub(crate) remotes: BTreeMap<PeerKey, Remote>,
-    /// Blocks of pieces under way: is it good?
-    pub(crate) under_way: BTreeMap<PieceIndex, BTreeMap<u32, bool>>,
+    pub(crate) ends: BTreeMap<PeerKey, End>,
+    pub(crate) disk: Disk,
     pub(crate) wake: Option<Instant>,
+    pub(crate) log: Log,
+}
+
+/// What a node did, for the checks.
+#[derive(Debug, Default)]
+pub(crate) struct Log {
+    /// Blocks handed to its engine, in bytes, in this life.
+    pub(crate) received: u64,
     pub(crate) uploaded: u64,
+    /// Bytes that went to nodes of its own group.
+    pub(crate) uploaded_near: u64,
+    /// What left in the last two seconds.
+    pub(crate) lately: VecDeque<(Duration, u64)>,
     pub(crate) completed: Option<Duration>,
     pub(crate) completions: u32,
-    pub(crate) banned: Vec<SocketAddr>,
-    pub(crate) announced: Vec<bt_tracker::Event>,
+    pub(crate) complete_at_start: bool,
+    pub(crate) banned: BTreeSet<IpAddr>,
+    pub(crate) failed_pieces: u32,
+    /// Whom trackers named to it.
+    pub(crate) named: BTreeSet<SocketAddr>,
+    pub(crate) failures: u32,
+    pub(crate) unchoked_last: BTreeMap<PeerKey, Duration>,
+    pub(crate) pieces: BTreeSet<PieceIndex>,
 }
 
 impl Node {
-    /// Keeps a block; tells whether its piece is whole now.
-    pub(crate) fn store(&mut self, layout: &Layout, block: BlockRef, good: bool) -> bool {
-        let piece = self.under_way.entry(block.piece).or_default();
-        piece.insert(block.begin, good);
-        piece.len() == layout.block_count(block.piece) as usize
+    pub(crate) fn is_honest(&self) -> bool {
+        self.member.conduct == Conduct::Honest
     }
 
-    /// The verdict on a whole piece: good or not, and the digests of its blocks.
-    pub(crate) fn hash(&mut self, piece: PieceIndex) -> (bool, Vec<[u8; 20]>) {
-        let blocks = self.under_way.remove(&piece).unwrap_or_default();
-        let good = blocks.values().all(|good| *good);
-        (
-            good,
-            blocks.values().map(|good| [u8::from(*good); 20]).collect(),
-        )
+    /// No wanted piece is missing.
+    pub(crate) fn is_complete(&self) -> bool {
+        let have = self.engine.have();
+        match self.member.wanted {
+            None => have.is_full(),
+            Some((from, to)) => (from..to).all(|piece| have.get(PieceIndex(piece))),
+        }
     }
 
-    pub(crate) fn notice(&mut self, now: Duration, notice: &Notice) {
-        if *notice == Notice::Completed {
-            self.completed = Some(now);
-            self.completions += 1;
+    /// The same, of what is on the disk.
+    pub(crate) fn is_complete_on_disk(&self) -> bool {
+        let have = &self.disk.written;
+        let (from, to) = self.member.wanted.unwrap_or((0, have.len()));
+        (from..to).all(|piece| have.get(PieceIndex(piece)))
+    }
+
+    pub(crate) fn wants(&self, piece: PieceIndex) -> bool {
+        self.member
+            .wanted
+            .is_none_or(|(from, to)| (from..to).contains(&piece.0))
+    }
+
+    pub(crate) fn notice(&mut self, now: Duration, notice: &Notice) -> Result<(), String> {
+        use bt_client::engine::State;
+        match notice {
+            Notice::Completed => {
+                self.log.completed = Some(now);
+                self.log.completions += 1;
+                self.disk.sync();
+                if self.log.complete_at_start || self.log.completions > 1 {
+                    return Err("`completed` is told twice, or to one that was complete".to_owned());
+                }
+            }
+            Notice::Banned(ip) => {
+                self.log.banned.insert(*ip);
+            }
+            Notice::Piece(piece) => {
+                if !self.log.pieces.insert(*piece) {
+                    return Err(format!("piece {piece} is told twice"));
+                }
+            }
+            Notice::PieceFailed(_) => self.log.failed_pieces += 1,
+            Notice::Failed(_) => self.log.failures += 1,
+            Notice::State(State::Paused | State::Stopped | State::Failed) => self.disk.close(),
+            _ => {}
         }
-        if let Notice::Banned(ip) = notice {
-            self.banned.push(SocketAddr::new(*ip, self.addr.port()));
-        }
+        Ok(())
     }
 }

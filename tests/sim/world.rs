@@ -1,565 +1,532 @@
-//! The world of a simulated swarm: a queue of events in virtual time, the network between nodes, a tracker.
+//! The world of a simulated swarm: virtual time, what happens in which order, and how outputs of engines become events.
+//!
+//! One seed and one plan give one run. What travels between nodes is in `traffic.rs`, what goes wrong in `faults.rs`,
+//! what must hold after each step in `check.rs`.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bt_client::engine::{
-    Command, Config, Direction, Input, Output, Outputs, PeerInfo, PeerKey, PieceVerdict, Torrent,
+    Config, Input, Output, Outputs, PeerKey, PieceVerdict, TokenBucket, Torrent,
 };
 use bt_metainfo::{BlockRef, InfoHash, Layout, PieceIndex};
-use bt_tracker::schedule::Announce;
-use bt_tracker::{AnnounceResponse, Event as Announced, Peer};
+use bt_tracker::schedule::{Announce, Problem};
 use bt_wire::{Bitfield, Message, PeerId};
 
-use super::link::{Line, Uplink};
-use super::node::{Conduct, Node, Remote};
+use super::dice::Dice;
+use super::disk::{Disk, Truth, Written};
+use super::link::Uplink;
+use super::node::{Log, Node};
+use super::plan::{Conduct, Fault, Have, Member, Plan};
+use super::queue::Queue;
+use super::tracker::{Said, Tracker};
 
-const HASH_TIME: Duration = Duration::from_millis(3);
-const TRACKER_TIME: Duration = Duration::from_millis(5);
+/// How often a badly behaved node does what it does.
+pub(crate) const MISCHIEF: Duration = Duration::from_millis(200);
 
-/// What happens next.
+/// What happens next. `link` and `life` tell what belongs to a connection or a process that is gone.
 #[derive(Debug)]
-enum Happening {
+pub(crate) enum Happening {
     Wake(usize),
+    Join(usize, u32),
+    Fault(usize),
+    Mischief(usize, u32),
     Connect {
         from: usize,
         addr: SocketAddr,
+        life: u32,
+    },
+    DialFails {
+        from: usize,
+        addr: SocketAddr,
+        life: u32,
     },
     Arrive {
         to: usize,
         key: PeerKey,
-        message: Message,
+        link: u32,
+        messages: Vec<Message>,
+    },
+    /// The same piece told to many at the same time.
+    Haves {
+        piece: PieceIndex,
+        to: Vec<(usize, PeerKey, u32)>,
     },
     BlockArrives {
         to: usize,
         key: PeerKey,
+        link: u32,
         block: BlockRef,
-        good: bool,
+        truth: Truth,
     },
     BlockLeft {
         from: usize,
         key: PeerKey,
         block: BlockRef,
+        life: u32,
     },
+    MayPump(usize, u32),
     Closed {
         node: usize,
         key: PeerKey,
+        link: u32,
+    },
+    /// Nothing came over this connection for too long, if the network is still split.
+    Silence {
+        node: usize,
+        key: PeerKey,
+        link: u32,
     },
     Hashed {
         node: usize,
         piece: PieceIndex,
+        life: u32,
     },
     Reply {
         node: usize,
         announce: Announce,
         numwant: u32,
+        life: u32,
+        heard: bool,
     },
-    Join(usize),
-    Leave(usize),
-}
-
-struct Timed {
-    at: Duration,
-    order: u64,
-    what: Happening,
-}
-
-impl PartialEq for Timed {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.order) == (other.at, other.order)
-    }
-}
-impl Eq for Timed {}
-impl PartialOrd for Timed {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Timed {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
 }
 
 /// See the module.
+#[derive(Debug)]
 pub(crate) struct World {
+    pub(crate) plan: Plan,
     pub(crate) layout: Arc<Layout>,
     pub(crate) nodes: Vec<Node>,
+    pub(crate) trackers: Vec<Tracker>,
     pub(crate) now: Duration,
-    /// Every engine is audited after each event that touches it; off for very large swarms.
-    pub(crate) audit: bool,
-    start: Instant,
-    queue: BinaryHeap<Reverse<Timed>>,
-    order: u64,
-    by_addr: BTreeMap<SocketAddr, usize>,
-    swarm: BTreeSet<SocketAddr>,
-    seed: u64,
+    pub(crate) start: Instant,
+    pub(crate) dice: Dice,
     pub(crate) steps: u64,
+    /// Engines are audited after every such step that touches them; 0 is never.
+    pub(crate) audit_every: u64,
+    /// Nodes below this number cannot reach the others.
+    pub(crate) split: Option<usize>,
+    /// What waits for the network to heal.
+    pub(crate) held: Vec<(usize, Happening)>,
+    /// In percent: messages that are lost once.
+    pub(crate) loss: u8,
+    pub(crate) next_link: u32,
+    pub(crate) seed: u64,
+    queue: Queue<Happening>,
+    /// Steps at this very moment of virtual time.
+    same_time: u32,
     milestone: bool,
-    /// Nodes that have yet to join.
-    joining: usize,
+    /// Nodes that have yet to join, or to come back.
+    pub(crate) coming: usize,
+    /// Addresses of nodes that may rightly be banned.
+    pub(crate) culprits: BTreeSet<usize>,
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, pieces: u32, piece_length: u32) -> Self {
-        let total = u64::from(pieces) * u64::from(piece_length) - 5_000;
-        Self {
-            layout: Arc::new(Layout::new(piece_length, [(total, false)]).expect("a layout")),
+    pub(crate) fn new(seed: u64, plan: Plan) -> Self {
+        let start = Instant::now();
+        let files = plan.files.iter().map(|length| (*length, false));
+        let layout = Arc::new(Layout::new(plan.piece_length, files).expect("a sound plan"));
+        let trackers = (0..plan.trackers)
+            .map(|number| Tracker::new(number, start, seed, plan.locality))
+            .collect();
+        let mut world = Self {
+            layout,
             nodes: Vec::new(),
+            trackers,
             now: Duration::ZERO,
-            audit: true,
-            start: Instant::now(),
-            queue: BinaryHeap::new(),
-            order: 0,
-            by_addr: BTreeMap::new(),
-            swarm: BTreeSet::new(),
-            seed,
+            start,
+            dice: Dice::new(seed),
             steps: 0,
+            audit_every: 1,
+            split: None,
+            held: Vec::new(),
+            loss: 0,
+            next_link: 0,
+            seed,
+            queue: Queue::new(),
+            same_time: 0,
             milestone: true,
-            joining: 0,
+            coming: 0,
+            culprits: BTreeSet::new(),
+            plan,
+        };
+        for number in 0..world.plan.members.len() {
+            world.add(number);
         }
+        for (number, (at, fault)) in world.plan.faults.iter().enumerate() {
+            world.queue.push(*at, Happening::Fault(number));
+            if let Fault::Disk(node, super::disk::DiskMood::Flipping) = fault {
+                world.culprits.insert(*node);
+            }
+            world.coming += usize::from(matches!(fault, Fault::Resume(_)));
+        }
+        world
     }
 
-    /// Adds a node that joins at `at`, with the pieces of `have`.
-    pub(crate) fn add(
-        &mut self,
-        at: Duration,
-        line: Line,
-        conduct: Conduct,
-        have: Bitfield,
-        tune: impl FnOnce(&mut Config),
-    ) -> usize {
-        let number = self.nodes.len();
-        let ip = 0x0a00_0001 + u32::try_from(number).expect("fewer nodes than addresses");
-        let addr = SocketAddr::from((ip.to_be_bytes(), 6881));
-        let seed = self
-            .seed
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .wrapping_add(number as u64);
-        let peer_id = PeerId::generate("-SM0001-", seed);
-        let mut config = Config::new(InfoHash::from([7; 20]), peer_id, seed);
-        config.trackers = vec![vec!["http://tracker.sim/announce".to_owned()]];
-        tune(&mut config);
-        let wanted = Bitfield::full(self.layout.piece_count());
-        let mut engine = Torrent::new(self.start, config, Arc::clone(&self.layout), wanted);
-        let mut out = Outputs::new();
-        engine.handle(self.start, Input::Command(Command::Pause), &mut out);
-        engine.handle(self.start, Input::Checked(have), &mut out);
+    fn add(&mut self, number: usize) {
+        let member = self.plan.members[number].clone();
+        let low = u16::try_from(number + 1).expect("fewer than 2^16 nodes");
+        let [high, low] = low.to_be_bytes();
+        let addr = SocketAddr::from(([10, member.group, high, low], 6881));
+        let have = self.initial(&member);
+        if matches!(member.conduct, Conduct::Poisoner) {
+            self.culprits.insert(number);
+        }
+        let engine = self.engine(number, &member, 0, self.start);
+        self.queue.push(member.at, Happening::Join(number, 0));
+        self.coming += 1;
         self.nodes.push(Node {
             addr,
             engine,
-            line,
-            conduct,
+            line: member.line,
             online: false,
+            life: 0,
+            skew: Duration::ZERO,
             uplink: Uplink::default(),
+            bucket: TokenBucket::new(self.start, member.limit),
+            limit: member.limit,
             down_free: Duration::ZERO,
-            remotes: BTreeMap::new(),
-            under_way: BTreeMap::new(),
+            ends: std::collections::BTreeMap::new(),
+            disk: Disk::new(have),
             wake: None,
-            uploaded: 0,
-            completed: None,
-            completions: 0,
-            banned: Vec::new(),
-            announced: Vec::new(),
+            log: Log::default(),
+            member,
         });
-        self.by_addr.insert(addr, number);
-        self.joining += 1;
-        self.at(at, Happening::Join(number));
-        number
     }
 
-    pub(crate) fn leave(&mut self, at: Duration, node: usize) {
-        self.at(at, Happening::Leave(node));
+    fn initial(&mut self, member: &Member) -> Bitfield {
+        let count = self.layout.piece_count();
+        let mut have = Bitfield::new(count);
+        for piece in self.layout.pieces() {
+            let here = match member.have {
+                Have::Nothing => false,
+                Have::Everything => true,
+                Have::Share(percent) => self.dice.chance(percent),
+                Have::AllButOne => piece.0 + 1 < count,
+            };
+            if here {
+                have.set(piece);
+            }
+        }
+        have
+    }
+
+    /// The engine of a node's next life.
+    pub(crate) fn engine(
+        &self,
+        number: usize,
+        member: &Member,
+        life: u32,
+        now: Instant,
+    ) -> Torrent {
+        let mut seeds = Dice::new(self.seed ^ ((number as u64) << 32) ^ (u64::from(life) << 20));
+        let seed = seeds.next();
+        let peer_id = PeerId::generate("-SM0001-", seed);
+        let mut config = Config::new(InfoHash::from([7; 20]), peer_id, seed);
+        let urls = self
+            .trackers
+            .iter()
+            .map(|tracker| vec![tracker.url.clone()]);
+        config.trackers = urls.collect();
+        config.private = self.plan.private;
+        config.max_peers = member.max_peers;
+        config.upload_slots = member.slots;
+        config.sequential = member.sequential;
+        config.spread = member.spread;
+        let mut wanted = Bitfield::new(self.layout.piece_count());
+        let (from, to) = member.wanted.unwrap_or((0, self.layout.piece_count()));
+        for piece in from..to {
+            wanted.set(PieceIndex(piece));
+        }
+        Torrent::new(now, config, Arc::clone(&self.layout), wanted)
     }
 
     /// Runs until `done`, or until `limit` of virtual time. True if done.
     pub(crate) fn run(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) -> bool {
         while !(std::mem::take(&mut self.milestone) && done(self)) {
-            let Some(Reverse(timed)) = self.queue.pop() else {
-                return done(self);
-            };
-            if timed.at > limit {
-                self.queue.push(Reverse(timed));
-                return false;
+            match self.queue.next_at() {
+                Some(at) if at <= limit => self.step(at),
+                _ => return done(self),
             }
-            self.now = timed.at;
-            self.steps += 1;
-            // Only these can change whether a swarm is done; asking after every event would cost more than the event.
-            self.milestone = matches!(
-                timed.what,
-                Happening::Hashed { .. } | Happening::Join(_) | Happening::Leave(_)
-            );
-            self.joining -= usize::from(matches!(timed.what, Happening::Join(_)));
-            self.happen(timed.what);
         }
         true
     }
 
-    /// Whether every honest node that is online has everything.
+    fn step(&mut self, at: Duration) {
+        let Some(what) = self.queue.pop() else { return };
+        if at > self.now {
+            self.same_time = 0;
+        }
+        self.same_time += 1;
+        assert!(
+            self.same_time < 100_000,
+            "seed {}, step {}: time stands still at {at:?}: {what:?}",
+            self.seed,
+            self.steps
+        );
+        self.now = at;
+        self.steps += 1;
+        // Only these can change whether a swarm is done; asking after every event would cost more than the event.
+        self.milestone = matches!(
+            what,
+            Happening::Hashed { .. } | Happening::Join(..) | Happening::Fault(_)
+        );
+        self.happen(what);
+    }
+
+    /// Whether every honest node that is online has all it wants, and nobody is still to come.
     pub(crate) fn all_complete(&self) -> bool {
-        self.nodes.iter().all(|node| {
-            node.conduct != Conduct::Honest || !node.online || node.engine.has_everything()
-        }) && self.nodes.iter().any(|node| node.online)
-            && self.joining == 0
+        let done = |node: &Node| !node.is_honest() || !node.online || node.is_complete();
+        self.coming == 0 && self.nodes.iter().all(done) && self.nodes.iter().any(|node| node.online)
     }
 
     fn happen(&mut self, what: Happening) {
         match what {
             Happening::Wake(node) => {
-                if self.nodes[node].wake.is_some_and(|at| at <= self.instant()) {
+                let now = self.instant(node);
+                if self.nodes[node].wake.is_some_and(|at| at <= now) {
                     self.nodes[node].wake = None;
-                    self.tell(node, Input::Timeout);
+                    if self.nodes[node].online || !self.nodes[node].engine.has_said_goodbye() {
+                        self.tell(node, Input::Timeout);
+                        self.time_moves_on(node);
+                    }
                 }
             }
-            Happening::Join(node) => {
-                self.nodes[node].online = true;
-                self.tell(node, Input::Command(Command::Resume));
+            Happening::Join(node, life) if self.lives(node, life) => self.join(node),
+            Happening::Fault(number) => self.strike(self.plan.faults[number].1),
+            Happening::Mischief(node, life) if self.lives(node, life) => self.mischief(node),
+            Happening::Connect { from, addr, life } if self.lives(from, life) => {
+                self.connect(from, addr);
             }
-            Happening::Leave(node) => {
-                self.tell(node, Input::Command(Command::Stop));
-                self.nodes[node].online = false;
+            Happening::DialFails { from, addr, life } if self.lives(from, life) => {
+                self.tell(from, Input::DialFailed(addr));
             }
-            Happening::Connect { from, addr } => self.connect(from, addr),
-            Happening::Arrive { to, key, message } => self.arrive(to, key, message),
+            Happening::Arrive {
+                to,
+                key,
+                link,
+                messages,
+            } => self.arrive(to, key, link, messages),
+            Happening::Haves { piece, to } => {
+                for (to, key, link) in to {
+                    self.arrive(to, key, link, vec![Message::Have(piece)]);
+                }
+            }
             Happening::BlockArrives {
                 to,
                 key,
+                link,
                 block,
-                good,
-            } => self.block_arrives(to, key, block, good),
-            Happening::BlockLeft { from, key, block } => self.block_left(from, key, block),
-            Happening::Closed { node, key } => {
-                if self.nodes[node].remotes.remove(&key).is_some() {
-                    self.nodes[node].uplink.drain(key);
-                    self.tell(node, Input::PeerClosed(key));
+                truth,
+            } => self.block_arrives(to, key, link, block, truth),
+            Happening::BlockLeft {
+                from,
+                key,
+                block,
+                life,
+            } if self.lives(from, life) => self.block_left(from, key, block),
+            Happening::MayPump(node, life) if self.lives(node, life) => {
+                self.nodes[node].uplink.busy = false;
+                self.pump(node);
+            }
+            Happening::Closed { node, key, link } => self.lost(node, key, link),
+            Happening::Silence { node, key, link } => {
+                let other = self.end(node, key, link).map(|end| end.node);
+                if other.is_some_and(|other| self.apart(node, other)) {
+                    self.lost(node, key, link);
                 }
             }
-            Happening::Hashed { node, piece } => {
-                let (good, digests) = self.nodes[node].hash(piece);
-                let verdict = if good {
-                    PieceVerdict::Good { digests }
-                } else {
-                    PieceVerdict::Bad { digests }
-                };
-                self.tell(node, Input::PieceChecked(piece, verdict));
+            Happening::Hashed { node, piece, life } if self.lives(node, life) => {
+                self.hashed(node, piece);
             }
             Happening::Reply {
                 node,
                 announce,
                 numwant,
-            } => self.reply(node, &announce, numwant),
+                life,
+                heard,
+            } if self.lives(node, life) => self.reply(node, &announce, numwant, heard),
+            _ => {}
         }
     }
 
-    fn tell(&mut self, node: usize, input: Input) {
-        let now = self.instant();
+    fn lives(&self, node: usize, life: u32) -> bool {
+        self.nodes[node].life == life
+    }
+
+    fn join(&mut self, node: usize) {
+        self.coming -= 1;
+        let have = self.nodes[node].disk.written.clone();
+        self.nodes[node].online = true;
+        if self.nodes[node].life > 0 {
+            self.reset_stale(node);
+        }
+        self.nodes[node].log.pieces = have.iter_ones().collect();
+        self.tell(node, Input::Checked(have));
+        let complete = self.nodes[node].is_complete();
+        self.nodes[node].log.complete_at_start = complete;
+        if matches!(
+            self.nodes[node].member.conduct,
+            Conduct::Hoarder | Conduct::Flapper | Conduct::Fickle
+        ) {
+            let life = self.nodes[node].life;
+            self.after(MISCHIEF, Happening::Mischief(node, life));
+        }
+    }
+
+    /// A connection is gone, and not by our doing.
+    fn lost(&mut self, node: usize, key: PeerKey, link: u32) {
+        if self.end(node, key, link).is_some() {
+            self.nodes[node].ends.remove(&key);
+            self.nodes[node].uplink.drop_peer(key);
+            self.tell(node, Input::PeerClosed(key));
+        }
+    }
+
+    fn hashed(&mut self, node: usize, piece: PieceIndex) {
+        let input = match self.nodes[node].disk.hashed(piece) {
+            None => return,
+            Some(Written::Good(digests)) => {
+                Input::PieceChecked(piece, PieceVerdict::Good { digests })
+            }
+            Some(Written::Bad(digests)) => {
+                Input::PieceChecked(piece, PieceVerdict::Bad { digests })
+            }
+            Some(Written::Failed(why)) => Input::StorageFailed(why.to_owned()),
+        };
+        self.tell(node, input);
+    }
+
+    pub(crate) fn tell(&mut self, node: usize, input: Input) {
+        let now = self.instant(node);
         let mut out = Outputs::new();
         self.nodes[node].engine.handle(now, input, &mut out);
         self.perform(node, out);
     }
 
-    fn perform(&mut self, node: usize, out: Outputs) {
+    pub(crate) fn perform(&mut self, node: usize, out: Outputs) {
+        let mut mail = super::traffic::Mail::default();
         for output in out {
             match output {
-                Output::Send(key, message) => self.send(node, key, message),
-                Output::Serve(key, block) => {
-                    let serves = self.nodes[node].conduct != Conduct::Snubber;
-                    if serves {
-                        self.nodes[node].uplink.push(key, block);
-                        self.pump(node);
-                    }
-                }
-                Output::Close(key, _) => {
-                    if let Some(remote) = self.nodes[node].remotes.remove(&key) {
-                        self.nodes[node].uplink.drain(key);
-                        let at = self.now + self.distance(node, remote.node);
-                        self.at(
-                            at,
-                            Happening::Closed {
-                                node: remote.node,
-                                key: remote.key,
-                            },
-                        );
-                    }
-                }
-                Output::Dial(addr) => {
-                    let at = self.now + self.nodes[node].line.latency * 4;
-                    self.at(at, Happening::Connect { from: node, addr });
-                }
-                Output::Announce { announce, numwant } => {
-                    self.nodes[node].announced.push(announce.event);
-                    self.at(
-                        self.now + TRACKER_TIME,
-                        Happening::Reply {
-                            node,
-                            announce,
-                            numwant,
-                        },
-                    );
-                }
+                Output::Send(key, message) => self.say(node, key, message, &mut mail),
+                Output::Serve(key, block) => self.serve(node, key, block, &mut mail),
+                Output::Close(key, _) => self.hang_up(node, key),
+                Output::Dial(addr) => self.dial(node, addr),
+                Output::Announce { announce, numwant } => self.announce(node, announce, numwant),
+                Output::Watch(piece) => self.nodes[node].disk.watch(piece),
                 Output::Notice(notice) => {
                     let now = self.now;
-                    self.nodes[node].notice(now, &notice);
+                    let told = self.nodes[node].notice(now, &notice);
+                    self.must(node, told);
                     if notice == Notice::Completed {
                         self.tell(node, Input::CompletionIsSafe);
                     }
                 }
-                _ => {}
+                other => panic!("the world cannot perform {other:?}"),
             }
         }
+        self.post(node, mail);
         self.rearm(node);
-        if self.audit
-            && let Err(error) = self.nodes[node].engine.audit()
-        {
-            panic!(
-                "seed {}, step {}, node {node}: {error}",
-                self.seed, self.steps
-            );
-        }
+        self.check(node);
     }
 
-    fn rearm(&mut self, node: usize) {
-        let Some(at) = self.nodes[node].engine.poll_timeout() else {
-            return;
-        };
-        let at = at.max(self.instant());
-        if self.nodes[node].wake.is_none_or(|wake| at < wake) {
-            self.nodes[node].wake = Some(at);
-            self.at(at.duration_since(self.start), Happening::Wake(node));
-        }
-    }
-
-    /// The wire part of sending: a choke empties the queue to the peer, a cancel takes one block off it.
-    fn send(&mut self, node: usize, key: PeerKey, message: Message) {
-        if message == Message::Choke {
-            self.forward(node, key, message);
-            for block in self.nodes[node].uplink.drain(key) {
-                self.forward(node, key, Message::Reject(block));
-            }
-            return;
-        }
-        self.forward(node, key, message);
-    }
-
-    fn forward(&mut self, node: usize, key: PeerKey, message: Message) {
-        if let Some(remote) = self.nodes[node].remotes.get(&key).copied() {
-            let at = self.now + self.distance(node, remote.node);
-            self.at(
-                at,
-                Happening::Arrive {
-                    to: remote.node,
-                    key: remote.key,
-                    message,
-                },
-            );
-        }
-    }
-
-    fn arrive(&mut self, to: usize, key: PeerKey, message: Message) {
-        if !self.nodes[to].remotes.contains_key(&key) {
-            return;
-        }
-        if let Message::Cancel(block) = message
-            && self.nodes[to].uplink.remove(key, block)
-        {
-            return self.forward(to, key, Message::Reject(block));
-        }
-        let now = self.instant();
-        let mut out = Outputs::new();
-        let engine = &mut self.nodes[to].engine;
-        engine.handle(now, Input::Message(key, message), &mut out);
-        engine.handle(now, Input::Flush(key), &mut out);
-        self.perform(to, out);
-    }
-
-    /// Starts the next block on an idle uplink.
-    fn pump(&mut self, node: usize) {
-        if self.nodes[node].uplink.busy {
-            return;
-        }
-        let Some((key, block)) = self.nodes[node].uplink.next() else {
-            return;
-        };
-        self.nodes[node].uplink.busy = true;
-        let time = Duration::from_secs_f64(f64::from(block.length) / self.nodes[node].line.up);
-        self.at(
-            self.now + time,
-            Happening::BlockLeft {
-                from: node,
-                key,
-                block,
-            },
-        );
-    }
-
-    fn block_left(&mut self, from: usize, key: PeerKey, block: BlockRef) {
-        self.nodes[from].uplink.busy = false;
-        self.nodes[from].uploaded += u64::from(block.length);
-        if let Some(remote) = self.nodes[from].remotes.get(&key).copied() {
-            let time = Duration::from_secs_f64(
-                f64::from(block.length) / self.nodes[remote.node].line.down,
-            );
-            let reaches = self.now + self.distance(from, remote.node);
-            let free = reaches.max(self.nodes[remote.node].down_free + time);
-            self.nodes[remote.node].down_free = free;
-            let good = self.nodes[from].conduct != Conduct::Poisoner;
-            self.at(
-                free,
-                Happening::BlockArrives {
-                    to: remote.node,
-                    key: remote.key,
-                    block,
-                    good,
-                },
-            );
-            self.tell(from, Input::Uploaded(key, u64::from(block.length)));
-        }
-        self.pump(from);
-    }
-
-    fn block_arrives(&mut self, to: usize, key: PeerKey, block: BlockRef, good: bool) {
-        if !self.nodes[to].remotes.contains_key(&key) {
-            return;
-        }
-        let now = self.instant();
-        let mut out = Outputs::new();
-        let layout = Arc::clone(&self.layout);
-        let node = &mut self.nodes[to];
-        let keep = node.engine.block(now, key, block, &mut out);
-        let whole = keep && node.store(&layout, block, good);
-        node.engine.handle(now, Input::Flush(key), &mut out);
-        if whole {
-            self.at(
-                self.now + HASH_TIME,
-                Happening::Hashed {
-                    node: to,
-                    piece: block.piece,
-                },
-            );
-        }
-        self.perform(to, out);
-    }
-
-    fn connect(&mut self, from: usize, addr: SocketAddr) {
-        let to = self
-            .by_addr
-            .get(&addr)
-            .copied()
-            .filter(|to| self.nodes[*to].online && *to != from);
-        let (Some(to), true) = (to, self.nodes[from].online) else {
-            return self.tell(from, Input::DialFailed(addr));
-        };
-        let now = self.instant();
-        let mut theirs = Outputs::new();
-        let info = |node: &Node, direction| PeerInfo {
-            addr: node.addr,
-            id: node.engine.peer_id(),
-            direction,
-            fast: true,
-        };
-        let caller = info(&self.nodes[from], Direction::Incoming);
-        let Ok(their_key) = self.nodes[to].engine.open(now, caller, &mut theirs) else {
-            return self.tell(from, Input::DialFailed(addr));
-        };
-        let mut ours = Outputs::new();
-        let called = info(&self.nodes[to], Direction::Outgoing);
-        let opened = self.nodes[from].engine.open(now, called, &mut ours);
-        if let Ok(our_key) = opened {
-            self.nodes[from].remotes.insert(
-                our_key,
-                Remote {
-                    node: to,
-                    key: their_key,
-                },
-            );
-            self.nodes[to].remotes.insert(
-                their_key,
-                Remote {
-                    node: from,
-                    key: our_key,
-                },
-            );
-        } else {
-            self.nodes[to]
-                .engine
-                .handle(now, Input::PeerClosed(their_key), &mut theirs);
-        }
-        self.perform(from, ours);
-        self.perform(to, theirs);
-    }
-
-    fn reply(&mut self, node: usize, announce: &Announce, numwant: u32) {
-        let me = self.nodes[node].addr;
-        if announce.event == Announced::Stopped {
-            self.swarm.remove(&me);
-        } else {
-            self.swarm.insert(me);
-        }
-        let mut response = AnnounceResponse::new(Duration::from_secs(60));
-        // A window of the swarm that differs from node to node and from time to time.
-        let others: Vec<SocketAddr> = self
-            .swarm
+    fn announce(&mut self, node: usize, announce: Announce, numwant: u32) {
+        let tracker = self
+            .trackers
             .iter()
-            .copied()
-            .filter(|addr| *addr != me)
-            .collect();
-        let count = (numwant as usize).min(others.len());
-        self.seed = self
-            .seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        let mut picked = BTreeSet::new();
-        let mut state = self.seed;
-        while picked.len() < count {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            picked.insert((state >> 33) as usize % others.len());
+            .find(|tracker| tracker.url == announce.url)
+            .expect("a tracker of the plan");
+        let reached = self.split.is_none_or(|split| node < split);
+        let delay = tracker.delay(announce.timeout).filter(|_| reached);
+        let life = self.nodes[node].life;
+        let what = Happening::Reply {
+            node,
+            numwant,
+            life,
+            heard: delay.is_some(),
+            announce: announce.clone(),
+        };
+        self.after(delay.unwrap_or(announce.timeout), what);
+    }
+
+    fn reply(&mut self, node: usize, announce: &Announce, numwant: u32, heard: bool) {
+        let now = self.start + self.now;
+        let speaker = &self.nodes[node];
+        let said = Said {
+            addr: speaker.addr,
+            life: speaker.life,
+            announce,
+            numwant,
+            totals: speaker.engine.totals(),
+            left: speaker.engine.left(),
+        };
+        let url = announce.url.clone();
+        let tracker = self.trackers.iter_mut().find(|tracker| tracker.url == url);
+        let tracker = tracker.expect("a tracker of the plan");
+        let answer = if heard {
+            let answer = tracker.answer(now, &said, &mut self.dice);
+            let answer = self.must(node, answer);
+            if let (Ok(response), true) = (&answer, self.plan.private) {
+                let named = response.peers.iter().map(|peer| peer.addr);
+                self.nodes[node].log.named.extend(named);
+            }
+            answer
+        } else {
+            Err(Problem::new("no answer"))
+        };
+        self.tell(node, Input::Announced(url, answer));
+    }
+
+    pub(crate) fn rearm(&mut self, node: usize) {
+        let Some(due) = self.nodes[node].engine.poll_timeout() else {
+            return;
+        };
+        let due = due.max(self.instant(node));
+        if self.nodes[node].wake.is_none_or(|wake| due < wake) {
+            self.nodes[node].wake = Some(due);
+            let at = due.saturating_duration_since(self.start + self.nodes[node].skew);
+            self.at(at, Happening::Wake(node));
         }
-        response.peers = picked
-            .into_iter()
-            .map(|at| Peer {
-                addr: others[at],
-                id: None,
-            })
-            .collect();
-        self.tell(node, Input::Announced(announce.url.clone(), Ok(response)));
     }
 
-    fn distance(&self, a: usize, b: usize) -> Duration {
-        self.nodes[a].line.latency + self.nodes[b].line.latency
+    /// The node's own clock.
+    pub(crate) fn instant(&self, node: usize) -> Instant {
+        self.start + self.now + self.nodes[node].skew
     }
 
-    fn instant(&self) -> Instant {
-        self.start + self.now
+    pub(crate) fn after(&mut self, delay: Duration, what: Happening) {
+        self.at(self.now + delay, what);
     }
 
-    fn at(&mut self, at: Duration, what: Happening) {
-        self.order += 1;
-        self.queue.push(Reverse(Timed {
-            at,
-            order: self.order,
-            what,
-        }));
+    pub(crate) fn at(&mut self, at: Duration, what: Happening) {
+        self.queue.push(at.max(self.now), what);
     }
 
     /// States of all nodes, for messages of failing tests.
     pub(crate) fn picture(&self) -> String {
-        let line = |node: &Node| {
-            let status = node.engine.status(self.instant());
+        let line = |(number, node): (usize, &Node)| {
+            let status = node.engine.status(self.instant(number));
             format!(
-                "{} {} {}/{} peers {} {}",
-                node.addr,
+                "{number} {:?} {} {} {}/{} peers {} known {} {}",
+                node.member.conduct,
+                if node.online { "online" } else { "gone" },
                 status.state,
                 status.pieces_have,
                 status.pieces_total,
                 status.peers,
+                status.candidates,
                 status.reason
             )
         };
-        self.nodes.iter().map(line).collect::<Vec<_>>().join("\n")
+        let lines: Vec<String> = self.nodes.iter().enumerate().map(line).take(60).collect();
+        format!(
+            "at {:?}, step {}\n{}",
+            self.now,
+            self.steps,
+            lines.join("\n")
+        )
     }
 }

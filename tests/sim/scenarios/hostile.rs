@@ -1,99 +1,163 @@
-//! Swarms with nodes that cheat.
+//! Swarms with nodes that cheat, loiter, flood, or contradict themselves.
 
 use std::time::Duration;
 
-use bt_wire::Bitfield;
-
-use super::with_seeds;
+use super::story;
 use crate::link::Line;
-use crate::node::Conduct;
+use crate::plan::{Conduct, Member, Plan};
 use crate::world::World;
 
-const PIECE: u32 = 128 * 1024;
+const PIECE: u32 = 64 * 1024;
+
+/// A seed and `leechers`, and so many that behave as `conduct` says and claim to be seeds.
+fn beside(conduct: Conduct, bad: usize, leechers: usize) -> Plan {
+    let line = Line::mbit(20.0);
+    let mut plan = Plan::swarm(40, PIECE, leechers, 20.0);
+    for _ in 0..bad {
+        plan = plan.and(Member::bad(line, conduct));
+    }
+    plan
+}
+
+/// Everybody finishes within `times` the ideal and a grace of `grace` seconds.
+fn within(world: &World, times: f64, grace: f64) {
+    let done = world.nodes.iter().filter(|node| node.is_honest());
+    let last = done.filter_map(|node| node.log.completed).max();
+    let last = last.expect("somebody finished").as_secs_f64();
+    let bound = world.plan.ideal(20.0) * times + grace;
+    assert!(last < bound, "the last took {last} s, the bound is {bound}");
+}
 
 #[test]
 fn a_poisoner_is_found_and_nobody_innocent_is_banned() {
-    with_seeds("a_poisoner", |seed| {
-        let mut world = World::new(seed, 40, PIECE);
-        let line = Line::mbit(40.0);
-        world.add(
-            Duration::ZERO,
-            line,
-            Conduct::Honest,
-            Bitfield::full(40),
-            |_| {},
-        );
-        let bad = world.add(
-            Duration::ZERO,
-            line,
-            Conduct::Poisoner,
-            Bitfield::full(40),
-            |_| {},
-        );
-        for _ in 0..6 {
-            world.add(
-                Duration::from_millis(50),
-                line,
-                Conduct::Honest,
-                Bitfield::new(40),
-                |_| {},
-            );
-        }
+    let plan = |_| beside(Conduct::Poisoner, 1, 6);
+    story("a_poisoner", 1, plan, |world| {
+        assert!(world.bans_of(7) > 0, "nobody found the poisoner");
+        let failed: Vec<u32> = world
+            .nodes
+            .iter()
+            .map(|node| node.log.failed_pieces)
+            .collect();
         assert!(
-            world.run(Duration::from_secs(300), World::all_complete),
-            "{}",
-            world.picture()
-        );
-        let culprit = world.nodes[bad].addr;
-        for node in &world.nodes[2..] {
-            assert!(
-                node.banned.iter().all(|banned| *banned == culprit),
-                "{} banned {:?}",
-                node.addr,
-                node.banned
-            );
-        }
-        assert!(
-            world.nodes[2..]
-                .iter()
-                .any(|node| node.banned.contains(&culprit)),
-            "nobody found the poisoner"
+            failed.iter().all(|pieces| *pieces <= 6),
+            "bad pieces: {failed:?}"
         );
     });
 }
 
 #[test]
-fn snubbers_cannot_hold_a_download_up() {
-    with_seeds("snubbers", |seed| {
-        let mut world = World::new(seed, 30, PIECE);
-        let line = Line::mbit(40.0);
-        world.add(
-            Duration::ZERO,
-            line,
-            Conduct::Honest,
-            Bitfield::full(30),
-            |_| {},
-        );
-        for _ in 0..5 {
-            world.add(
-                Duration::ZERO,
-                line,
-                Conduct::Snubber,
-                Bitfield::full(30),
-                |_| {},
-            );
-        }
-        world.add(
-            Duration::from_millis(50),
-            line,
-            Conduct::Honest,
-            Bitfield::new(30),
-            |_| {},
-        );
-        assert!(
-            world.run(Duration::from_secs(90), World::all_complete),
-            "{}",
-            world.picture()
-        );
+fn three_poisoners_of_ten_are_banned_by_those_they_fed() {
+    let plan = |_| beside(Conduct::Poisoner, 3, 6);
+    story("three_poisoners", 1, plan, |world| {
+        let bans: usize = (7..10).map(|bad| world.bans_of(bad)).sum();
+        assert!(bans > 0, "nobody found a poisoner");
     });
+}
+
+#[test]
+fn snubbers_cannot_hold_a_download_up() {
+    let plan = |_| beside(Conduct::Snubber, 5, 1);
+    story("snubbers", 1, plan, |world| within(world, 3.0, 70.0));
+}
+
+#[test]
+fn peers_that_reject_every_request_cannot_hold_a_download_up() {
+    let plan = |_| beside(Conduct::Rejecter, 4, 3);
+    story("peers_that_reject", 1, plan, |world| {
+        within(world, 3.0, 20.0)
+    });
+}
+
+#[test]
+fn liars_about_what_they_have_cannot_hold_a_download_up() {
+    let plan = |_| beside(Conduct::Liar, 4, 3);
+    story("liars_about", 1, plan, |world| within(world, 3.0, 40.0));
+}
+
+#[test]
+fn slow_drips_cannot_hold_a_download_up() {
+    let plan = |_| {
+        let mut plan = beside(Conduct::Honest, 0, 2);
+        for _ in 0..4 {
+            let mut drip = Member::seed(Line::mbit(20.0));
+            drip.line.up = 1_500.0;
+            plan = plan.and(drip);
+        }
+        plan
+    };
+    story("slow_drips", 1, plan, |world| within(world, 3.0, 60.0));
+}
+
+#[test]
+fn a_hoarder_of_requests_leaves_others_their_share() {
+    let plan = |_| beside(Conduct::Hoarder, 2, 4);
+    story("a_hoarder", 2, plan, |world| within(world, 8.0, 10.0));
+}
+
+#[test]
+fn choke_flappers_cannot_hold_a_download_up() {
+    let plan = |_| beside(Conduct::Flapper, 4, 3);
+    story("choke_flappers", 1, plan, |world| within(world, 4.0, 30.0));
+}
+
+#[test]
+fn peers_that_change_their_mind_all_the_time_take_no_slot_from_others() {
+    let plan = |_| {
+        beside(Conduct::Fickle, 6, 4).with(|plan| {
+            plan.members[0].slots = 2;
+            for member in &mut plan.members[5..] {
+                member.have = crate::plan::Have::Nothing;
+            }
+        })
+    };
+    story("peers_that_change_their_mind", 1, plan, |world| {
+        within(world, 12.0, 60.0)
+    });
+}
+
+#[test]
+fn peers_that_heed_no_cancel_cost_bytes_and_nothing_else() {
+    let plan = |_| beside(Conduct::Deaf, 3, 3);
+    story("peers_that_heed_no_cancel", 1, plan, |world| {
+        within(world, 3.0, 20.0)
+    });
+}
+
+#[test]
+fn peers_that_send_every_block_twice_are_counted_once() {
+    let plan = |_| beside(Conduct::Repeater, 3, 3);
+    story("peers_that_send_every_block_twice", 1, plan, |world| {
+        for node in world.nodes[1..4].iter().filter(|node| node.is_honest()) {
+            let status = node.engine.status(world.start + world.now);
+            let content = world.layout.total_length();
+            assert!(
+                status.downloaded == content,
+                "{} of {content}",
+                status.downloaded
+            );
+            assert!(status.downloaded + status.wasted == node.log.received);
+        }
+    });
+}
+
+#[test]
+fn one_of_each_kind_cannot_stop_a_swarm() {
+    let plan = |_| {
+        let mut plan = Plan::swarm(30, PIECE, 5, 20.0);
+        for conduct in [
+            Conduct::Poisoner,
+            Conduct::Snubber,
+            Conduct::Rejecter,
+            Conduct::Liar,
+            Conduct::Hoarder,
+            Conduct::Flapper,
+            Conduct::Fickle,
+            Conduct::Deaf,
+            Conduct::Repeater,
+        ] {
+            plan = plan.and(Member::bad(Line::mbit(20.0), conduct));
+        }
+        plan.with(|plan| plan.limit = Duration::from_secs(1_200))
+    };
+    story("one_of_each_kind", 2, plan, |_| {});
 }

@@ -1,65 +1,49 @@
 //! What can happen to a swarm, one story each.
 
-mod download;
+mod disks;
 mod hostile;
+mod network;
+mod shapes;
+mod swarms;
+mod trackers;
 
-use std::time::Duration;
-
-use bt_wire::Bitfield;
-
-use super::link::Line;
-use super::node::Conduct;
+use super::plan::Plan;
 use super::world::World;
 
-/// Runs `story` with the seed of `SIM_SEED`, or with the first `SIM_SEEDS` (20) seeds.
-pub(crate) fn with_seeds(name: &str, story: impl Fn(u64)) {
+/// Seeds of a story when nobody says how many.
+const SEEDS: u64 = 20;
+
+/// Runs a story with the seed of `SIM_SEED`, or with the first `SIM_SEEDS` seeds. Stories of large swarms have a `weight`:
+/// they run so many times fewer unless somebody asks, and those with weight 0 five times as often.
+pub(crate) fn with_seeds(name: &str, weight: u64, story: impl Fn(u64)) {
     let number = |key| {
-        std::env::var(key)
-            .ok()
-            .and_then(|value: String| value.parse::<u64>().ok())
+        let value: Option<String> = std::env::var(key).ok();
+        value.and_then(|value| value.parse::<u64>().ok())
     };
     if let Some(seed) = number("SIM_SEED") {
         return story(seed);
     }
-    for seed in 0..number("SIM_SEEDS").unwrap_or(20) {
+    let began = std::time::Instant::now();
+    let usual = SEEDS.checked_div(weight).unwrap_or(SEEDS * 5).max(1);
+    let seeds = number("SIM_SEEDS").unwrap_or(usual);
+    for seed in 0..seeds {
         let run = std::panic::AssertUnwindSafe(|| story(seed));
         if let Err(panic) = std::panic::catch_unwind(run) {
-            eprintln!("replay: SIM_SEED={seed} cargo test -p bt-client --test sim {name}");
+            eprintln!("replay: SIM_SEED={seed} cargo xtask sim {name}");
             std::panic::resume_unwind(panic);
         }
     }
-}
-
-/// A seed that spreads, and `leechers` that begin together, all on equal lines.
-pub(crate) fn swarm(
-    seed: u64,
-    pieces: u32,
-    piece_length: u32,
-    leechers: usize,
-    rate: f64,
-) -> World {
-    let mut world = World::new(seed, pieces, piece_length);
-    let line = Line::mbit(rate);
-    world.add(
-        Duration::ZERO,
-        line,
-        Conduct::Honest,
-        Bitfield::full(pieces),
-        |config| config.spread = true,
+    println!(
+        "sim: {name} | {seeds} | {:.2}",
+        began.elapsed().as_secs_f64()
     );
-    for _ in 0..leechers {
-        world.add(
-            Duration::from_millis(100),
-            line,
-            Conduct::Honest,
-            Bitfield::new(pieces),
-            |_| {},
-        );
-    }
-    world
 }
 
-/// Seconds that the content takes over a line of `rate` Mbit/s.
-pub(crate) fn ideal(world: &World, rate: f64) -> f64 {
-    world.layout.total_length() as f64 * 8.0 / (rate * 1e6)
+/// Plays the plan of each seed to its end with every check on; `then` looks at the world afterwards.
+fn story(name: &str, weight: u64, plan: impl Fn(u64) -> Plan, then: impl Fn(&World)) {
+    with_seeds(name, weight, |seed| {
+        let mut world = World::new(seed, plan(seed));
+        world.play();
+        then(&world);
+    });
 }

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use crate::engine::rng::Rng;
 use crate::limits::{DIAL_BACKOFF, MAX_CANDIDATES, MAX_DIAL_FAILURES};
 
-/// Who told us of an address. Private torrents accept only trackers and the user (BEP 27).
+/// Who told us of an address. There is nobody else to ask yet, so private torrents (BEP 27) need no filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Source {
@@ -16,8 +17,6 @@ pub enum Source {
     User,
     /// A tracker's reply.
     Tracker,
-    /// The peer connected to us.
-    Incoming,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,15 +37,30 @@ struct Candidate {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Candidates {
     known: BTreeMap<SocketAddr, Candidate>,
-    /// Where the search for the next one goes on, so that all get their turn.
-    cursor: Option<SocketAddr>,
+    /// All that are known, in the order in which they are dialed; may hold some that are known no more. By lot: if all
+    /// peers of a swarm dialed in the order of addresses, or as a tracker lists them, those in front would be full at once
+    /// and the swarm would fall apart into those that came in time and those that did not.
+    order: Vec<SocketAddr>,
+    /// Where in `order` the search for the next one goes on, so that all get their turn.
+    cursor: usize,
     dialing: usize,
+    rng: Rng,
 }
 
 impl Candidates {
+    pub(crate) fn new(rng: Rng) -> Self {
+        Self {
+            known: BTreeMap::new(),
+            order: Vec::new(),
+            cursor: 0,
+            dialing: 0,
+            rng,
+        }
+    }
+
     /// Remembers `addr`; false if it is known, impossible, or there is no room.
     pub(crate) fn add(&mut self, addr: SocketAddr, source: Source) -> bool {
         if !is_dialable(addr)
@@ -63,6 +77,7 @@ impl Candidates {
             seed: false,
         };
         self.known.insert(addr, fresh);
+        self.insert_by_lot(addr);
         true
     }
 
@@ -73,18 +88,31 @@ impl Candidates {
                 && !(we_seed && candidate.seed)
                 && candidate.not_before.is_none_or(|at| at <= now)
         };
-        let start = self
-            .cursor
-            .unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
-        let later = self.known.range(start..);
-        let addr = later
-            .chain(self.known.range(..start))
-            .find(|(_, candidate)| due(candidate))
-            .map(|(addr, _)| *addr)?;
+        let count = self.order.len();
+        let at = (0..count)
+            .map(|step| (self.cursor + step) % count)
+            .find(|at| self.known.get(&self.order[*at]).is_some_and(due))?;
+        let addr = self.order[at];
         self.known.get_mut(&addr)?.status = Status::Dialing;
         self.dialing += 1;
-        self.cursor = Some(SocketAddr::new(addr.ip(), addr.port().wrapping_add(1)));
+        self.cursor = at + 1;
         Some(addr)
+    }
+
+    /// Somewhere among those whose turn is still to come.
+    fn insert_by_lot(&mut self, addr: SocketAddr) {
+        if self.order.len() >= 2 * MAX_CANDIDATES {
+            self.order.retain(|addr| self.known.contains_key(addr));
+            self.cursor = 0;
+        }
+        if self.order.contains(&addr) {
+            return;
+        }
+        let last = self.order.len();
+        self.order.push(addr);
+        let first = self.cursor.min(last);
+        let at = first + self.rng.below(last + 1 - first);
+        self.order.swap(at, last);
     }
 
     /// When the next idle candidate becomes due.
@@ -187,6 +215,7 @@ fn is_dialable(addr: SocketAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Candidates, Source};
+    use crate::engine::rng::Rng;
     use crate::limits::{DIAL_BACKOFF, MAX_CANDIDATES, MAX_DIAL_FAILURES};
     use std::net::SocketAddr;
     use std::time::Instant;
@@ -198,12 +227,15 @@ mod tests {
     #[test]
     fn each_candidate_gets_its_turn_and_backs_off_when_it_fails() {
         let now = Instant::now();
-        let mut candidates = Candidates::default();
+        let mut candidates = Candidates::new(Rng::new(1));
         assert!(candidates.add(addr(1), Source::Tracker));
         assert!(candidates.add(addr(2), Source::Tracker));
         assert!(!candidates.add(addr(2), Source::Tracker));
-        let (a, b) = (candidates.next(now, false), candidates.next(now, false));
-        assert_eq!((a, b), (Some(addr(1)), Some(addr(2))));
+        let both = [candidates.next(now, false), candidates.next(now, false)];
+        assert!(
+            both.contains(&Some(addr(1))) && both.contains(&Some(addr(2))),
+            "{both:?}"
+        );
         assert_eq!(candidates.dialing(), 2);
         candidates.failed(now, addr(1));
         candidates.connected(addr(2));
@@ -214,9 +246,25 @@ mod tests {
     }
 
     #[test]
+    fn two_torrents_dial_the_same_addresses_in_different_orders() {
+        let order = |seed| {
+            let mut candidates = Candidates::new(Rng::new(seed));
+            for n in 1..50 {
+                candidates.add(addr(n), Source::Tracker);
+            }
+            let now = Instant::now();
+            std::iter::from_fn(|| candidates.next(now, false)).collect::<Vec<_>>()
+        };
+        let (one, other) = (order(1), order(2));
+        assert_eq!((one.len(), other.len()), (49, 49));
+        assert_ne!(one[..5], other[..5]);
+        assert_eq!(order(1), one);
+    }
+
+    #[test]
     fn a_candidate_that_always_fails_is_forgotten() {
         let mut now = Instant::now();
-        let mut candidates = Candidates::default();
+        let mut candidates = Candidates::new(Rng::new(1));
         candidates.add(addr(1), Source::Tracker);
         for _ in 0..MAX_DIAL_FAILURES {
             assert_eq!(candidates.next(now, false), Some(addr(1)));
@@ -228,12 +276,12 @@ mod tests {
 
     #[test]
     fn the_number_is_bounded_and_impossible_addresses_are_refused() {
-        let mut candidates = Candidates::default();
+        let mut candidates = Candidates::new(Rng::new(1));
         for n in 0..u32::try_from(MAX_CANDIDATES).unwrap() {
             assert!(candidates.add(addr(n), Source::Tracker));
         }
         assert!(!candidates.add(addr(1_000_000), Source::Tracker));
-        let mut candidates = Candidates::default();
+        let mut candidates = Candidates::new(Rng::new(1));
         for bad in [
             "0.0.0.0:1",
             "1.2.3.4:0",
@@ -251,7 +299,7 @@ mod tests {
     #[test]
     fn a_seed_does_not_dial_seeds() {
         let now = Instant::now();
-        let mut candidates = Candidates::default();
+        let mut candidates = Candidates::new(Rng::new(1));
         candidates.add(addr(1), Source::Tracker);
         candidates.next(now, true);
         candidates.connected(addr(1));

@@ -50,7 +50,7 @@ pub struct Config {
     pub peer_id: PeerId,
     /// Trackers in tiers (BEP 12).
     pub trackers: Vec<Vec<String>>,
-    /// Only trackers and the user may name peers (BEP 27).
+    /// When another tracker answers than before, all peers of the former are left (BEP 27).
     pub private: bool,
     /// Connected peers, at most.
     pub max_peers: usize,
@@ -164,7 +164,7 @@ impl Torrent {
             peers: BTreeMap::new(),
             next_key: 0,
             addresses: BTreeMap::new(),
-            candidates: Candidates::default(),
+            candidates: Candidates::new(Rng::new(rng.next())),
             trust: Trust::default(),
             choker: Choker::default(),
             next_choke: now,
@@ -376,10 +376,5 @@ impl Torrent {
             let at = self.next_tick.map_or(now + tick, |at| at.min(now + tick));
             self.next_tick = Some(at);
         }
-    }
-
-    /// Private torrents listen only to trackers and the user (BEP 27).
-    fn accepts(&self, source: Source) -> bool {
-        !self.config.private || matches!(source, Source::Tracker | Source::User | Source::Incoming)
     }
 }

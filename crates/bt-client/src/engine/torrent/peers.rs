@@ -239,9 +239,6 @@ impl Torrent {
         addrs: Vec<SocketAddr>,
         out: &mut Outputs,
     ) {
-        if !self.accepts(source) {
-            return;
-        }
         for addr in addrs {
             if !self.trust.is_banned(addr.ip()) {
                 self.candidates.add(addr, source);

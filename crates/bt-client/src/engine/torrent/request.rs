@@ -77,23 +77,28 @@ impl Torrent {
         }
     }
 
-    /// Everything has been asked of somebody: ask `key` for blocks that others keep us waiting for.
+    /// There is nothing left to ask of `key`: ask it for blocks that others keep us waiting for. While there are
+    /// pieces that nobody was asked for, this is not the end, and only what was given up is asked twice: in a swarm where
+    /// all lines are busy most blocks take long, and asking others for them too would cost it half of its bandwidth.
     fn endgame(&mut self, now: Instant, key: PeerKey, room: usize, blocks: &mut Vec<BlockRef>) {
         let Some(peer) = self.peers.get(&key) else {
             return;
         };
-        let mine: BTreeSet<BlockRef> = peer.in_flight.iter().map(|flying| flying.block).collect();
-        let others = self
-            .peers
-            .iter()
-            .filter(|(other, _)| **other != key)
-            .flat_map(|(_, peer)| &peer.in_flight);
-        let late = others
-            .filter(|f| now.saturating_duration_since(f.at) >= ENDGAME_AGE)
+        let is_end = self.pieces.unrequested_blocks() == 0 && self.availability.listed() == 0;
+        let age = if is_end { ENDGAME_AGE } else { SNUB_AFTER };
+        let late = |flying: &&InFlight| now.saturating_duration_since(flying.at) >= age;
+        // In flight is ordered by age, and most peers have nothing that is late.
+        let others = self.peers.iter().filter(|(other, _)| **other != key);
+        let late = others.flat_map(|(_, other)| other.in_flight.iter().take_while(late));
+        let late: BTreeSet<BlockRef> = late
             .map(|flying| flying.block)
-            .filter(|block| peer.has.get(block.piece) && !mine.contains(block));
-        let late: BTreeSet<BlockRef> = late.collect();
-        for block in late {
+            .filter(|block| peer.has.get(block.piece))
+            .collect();
+        if late.is_empty() {
+            return;
+        }
+        let mine: BTreeSet<BlockRef> = peer.in_flight.iter().map(|flying| flying.block).collect();
+        for block in late.difference(&mine).copied() {
             if blocks.len() >= room {
                 break;
             }

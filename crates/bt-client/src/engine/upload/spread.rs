@@ -36,6 +36,10 @@ const AHEAD_SECONDS: f64 = 1.0;
 const ALONE_AHEAD: f64 = 4.0 * 1024.0 * 1024.0;
 const ALONE_SECONDS: f64 = 2.0;
 
+/// The same as a part of the content: what was revealed to one peer cannot be taken back, and of a small torrent the
+/// bytes above may be all of it.
+const ALONE_SHARE: f64 = 1.0 / 32.0;
+
 /// Pieces a peer may hold that nobody else has shown, before it gets no more. A peer that keeps what it takes must not
 /// drain us; one that is merely slow to pass it on must not stall.
 const UNSHARED: usize = 16;
@@ -114,9 +118,12 @@ impl Pupil {
     }
 
     /// Whether it may be shown another piece.
-    fn may_be_told(&self, piece_length: f64, rate: f64, alone: bool) -> bool {
+    fn may_be_told(&self, layout: &Layout, rate: f64, alone: bool) -> bool {
+        #[expect(clippy::cast_precision_loss, reason = "a share need not be exact")]
+        let share = layout.total_length() as f64 * ALONE_SHARE;
+        let piece_length = f64::from(layout.piece_length());
         let ahead = if alone {
-            ALONE_AHEAD.max(rate * ALONE_SECONDS)
+            ALONE_AHEAD.min(share).max(rate * ALONE_SECONDS)
         } else {
             AHEAD.max(rate * AHEAD_SECONDS)
         };
@@ -253,8 +260,7 @@ impl Spread {
             .iter()
             .filter_map(|l| Some(self.pupils.get(&l.key)?.holds_up(now, l.rate)))
             .sum();
-        let piece_length = f64::from(self.layout.piece_length());
-        let mut waiting = self.waiting(listeners, piece_length, alone);
+        let mut waiting = self.waiting(listeners, alone);
         let mut out = Vec::new();
         // The one that is owed least comes first, of equals the one that was told longest ago.
         while (alone || under_way < window)
@@ -269,7 +275,7 @@ impl Spread {
             under_way += size;
             out.push((listener.key, piece));
             let pupil = self.pupils.get(&listener.key);
-            if pupil.is_some_and(|p| p.may_be_told(piece_length, listener.rate, alone)) {
+            if pupil.is_some_and(|p| p.may_be_told(&self.layout, listener.rate, alone)) {
                 waiting[at].0 += size;
                 waiting[at].1 = self.turns;
             } else {
@@ -283,13 +289,12 @@ impl Spread {
     fn waiting<'a>(
         &self,
         listeners: &'a [Listener<'a>],
-        piece_length: f64,
         alone: bool,
     ) -> Vec<(f64, u64, &'a Listener<'a>)> {
         let may = |listener: &'a Listener<'a>| {
             let pupil = self.pupils.get(&listener.key)?;
             pupil
-                .may_be_told(piece_length, listener.rate, alone)
+                .may_be_told(&self.layout, listener.rate, alone)
                 .then(|| (pupil.owed(), pupil.told.1, listener))
         };
         listeners.iter().filter_map(may).collect()
@@ -442,19 +447,21 @@ mod tests {
 
     #[test]
     fn a_lone_peer_is_shown_as_much_as_fills_its_link() {
-        let mut class = Class::new(20, &[A]);
+        let mut class = Class::new(200, &[A]);
         assert_eq!(class.reveal().len(), 4);
         class.peers[0].1 = 5.0 * f64::from(MIB);
         assert_eq!(class.reveal().len(), 6, "two seconds of its rate in all");
+        let mut small = Class::new(40, &[A]);
+        assert_eq!(small.reveal().len(), 2, "the rest may be for others");
     }
 
     #[test]
     fn a_peer_that_has_seen_everything_is_not_looked_at_again() {
         let mut class = Class::new(3, &[A]);
-        let all = class.reveal();
-        assert_eq!(all.len(), 3);
-        for told in all {
-            class.send(told);
+        for _ in 0..3 {
+            let told = class.reveal();
+            assert_eq!(told.len(), 1);
+            class.send(told[0]);
         }
         assert!(class.reveal().is_empty());
         assert!(class.spread.pupils[&A].exhausted);

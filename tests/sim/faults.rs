@@ -1,0 +1,192 @@
+//! What goes wrong: nodes that leave or crash, disks, trackers, lines, clocks, and nodes that misbehave on purpose.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bt_client::engine::{Command, Input, TokenBucket};
+use bt_metainfo::PieceIndex;
+use bt_wire::Message;
+
+use super::link::Uplink;
+use super::node::Log;
+use super::plan::{Conduct, Fault};
+use super::traffic::{Mail, SILENCE};
+use super::world::{Happening, MISCHIEF, World};
+
+/// Requests that a hoarder sends to each peer at a time.
+const HOARD: usize = 200;
+
+impl World {
+    pub(crate) fn strike(&mut self, fault: Fault) {
+        match fault {
+            Fault::Leave(node) => {
+                if self.nodes[node].online {
+                    self.tell(node, Input::Command(Command::Stop));
+                    self.nodes[node].online = false;
+                }
+            }
+            Fault::Crash {
+                node,
+                power_cut,
+                back_after,
+            } => self.crash(node, power_cut, back_after),
+            Fault::Pause(node) => self.command(node, Command::Pause),
+            Fault::Resume(node) => {
+                self.coming -= 1;
+                self.command(node, Command::Resume);
+            }
+            Fault::Jump(node, ahead) => {
+                self.nodes[node].skew += ahead;
+                self.nodes[node].wake = None;
+                self.rearm(node);
+            }
+            Fault::Disk(node, mood) => self.nodes[node].disk.mood = mood,
+            Fault::Line(node, line) => self.nodes[node].line = line,
+            Fault::Limit(node, limit) => {
+                let node = &mut self.nodes[node];
+                node.limit = limit;
+                node.bucket = TokenBucket::new(self.start + self.now, limit);
+                node.log.lately.clear();
+            }
+            Fault::Tracker(tracker, mood) => self.trackers[tracker].mood = mood,
+            Fault::Partition(at) => self.partition(at),
+            Fault::Heal => self.heal(),
+            Fault::Loss(percent) => self.loss = percent,
+        }
+    }
+
+    fn command(&mut self, node: usize, command: Command) {
+        if self.nodes[node].online {
+            self.tell(node, Input::Command(command));
+        }
+    }
+
+    fn crash(&mut self, node: usize, power_cut: bool, back_after: Option<Duration>) {
+        if !self.nodes[node].online {
+            return;
+        }
+        let ends = std::mem::take(&mut self.nodes[node].ends);
+        // The kernel of a killed program says goodbye for it; without power nobody does.
+        let later = if power_cut { SILENCE } else { Duration::ZERO };
+        for end in ends.values() {
+            self.notify_closed(node, end, later);
+        }
+        let completed = self.nodes[node].log.completed.is_some();
+        let dead = &mut self.nodes[node];
+        dead.disk.crash(&mut self.dice, power_cut);
+        if completed && !dead.is_complete_on_disk() {
+            self.broken(node, "what was told as complete did not survive the crash");
+        }
+        let dead = &mut self.nodes[node];
+        dead.online = false;
+        dead.life += 1;
+        dead.uplink = Uplink::default();
+        dead.ends = BTreeMap::new();
+        dead.wake = None;
+        let banned = std::mem::take(&mut dead.log.banned);
+        dead.log = Log {
+            banned,
+            uploaded: dead.log.uploaded,
+            ..Log::default()
+        };
+        let (life, member, now) = (dead.life, dead.member.clone(), self.instant(node));
+        self.nodes[node].engine = self.engine(node, &member, life, now);
+        if let Some(delay) = back_after {
+            self.coming += 1;
+            self.after(delay, Happening::Join(node, life));
+        }
+    }
+
+    /// A machine is back that had lost its power: it resets the connections that others believe to have with it.
+    pub(crate) fn reset_stale(&mut self, back: usize) {
+        let mut stale = Vec::new();
+        for (number, node) in self.nodes.iter().enumerate() {
+            for (key, end) in &node.ends {
+                if end.node == back {
+                    stale.push((number, *key, end.link));
+                }
+            }
+        }
+        for (node, key, link) in stale {
+            let delay = self.distance(node, back) * 2;
+            self.after(delay, Happening::Closed { node, key, link });
+        }
+    }
+
+    fn partition(&mut self, at: usize) {
+        self.split = Some(at);
+        let mut silent = Vec::new();
+        for (number, node) in self.nodes.iter().enumerate() {
+            for (key, end) in &node.ends {
+                if self.apart(number, end.node) {
+                    silent.push((number, *key, end.link));
+                }
+            }
+        }
+        for (node, key, link) in silent {
+            self.after(SILENCE, Happening::Silence { node, key, link });
+        }
+    }
+
+    fn heal(&mut self) {
+        self.split = None;
+        for (from, what) in std::mem::take(&mut self.held) {
+            let delay = self.nodes[from].line.latency * 2;
+            self.after(delay, what);
+        }
+    }
+
+    /// What a badly behaved node does five times a second.
+    pub(crate) fn mischief(&mut self, node: usize) {
+        if !self.nodes[node].online {
+            return;
+        }
+        let mut mail = Mail::default();
+        let keys: Vec<_> = self.nodes[node].ends.keys().copied().collect();
+        for key in keys {
+            match self.nodes[node].member.conduct {
+                Conduct::Flapper => {
+                    let end = self.nodes[node]
+                        .ends
+                        .get_mut(&key)
+                        .expect("one of its keys");
+                    if end.choking {
+                        end.choking = false;
+                        mail.add(key, Message::Unchoke);
+                    } else {
+                        self.choke_on_wire(node, key, &mut mail);
+                    }
+                }
+                Conduct::Fickle => {
+                    let end = self.nodes[node]
+                        .ends
+                        .get_mut(&key)
+                        .expect("one of its keys");
+                    end.interested = !end.interested;
+                    mail.add(
+                        key,
+                        if end.interested {
+                            Message::Interested
+                        } else {
+                            Message::NotInterested
+                        },
+                    );
+                }
+                Conduct::Hoarder => {
+                    for _ in 0..HOARD {
+                        let pieces = u64::from(self.layout.piece_count());
+                        let piece = u32::try_from(self.dice.between(0, pieces)).expect("a piece");
+                        let piece = PieceIndex(piece);
+                        let count = u64::from(self.layout.block_count(piece));
+                        let number = u32::try_from(self.dice.between(0, count)).expect("a block");
+                        mail.add(key, Message::Request(self.layout.block(piece, number)));
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.post(node, mail);
+        let life = self.nodes[node].life;
+        self.after(MISCHIEF, Happening::Mischief(node, life));
+    }
+}

@@ -1,0 +1,112 @@
+//! How a swarm behaves as it grows: everybody begins together on equal lines, and one seeder has the content.
+//!
+//! `cargo xtask sim growth` runs it for up to ten thousand leechers and draws the result.
+
+use std::time::{Duration, Instant};
+
+use super::link::Line;
+use super::plan::{Member, Plan};
+use super::world::World;
+
+const PIECES: u32 = 128;
+const PIECE: u32 = 64 * 1024;
+const MBIT: f64 = 5.0;
+
+/// Connections of one node: enough for a random graph of ten thousand to be four steps wide.
+const PEERS: usize = 20;
+
+/// Sites that the nodes are spread over; between two of them everything takes longer.
+const SITES: u8 = 16;
+const BETWEEN_SITES: Duration = Duration::from_millis(20);
+
+/// What one run gave.
+#[derive(Debug)]
+struct Grown {
+    leechers: usize,
+    locality: bool,
+    /// When the last was complete, as a multiple of content / line.
+    last: f64,
+    median: f64,
+    /// Of the content, out of the initial seeder.
+    copies: f64,
+    /// Share of the bytes that stayed within a site.
+    near: f64,
+}
+
+fn grow(leechers: usize, locality: bool) -> Grown {
+    let began = Instant::now();
+    let line = Line::mbit(MBIT);
+    let mut members = vec![Member::seed(line).with(|seed| {
+        seed.spread = true;
+        seed.max_peers = PEERS;
+    })];
+    members.extend((0..leechers).map(|number| {
+        Member::leecher(line)
+            .at_millis(100 + number as u64 % 200)
+            .with(|member| {
+                member.max_peers = PEERS;
+                member.group = (number % usize::from(SITES)) as u8;
+            })
+    }));
+    let plan = Plan::new(PIECES, PIECE, members).with(|plan| {
+        plan.locality = locality;
+        plan.between_groups = BETWEEN_SITES;
+    });
+    let ideal = plan.ideal(MBIT);
+    let total = plan.total();
+    let mut world = World::new(1, plan);
+    world.audit_every = 0;
+    assert!(
+        world.run(Duration::from_secs(600), World::all_complete),
+        "{}",
+        world.picture()
+    );
+    let mut times: Vec<f64> = world.nodes[1..]
+        .iter()
+        .filter_map(|node| node.log.completed)
+        .map(|at| at.as_secs_f64() / ideal)
+        .collect();
+    times.sort_by(f64::total_cmp);
+    let sum = |of: fn(&super::node::Node) -> u64| world.nodes.iter().map(of).sum::<u64>() as f64;
+    let grown = Grown {
+        leechers,
+        locality,
+        last: times[times.len() - 1],
+        median: times[times.len() / 2],
+        copies: world.nodes[0].log.uploaded as f64 / total as f64,
+        near: sum(|node| node.log.uploaded_near) / sum(|node| node.log.uploaded),
+    };
+    println!(
+        "growth: {} | {} | {:.3} | {:.3} | {:.3} | {:.3} | {:.1} | {}",
+        grown.leechers,
+        grown.locality,
+        grown.last,
+        grown.median,
+        grown.copies,
+        grown.near,
+        began.elapsed().as_secs_f64(),
+        world.steps
+    );
+    grown
+}
+
+/// Ten and a hundred leechers, or as many as `SIM_GROWTH` says.
+#[test]
+fn a_growing_swarm_takes_little_longer_and_costs_its_seeder_no_more() {
+    let sizes = std::env::var("SIM_GROWTH").unwrap_or_else(|_| "10,100".to_owned());
+    let sizes: Vec<usize> = sizes
+        .split(',')
+        .map(|size| size.parse().expect("a list of numbers"))
+        .collect();
+    for locality in [false, true] {
+        let grown: Vec<Grown> = sizes.iter().map(|size| grow(*size, locality)).collect();
+        for (small, large) in grown.iter().zip(&grown[1..]) {
+            let hundred = grown.iter().find(|grown| grown.leechers == 100);
+            let reference = hundred.unwrap_or(small).last.max(small.last);
+            assert!(large.last <= reference * 1.3, "{large:?} after {small:?}");
+        }
+        for grown in &grown {
+            assert!(grown.copies <= 1.1, "{grown:?}");
+        }
+    }
+}

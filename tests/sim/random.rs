@@ -1,0 +1,347 @@
+//! Scenarios by chance: a seed gives who is there and what goes wrong; one that fails is made smaller while it still fails.
+//!
+//! One honest seed stays for good and every trouble ends, so that everybody must finish.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::dice::Dice;
+use super::disk::DiskMood;
+use super::link::Line;
+use super::plan::{Conduct, Fault, Member, Plan};
+use super::scenarios::with_seeds;
+use super::tracker::TrackerMood;
+use super::world::World;
+
+/// Something that goes wrong and ends.
+type Trouble = Vec<(Duration, Fault)>;
+
+/// What a random scenario is made of.
+#[derive(Debug, Clone)]
+struct Recipe {
+    pieces: u32,
+    piece_length: u32,
+    trackers: usize,
+    private: bool,
+    members: Vec<Member>,
+    troubles: Vec<Trouble>,
+}
+
+/// One step to a smaller scenario.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    Trouble(usize),
+    Member(usize),
+    /// Half the pieces.
+    Halve,
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Trouble(number) => write!(f, "t{number}"),
+            Self::Member(number) => write!(f, "m{number}"),
+            Self::Halve => f.write_str("h"),
+        }
+    }
+}
+
+impl FromStr for Cut {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |digits: &str| digits.parse().map_err(|_| format!("no cut: {text:?}"));
+        match text.split_at_checked(1) {
+            Some(("t", digits)) => Ok(Self::Trouble(number(digits)?)),
+            Some(("m", digits)) => Ok(Self::Member(number(digits)?)),
+            Some(("h", "")) => Ok(Self::Halve),
+            _ => Err(format!("no cut: {text:?}")),
+        }
+    }
+}
+
+impl Recipe {
+    fn new(seed: u64) -> Self {
+        let dice = &mut Dice::new(seed ^ 0x5eed);
+        let piece_length = [16, 32, 48, 64, 128][dice.below(5)] * 1024;
+        let pieces = 1 + u32::try_from(dice.below(40)).expect("small");
+        let mut members = vec![Member::seed(line(dice))];
+        members[0].line.up = members[0].line.up.max(125_000.0);
+        members[0].spread = dice.chance(40);
+        for _ in 0..1 + dice.below(8) {
+            members.push(leecher(dice, pieces));
+        }
+        for _ in 0..dice.below(4) {
+            let kinds = [
+                Conduct::Poisoner,
+                Conduct::Snubber,
+                Conduct::Rejecter,
+                Conduct::Liar,
+                Conduct::Hoarder,
+                Conduct::Flapper,
+                Conduct::Fickle,
+                Conduct::Deaf,
+                Conduct::Repeater,
+            ];
+            let kind = kinds[dice.below(kinds.len())];
+            let late = dice.between(0, 3_000);
+            members.push(Member::bad(line(dice), kind).at_millis(late));
+        }
+        let trackers = 1 + dice.below(2);
+        let troubles = (0..dice.below(7))
+            .map(|_| trouble(dice, members.len(), trackers))
+            .collect();
+        Self {
+            pieces,
+            piece_length,
+            trackers,
+            private: dice.chance(25),
+            members,
+            troubles,
+        }
+    }
+
+    fn plan(&self) -> Plan {
+        let mut plan = Plan::new(self.pieces, self.piece_length, self.members.clone());
+        plan.trackers = self.trackers;
+        plan.private = self.private;
+        plan.faults = self.troubles.concat();
+        // A stable sort: a trouble's own order stays.
+        plan.faults.sort_by_key(|(at, _)| *at);
+        plan.limit = Duration::from_secs(3_600);
+        plan
+    }
+
+    /// A smaller one, if the cut fits.
+    fn cut(&self, cut: Cut) -> Option<Self> {
+        let mut smaller = self.clone();
+        match cut {
+            Cut::Trouble(number) if number < self.troubles.len() => {
+                smaller.troubles.remove(number);
+            }
+            // The seed stays, and somebody who lacks something.
+            Cut::Member(number)
+                if number > 0 && number < self.members.len() && self.members.len() > 2 =>
+            {
+                smaller.members.remove(number);
+                smaller
+                    .troubles
+                    .retain(|trouble| trouble.iter().all(|(_, fault)| of(fault) != Some(number)));
+                for (_, fault) in smaller.troubles.iter_mut().flatten() {
+                    *fault = renumbered(*fault, number);
+                }
+            }
+            Cut::Halve if self.pieces > 1 => {
+                smaller.pieces /= 2;
+                for member in &mut smaller.members {
+                    member.wanted = member
+                        .wanted
+                        .map(|(from, to)| (from / 2, to.div_ceil(2).min(self.pieces / 2)));
+                }
+            }
+            _ => return None,
+        }
+        Some(smaller)
+    }
+}
+
+/// The node that a fault is about.
+fn of(fault: &Fault) -> Option<usize> {
+    match fault {
+        Fault::Leave(node)
+        | Fault::Pause(node)
+        | Fault::Resume(node)
+        | Fault::Jump(node, _)
+        | Fault::Disk(node, _)
+        | Fault::Line(node, _)
+        | Fault::Limit(node, _)
+        | Fault::Crash { node, .. } => Some(*node),
+        Fault::Tracker(..) | Fault::Partition(_) | Fault::Heal | Fault::Loss(_) => None,
+    }
+}
+
+fn renumbered(mut fault: Fault, gone: usize) -> Fault {
+    match &mut fault {
+        Fault::Leave(node)
+        | Fault::Pause(node)
+        | Fault::Resume(node)
+        | Fault::Jump(node, _)
+        | Fault::Disk(node, _)
+        | Fault::Line(node, _)
+        | Fault::Limit(node, _)
+        | Fault::Crash { node, .. } => *node -= usize::from(*node > gone),
+        Fault::Tracker(..) | Fault::Partition(_) | Fault::Heal | Fault::Loss(_) => {}
+    }
+    fault
+}
+
+fn line(dice: &mut Dice) -> Line {
+    let rates = [1.0, 5.0, 20.0, 100.0];
+    let (up, down) = (rates[dice.below(4)], rates[dice.below(4)]);
+    Line::asymmetric(up, down).far(1 + dice.between(0, 150))
+}
+
+fn leecher(dice: &mut Dice, pieces: u32) -> Member {
+    let mut member = Member::leecher(line(dice)).at_millis(dice.between(0, 5_000));
+    member.sequential = dice.chance(15);
+    member.fast = !dice.chance(15);
+    member.slots = 1 + dice.below(20);
+    member.max_peers = 4 + dice.below(30);
+    if dice.chance(20) {
+        let from = dice.below(pieces as usize) as u32;
+        let to = from + 1 + dice.below((pieces - from) as usize) as u32;
+        member.wanted = Some((from, to.min(pieces)));
+    }
+    if dice.chance(15) {
+        member.limit = Some(dice.between(20_000, 500_000));
+    }
+    member
+}
+
+fn trouble(dice: &mut Dice, members: usize, trackers: usize) -> Trouble {
+    let begin = dice.moment(Duration::ZERO, Duration::from_secs(20));
+    let end = begin + dice.moment(Duration::from_millis(100), Duration::from_secs(30));
+    let node = dice.below(members);
+    let tracker = dice.below(trackers);
+    let disk = |mood| {
+        vec![
+            (begin, Fault::Disk(node, mood)),
+            (end, Fault::Disk(node, DiskMood::Fine)),
+            (end, Fault::Resume(node)),
+        ]
+    };
+    let moody = |mood| {
+        vec![
+            (begin, Fault::Tracker(tracker, mood)),
+            (end, Fault::Tracker(tracker, TrackerMood::Up)),
+        ]
+    };
+    match dice.below(15) {
+        0 => vec![(begin, Fault::Pause(node)), (end, Fault::Resume(node))],
+        1 | 2 => {
+            let back_after = Some(dice.moment(Duration::from_millis(10), Duration::from_secs(10)));
+            let power_cut = dice.chance(50);
+            let crash = Fault::Crash {
+                node,
+                power_cut,
+                back_after,
+            };
+            vec![(begin, crash)]
+        }
+        3 => vec![(begin, Fault::Leave(node.max(1)))],
+        4 => vec![(begin, Fault::Jump(node, Duration::from_secs(864_000)))],
+        5 => disk(DiskMood::Slow(Duration::from_secs(1))),
+        6 => disk(DiskMood::Full),
+        7 => disk(DiskMood::Broken),
+        8 => moody(TrackerMood::Down),
+        9 => moody(TrackerMood::Slow(Duration::from_secs(15))),
+        10 => moody(TrackerMood::Garbage),
+        11 => vec![
+            (begin, Fault::Partition(1 + dice.below(members))),
+            (end, Fault::Heal),
+        ],
+        12 => vec![
+            (begin, Fault::Loss(1 + dice.below(30) as u8)),
+            (end, Fault::Loss(0)),
+        ],
+        13 => vec![
+            (
+                begin,
+                Fault::Limit(node, Some(dice.between(20_000, 1_000_000))),
+            ),
+            (end, Fault::Limit(node, None)),
+        ],
+        _ => vec![(begin, Fault::Line(node, line(dice)))],
+    }
+}
+
+/// The cuts that make `recipe` as small as it gets while `fails` holds, and what is left.
+fn shrink(recipe: Recipe, fails: impl Fn(&Recipe) -> bool) -> (Vec<Cut>, Recipe) {
+    let (mut recipe, mut cuts) = (recipe, Vec::new());
+    loop {
+        let troubles = (0..recipe.troubles.len()).rev().map(Cut::Trouble);
+        let members = (1..recipe.members.len()).rev().map(Cut::Member);
+        let smaller = troubles
+            .chain(members)
+            .chain([Cut::Halve])
+            .filter_map(|cut| Some((cut, recipe.cut(cut)?)))
+            .find(|(_, smaller)| fails(smaller));
+        match smaller {
+            Some((cut, smaller)) => {
+                cuts.push(cut);
+                recipe = smaller;
+            }
+            None => return (cuts, recipe),
+        }
+    }
+}
+
+/// What went wrong, if anything did.
+fn failure(seed: u64, recipe: &Recipe) -> Option<String> {
+    let plan = recipe.plan();
+    let run = std::panic::AssertUnwindSafe(|| World::new(seed, plan).play());
+    let panic = std::panic::catch_unwind(run).err()?;
+    let text = panic.downcast_ref::<String>().cloned();
+    Some(text.unwrap_or_else(|| "a panic without words".to_owned()))
+}
+
+#[test]
+fn a_random_swarm_finishes_whatever_goes_wrong() {
+    let cuts = std::env::var("SIM_CUT").unwrap_or_default();
+    let cuts: Vec<Cut> = cuts
+        .split(',')
+        .filter(|cut| !cut.is_empty())
+        .map(|cut| cut.parse().expect("SIM_CUT as it was printed"))
+        .collect();
+    with_seeds("a_random_swarm", 0, |seed| {
+        let recipe = cuts.iter().fold(Recipe::new(seed), |recipe, cut| {
+            recipe.cut(*cut).expect("a cut of this seed")
+        });
+        let Some(why) = failure(seed, &recipe) else {
+            return;
+        };
+        let (more, smallest) = shrink(recipe, |smaller| failure(seed, smaller).is_some());
+        let all: Vec<String> = cuts.iter().chain(&more).map(ToString::to_string).collect();
+        println!("smallest: {smallest:#?}");
+        println!(
+            "replay: SIM_SEED={seed} SIM_CUT={} cargo xtask sim a_random_swarm",
+            all.join(",")
+        );
+        panic!("{why}");
+    });
+}
+
+#[test]
+fn a_failing_scenario_is_made_as_small_as_its_failure() {
+    let fails = |recipe: &Recipe| {
+        let poisoner = |member: &Member| member.conduct == Conduct::Poisoner;
+        recipe.members.iter().any(poisoner) && recipe.pieces > 4
+    };
+    let seeds = (0..500).filter(|seed| fails(&Recipe::new(*seed)));
+    let mut shrunk = 0;
+    for seed in seeds.take(20) {
+        let (cuts, smallest) = shrink(Recipe::new(seed), fails);
+        assert!(smallest.members.len() <= 3 && smallest.troubles.is_empty());
+        assert!(fails(&smallest) && smallest.pieces < 10, "{smallest:?}");
+        let again = cuts.iter().fold(Recipe::new(seed), |recipe, cut| {
+            let cut: Cut = cut.to_string().parse().unwrap();
+            recipe.cut(cut).unwrap()
+        });
+        assert_eq!(format!("{again:?}"), format!("{smallest:?}"));
+        shrunk += 1;
+    }
+    assert_eq!(shrunk, 20);
+}
+
+#[test]
+fn one_seed_is_one_run() {
+    for seed in 0..5 {
+        let run = || {
+            let mut world = World::new(seed, Recipe::new(seed).plan());
+            world.play();
+            (world.steps, world.now, world.picture())
+        };
+        assert_eq!(run(), run(), "seed {seed}");
+    }
+}

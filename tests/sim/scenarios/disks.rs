@@ -1,0 +1,135 @@
+//! Disks that are slow, full, broken, or lie; programs that are killed; power cuts.
+
+use std::time::Duration;
+
+use super::story;
+use crate::disk::DiskMood;
+use crate::plan::{Fault, Plan};
+
+const PIECE: u32 = 64 * 1024;
+
+fn plan_with(mood: DiskMood, begin: u64, end: u64) -> Plan {
+    Plan::swarm(40, PIECE, 4, 10.0)
+        .fault(begin, Fault::Disk(2, mood))
+        .fault(end, Fault::Disk(2, DiskMood::Fine))
+        .fault(end + 1_000, Fault::Resume(2))
+}
+
+#[test]
+fn a_slow_disk_delays_only_its_own_node() {
+    let plan = |_| plan_with(DiskMood::Slow(Duration::from_millis(400)), 500, 100_000);
+    story("a_slow_disk", 1, plan, |world| {
+        for number in [1, 3, 4] {
+            let took = world.nodes[number].log.completed.expect("complete");
+            assert!(
+                took < Duration::from_secs(30),
+                "node {number} took {took:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_full_disk_stops_one_node_and_it_goes_on_when_there_is_room() {
+    let plan = |_| plan_with(DiskMood::Full, 500, 20_000);
+    story("a_full_disk", 1, plan, |world| {
+        assert!(world.nodes[2].log.failures > 0, "the disk was never full");
+        let took = world.nodes[2].log.completed.expect("complete");
+        assert!(
+            took > Duration::from_secs(21) && took < Duration::from_secs(120),
+            "{took:?}"
+        );
+    });
+}
+
+#[test]
+fn a_disk_that_fails_every_write_stops_one_node_and_no_other() {
+    let plan = |_| plan_with(DiskMood::Broken, 500, 30_000);
+    story("a_disk_that_fails", 1, plan, |world| {
+        assert!(world.nodes[2].log.failures > 0, "the disk never failed");
+        for number in [1, 3, 4] {
+            let took = world.nodes[number].log.completed.expect("complete");
+            assert!(
+                took < Duration::from_secs(30),
+                "node {number} took {took:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn bits_that_flip_when_read_back_reach_nobody_as_content() {
+    let plan = |_| Plan::swarm(40, PIECE, 6, 10.0).fault(0, Fault::Disk(1, DiskMood::Flipping));
+    story("bits_that_flip", 1, plan, |_| {});
+}
+
+#[test]
+fn every_node_is_killed_once_and_comes_back() {
+    let plan = |seed| {
+        let mut dice = crate::dice::Dice::new(seed);
+        let mut plan = Plan::swarm(40, PIECE, 6, 4.0);
+        for node in 0..7 {
+            let crash = Fault::Crash {
+                node,
+                power_cut: false,
+                back_after: Some(Duration::from_secs(3)),
+            };
+            plan = plan.fault(dice.between(500, 12_000), crash);
+        }
+        plan
+    };
+    story("every_node_is_killed_once", 1, plan, |_| {});
+}
+
+#[test]
+fn every_node_loses_its_power_once_and_comes_back() {
+    let plan = |seed| {
+        let mut dice = crate::dice::Dice::new(seed);
+        let mut plan = Plan::swarm(40, PIECE, 6, 4.0);
+        for node in 0..7 {
+            let crash = Fault::Crash {
+                node,
+                power_cut: true,
+                back_after: Some(Duration::from_secs(5)),
+            };
+            plan = plan.fault(dice.between(500, 12_000), crash);
+        }
+        plan
+    };
+    story("every_node_loses_its_power", 1, plan, |_| {});
+}
+
+#[test]
+fn what_was_complete_is_complete_after_a_power_cut() {
+    let plan = |_| {
+        let crash = |node| Fault::Crash {
+            node,
+            power_cut: true,
+            back_after: Some(Duration::from_secs(5)),
+        };
+        // By then everybody has finished.
+        let plan = Plan::swarm(20, PIECE, 4, 20.0);
+        (1..5).fold(plan, |plan, node| plan.fault(30_000, crash(node)))
+    };
+    super::with_seeds("what_was_complete", 1, |seed| {
+        let mut world = crate::world::World::new(seed, plan(seed));
+        world.run(Duration::from_secs(60), |_| false);
+        for node in &world.nodes[1..] {
+            assert_eq!((node.life, node.log.complete_at_start), (1, true));
+        }
+    });
+}
+
+#[test]
+fn a_clock_that_jumps_ten_days_costs_one_node_a_moment() {
+    let plan = |_| {
+        Plan::swarm(60, PIECE, 5, 4.0)
+            .fault(3_000, Fault::Jump(2, Duration::from_secs(864_000)))
+            .fault(4_000, Fault::Jump(0, Duration::from_secs(864_000)))
+    };
+    story("a_clock_that_jumps", 1, plan, |world| {
+        let times = world.nodes.iter().filter_map(|node| node.log.completed);
+        let last = times.max().expect("complete");
+        assert!(last < Duration::from_secs(90), "{last:?}");
+    });
+}

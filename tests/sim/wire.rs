@@ -1,0 +1,171 @@
+//! One end of a connection, as `bt_wire::Connection` keeps it: who chokes whom, which requests wait for an answer. It
+//! holds the engine above it to the rules of BEP 3 and 6.
+//!
+//! It must not know time, lines or the node.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bt_client::engine::PeerKey;
+use bt_metainfo::{BlockRef, PieceIndex};
+use bt_wire::Bitfield;
+
+/// Requests of one peer that may wait, as our extension handshake says.
+pub(crate) const REQQ: u32 = bt_client::limits::OUR_REQQ;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct End {
+    /// The node at the other end.
+    pub(crate) node: usize,
+    /// Its name for its end.
+    pub(crate) key: PeerKey,
+    /// The connection, never given twice.
+    pub(crate) link: u32,
+    pub(crate) fast: bool,
+    /// What we told it last.
+    pub(crate) choking: bool,
+    pub(crate) interested: bool,
+    /// What it told us last.
+    pub(crate) peer_choking: bool,
+    pub(crate) peer_interested: bool,
+    /// Pieces it may fetch while choked, as we told it.
+    granted: Vec<PieceIndex>,
+    /// The same as it told us.
+    allowed: Vec<PieceIndex>,
+    /// What it told us that it has.
+    pub(crate) has: Bitfield,
+    /// Requests of the peer on which the engine has not decided.
+    waiting: Vec<BlockRef>,
+    /// Requests of the peer whose blocks wait to leave.
+    queued: Vec<BlockRef>,
+    /// Requests of ours that have no answer yet.
+    asked: Vec<BlockRef>,
+    /// Requests of ours that need no answer and may get one: called off, or void by a choke, without the Fast extension.
+    void: BTreeSet<BlockRef>,
+    /// When what we said last arrives: messages do not overtake each other.
+    pub(crate) arrives: Duration,
+}
+
+impl End {
+    pub(crate) fn new(node: usize, key: PeerKey, link: u32, fast: bool, pieces: u32) -> Self {
+        Self {
+            node,
+            key,
+            link,
+            fast,
+            choking: true,
+            interested: false,
+            peer_choking: true,
+            peer_interested: false,
+            granted: Vec::new(),
+            allowed: Vec::new(),
+            has: Bitfield::new(pieces),
+            waiting: Vec::new(),
+            queued: Vec::new(),
+            asked: Vec::new(),
+            void: BTreeSet::new(),
+            arrives: Duration::ZERO,
+        }
+    }
+
+    pub(crate) fn grant(&mut self, piece: PieceIndex) {
+        self.granted.push(piece);
+    }
+
+    pub(crate) fn allow(&mut self, piece: PieceIndex) {
+        self.allowed.push(piece);
+    }
+
+    /// We ask for a block.
+    pub(crate) fn ask(&mut self, block: BlockRef) -> Result<(), String> {
+        if self.peer_choking && !self.allowed.contains(&block.piece) {
+            return Err(format!("{block} is asked of a peer that chokes us"));
+        }
+        if !self.has.get(block.piece) {
+            return Err(format!(
+                "{block} is asked of a peer that did not tell of it"
+            ));
+        }
+        self.asked.push(block);
+        if self.asked.len() > REQQ as usize * 2 {
+            return Err(format!("{} requests wait at one peer", self.asked.len()));
+        }
+        Ok(())
+    }
+
+    /// We call a request off. Without the Fast extension no answer comes.
+    pub(crate) fn call_off(&mut self, block: BlockRef) {
+        if !self.fast && remove(&mut self.asked, block) {
+            self.void.insert(block);
+        }
+    }
+
+    /// It chokes us.
+    pub(crate) fn choked(&mut self) {
+        self.peer_choking = true;
+        if !self.fast {
+            self.void.extend(self.asked.drain(..));
+        }
+    }
+
+    /// An answer to a request of ours.
+    pub(crate) fn answered(&mut self, block: BlockRef, how: &str) -> Result<(), String> {
+        if remove(&mut self.asked, block) || self.void.contains(&block) {
+            return Ok(());
+        }
+        Err(format!("{how} of {block}, which was not asked for"))
+    }
+
+    /// The peer asks. False if the wire refuses without asking the engine.
+    pub(crate) fn accept(&mut self, block: BlockRef) -> bool {
+        let permitted = !self.choking || self.granted.contains(&block.piece);
+        let accepted = permitted && self.waiting.len() + self.queued.len() < REQQ as usize;
+        if accepted {
+            self.waiting.push(block);
+        }
+        accepted
+    }
+
+    /// We are going to send a block; false if it was called off in the same breath.
+    pub(crate) fn serve(&mut self, block: BlockRef) -> Result<bool, String> {
+        if self.choking && !self.granted.contains(&block.piece) {
+            return Err(format!("{block} is served to a peer that we choke"));
+        }
+        let waited = remove(&mut self.waiting, block);
+        if waited {
+            self.queued.push(block);
+        }
+        Ok(waited)
+    }
+
+    /// A request of the peer is over: its block left, it was rejected, or called off. False if there is none.
+    pub(crate) fn over(&mut self, block: BlockRef) -> bool {
+        remove(&mut self.waiting, block) || remove(&mut self.queued, block)
+    }
+
+    /// We choke: all requests are over but those for granted pieces.
+    pub(crate) fn choke(&mut self) -> Vec<BlockRef> {
+        self.choking = true;
+        let mut over = Vec::new();
+        for list in [&mut self.queued, &mut self.waiting] {
+            let ends = |block: &BlockRef| !self.granted.contains(&block.piece);
+            over.extend(list.iter().copied().filter(ends));
+            list.retain(|block| !ends(block));
+        }
+        over
+    }
+
+    /// Requests of ours without an answer.
+    pub(crate) fn unanswered(&self) -> &[BlockRef] {
+        &self.asked
+    }
+}
+
+fn remove(list: &mut Vec<BlockRef>, block: BlockRef) -> bool {
+    let at = list.iter().position(|waiting| *waiting == block);
+    at.is_some_and(|at| {
+        list.remove(at);
+        true
+    })
+}
