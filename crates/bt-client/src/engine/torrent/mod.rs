@@ -146,7 +146,8 @@ impl Torrent {
     /// A torrent whose content has not been looked at: it waits for [`Input::Checked`]. `wanted` has a bit a piece.
     #[must_use]
     pub fn new(now: Instant, config: Config, layout: Arc<Layout>, wanted: Bitfield) -> Self {
-        let mut rng = Rng::new(config.seed);
+        let seed = config.seed;
+        let mut rng = Rng::new(seed);
         let count = layout.piece_count();
         let mut availability = Availability::new(count, &mut rng);
         for piece in layout.pieces().filter(|piece| !wanted.get(*piece)) {
@@ -164,7 +165,7 @@ impl Torrent {
             peers: BTreeMap::new(),
             next_key: 0,
             addresses: BTreeMap::new(),
-            candidates: Candidates::new(Rng::new(rng.next())),
+            candidates: Candidates::new(Rng::new(!seed)),
             trust: Trust::default(),
             choker: Choker::default(),
             next_choke: now,
