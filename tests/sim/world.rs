@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bt_client::engine::{
-    Config, Input, Output, Outputs, PeerKey, PieceVerdict, TokenBucket, Torrent,
+    Config, Input, Notice, Output, Outputs, PeerKey, PieceVerdict, TokenBucket, Torrent,
 };
 use bt_metainfo::{BlockRef, InfoHash, Layout, PieceIndex};
 use bt_tracker::schedule::{Announce, Problem};

@@ -26,7 +26,7 @@ use bt_wire::{Bitfield, PeerId};
 
 use self::announce::Announcing;
 use super::download::{Availability, Pieces};
-use super::peers::{Candidates, Peer, Source, Trust};
+use super::peers::{Candidates, Peer, Trust};
 use super::rng::Rng;
 use super::upload::{Choker, Spread};
 use super::{Command, Input, Notice, Output, Outputs, PeerKey, RateMeter, State};

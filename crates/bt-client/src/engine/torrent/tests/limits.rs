@@ -65,7 +65,7 @@ fn dials_under_way_are_bounded_whatever_a_tracker_names() {
             .map(|number| SocketAddr::from(((0x0a00_0000 + number).to_be_bytes(), 6881)))
             .collect();
         rig.tell(Input::Candidates(Source::Tracker, addrs));
-        let mut dials = |rig: &mut Rig| {
+        let dials = |rig: &mut Rig| {
             let said = rig.said().into_iter();
             said.filter_map(|output| match output {
                 Output::Dial(addr) => Some(addr),
