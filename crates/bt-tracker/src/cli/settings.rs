@@ -136,7 +136,6 @@ pub(super) struct Settings {
         global = true,
         env = "BT_TRACKER_UPLOAD_TOKEN",
         hide_env_values = true,
-        conflicts_with = "upload_token_file",
         value_name = "TOKEN"
     )]
     #[serde(skip)]

@@ -386,3 +386,84 @@ fn every_configuration_gets_its_verdict() {
         Err(text)
     });
 }
+
+#[test]
+fn https_uploads_and_the_shared_store_can_be_set_in_every_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let certificates = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/certificates");
+    let (cert, key) = (certificates.join("good.pem"), certificates.join("good.key"));
+    let token = dir.path().join("token");
+    std::fs::write(&token, "a-token-that-is-long-enough\n").unwrap();
+    let file = dir.path().join("tracker.toml");
+    let text = format!(
+        "https = [\"127.0.0.1:0\"]\ntls-cert = {cert:?}\ntls-key = {key:?}\n\
+         torrents = {dir:?}\nupload-token-file = {token:?}\nstore = \"redis://127.0.0.1/1\"\n",
+        dir = dir.path()
+    );
+    std::fs::write(&file, &text).unwrap();
+    let file = file.to_str().unwrap();
+    let output = run(&["--config", file, "check-config"]);
+    assert_eq!(output.stdout, b"the configuration is fine\n", "{output:?}");
+    let printed = run(&["--config", file, "print-config"]).stdout;
+    let printed = String::from_utf8(printed).unwrap();
+    for line in text.lines() {
+        assert!(
+            printed.lines().any(|found| found == line),
+            "{line} in\n{printed}"
+        );
+    }
+
+    let mut command = program(&["--config", file, "--store", "memory"]);
+    command.env(
+        "BT_TRACKER_UPLOAD_TOKEN",
+        "another-token-of-the-environment",
+    );
+    let tracker = Running::spawn(command.env("BT_TRACKER_HTTP", "127.0.0.1:0"));
+    assert!(
+        tracker.ready.contains(" https=127.0.0.1:"),
+        "{}",
+        tracker.ready
+    );
+    let put = |token: &str| {
+        let mut connection = crate::harness::Connection::open(tracker.http());
+        let bytes = torrent("a").to_bytes();
+        let head = format!(
+            "PUT /torrents/a.torrent HTTP/1.1\r\nAuthorization: Bearer {token}\r\n\
+             Content-Length: {}\r\n\r\n",
+            bytes.len()
+        );
+        connection.send(&[head.as_bytes(), &bytes].concat());
+        connection.reply().unwrap().status
+    };
+    assert_eq!(
+        put("a-token-that-is-long-enough"),
+        403,
+        "the environment wins"
+    );
+    assert_eq!(put("another-token-of-the-environment"), 201);
+    tracker.signal(Signal::TERM);
+    assert_eq!(tracker.end().0, Some(0));
+
+    let mut help = program(&["--help"]);
+    help.env(
+        "BT_TRACKER_UPLOAD_TOKEN",
+        "another-token-of-the-environment",
+    )
+    .env("BT_TRACKER_STORE", "redis://:secret@host");
+    let help = String::from_utf8(help.output().unwrap().stdout).unwrap();
+    assert!(
+        !help.contains("another-token") && !help.contains("secret"),
+        "{help}"
+    );
+    let missing = [
+        "check-config",
+        "--torrents",
+        ".",
+        "--upload-token-file",
+        "/no/such/file",
+    ];
+    let (code, text) = failure(&missing);
+    assert!(code == 3 && text.contains("upload token"), "{code} {text}");
+    let (code, text) = failure(&["check-config", "--https", "127.0.0.1:0"]);
+    assert!(code == 2 && text.contains("HTTPS needs"), "{code} {text}");
+}
