@@ -14,7 +14,11 @@ use super::{Fault, Noise, PATIENCE, Tracker, announce, is_flat, number, query, v
 use crate::{Bench, Outcome};
 
 /// Packets on their way: few enough for the smallest receive buffer.
-const WINDOW: u64 = 128;
+const WINDOW: u64 = 64;
+
+/// Times that a question is asked, and the wait for its answer.
+const TRIES: u32 = 50;
+const WAIT: Duration = Duration::from_millis(200);
 
 /// Packets after which a new connection id is fetched; ids hold for two minutes.
 const RENEW: u64 = 100_000;
@@ -75,7 +79,7 @@ fn measure(bench: &Bench) -> Result<(String, bool), Fault> {
 
 fn flood_udp(tracker: &Tracker, time: Duration, noise: &mut Noise) -> Result<Flood, Fault> {
     let socket = client(tracker.udp)?;
-    let (mut id, mut packet, mut buffer) = (0, Vec::new(), [0; 2048]);
+    let (mut id, mut packet) = (0, Vec::new());
     let (start, mut warm, mut sent) = (Instant::now(), 0, 0_u64);
     while start.elapsed() < time {
         if sent.is_multiple_of(RENEW) {
@@ -95,18 +99,30 @@ fn flood_udp(tracker: &Tracker, time: Duration, noise: &mut Noise) -> Result<Flo
             socket.send(&packet)?;
             sent += 1;
         }
-        // A good question after each batch: packets are answered in their order.
-        let mark = u32::try_from(sent % u64::from(u32::MAX)).unwrap_or(0) | 1 << 31;
-        packet.clear();
-        encode_scrape_request(id, mark, &[[9; 20].into()], &mut packet);
-        socket.send(&packet)?;
-        while socket.recv(&mut buffer)? < 8 || buffer[4..8] != mark.to_be_bytes() {}
+        settle(&socket, id, sent)?;
         if start.elapsed().as_secs_f64() < WARM_UP * time.as_secs_f64() {
             warm = tracker.rss()?;
         }
     }
     let end = tracker.rss()?;
     Ok(Flood { sent, warm, end })
+}
+
+/// Asks a good question after a batch and waits for its answer: packets are answered in their
+/// order. An answer may be lost among those to the batch, which nobody reads in time.
+fn settle(socket: &UdpSocket, id: u64, sent: u64) -> Result<(), Fault> {
+    let mark = u32::try_from(sent % (1 << 31)).unwrap_or(0) | 1 << 31;
+    let (mut packet, mut buffer) = (Vec::new(), [0; 2048]);
+    encode_scrape_request(id, mark, &[[9; 20].into()], &mut packet);
+    for _ in 0..TRIES {
+        socket.send(&packet)?;
+        while let Ok(count) = socket.recv(&mut buffer) {
+            if count >= 8 && buffer.get(4..8) == Some(&mark.to_be_bytes()) {
+                return Ok(());
+            }
+        }
+    }
+    Err("the tracker does not answer over UDP any more".into())
 }
 
 fn seed_packet(id: u64, noise: &mut Noise, packet: &mut Vec<u8>) {
@@ -127,22 +143,23 @@ fn seed_packet(id: u64, noise: &mut Noise, packet: &mut Vec<u8>) {
 fn client(server: SocketAddr) -> std::io::Result<UdpSocket> {
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.connect(server)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(WAIT))?;
     Ok(socket)
 }
 
 fn connect(socket: &UdpSocket) -> Result<u64, Fault> {
-    let mut packet = Vec::new();
+    let (mut packet, mut reply) = (Vec::new(), [0; 2048]);
     encode_connect_request(1, &mut packet);
-    socket.send(&packet)?;
-    let mut reply = [0; 2048];
-    loop {
+    for _ in 0..TRIES {
+        socket.send(&packet)?;
         // What was asked before may still be answered.
-        let count = socket.recv(&mut reply)?;
-        if let Ok(id) = decode_connect_reply(reply.get(..count).unwrap_or_default()) {
-            return Ok(id);
+        while let Ok(count) = socket.recv(&mut reply) {
+            if let Ok(id) = decode_connect_reply(reply.get(..count).unwrap_or_default()) {
+                return Ok(id);
+            }
         }
     }
+    Err("the tracker gives no connection id any more".into())
 }
 
 fn flood_http(tracker: &Tracker, time: Duration, noise: &mut Noise) -> Result<Flood, Fault> {
