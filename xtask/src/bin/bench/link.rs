@@ -37,6 +37,7 @@ pub(crate) fn run(setting: &Setting) -> Result<(), String> {
         let verdict = match full.map(|at| at + 1) {
             Some(second) if second <= SOON => format!("full in second {second}"),
             Some(second) => format!("full in second {second}, target {SOON}"),
+            None if setting.smoke => "too short to tell".to_owned(),
             None => format!("not full in {seconds} s"),
         };
         println!(
