@@ -19,6 +19,7 @@ mod layers;
 mod sbom;
 mod scan;
 mod shell;
+mod sim;
 mod soak_run;
 mod suite;
 mod tidy;
@@ -42,6 +43,8 @@ cargo xtask COMMAND
   dist             release programs, built twice and compared; checksums, SBOM
   kill             kill the client again and again; what it claims afterwards must be true
                    --cycles N --seed N --syscalls N --dir DIR
+  sim [SCENARIO]   simulated swarms, as a table; --seeds N
+                   growth [SIZES]  how a swarm grows, drawn to docs/growth.svg
   bench [NAME…]    one comparable line per figure; --smoke for a quick check that it runs
   soak ROW…|all    load and faults against the real programs; --seconds N, --dev
 
@@ -85,11 +88,8 @@ fn dispatch(mut arguments: Vec<String>) -> Result<(), String> {
         "layers" if arguments.is_empty() => layers::run(),
         "layers" => Err("layers takes no arguments".to_owned()),
         "fuzz" => fuzz::start(&arguments),
-        "bad-input" => bad_input::start(&arguments),
-        "coverage" => coverage::start(&arguments),
-        "soak" => soak_run::start(&arguments),
-        "dist" => dist::start(&arguments),
-        "kill" => kill::start(&arguments),
+mod sim;
+mod soak_run;
         "bench" => bench::start(&arguments),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -27,6 +27,10 @@ pub const MAX_ENDGAME_REQUESTS: u16 = 3;
 /// keeps the end of a download short).
 pub const SNUB_AFTER: Duration = Duration::from_secs(15);
 
+/// How long a peer is not asked that rejected a request while it did not choke us: time for others to be asked for the
+/// same block, and for the peer to empty its queue.
+pub const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
+
 /// The choker's round (BEP 3: 10 seconds).
 pub const CHOKE_ROUND: Duration = Duration::from_secs(10);
 

@@ -71,6 +71,8 @@ pub(crate) struct Peer {
     pub(crate) uploaded: u64,
     pub(crate) last_block: Instant,
     pub(crate) snubbing: bool,
+    /// When it last rejected a request although it does not choke us.
+    pub(crate) refused: Option<Instant>,
     pub(crate) unchoked_since: Option<Instant>,
     pub(crate) waiting_since: Instant,
     pub(crate) client: String,
@@ -101,6 +103,7 @@ impl Peer {
             uploaded: 0,
             last_block: now,
             snubbing: false,
+            refused: None,
             unchoked_since: None,
             waiting_since: now,
             client,

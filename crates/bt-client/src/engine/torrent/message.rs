@@ -318,6 +318,9 @@ impl Torrent {
         if peer.peer_choking {
             // It allowed the piece and rejects it all the same: asking again would loop.
             peer.allowed.retain(|piece| *piece != block.piece);
+        } else {
+            // Others get their turn first, or peers that reject everything would hand the same block around for ever.
+            peer.refused = Some(now);
         }
         peer.suggested.retain(|piece| *piece != block.piece);
         self.take_back(now, key, &[block], out);

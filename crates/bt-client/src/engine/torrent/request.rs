@@ -10,7 +10,7 @@ use super::Torrent;
 use crate::engine::download::{Ask, next_blocks};
 use crate::engine::peers::InFlight;
 use crate::engine::{Output, Outputs, PeerKey, State};
-use crate::limits::{MAX_ENDGAME_REQUESTS, SNUB_AFTER};
+use crate::limits::{MAX_ENDGAME_REQUESTS, REFUSAL_PAUSE, SNUB_AFTER};
 
 /// A block is asked of a second peer only when the first has kept us waiting this long: at the end of a healthy
 /// download nothing is sent twice.
@@ -28,8 +28,9 @@ impl Torrent {
         if !peer.am_interested || (peer.peer_choking && peer.allowed.is_empty()) {
             return;
         }
+        let sulks = |at| now.saturating_duration_since(at) < REFUSAL_PAUSE;
         let room = peer.room();
-        if room == 0 {
+        if room == 0 || peer.refused.is_some_and(sulks) {
             return;
         }
         let mut blocks = Vec::new();

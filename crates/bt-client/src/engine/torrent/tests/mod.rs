@@ -14,7 +14,7 @@ use crate::engine::{
     CloseReason, Command, Direction, Input, Notice, Output, PeerInfo, PeerKey, PieceVerdict,
     Refusal, Source, State,
 };
-use crate::limits::{CHOKE_ROUND, SNUB_AFTER};
+use crate::limits::{CHOKE_ROUND, REFUSAL_PAUSE, SNUB_AFTER};
 
 mod defects;
 mod limits;
@@ -401,6 +401,23 @@ fn a_peer_that_does_not_answer_is_given_up_and_its_blocks_are_asked_of_another()
         "nothing is held up by the silent peer"
     );
     assert!(rig.torrent.status(rig.now).wasted == 0);
+}
+
+#[test]
+fn a_peer_that_rejects_what_it_could_send_is_left_alone_for_a_moment() {
+    let mut rig = Rig::leech();
+    let peer = rig.willing_seed(1);
+    let asked = rig.requests_to(peer);
+    for block in &asked {
+        rig.hear(peer, Message::Reject(*block));
+        rig.tell(Input::Flush(peer));
+    }
+    assert!(rig.requests_to(peer).is_empty(), "others come first");
+    rig.wait(REFUSAL_PAUSE + Duration::from_secs(1));
+    assert!(
+        !rig.requests_to(peer).is_empty(),
+        "and then it is asked again"
+    );
 }
 
 #[test]
