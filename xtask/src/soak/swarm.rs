@@ -103,14 +103,25 @@ impl Bench {
         })
     }
 
-    /// Starts a seeder by the command and waits until it serves; its port.
+    /// Starts a seeder by the command and waits until it serves; where.
     pub(super) fn seed(
         &self,
+        torrent: &Torrent,
+        command: Command,
+        more: &[&str],
+    ) -> Result<(Program, SocketAddr), String> {
+        self.seed_at(Ipv4Addr::LOCALHOST, torrent, command, more)
+    }
+
+    /// The same on another address of this machine.
+    pub(super) fn seed_at(
+        &self,
+        ip: Ipv4Addr,
         torrent: &Torrent,
         mut command: Command,
         more: &[&str],
     ) -> Result<(Program, SocketAddr), String> {
-        command.args(["seed", "--json", "--skip-check", "--bind", "127.0.0.1"]);
+        command.args(["seed", "--json", "--skip-check", "--bind", &ip.to_string()]);
         command
             .args(more)
             .arg(&torrent.file)
@@ -123,7 +134,7 @@ impl Bench {
             .nth(1)
             .and_then(|rest| rest.trim_end_matches('}').parse().ok());
         let port: u16 = port.ok_or_else(|| format!("no port in {line}"))?;
-        Ok((program, SocketAddr::from(([127, 0, 0, 1], port))))
+        Ok((program, SocketAddr::from((ip, port))))
     }
 
     /// Starts a leecher by the command, into a folder of this name.
@@ -227,7 +238,7 @@ pub(super) fn send(stream: &mut TcpStream, bytes: &[u8]) -> bool {
     stream.write_all(bytes).is_ok()
 }
 
-/// A folder's name is a path; this is only for messages.
+/// For messages.
 pub(super) fn mib(kib: u64) -> u64 {
     kib / 1024
 }
