@@ -23,11 +23,26 @@ async fn session(trackers: bool) -> Session {
     Session::start(config).await.unwrap()
 }
 
+fn dict(pairs: Vec<(&str, OwnedValue)>) -> OwnedValue {
+    let pairs = pairs.into_iter();
+    OwnedValue::Dict(pairs.map(|(key, value)| (key.into(), value)).collect())
+}
+
 /// Percentages of nothing divide by zero there; here nothing is complete at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_torrent_of_empty_files_is_complete_and_leaves_them_on_the_disk() {
     let dir = tempfile::tempdir().unwrap();
-    let metainfo = share(&dir.path().join("a"), "none", &[("x", 0), ("y", 0)], 65_536);
+    let file = |name: &str| {
+        let path = OwnedValue::List(vec![name.into()]);
+        dict(vec![("length", 0.into()), ("path", path)])
+    };
+    let info = dict(vec![
+        ("files", OwnedValue::List(vec![file("x"), file("y")])),
+        ("name", "none".into()),
+        ("piece length", 65_536.into()),
+        ("pieces", "".into()),
+    ]);
+    let metainfo = Metainfo::parse(&dict(vec![("info", info)]).encode()).unwrap();
     assert_eq!(metainfo.info().layout().piece_count(), 0);
     let session = session(false).await;
     let into = dir.path().join("b");
@@ -50,10 +65,6 @@ async fn what_is_left_of_five_gibibytes_is_announced_in_full() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("http://{}/announce", listener.local_addr().unwrap());
     let hashes = vec![b'h'; usize::try_from(LENGTH / PIECE).unwrap() * 20];
-    let dict = |pairs: Vec<(&str, OwnedValue)>| {
-        let pairs = pairs.into_iter();
-        OwnedValue::Dict(pairs.map(|(key, value)| (key.into(), value)).collect())
-    };
     let info = dict(vec![
         ("length", LENGTH.into()),
         ("name", "large.bin".into()),
