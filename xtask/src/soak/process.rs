@@ -86,23 +86,24 @@ impl Program {
         let _ = self.child.wait();
     }
 
-    /// Takes the only child of the started process for the one that is measured.
-    pub(super) fn measure_child(&mut self) -> Result<(), String> {
+    /// Takes the child of this name for the one that is measured; a wrapper may have others.
+    pub(super) fn measure_child(&mut self, name: &str) -> Result<(), String> {
         let path = format!("/proc/{0}/task/{0}/children", self.child.id());
         let deadline = Instant::now() + Duration::from_secs(10);
         while Instant::now() < deadline {
             let text = fs::read_to_string(&path).unwrap_or_default();
-            if let Some(pid) = text
-                .split_whitespace()
-                .next()
-                .and_then(|word| word.parse().ok())
-            {
+            let is_it = |pid: &u32| {
+                let comm = fs::read_to_string(format!("/proc/{pid}/comm"));
+                comm.is_ok_and(|comm| comm.trim_end() == name)
+            };
+            let pids = text.split_whitespace().filter_map(|word| word.parse().ok());
+            if let Some(pid) = pids.into_iter().find(is_it) {
                 self.pid = pid;
                 return Ok(());
             }
             thread::sleep(Duration::from_millis(10));
         }
-        Err("the wrapper started nothing".to_owned())
+        Err(format!("the wrapper started no {name}"))
     }
 
     /// What it holds now; nothing once it has ended.
