@@ -11,8 +11,8 @@ use super::{Bench, Outcome};
 /// The cap.
 const CAP: u64 = 192 << 20;
 /// Peers that ask for much, read nothing, and stop in the middle of a large message. A seed gives
-/// each its turn of thirty seconds, twenty at a time, so that a newcomer waits a minute and a half.
-const HOSTILE: u32 = 60;
+/// each its turn of thirty seconds, twenty at a time, so that a newcomer waits up to a minute.
+const HOSTILE: u32 = 40;
 
 /// Where a group's files are, and the name of its limit, by the version of the interface.
 fn group() -> Option<(&'static str, &'static str)> {

@@ -121,7 +121,7 @@ impl Bench {
         mut command: Command,
         more: &[&str],
     ) -> Result<(Program, SocketAddr), String> {
-        command.args(["seed", "--json", "--skip-check", "--bind", &ip.to_string()]);
+        command.args(["seed", "--json", "--bind", &ip.to_string()]);
         command
             .args(more)
             .arg(&torrent.file)
