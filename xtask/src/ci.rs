@@ -201,7 +201,7 @@ fn demo() -> Result<Outcome, String> {
     Ok(Outcome::Passed)
 }
 
-/// Licenses, bans and sources of foreign packages; the parts that need no network.
+/// Licenses, bans and sources of foreign packages; advisories would need a database from elsewhere.
 fn deny() -> Result<Outcome, String> {
     if !is_installed("cargo-deny", "--version") {
         if std::env::var("CI").is_ok_and(|value| value == "true") {
@@ -209,6 +209,8 @@ fn deny() -> Result<Outcome, String> {
         }
         return Ok(Outcome::Skipped("cargo-deny is not installed"));
     }
+    // The rules hold for every target, and a build has fetched the packages of this one only.
+    run(&mut cargo(["fetch", "--locked"]))?;
     let mut command = cargo(["deny", "--offline", "--all-features", "check"]);
     print!(
         "{}",
