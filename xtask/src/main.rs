@@ -88,8 +88,12 @@ fn dispatch(mut arguments: Vec<String>) -> Result<(), String> {
         "layers" if arguments.is_empty() => layers::run(),
         "layers" => Err("layers takes no arguments".to_owned()),
         "fuzz" => fuzz::start(&arguments),
-mod sim;
-mod soak_run;
+        "bad-input" => bad_input::start(&arguments),
+        "coverage" => coverage::start(&arguments),
+        "dist" => dist::start(&arguments),
+        "kill" => kill::start(&arguments),
+        "sim" => sim::start(&arguments),
+        "soak" => soak_run::start(&arguments),
         "bench" => bench::start(&arguments),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -36,7 +36,7 @@ mod restart;
 
 /// Swarms shared through Redis.
 #[cfg(feature = "bin")]
-mod shared;
+mod redis_store;
 
 /// Signalling for browsers.
 #[cfg(feature = "bin")]

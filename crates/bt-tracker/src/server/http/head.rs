@@ -203,7 +203,10 @@ mod tests {
             assert_eq!(parse(bad.as_bytes()), Err(Status::BadRequest), "{bad:?}");
         }
         let refused = |text: &str| parse(text.as_bytes()).unwrap_err();
-        assert_eq!(refused("DELETE / HTTP/1.1\r\n\r\n"), Status::MethodNotAllowed);
+        assert_eq!(
+            refused("DELETE / HTTP/1.1\r\n\r\n"),
+            Status::MethodNotAllowed
+        );
         let post = "POST / HTTP/1.1\r\nContent-Length: ";
         for length in ["-1", "1x", "99999999999999999999", "1\r\nContent-Length: 2"] {
             assert_eq!(
