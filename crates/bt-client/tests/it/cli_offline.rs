@@ -391,9 +391,9 @@ fn manual_pages_and_completions_know_every_command() {
     let page = bench.run(words("man")).ok();
     assert!(page.text().contains(".TH bt-client 1"), "{page:?}");
     assert!(page.text().contains("\\-\\-no\\-progress"), "{page:?}");
-    std::fs::create_dir(bench.path("pages")).unwrap();
+    fs::create_dir(bench.path("pages")).unwrap();
     bench.run(words("man pages")).ok();
-    let download = std::fs::read_to_string(bench.path("pages/bt-client-download.1")).unwrap();
+    let download = fs::read_to_string(bench.path("pages/bt-client-download.1")).unwrap();
     assert!(download.contains("max\\-peers"), "{download}");
     for shell in ["bash", "zsh", "fish"] {
         let script = bench.run(words(&format!("completions {shell}"))).ok();
