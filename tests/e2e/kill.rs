@@ -309,7 +309,7 @@ fn kills_at_any_moment_lose_nothing_and_claim_nothing_false() {
     println!("{:?} in {:?}", bench.figures, begun.elapsed());
 }
 
-/// `strace` kills the client when it makes its N-th call of a kind, for each N up to `KILL_CALLS`.
+/// `strace` kills the client when one of its threads makes its N-th call of a kind, for each N up to `KILL_CALLS`.
 #[test]
 fn kills_at_each_system_call_lose_nothing_and_claim_nothing_false() {
     let Some(strace) = program("strace") else {
@@ -354,14 +354,15 @@ fn kills_at_each_system_call_lose_nothing_and_claim_nothing_false() {
     println!("{:?} in {:?}", bench.figures, begun.elapsed());
 }
 
-/// Each run, every sync from the N-th on fails, as on a disk that dies.
+/// Each run, every sync of a thread from its N-th on fails, as on a disk that dies. The first of the thread that commits
+/// is one of data; later ones may hit the journal, without which a download can be complete all the same.
 #[test]
 fn a_sync_that_fails_ends_the_download_and_nothing_of_it_is_claimed() {
     let Some(strace) = program("strace") else {
         return leave_out("syncs that fail", "strace");
     };
     let mut bench = Bench::new();
-    for first in [1, 8, 12] {
+    for first in [1, 2, 3] {
         bench.begin_anew();
         let mut command = Command::new(&strace);
         command
@@ -375,11 +376,16 @@ fn a_sync_that_fails_ends_the_download_and_nothing_of_it_is_claimed() {
             .args(bench.download("100MB"));
         let output = command.stdin(Stdio::null()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(5), "{said}");
-        assert!(said.contains("cannot sync"), "{said}");
         let all = bench.metainfo.info().layout().piece_count() as usize;
         let (claims, _) = bench.inspect(&BTreeSet::new());
-        assert!(claims.len() < all, "{} pieces are claimed", claims.len());
+        let code = output.status.code();
+        if first == 1 {
+            assert!(code == Some(5) && said.contains("cannot sync"), "{said}");
+            assert!(claims.is_empty(), "{} pieces are claimed", claims.len());
+        } else {
+            assert!(matches!(code, Some(0 | 5)), "{said}");
+            assert!(code == Some(5) || bench.good().len() == all, "{said}");
+        }
         let again = client(bench.dir.path())
             .args(bench.download("100MB"))
             .output()

@@ -101,11 +101,15 @@ fn tell(session: &Arc<Inner>, member: &Arc<Member>, notice: Notice) {
 fn complete(session: &Arc<Inner>, member: &Arc<Member>) {
     let (events, member) = (Arc::clone(&session.events), Arc::clone(member));
     session.durable.after_commit(move || {
-        // If not, the torrent has failed, and that has been said.
         if member.is_durable() {
             events.send(member.info_hash, EventKind::Completed);
             member.handle(Input::CompletionIsSafe);
             member.changed.notify_waiters();
+        } else if member.state() != State::Failed
+            && let Some(session) = member.session.upgrade()
+        {
+            // Another piece came in between. If it has failed, that has been said.
+            complete(&session, &member);
         }
     });
 }

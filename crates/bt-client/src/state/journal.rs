@@ -156,12 +156,6 @@ impl<S: Storage> Journal<S> {
         self.end
     }
 
-    /// The storage that it lies in.
-    #[must_use]
-    pub fn storage(&self) -> &S {
-        &self.storage
-    }
-
     /// Records what is true from now on. When it returns, it survives a power cut.
     ///
     /// # Errors

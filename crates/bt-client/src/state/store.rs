@@ -36,10 +36,11 @@ struct Inner {
     journal: Mutex<Journal<Folder>>,
     notices: Mutex<Vec<String>>,
     path: PathBuf,
-    _lock: Lock,
+    /// `None` once the store is closed.
+    lock: Mutex<Option<Lock>>,
 }
 
-/// See the module. Clones are the same store; the directory is free again when the last is dropped.
+/// See the module. Clones are the same store; the directory is free again when it is closed or the last is dropped.
 #[derive(Debug, Clone)]
 pub struct Store(Arc<Inner>);
 
@@ -77,7 +78,7 @@ impl Store {
             journal: Mutex::new(journal),
             notices: Mutex::new(notices),
             path: path.to_owned(),
-            _lock: lock,
+            lock: Mutex::new(Some(lock)),
         })))
     }
 
@@ -274,19 +275,16 @@ impl Store {
         self.write(removed.as_slice())
     }
 
-    /// Says that nothing is under way.
+    /// Says that nothing is under way, and lets the directory go: nothing may be written through this store or a clone
+    /// of it any more.
     ///
     /// # Errors
-    /// If the system refuses.
+    /// If the system refuses; the directory is free all the same.
     pub fn close(&self) -> Result<(), StateError> {
         let closed = self.journal().close();
+        let mut lock = self.0.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        lock.take();
         closed.map_err(StateError::io("write the journal in", &self.0.path))
-    }
-
-    /// Whether the last run ended with nothing under way.
-    #[must_use]
-    pub fn is_clean(&self) -> bool {
-        self.journal().known().is_clean()
     }
 }
 

@@ -235,11 +235,13 @@ fn without_a_place_for_state_the_download_goes_on_and_says_so() {
     content(&bench);
     let (_seeder, port) = seeder(&bench);
     bench.write("file", "not a folder");
-    let (complete, all) = complete(&bench, "--home file/home", port);
-    assert_eq!(number(&complete["downloaded"]), SIZE);
+    let mut command = bench.command(words(&line("", port)));
+    command.env("XDG_STATE_HOME", bench.path("file"));
+    let all = crate::cli_run::finish(command.spawn().unwrap()).ok().json();
+    same(&bench);
     let said = warnings(&all).join("\n");
     assert!(
-        said.contains("file/home/state") && said.contains("cannot be taken up later"),
+        said.contains("file/bt-client") && said.contains("cannot be taken up later"),
         "{said}"
     );
 }

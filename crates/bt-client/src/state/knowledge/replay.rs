@@ -115,11 +115,6 @@ impl Replay {
         self.clean
     }
 
-    /// All torrents.
-    pub fn torrents(&self) -> impl Iterator<Item = (u32, &Known)> {
-        self.torrents.iter().map(|(number, known)| (*number, known))
-    }
-
     /// The fewest records that come to the same.
     #[must_use]
     pub fn snapshot(&self) -> Vec<Record> {
