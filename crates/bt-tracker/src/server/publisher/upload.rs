@@ -69,7 +69,7 @@ impl Publisher {
             // The same content; the file around it, such as its trackers, may be another.
             let known = known.to_owned();
             if torrent.bytes != bytes {
-                write(dir, &known, bytes, Place::Replace).map_err(disk)?;
+                write(dir, &known, bytes, Place::Replace).map_err(|error| disk(&error))?;
                 self.rescan(dir, swarms)?;
             }
             return Ok(Uploaded {
@@ -95,7 +95,7 @@ impl Publisher {
                 }
             }
         };
-        let file = file.map_err(disk)?;
+        let file = file.map_err(|error| disk(&error))?;
         self.rescan(dir, swarms)?;
         Ok(Uploaded {
             file,
@@ -112,7 +112,7 @@ impl Publisher {
     }
 }
 
-fn disk(error: io::Error) -> Refused {
+fn disk(error: &io::Error) -> Refused {
     match error.kind() {
         io::ErrorKind::AlreadyExists => Refused::Taken,
         _ => Refused::Disk(error.to_string()),
