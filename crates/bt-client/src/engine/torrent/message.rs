@@ -40,7 +40,7 @@ impl Torrent {
                 self.peer_announces(now, key, Bitfield::new(self.layout.piece_count()), out)
             }
             Message::Request(block) => {
-                self.peer_requests(key, block, out);
+                self.peer_requests(now, key, block, out);
                 self.spread_more(now, out);
             }
             Message::Reject(block) => self.peer_rejects(now, key, block, out),
@@ -111,7 +111,7 @@ impl Torrent {
             peer.uploaded += bytes;
         }
         if let Some(spread) = &mut self.spread {
-            spread.sent(key, bytes);
+            spread.sent(now, key, bytes);
             self.spread_more(now, out);
         }
     }
@@ -287,7 +287,7 @@ impl Torrent {
         self.availability.seed_joined();
     }
 
-    fn peer_requests(&mut self, key: PeerKey, block: BlockRef, out: &mut Outputs) {
+    fn peer_requests(&mut self, now: Instant, key: PeerKey, block: BlockRef, out: &mut Outputs) {
         let Some(peer) = self.peers.get(&key) else {
             return;
         };
@@ -300,7 +300,7 @@ impl Torrent {
         if here && allowed {
             out.push(Output::Serve(key, block));
             if let Some(spread) = &mut self.spread {
-                spread.serving(key, block.piece, block.length);
+                spread.serving(now, key, block.piece, block.length);
             }
         } else {
             // Without the Fast extension nothing goes over the wire, but the connection stops waiting for an answer.

@@ -40,12 +40,13 @@ const ALONE_SECONDS: f64 = 2.0;
 /// bytes above may be all of it.
 const ALONE_SHARE: f64 = 1.0 / 32.0;
 
-/// Pieces a peer may hold that nobody else has shown, before it gets no more. A peer that keeps what it takes must not
-/// drain us; one that is merely slow to pass it on must not stall.
+/// Pieces a peer may hold that nobody else has shown, before others come first. A peer that keeps what it takes must not
+/// drain us; while the others want nothing, it gets more all the same.
 const UNSHARED: usize = 16;
 
-/// A peer to which nothing could be revealed, and that got nothing new for this long, is given pieces again that others
-/// have been given: without it, a swarm whose members do not connect to each other would stall.
+/// A peer that got nothing from others for this long is given pieces again that others have been given: without it, a
+/// swarm whose members do not connect to each other would stall. And a peer that took nothing of what it was shown for
+/// this long has to do without: its pieces are for others again.
 const PATIENCE: Duration = Duration::from_secs(4);
 
 /// What is known elsewhere of a peer that is not a seed.
@@ -68,8 +69,14 @@ struct Pupil {
     queued: u64,
     /// The peer has it, or has it on its way, and nobody else has shown it.
     unshared: Vec<PieceIndex>,
-    /// When it last got a piece from anyone.
+    /// When it last got a piece that it was not shown: from others, that is.
     progress: Instant,
+    /// When bytes last left for it.
+    moved: Instant,
+    /// It takes nothing of what it was shown, and nothing is kept for it until it does.
+    deaf: bool,
+    /// When a deaf peer was last offered pieces, and how many.
+    offered: (Instant, usize),
     /// When it was last shown a piece, and how many had been shown to anyone by then.
     told: (Instant, u64),
     /// It has or was shown every piece: both only grow, so there is nothing to look for any more.
@@ -95,9 +102,15 @@ impl Pupil {
         }
     }
 
-    /// It has got all that it was shown and nothing new from anyone for a while.
+    /// It has got nothing from others for a while.
     fn is_stuck(&self, now: Instant) -> bool {
-        self.pending.is_empty() && now.saturating_duration_since(self.progress) >= PATIENCE
+        now.saturating_duration_since(self.progress) >= PATIENCE
+    }
+
+    /// It was shown something a while ago, and nothing of it leaves.
+    fn is_stalled(&self, now: Instant) -> bool {
+        let since = self.moved.max(self.told.0);
+        self.owed() > 0.0 && now.saturating_duration_since(since) >= PATIENCE
     }
 
     /// Bytes that were revealed to it and have not left.
@@ -117,8 +130,8 @@ impl Pupil {
         }
     }
 
-    /// Whether it may be shown another piece.
-    fn may_be_told(&self, layout: &Layout, rate: f64, alone: bool) -> bool {
+    /// Whether it may be shown another piece; `hoarders` may although they hold pieces that nobody else has shown.
+    fn may_be_told(&self, layout: &Layout, rate: f64, alone: bool, hoarders: bool) -> bool {
         #[expect(clippy::cast_precision_loss, reason = "a share need not be exact")]
         let share = layout.total_length() as f64 * ALONE_SHARE;
         let piece_length = f64::from(layout.piece_length());
@@ -129,7 +142,8 @@ impl Pupil {
         };
         #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
         let revealed = self.pending.len() as f64 * piece_length;
-        !self.exhausted && revealed < ahead && (alone || self.unshared.len() < UNSHARED)
+        let shares = alone || hoarders || self.unshared.len() < UNSHARED;
+        !self.exhausted && !self.deaf && revealed < ahead && shares
     }
 }
 
@@ -166,6 +180,9 @@ impl Spread {
             queued: 0,
             unshared: Vec::new(),
             progress: now,
+            moved: now,
+            deaf: false,
+            offered: (now, 0),
             told: (now, 0),
             exhausted: false,
         };
@@ -178,12 +195,55 @@ impl Spread {
             return;
         };
         for piece in pupil.shown.iter_ones() {
-            let reveals = &mut self.reveals[piece.0 as usize];
-            *reveals = reveals.saturating_sub(1);
-            if *reveals == 0 && availability(piece) == 0 {
-                self.fresh.push(piece);
+            self.take_back(piece, &availability);
+        }
+    }
+
+    /// One peer fewer has been given `piece`.
+    fn take_back(&mut self, piece: PieceIndex, availability: impl Fn(PieceIndex) -> u32) {
+        let reveals = &mut self.reveals[piece.0 as usize];
+        *reveals = reveals.saturating_sub(1);
+        if *reveals == 0 && availability(piece) == 0 {
+            self.fresh.push(piece);
+        }
+    }
+
+    /// What peers have been shown and do not take is for others again.
+    fn give_up_on_stalled(&mut self, now: Instant, availability: impl Fn(PieceIndex) -> u32) {
+        let mut back = Vec::new();
+        for pupil in self.pupils.values_mut() {
+            if !pupil.deaf && pupil.is_stalled(now) {
+                pupil.deaf = true;
+                pupil.offered.0 = now;
+                back.extend(pupil.pending.drain(..).map(|pending| pending.piece));
+                back.append(&mut pupil.unshared);
             }
         }
+        for piece in back {
+            self.take_back(piece, &availability);
+        }
+    }
+
+    /// A deaf peer may want only pieces that it was not shown, those of some files: it is shown more of them each time,
+    /// and none of them is kept from others.
+    fn offer_to_deaf(&mut self, now: Instant, listener: &Listener<'_>) -> Vec<PieceIndex> {
+        let Some(pupil) = self.pupils.get_mut(&listener.key) else {
+            return Vec::new();
+        };
+        let waited = now.saturating_duration_since(pupil.offered.0) >= PATIENCE;
+        if !pupil.deaf || pupil.exhausted || pupil.queued > 0 || !waited {
+            return Vec::new();
+        }
+        let count = pupil.offered.1.saturating_mul(2).max(1);
+        let lacking = |piece: &PieceIndex| !listener.has.get(*piece) && !pupil.shown.get(*piece);
+        let offer: Vec<_> = self.layout.pieces().filter(lacking).take(count).collect();
+        pupil.exhausted = offer.len() < count;
+        pupil.offered = (now, count);
+        for piece in &offer {
+            pupil.shown.set(*piece);
+            self.reveals[piece.0 as usize] += 1;
+        }
+        offer
     }
 
     /// `peer` says that it has `piece`.
@@ -195,7 +255,10 @@ impl Spread {
         availability: u32,
     ) {
         if let Some(pupil) = self.pupils.get_mut(&peer) {
-            pupil.progress = now;
+            if !pupil.shown.get(piece) {
+                pupil.progress = now;
+            }
+            pupil.deaf = false;
             pupil.took(piece);
         }
         if availability > 1 {
@@ -207,11 +270,18 @@ impl Spread {
 
     /// `bytes` of `piece` are queued for `peer`. A piece that is on its way as a whole counts as taken: some clients tell
     /// only much later what they have, and must not be kept waiting for that.
-    pub(crate) fn serving(&mut self, peer: PeerKey, piece: PieceIndex, bytes: u32) {
+    pub(crate) fn serving(&mut self, now: Instant, peer: PeerKey, piece: PieceIndex, bytes: u32) {
         let Some(pupil) = self.pupils.get_mut(&peer) else {
             return;
         };
         pupil.queued += u64::from(bytes);
+        if pupil.offered.1 > 0 {
+            // It was only offered: from now on others need not be given it first.
+            self.fresh.retain(|fresh| *fresh != piece);
+        }
+        if pupil.deaf {
+            (pupil.deaf, pupil.moved) = (false, now);
+        }
         let Some(pending) = pupil
             .pending
             .iter_mut()
@@ -226,8 +296,9 @@ impl Spread {
     }
 
     /// `bytes` have left for `peer`.
-    pub(crate) fn sent(&mut self, peer: PeerKey, bytes: u64) {
+    pub(crate) fn sent(&mut self, now: Instant, peer: PeerKey, bytes: u64) {
         if let Some(pupil) = self.pupils.get_mut(&peer) {
+            (pupil.moved, pupil.deaf) = (now, false);
             pupil.queued = pupil.queued.saturating_sub(bytes);
         }
     }
@@ -253,6 +324,7 @@ impl Spread {
         listeners: &[Listener<'_>],
         availability: impl Fn(PieceIndex) -> u32,
     ) -> Vec<(PeerKey, PieceIndex)> {
+        self.give_up_on_stalled(now, &availability);
         let alone = self.pupils.len() == 1;
         let rates: f64 = listeners.iter().map(|listener| listener.rate).sum();
         let window = (rates * WINDOW).max(LEAST_WINDOW);
@@ -260,29 +332,40 @@ impl Spread {
             .iter()
             .filter_map(|l| Some(self.pupils.get(&l.key)?.holds_up(now, l.rate)))
             .sum();
-        let mut waiting = self.waiting(listeners, alone);
         let mut out = Vec::new();
-        // The one that is owed least comes first, of equals the one that was told longest ago.
-        while (alone || under_way < window)
-            && let Some(at) = first(&waiting)
-        {
-            let (_, _, listener) = waiting[at];
-            let Some(piece) = self.piece_for(now, listener, alone, &availability) else {
-                waiting.swap_remove(at);
-                continue;
-            };
-            let size = self.tell(now, listener.key, piece);
-            under_way += size;
-            out.push((listener.key, piece));
-            let pupil = self.pupils.get(&listener.key);
-            if pupil.is_some_and(|p| p.may_be_told(&self.layout, listener.rate, alone)) {
-                waiting[at].0 += size;
-                waiting[at].1 = self.turns;
-            } else {
-                waiting.swap_remove(at);
+        for listener in listeners {
+            let offer = self.offer_to_deaf(now, listener);
+            out.extend(offer.into_iter().map(|piece| (listener.key, piece)));
+        }
+        for hoarders in [false, true] {
+            let mut waiting = self.waiting(listeners, alone, hoarders);
+            // The one that is owed least comes first, of equals the one that was told longest ago.
+            while (alone || under_way < window)
+                && let Some(at) = first(&waiting)
+            {
+                let (_, _, listener) = waiting[at];
+                let Some(piece) = self.piece_for(now, listener, alone, &availability) else {
+                    waiting.swap_remove(at);
+                    continue;
+                };
+                let size = self.tell(now, listener.key, piece);
+                under_way += size;
+                out.push((listener.key, piece));
+                if self.may_be_told(listener, alone, hoarders) {
+                    waiting[at].0 += size;
+                    waiting[at].1 = self.turns;
+                } else {
+                    waiting.swap_remove(at);
+                }
             }
         }
         out
+    }
+
+    fn may_be_told(&self, listener: &Listener<'_>, alone: bool, hoarders: bool) -> bool {
+        self.pupils
+            .get(&listener.key)
+            .is_some_and(|pupil| pupil.may_be_told(&self.layout, listener.rate, alone, hoarders))
     }
 
     /// Those who may be told a piece: what they are owed, and when they were last told one.
@@ -290,14 +373,16 @@ impl Spread {
         &self,
         listeners: &'a [Listener<'a>],
         alone: bool,
+        hoarders: bool,
     ) -> Vec<(f64, u64, &'a Listener<'a>)> {
-        let may = |listener: &'a Listener<'a>| {
-            let pupil = self.pupils.get(&listener.key)?;
-            pupil
-                .may_be_told(&self.layout, listener.rate, alone)
-                .then(|| (pupil.owed(), pupil.told.1, listener))
-        };
-        listeners.iter().filter_map(may).collect()
+        listeners
+            .iter()
+            .filter(|listener| self.may_be_told(listener, alone, hoarders))
+            .filter_map(|listener| {
+                let pupil = self.pupils.get(&listener.key)?;
+                Some((pupil.owed(), pupil.told.1, listener))
+            })
+            .collect()
     }
 
     fn piece_for(
@@ -351,7 +436,7 @@ fn first(waiting: &[(f64, u64, &Listener<'_>)]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{HOLD_UP, Listener, PATIENCE, Spread};
+    use super::{HOLD_UP, Listener, PATIENCE, Spread, UNSHARED};
     use crate::engine::PeerKey;
     use crate::engine::rng::Rng;
     use bt_metainfo::{Layout, PieceIndex};
@@ -405,8 +490,8 @@ mod tests {
 
         /// All of `piece` is asked for by `peer` and leaves.
         fn send(&mut self, (peer, piece): (PeerKey, PieceIndex)) {
-            self.spread.serving(peer, piece, MIB);
-            self.spread.sent(peer, u64::from(MIB));
+            self.spread.serving(self.now, peer, piece, MIB);
+            self.spread.sent(self.now, peer, u64::from(MIB));
         }
     }
 
@@ -443,6 +528,61 @@ mod tests {
         let late = class.reveal();
         assert_eq!(late.len(), 1, "{late:?}");
         assert_eq!(late[0].0, C);
+    }
+
+    #[test]
+    fn what_a_silent_peer_was_shown_is_for_others_again() {
+        let mut class = Class::new(2, &[A, B, C]);
+        let first = class.reveal();
+        assert_eq!(first.len(), 2);
+        // One asks for its piece and never reads it, the other does not even ask.
+        class.spread.serving(class.now, first[0].0, first[0].1, MIB);
+        class.now += PATIENCE;
+        let again = class.reveal();
+        assert_eq!(again.len(), 1, "{again:?}");
+        assert_eq!(again[0].0, C);
+        class.send(again[0]);
+        let rest = class.reveal();
+        assert_eq!(rest.len(), 1, "C gets the other as well: {rest:?}");
+        assert_eq!(rest[0].0, C);
+        class.send(first[0]);
+        assert!(!class.spread.pupils[&first[0].0].deaf, "it reads after all");
+    }
+
+    #[test]
+    fn a_peer_that_wants_only_some_pieces_is_shown_them_in_time() {
+        let mut class = Class::new(60, &[A, B]);
+        let mut rounds = 0;
+        // A wants the last piece and nothing else, B takes nothing at all.
+        while !class.spread.is_shown(A, PieceIndex(59)) {
+            class.reveal();
+            class.now += PATIENCE;
+            rounds += 1;
+            assert!(rounds < 10, "seven doublings are enough for sixty pieces");
+        }
+        class.send((A, PieceIndex(59)));
+        assert!(!class.spread.pupils[&A].deaf);
+        assert!(!class.spread.fresh.contains(&PieceIndex(59)));
+    }
+
+    #[test]
+    fn a_peer_that_keeps_what_it_takes_comes_last_but_is_not_left_without() {
+        let mut class = Class::new(60, &[A, B]);
+        let mut shown = [0, 0];
+        for round in 0..40 {
+            for (peer, piece) in class.reveal() {
+                class.send((peer, piece));
+                shown[usize::from(peer == B)] += 1;
+                if peer == B {
+                    // B passes everything on, A nothing.
+                    class.spread.has(class.now, A, piece, 2);
+                }
+            }
+            if round == 10 {
+                assert!(shown[0] <= UNSHARED && shown[1] > 0, "{shown:?}");
+            }
+        }
+        assert!(class.reveal().is_empty(), "everything is out: {shown:?}");
     }
 
     #[test]
