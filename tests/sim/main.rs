@@ -6,6 +6,7 @@
     clippy::unwrap_used,
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
+    clippy::print_stdout,
     reason = "what is unexpected in a test fails it"
 )]
 

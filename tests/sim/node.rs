@@ -98,10 +98,8 @@ impl Node {
             Notice::Banned(ip) => {
                 self.log.banned.insert(*ip);
             }
-            Notice::Piece(piece) => {
-                if !self.log.pieces.insert(*piece) {
-                    return Err(format!("piece {piece} is told twice"));
-                }
+            Notice::Piece(piece) if !self.log.pieces.insert(*piece) => {
+                return Err(format!("piece {piece} is told twice"));
             }
             Notice::PieceFailed(_) => self.log.failed_pieces += 1,
             Notice::Failed(_) => self.log.failures += 1,

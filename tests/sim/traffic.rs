@@ -25,10 +25,13 @@ const RETRANSMIT: Duration = Duration::from_millis(200);
 /// Silence after which a connection is given up (BEP 3: two minutes).
 pub(crate) const SILENCE: Duration = Duration::from_secs(120);
 
+/// A node, what it calls the sender, and which of their connections.
+type Recipient = (usize, PeerKey, u32);
+
 /// What a node says in one step, by peer.
 #[derive(Debug, Default)]
 pub(crate) struct Mail {
-    haves: BTreeMap<(Duration, PieceIndex), Vec<(usize, PeerKey, u32)>>,
+    haves: BTreeMap<(Duration, PieceIndex), Vec<Recipient>>,
     rest: BTreeMap<PeerKey, Vec<Message>>,
 }
 
@@ -322,12 +325,11 @@ impl World {
                 return accepted;
             }
             Message::Cancel(_) if conduct == Conduct::Deaf => {}
+            Message::Cancel(block) if !end.over(*block) => {}
             Message::Cancel(block) => {
-                if end.over(*block) {
-                    node.uplink.remove(key, *block);
-                    if end.fast {
-                        mail.add(key, Message::Reject(*block));
-                    }
+                node.uplink.remove(key, *block);
+                if end.fast {
+                    mail.add(key, Message::Reject(*block));
                 }
             }
             Message::Reject(block) => {

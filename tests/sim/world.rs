@@ -415,7 +415,7 @@ impl World {
                 Output::Serve(key, block) => self.serve(node, key, block, &mut mail),
                 Output::Close(key, _) => self.hang_up(node, key),
                 Output::Dial(addr) => self.dial(node, addr),
-                Output::Announce { announce, numwant } => self.announce(node, announce, numwant),
+                Output::Announce { announce, numwant } => self.announce(node, &announce, numwant),
                 Output::Watch(piece) => self.nodes[node].disk.watch(piece),
                 Output::Notice(notice) => {
                     let now = self.now;
@@ -433,7 +433,7 @@ impl World {
         self.check(node);
     }
 
-    fn announce(&mut self, node: usize, announce: Announce, numwant: u32) {
+    fn announce(&mut self, node: usize, announce: &Announce, numwant: u32) {
         let tracker = self
             .trackers
             .iter()

@@ -24,6 +24,11 @@ pub(crate) struct Shape {
 
 impl Shape {
     /// Bytes that fit between a request and its answer: the bandwidth-delay product.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "floats saturate in casts"
+    )]
     pub(crate) fn product(&self) -> usize {
         (self.rate * self.delay.as_secs_f64() * 2.0) as usize
     }

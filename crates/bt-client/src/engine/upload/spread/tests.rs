@@ -1,0 +1,200 @@
+//! An initial seeder against peers that take, keep, pass on, or do none of it.
+
+use super::{HOLD_UP, Listener, PATIENCE, Spread, UNSHARED};
+use crate::engine::PeerKey;
+use crate::engine::rng::Rng;
+use bt_metainfo::{Layout, PieceIndex};
+use bt_wire::Bitfield;
+use std::sync::Arc;
+use std::time::Instant;
+
+const MIB: u32 = 1 << 20;
+const A: PeerKey = PeerKey(1);
+const B: PeerKey = PeerKey(2);
+const C: PeerKey = PeerKey(3);
+
+/// Peers that have nothing and hear of pieces of 1 MiB.
+struct Class {
+    spread: Spread,
+    now: Instant,
+    pieces: u32,
+    peers: Vec<(PeerKey, f64)>,
+}
+
+impl Class {
+    fn new(pieces: u32, peers: &[PeerKey]) -> Self {
+        let now = Instant::now();
+        let total = u64::from(pieces) * u64::from(MIB);
+        let layout = Layout::new(MIB, [(total, false)]).expect("a layout");
+        let mut spread = Spread::new(&Arc::new(layout), &mut Rng::new(1));
+        for peer in peers {
+            spread.joined(now, *peer);
+        }
+        Self {
+            spread,
+            now,
+            pieces,
+            peers: peers.iter().map(|peer| (*peer, 0.0)).collect(),
+        }
+    }
+
+    fn reveal(&mut self) -> Vec<(PeerKey, PieceIndex)> {
+        let has = Bitfield::new(self.pieces);
+        let listeners: Vec<_> = self
+            .peers
+            .iter()
+            .map(|&(key, rate)| Listener {
+                key,
+                has: &has,
+                rate,
+            })
+            .collect();
+        self.spread.reveal(self.now, &listeners, |_| 0)
+    }
+
+    /// All of `piece` is asked for by `peer` and leaves.
+    fn send(&mut self, (peer, piece): (PeerKey, PieceIndex)) {
+        self.spread.serving(self.now, peer, piece, MIB);
+        self.spread.sent(self.now, peer, u64::from(MIB));
+    }
+}
+
+#[test]
+fn peers_are_shown_different_pieces_few_at_a_time_and_in_turn() {
+    let mut class = Class::new(20, &[A, B, C]);
+    let first = class.reveal();
+    let keys: Vec<_> = first.iter().map(|(key, _)| *key).collect();
+    assert_eq!(keys, [A, B], "two pieces are on their way, the third waits");
+    assert_ne!(first[0].1, first[1].1);
+    assert!(class.reveal().is_empty(), "nothing more until one has left");
+    class.send(first[0]);
+    let next = class.reveal();
+    assert_eq!(next.len(), 1);
+    assert_eq!(next[0].0, C, "who has waited longest is next");
+}
+
+#[test]
+fn a_fast_line_carries_more_at_once() {
+    let mut class = Class::new(200, &[A, B, C]);
+    for peer in &mut class.peers {
+        peer.1 = 8.0 * f64::from(MIB);
+    }
+    // 24 MiB/s in all: 8 MiB are on their way at any time.
+    assert_eq!(class.reveal().len(), 8);
+}
+
+#[test]
+fn a_peer_that_takes_nothing_does_not_hold_up_the_others() {
+    let mut class = Class::new(20, &[A, B, C]);
+    class.reveal();
+    assert!(class.reveal().is_empty());
+    class.now += HOLD_UP;
+    let late = class.reveal();
+    assert_eq!(late.len(), 1, "{late:?}");
+    assert_eq!(late[0].0, C);
+}
+
+#[test]
+fn what_a_silent_peer_was_shown_is_for_others_again() {
+    let mut class = Class::new(2, &[A, B, C]);
+    let first = class.reveal();
+    assert_eq!(first.len(), 2);
+    // One asks for its piece and never reads it, the other does not even ask.
+    class.spread.serving(class.now, first[0].0, first[0].1, MIB);
+    class.now += PATIENCE;
+    let again = class.reveal();
+    assert_eq!(again.len(), 1, "{again:?}");
+    assert_eq!(again[0].0, C);
+    class.send(again[0]);
+    let rest = class.reveal();
+    assert_eq!(rest.len(), 1, "C gets the other as well: {rest:?}");
+    assert_eq!(rest[0].0, C);
+    class.send(first[0]);
+    assert!(!class.spread.pupils[&first[0].0].deaf, "it reads after all");
+}
+
+#[test]
+fn a_peer_that_wants_only_some_pieces_is_shown_them_in_time() {
+    let mut class = Class::new(60, &[A, B]);
+    let mut rounds = 0;
+    // A wants the last piece and nothing else, B takes nothing at all.
+    while !class.spread.is_shown(A, PieceIndex(59)) {
+        class.reveal();
+        class.now += PATIENCE;
+        rounds += 1;
+        assert!(rounds < 10, "seven doublings are enough for sixty pieces");
+    }
+    class.send((A, PieceIndex(59)));
+    assert!(!class.spread.pupils[&A].deaf);
+    assert!(!class.spread.fresh.contains(&PieceIndex(59)));
+}
+
+#[test]
+fn a_peer_that_keeps_what_it_takes_comes_last_but_is_not_left_without() {
+    let mut class = Class::new(60, &[A, B]);
+    let mut shown = [0, 0];
+    for round in 0..40 {
+        for (peer, piece) in class.reveal() {
+            class.send((peer, piece));
+            shown[usize::from(peer == B)] += 1;
+            if peer == B {
+                // B passes everything on, A nothing.
+                class.spread.has(class.now, A, piece, 2);
+            }
+        }
+        if round == 10 {
+            assert!(shown[0] <= UNSHARED && shown[1] > 0, "{shown:?}");
+        }
+    }
+    assert!(class.reveal().is_empty(), "everything is out: {shown:?}");
+}
+
+#[test]
+fn a_lone_peer_is_shown_as_much_as_fills_its_link() {
+    let mut class = Class::new(200, &[A]);
+    assert_eq!(class.reveal().len(), 4);
+    class.peers[0].1 = 5.0 * f64::from(MIB);
+    assert_eq!(class.reveal().len(), 6, "two seconds of its rate in all");
+    let mut small = Class::new(40, &[A]);
+    assert_eq!(small.reveal().len(), 2, "the rest may be for others");
+}
+
+#[test]
+fn a_peer_that_has_seen_everything_is_not_looked_at_again() {
+    let mut class = Class::new(3, &[A]);
+    for _ in 0..3 {
+        let told = class.reveal();
+        assert_eq!(told.len(), 1);
+        class.send(told[0]);
+    }
+    assert!(class.reveal().is_empty());
+    assert!(class.spread.pupils[&A].exhausted);
+}
+
+#[test]
+fn what_only_a_departed_peer_was_given_is_given_again() {
+    let mut class = Class::new(2, &[A, B]);
+    let first = class.reveal();
+    assert_eq!(first.len(), 2);
+    class.spread.left(A, |_| 0);
+    class.peers.retain(|(key, _)| *key != A);
+    class.spread.joined(class.now, C);
+    class.peers.push((C, 0.0));
+    assert_eq!(class.reveal(), [(C, first[0].1)]);
+}
+
+#[test]
+fn a_peer_that_waits_in_vain_is_given_what_others_were_given() {
+    let mut class = Class::new(2, &[A, B]);
+    for told in class.reveal() {
+        class.send(told);
+    }
+    assert!(class.reveal().is_empty(), "everything is out");
+    class.now += PATIENCE;
+    let later = class.reveal();
+    assert_eq!(later.len(), 2, "{later:?}");
+    for (peer, piece) in later {
+        assert!(class.spread.is_shown(peer, piece));
+    }
+    assert!(!class.spread.is_shown(B, PieceIndex(9)));
+}
