@@ -8,9 +8,9 @@ use super::link::Line;
 use super::plan::{Member, Plan};
 use super::world::World;
 
-const PIECES: u32 = 128;
+const PIECES: u32 = 256;
 const PIECE: u32 = 64 * 1024;
-const MBIT: f64 = 5.0;
+const MBIT: f64 = 50.0;
 
 /// Connections of one node: enough for a random graph of ten thousand to be four steps wide.
 const PEERS: usize = 20;

@@ -37,6 +37,9 @@ pub enum Refusal {
     Full,
 }
 
+/// Peers that are dialed whatever the limit: few peers are worse than an island.
+const ALWAYS_DIALED: usize = 8;
+
 impl Torrent {
     /// A handshake is done: lets the peer in and appends what it is to be told, or refuses it.
     ///
@@ -257,7 +260,14 @@ impl Torrent {
         let dialing = self.candidates.dialing();
         self.is_active()
             && dialing < MAX_HALF_OPEN
-            && self.peers.len() + dialing < self.config.max_peers
+            && self.peers.len() + dialing < self.dial_limit()
+    }
+
+    /// Peers up to which we dial: the other places are for those that come later and dial us. Without it those who
+    /// begin together fill each other's places and form an island.
+    fn dial_limit(&self) -> usize {
+        let max = self.config.max_peers;
+        max.div_ceil(2).max(max.min(ALWAYS_DIALED))
     }
 
     /// Dials while there is room and somebody to dial.
