@@ -12,7 +12,7 @@ use crate::setting::Setting;
 /// 500 Mbit/s and a round trip of 100 ms.
 const SHAPE: Shape = Shape {
     delay: Duration::from_millis(50),
-    rate: 62_500_000.0,
+    rate: 62_500_000,
 };
 
 /// Seconds that are looked at, from the moment at which the leecher connects.
@@ -84,7 +84,7 @@ fn shares(folder: &Folder, content: &Content, seconds: u64) -> Result<Vec<f64>, 
         let at = since + Duration::from_secs(second);
         thread::sleep(at.saturating_duration_since(Instant::now()));
         let now = relay.delivered();
-        shares.push((now - before) as f64 / SHAPE.rate);
+        shares.push((now - before) as f64 / f64::from(SHAPE.rate));
         before = now;
     }
     Ok(shares)

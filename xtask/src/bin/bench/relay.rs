@@ -19,23 +19,15 @@ const CHUNK: usize = 64 * 1024;
 pub(crate) struct Shape {
     pub(crate) delay: Duration,
     /// Bytes a second.
-    pub(crate) rate: f64,
+    pub(crate) rate: u32,
 }
 
 impl Shape {
-    /// Bytes that fit between a request and its answer: the bandwidth-delay product.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "floats saturate in casts"
-    )]
-    pub(crate) fn product(&self) -> usize {
-        (self.rate * self.delay.as_secs_f64() * 2.0) as usize
-    }
-
     /// Bytes that a direction holds at most: those on their way, and a queue of one bandwidth-delay product.
     fn held(&self) -> usize {
-        self.product() / 2 + self.product()
+        // A rate for a time is a number of bytes.
+        let on_their_way = (self.delay * self.rate).as_secs();
+        usize::try_from(on_their_way * 3).unwrap_or(usize::MAX)
     }
 }
 
@@ -131,7 +123,8 @@ fn take_in(mut from: TcpStream, lane: &Shared, shape: Shape) -> io::Result<()> {
         }
         chunk.truncate(length);
         // The link carries one chunk after the other; then the chunk travels.
-        free = free.max(Instant::now()) + Duration::from_secs_f64(length as f64 / shape.rate);
+        free = free.max(Instant::now())
+            + Duration::from_secs_f64(length as f64 / f64::from(shape.rate));
         let (state, changed) = &**lane;
         let mut state = lock(state);
         while state.bytes > 0 && state.bytes + length > shape.held() && !state.closed {
@@ -194,7 +187,7 @@ mod tests {
         let far = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let shape = Shape {
             delay: Duration::from_millis(30),
-            rate: 1e6,
+            rate: 1_000_000,
         };
         let relay = Relay::start(far.local_addr().expect("bound"), shape).expect("a free port");
         let sent: Vec<u8> = (0..200_000u32).map(|n| (n % 251) as u8).collect();
