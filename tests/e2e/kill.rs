@@ -106,7 +106,8 @@ impl Bench {
             "t.torrent",
             "--data",
             "share",
-            "--skip-check",
+            "--home",
+            "seeder",
         ]);
         let mut child = command.args(LOCAL).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -115,6 +116,8 @@ impl Bench {
             (event["event"] == "seeding")
                 .then(|| u16::try_from(event["port"].as_u64().unwrap()).unwrap())
         });
+        // A seeder that nobody listens to ends.
+        std::thread::spawn(move || lines.for_each(drop));
         Self {
             metainfo: Metainfo::parse(&torrent).unwrap(),
             dir,

@@ -81,8 +81,8 @@ pub(crate) async fn run(args: &DownloadArgs, context: &Context) -> Outcome {
             .reason()
             .map_or(Exit::Other, |reason| reason.exit()));
     };
-    let kept = home::take(context, &metainfo, &args.output)?;
     let only_files = args.selection.choose(metainfo.info())?;
+    let kept = home::take(context, &metainfo, &args.output)?;
     let mut add = AddTorrent::new(metainfo, &args.output);
     add.only_files = only_files;
     add.sequential = args.sequential;
