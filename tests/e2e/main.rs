@@ -9,6 +9,7 @@
 )]
 
 mod content;
+mod faults;
 mod interop;
 mod kill;
 mod peers;

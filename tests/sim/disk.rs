@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use bt_client::engine::{Trouble, TroubleKind};
 use bt_metainfo::{BlockRef, Layout, PieceIndex};
 use bt_wire::Bitfield;
 
@@ -35,7 +36,7 @@ pub(crate) enum DiskMood {
 pub(crate) enum Written {
     Good(Vec<[u8; 20]>),
     Bad(Vec<[u8; 20]>),
-    Failed(&'static str),
+    Failed(Trouble),
 }
 
 /// See the module.
@@ -115,8 +116,8 @@ impl Disk {
             return Some(Written::Bad(digests));
         }
         match self.mood {
-            DiskMood::Full => Some(Written::Failed("no space left on device")),
-            DiskMood::Broken => Some(Written::Failed("input/output error")),
+            DiskMood::Full => Some(failed(TroubleKind::Full, "no space left on device")),
+            DiskMood::Broken => Some(failed(TroubleKind::Broken, "input/output error")),
             _ => {
                 let watched = self.watched.remove(&piece);
                 self.written.set(piece);
@@ -135,9 +136,23 @@ impl Disk {
         Ok(if flips { 255 } else { 0 })
     }
 
-    /// The torrent lets go of its files: what was being put together is forgotten.
-    pub(crate) fn close(&mut self) {
+    /// What was being put together is forgotten.
+    pub(crate) fn forget(&mut self) {
         self.assembling.clear();
+    }
+
+    /// The same for one piece.
+    pub(crate) fn forget_piece(&mut self, piece: PieceIndex) {
+        self.assembling.remove(&piece);
+    }
+
+    /// Bytes that are free.
+    pub(crate) fn room(&self) -> u64 {
+        if self.mood == DiskMood::Full {
+            0
+        } else {
+            u64::MAX
+        }
     }
 
     pub(crate) fn sync(&mut self) {
@@ -164,4 +179,12 @@ impl Disk {
     pub(crate) fn held(&self) -> usize {
         self.assembling.len() + self.hashing.len()
     }
+}
+
+fn failed(kind: TroubleKind, message: &str) -> Written {
+    Written::Failed(Trouble {
+        kind,
+        message: message.to_owned(),
+        hint: String::new(),
+    })
 }

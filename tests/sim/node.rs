@@ -102,8 +102,8 @@ impl Node {
                 return Err(format!("piece {piece} is told twice"));
             }
             Notice::PieceFailed(_) => self.log.failed_pieces += 1,
-            Notice::Failed(_) => self.log.failures += 1,
-            Notice::State(State::Paused | State::Stopped | State::Failed) => self.disk.close(),
+            Notice::Failed(_) | Notice::DiskFull(_) => self.log.failures += 1,
+            Notice::State(State::Paused | State::Stopped | State::Failed) => self.disk.forget(),
             _ => {}
         }
         Ok(())

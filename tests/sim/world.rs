@@ -395,7 +395,7 @@ impl World {
             Some(Written::Bad(digests)) => {
                 Input::PieceChecked(piece, PieceVerdict::Bad { digests })
             }
-            Some(Written::Failed(why)) => Input::StorageFailed(why.to_owned()),
+            Some(Written::Failed(trouble)) => Input::StorageFailed(trouble),
         };
         self.tell(node, input);
     }
@@ -417,6 +417,12 @@ impl World {
                 Output::Dial(addr) => self.dial(node, addr),
                 Output::Announce { announce, numwant } => self.announce(node, &announce, numwant),
                 Output::Watch(piece) => self.nodes[node].disk.watch(piece),
+                Output::Forget => self.nodes[node].disk.forget(),
+                Output::ForgetPiece(piece) => self.nodes[node].disk.forget_piece(piece),
+                Output::LookForRoom => {
+                    let room = self.nodes[node].disk.room();
+                    self.tell(node, Input::Room(room));
+                }
                 Output::Notice(notice) => {
                     let now = self.now;
                     let told = self.nodes[node].notice(now, &notice);

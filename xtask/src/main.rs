@@ -24,6 +24,7 @@ mod soak_run;
 mod suite;
 mod tidy;
 mod tree;
+mod trouble;
 
 use std::process::ExitCode;
 
@@ -45,6 +46,7 @@ cargo xtask COMMAND
                    --cycles N --seed N --syscalls N --dir DIR
   sim [SCENARIO]   simulated swarms, as a table; --seeds N
                    growth [SIZES]  how a swarm grows, drawn to docs/growth.svg
+  trouble WHAT     the program on full, broken or crowded disks: full-disk, faults, many-files
   bench [NAME…]    one comparable line per figure; --smoke for a quick check that it runs
   soak ROW…|all    load and faults against the real programs; --seconds N, --dev
 
@@ -94,6 +96,7 @@ fn dispatch(mut arguments: Vec<String>) -> Result<(), String> {
         "kill" => kill::start(&arguments),
         "sim" => sim::start(&arguments),
         "soak" => soak_run::start(&arguments),
+        "trouble" => trouble::start(&arguments),
         "bench" => bench::start(&arguments),
         "help" | "--help" | "-h" => {
             print!("{HELP}");

@@ -9,8 +9,8 @@ use bt_wire::{Bitfield, Message, PeerId};
 use bytes::Bytes;
 
 use crate::engine::{
-    Command, Config, Direction, Input, Output, Outputs, PeerInfo, PeerKey, PieceVerdict, Source,
-    Torrent,
+    Command, Config, Direction, Input, Output, Outputs, PeerInfo, PeerKey, PieceVerdict, Priority,
+    Source, Torrent, Trouble, TroubleKind,
 };
 
 const PIECES: u32 = 6;
@@ -112,11 +112,41 @@ impl Driven {
             23 => self.handle(Input::DialFailed(address(how))),
             24 => self.handle(Input::Command(Command::Pause)),
             25 => self.handle(Input::Command(Command::Resume)),
-            26 => self.handle(Input::StorageFailed("no room".to_owned())),
+            26 => self.trouble(how),
             27 => self.handle(Input::PeerQueues(peer, u32::from(how))),
             28 => self.handle(Input::Uploaded(peer, u64::from(how))),
             _ => self.wait(how),
         }
+    }
+
+    /// The disk is full, broken or has lost something, or the owner has other wishes.
+    fn trouble(&mut self, how: u8) {
+        let trouble = |kind| Trouble {
+            kind,
+            message: "it does not work".to_owned(),
+            hint: String::new(),
+        };
+        let piece = piece_of(PieceIndex(u32::from(how >> 3)));
+        let classes = [
+            Priority::Skip,
+            Priority::Low,
+            Priority::Normal,
+            Priority::High,
+        ];
+        self.handle(match how & 7 {
+            0 => Input::StorageFailed(trouble(TroubleKind::Broken)),
+            1 | 2 => Input::StorageFailed(trouble(TroubleKind::Full)),
+            3 => Input::Room(u64::from(how) << 20),
+            4 => Input::Lost(vec![piece]),
+            5 => Input::Command(Command::Recheck),
+            6 if !self.torrent.is_checked() => Input::Checked(Bitfield::new(PIECES)),
+            6 => Input::Timeout,
+            _ => Input::Prioritize(
+                (0..PIECES as usize)
+                    .map(|piece| classes[(usize::from(how >> 3) + piece) % 4])
+                    .collect(),
+            ),
+        });
     }
 
     fn join(&mut self, how: u8) {

@@ -31,8 +31,8 @@ pub mod state;
 
 pub use error::Error;
 pub use session::{
-    AddTorrent, Check, EventKind, EventStream, Restored, Session, SessionConfig, SessionEvent,
-    Torrent,
+    AddTorrent, Allocation, Check, EventKind, EventStream, Restored, Session, SessionConfig,
+    SessionEvent, Torrent,
 };
 
 #[doc = include_str!("../README.md")]

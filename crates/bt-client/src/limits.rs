@@ -93,6 +93,15 @@ pub const SMALL_RECEIVE_BUFFER: usize = 16 * 1024 + 13;
 /// Bytes of pieces under way that are held in memory, unless configured.
 pub const DEFAULT_MEMORY_BUDGET: usize = 64 * 1024 * 1024;
 
+/// Free bytes with which a download that waited for room goes on in any case; two pieces are enough if that is less.
+pub const ENOUGH_ROOM: u64 = 64 * 1024 * 1024;
+
+/// How often a full disk is looked at: soon enough for a person who has just made room, and one system call.
+pub const LOOK_FOR_ROOM: Duration = Duration::from_secs(5);
+
+/// The same at last, when the disk says that it has room and then refuses to write.
+pub const LOOK_FOR_ROOM_AT_MOST: Duration = Duration::from_secs(60);
+
 /// Incoming connections of a session that have not said which torrent they want.
 pub const MAX_PENDING_INCOMING: usize = 256;
 

@@ -16,7 +16,7 @@ use super::select::Selection;
 use super::source::{self, Word};
 use super::watch::{self, Job};
 use super::{fetch, home, network, units};
-use crate::{AddTorrent, Check, SessionConfig};
+use crate::{AddTorrent, Allocation, Check, SessionConfig};
 
 /// Download what a torrent describes
 #[derive(Debug, Args)]
@@ -35,6 +35,10 @@ pub(crate) struct DownloadArgs {
     /// it; never takes it for missing
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     check: When,
+    /// How files are made: growing (none), of their full size without taking room (sparse), or
+    /// with all their room at once (full)
+    #[arg(long, value_name = "HOW", default_value = "sparse")]
+    allocate: Allocate,
     /// Serve it when complete, until asked to stop
     #[arg(long)]
     seed: bool,
@@ -67,6 +71,14 @@ enum When {
     Never,
 }
 
+/// `--allocate`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Allocate {
+    None,
+    Sparse,
+    Full,
+}
+
 /// `--events`.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Events {
@@ -91,6 +103,11 @@ pub(crate) async fn run(args: &DownloadArgs, context: &Context) -> Outcome {
         When::Auto => Check::Auto,
         When::Always => Check::Always,
         When::Never => Check::Never,
+    };
+    add.allocation = match args.allocate {
+        Allocate::None => Allocation::None,
+        Allocate::Sparse => Allocation::Sparse,
+        Allocate::Full => Allocation::Full,
     };
     let goal = Goal {
         seed: seeding(args),

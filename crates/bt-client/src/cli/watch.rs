@@ -385,7 +385,11 @@ impl Watch<'_> {
             End::TimeUp => Ok(Exit::Unfinished),
             End::Stalled(patience) => {
                 let message = format!("nothing came for {}", units::elapsed(patience));
-                let failure = Failure::new(Exit::Network, message);
+                let exit = match status.state {
+                    State::DiskFull => Exit::Storage,
+                    _ => Exit::Network,
+                };
+                let failure = Failure::new(exit, message);
                 let failure = if status.reason.is_empty() {
                     failure
                 } else {

@@ -15,7 +15,7 @@ pub(crate) enum Slot {
     Empty,
     /// Here.
     Memory(Bytes),
-    /// Written to its place in the file, unverified, to make room in memory.
+    /// Written to its place in the file, unverified, to make room in memory; or padding, which has no place.
     Spilled,
 }
 
@@ -80,11 +80,19 @@ impl Assembly {
         if !self.layout.is_block(block) || data.len() != block.length as usize {
             return Added::Ignored;
         }
-        let count = self.layout.block_count(block.piece) as usize;
-        let partial = self.partial.entry(block.piece).or_insert_with(|| Partial {
-            blocks: vec![Slot::Empty; count],
-            empty: count,
-            spilling: false,
+        let layout = &self.layout;
+        let partial = self.partial.entry(block.piece).or_insert_with(|| {
+            let slot = |block| match layout.is_padding(block) {
+                true => Slot::Spilled,
+                false => Slot::Empty,
+            };
+            let blocks: Vec<Slot> = layout.blocks(block.piece).map(slot).collect();
+            let is_empty = |slot: &&Slot| matches!(slot, Slot::Empty);
+            Partial {
+                empty: blocks.iter().filter(is_empty).count(),
+                blocks,
+                spilling: false,
+            }
         });
         let slot = &mut partial.blocks[self.layout.block_number(block.begin) as usize];
         if !matches!(slot, Slot::Empty) {
@@ -161,6 +169,14 @@ impl Assembly {
         }
         let whole = partial.empty == 0;
         (freed, whole.then(|| self.take_whole(piece)).flatten())
+    }
+
+    /// Drops one incomplete piece; gives the number of bytes that were held.
+    pub(crate) fn clear_piece(&mut self, piece: PieceIndex) -> usize {
+        self.watched.remove(&piece);
+        self.partial
+            .remove(&piece)
+            .map_or(0, |partial| partial.held())
     }
 
     /// Drops everything; gives the number of bytes that were held.

@@ -2,21 +2,23 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use bt_metainfo::{BlockRef, FileIndex, Info, Layout, Metainfo, PieceIndex};
 use bytes::Bytes;
-use rustix::io::{Errno, ReadWriteFlags, preadv2};
+use rustix::io::{Errno, ReadWriteFlags};
 
+use super::allocation::allocate;
 use super::assembly::{Added, Assembly, WholePiece};
 use super::durable::Written;
+use super::places::{PARTS, Places};
 use super::pool::Shared;
-use super::root::Root;
-use super::{Disk, DiskError, worker};
+use super::root::{self, Root};
+use super::transfer::{fill_zeros, read_part, write_exact};
+use super::{Allocation, Disk, DiskError, Fault, worker};
 
 /// News from the disk about one torrent.
 #[derive(Debug)]
@@ -50,10 +52,13 @@ pub struct Content {
     metainfo: Arc<Metainfo>,
     layout: Arc<Layout>,
     directory: PathBuf,
-    root: OnceLock<Arc<Root>>,
+    /// Opened when it is first needed.
+    root: Mutex<Option<Arc<Root>>>,
+    pub(super) places: RwLock<Places>,
     assembly: Mutex<Assembly>,
     pub(super) written: Written,
     report: Report,
+    allocation: OnceLock<Allocation>,
     failed: AtomicBool,
     /// The file system can say what is in the page cache.
     can_probe: AtomicBool,
@@ -81,14 +86,16 @@ impl Content {
         let shared = Arc::clone(disk.shared());
         let content = Arc::new(Self {
             id: shared.next_id(),
+            places: RwLock::new(Places::new(Arc::clone(&metainfo), Arc::clone(&layout))),
             assembly: Mutex::new(Assembly::new(Arc::clone(&layout))),
             shared,
             metainfo,
             layout,
             directory,
-            root: OnceLock::new(),
+            root: Mutex::default(),
             written: Written::default(),
             report,
+            allocation: OnceLock::new(),
             failed: AtomicBool::new(false),
             can_probe: AtomicBool::new(true),
         });
@@ -100,6 +107,12 @@ impl Content {
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// How files are made; to be said before the first is.
+    pub fn set_allocation(&self, allocation: Allocation) {
+        // Who says it twice is not heard: files made before would differ from those made after.
+        let _ = self.allocation.set(allocation);
     }
 
     /// Takes the blocks that one read of a peer brought. Pieces that become whole are hashed, written and reported.
@@ -136,28 +149,30 @@ impl Content {
 
     /// Drops blocks of incomplete pieces and closes the files.
     pub fn close(&self) {
-        let held = self.assembly().clear();
-        self.shared.budget.give_back(held);
+        self.forget();
         self.shared.files.close(self.id);
     }
 
-    /// Makes the directory and the empty files; all others are made when their first piece is written.
-    ///
-    /// # Errors
-    /// If the system refuses.
-    pub fn prepare(&self, wanted: impl Fn(FileIndex) -> bool) -> Result<(), DiskError> {
-        let root = self.root(true)?;
-        for file in self
-            .layout
-            .files()
-            .filter(|file| wanted(*file) && !self.layout.is_pad(*file))
-        {
-            let path = self.path(root, file);
-            if self.layout.file_length(file) == 0 && root.file_size(&path)?.is_none() {
-                root.open_write(&path)?;
-            }
-        }
-        Ok(())
+    /// Drops the blocks of all incomplete pieces.
+    pub fn forget(&self) {
+        let held = self.assembly().clear();
+        self.shared.budget.give_back(held);
+    }
+
+    /// Drops the blocks of one incomplete piece.
+    pub fn forget_piece(&self, piece: PieceIndex) {
+        let held = self.assembly().clear_piece(piece);
+        self.shared.budget.give_back(held);
+    }
+
+    /// Finds out on a disk thread how many bytes are free where the content lies, and tells `then`.
+    pub fn look_for_room(
+        self: &Arc<Self>,
+        then: impl FnOnce(Result<u64, DiskError>) + Send + 'static,
+    ) {
+        let content = Arc::clone(self);
+        self.shared
+            .run(move || then(root::free_space(&content.directory)));
     }
 
     /// Whether any byte of the content may be there already.
@@ -170,15 +185,12 @@ impl Content {
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
         };
-        for file in self
-            .layout
-            .files()
-            .filter(|file| !self.layout.is_pad(*file))
-        {
-            let path = self.path(root, file);
-            if self.layout.file_length(file) > 0
-                && root.file_size(&path)?.is_some_and(|size| size > 0)
-            {
+        let places = self.places();
+        let stored =
+            |file: &FileIndex| !self.layout.is_pad(*file) && self.layout.file_length(*file) > 0;
+        for file in self.layout.files().filter(stored).chain([PARTS]) {
+            let path = places.path(&root, file);
+            if root.file_size(&path)?.is_some_and(|size| size > 0) {
                 return Ok(true);
             }
         }
@@ -202,19 +214,17 @@ impl Content {
     /// Reads the content from `start` on. Blocks the thread; opens files that are not open.
     pub(crate) fn read_at(&self, start: u64, into: &mut [u8]) -> Result<(), DiskError> {
         let mut rest = into;
-        for extent in self.layout.extents(start, rest.len() as u64) {
-            let length = usize::try_from(extent.length)
-                .unwrap_or(usize::MAX)
-                .min(rest.len());
-            let (part, after) = rest.split_at_mut(length);
+        let places = self.places();
+        for run in places.runs(start, rest.len() as u64) {
+            let (part, after) = rest.split_at_mut(run.length.min(rest.len()));
             rest = after;
-            if self.layout.is_pad(extent.file) {
+            let Some(file) = run.file else {
                 part.fill(0);
-            } else {
-                let file = self.open(extent.file, false)?;
-                file.read_exact_at(part, extent.offset)
-                    .map_err(|error| self.error("read", extent.file, error))?;
-            }
+                continue;
+            };
+            self.open_at(&places, file, false)?
+                .read_exact_at(part, run.offset)
+                .map_err(|error| self.failed(&places, "read", file, error))?;
         }
         Ok(())
     }
@@ -226,17 +236,19 @@ impl Content {
         let length: usize = slices.iter().map(|slice| slice.len()).sum();
         let mut rest = slices;
         let mut done = 0;
-        for extent in self.layout.extents(start, length as u64) {
-            let length = usize::try_from(extent.length).unwrap_or(usize::MAX);
-            let read = if self.layout.is_pad(extent.file) {
-                fill_zeros(&mut rest, length)
-            } else if let Some(file) = self.shared.files.get((self.id, extent.file), false) {
-                self.read_now(&file, &mut rest, length, extent.offset)
-            } else {
-                0
+        // Files that are on the move are not waited for here.
+        let Ok(places) = self.places.try_read() else {
+            return 0;
+        };
+        for run in places.runs(start, length as u64) {
+            let open = |file| self.shared.files.get((self.id, file), false);
+            let read = match run.file.map(open) {
+                None => fill_zeros(&mut rest, run.length),
+                Some(Some(file)) => self.read_now(&file, &mut rest, run.length, run.offset),
+                Some(None) => 0,
             };
             done += read;
-            if read < length {
+            if read < run.length {
                 break;
             }
         }
@@ -329,27 +341,28 @@ impl Content {
     ) -> Result<(), DiskError> {
         let length: usize = slices.iter().map(|slice| slice.len()).sum();
         let mut rest = slices;
-        for extent in self.layout.extents(start, length as u64) {
-            let length = usize::try_from(extent.length).unwrap_or(usize::MAX);
-            if self.layout.is_pad(extent.file) {
-                IoSlice::advance_slices(&mut rest, length);
+        let places = self.places();
+        for run in places.runs(start, length as u64) {
+            let Some(number) = run.file else {
+                IoSlice::advance_slices(&mut rest, run.length);
                 continue;
-            }
-            let file = self.open(extent.file, true)?;
-            write_exact(&file, &mut rest, length, extent.offset)
-                .map_err(|error| self.error("write", extent.file, error))?;
+            };
+            let file = self.open_at(&places, number, true)?;
+            write_exact(&file, &mut rest, run.length, run.offset)
+                .map_err(|error| self.failed(&places, "write", number, error))?;
             // Only now: a sync that takes the set in between would pass the file over.
-            self.written.mark(extent.file);
+            self.written.mark(number);
         }
         Ok(())
     }
 
     pub(super) fn report(&self, done: Done) {
-        if let Done::Failed(_) = &done {
-            // One report of a broken disk is enough.
-            if self.failed.swap(true, Ordering::Relaxed) {
-                return;
-            }
+        // One report of a broken disk is enough; a full one may be full again after there was room.
+        if let Done::Failed(error) = &done
+            && error.fault() != Fault::Full
+            && self.failed.swap(true, Ordering::Relaxed)
+        {
+            return;
         }
         (self.report)(done);
     }
@@ -357,71 +370,83 @@ impl Content {
     /// The owner starts anew after a failure.
     pub fn retry(&self) {
         self.failed.store(false, Ordering::Relaxed);
+        // A disk that was away and is back is opened anew. Another directory in its place stays refused.
+        let mut root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
+        root.take_if(|root| root.is_unchanged());
     }
 
-    pub(super) fn open(&self, file: FileIndex, writable: bool) -> Result<Arc<File>, DiskError> {
+    /// Opens a file of the torrent, or the parts.
+    pub(super) fn open_at(
+        &self,
+        places: &Places,
+        file: FileIndex,
+        writable: bool,
+    ) -> Result<Arc<File>, DiskError> {
         let key = (self.id, file);
         if let Some(open) = self.shared.files.get(key, writable) {
             return Ok(open);
         }
         let root = self.root(writable)?;
-        let path = self.path(root, file);
-        let open = if writable {
-            root.open_write(&path)?
-        } else {
-            root.open_read(&path)?
+        let path = places.path(&root, file);
+        let open = || match writable {
+            true => root.open_write(&path),
+            false => root.open_read(&path),
         };
-        if writable {
-            // Sparse at its full size: what is missing reads as zeros, and a file that is longer is left as it is.
-            let length = self.layout.file_length(file);
-            let size = open
-                .metadata()
-                .map_err(|error| self.error("look at", file, error))?
-                .len();
-            if size < length {
-                open.set_len(length)
-                    .map_err(|error| self.error("set the size of", file, error))?;
+        let open = match open() {
+            // Others (peers, the embedding program) hold what we could have held: make do with less.
+            Err(error) if error.fault() == Fault::NoDescriptors => {
+                self.shared.files.release();
+                open()?
             }
+            other => other?,
+        };
+        if writable && file != PARTS {
+            let how = self.allocation.get().copied().unwrap_or_default();
+            allocate(&open, self.layout.file_length(file), how)
+                .map_err(|error| self.error("set the size of", &path, error))?;
         }
         Ok(self.shared.files.put(key, open, writable))
     }
 
-    /// Where a file is: under its portable name, or under the torrent's own if a file of that name is there. Content
-    /// that was shared from this disk has the names that its owner gave it.
-    pub(super) fn path(&self, root: &Root, file: FileIndex) -> PathBuf {
-        let portable = self.info().disk_path(file);
-        match self.info().native_path(file) {
-            Some(native) if native != portable => {
-                let is_there = |path| matches!(root.file_size(path), Ok(Some(_)));
-                if is_there(&native) && !is_there(&portable) {
-                    native
-                } else {
-                    portable
-                }
-            }
-            _ => portable,
-        }
-    }
-
-    pub(super) fn root(&self, create: bool) -> Result<&Arc<Root>, DiskError> {
-        if let Some(root) = self.root.get() {
-            return Ok(root);
+    /// The directory, which must still be the one that was opened first: in its place a mount point may stand empty.
+    pub(super) fn root(&self, create: bool) -> Result<Arc<Root>, DiskError> {
+        let mut place = self.root.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(root) = &*place {
+            return if root.is_unchanged() {
+                Ok(Arc::clone(root))
+            } else {
+                Err(DiskError::replaced(&self.directory))
+            };
         }
         let root = self.shared.root(&self.directory, create)?;
-        Ok(self.root.get_or_init(|| root))
+        *place = Some(Arc::clone(&root));
+        Ok(root)
     }
 
-    pub(super) fn error(
+    pub(super) fn close_file(&self, file: FileIndex) {
+        self.shared.files.close_one((self.id, file));
+        self.written.forget(file);
+    }
+
+    pub(super) fn error(&self, action: &'static str, path: &Path, error: io::Error) -> DiskError {
+        DiskError::new(action, &self.directory.join(path), error)
+    }
+
+    pub(super) fn failed(
         &self,
+        places: &Places,
         action: &'static str,
         file: FileIndex,
         error: io::Error,
     ) -> DiskError {
-        DiskError::new(
-            action,
-            &self.directory.join(self.info().disk_path(file)),
-            error,
-        )
+        match self.root(false) {
+            Ok(root) => self.error(action, &places.path(&root, file), error),
+            Err(gone) => gone,
+        }
+    }
+
+    pub(super) fn places(&self) -> RwLockReadGuard<'_, Places> {
+        self.places.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn assembly(&self) -> MutexGuard<'_, Assembly> {
@@ -433,90 +458,4 @@ impl Drop for Content {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-/// One read of at most `length` bytes into the first of `slices`.
-fn read_part(
-    file: &File,
-    slices: &mut [IoSliceMut<'_>],
-    length: usize,
-    offset: u64,
-    flags: ReadWriteFlags,
-) -> Result<usize, Errno> {
-    let mut left = length;
-    let whole = slices
-        .iter()
-        .take_while(|slice| {
-            let fits = slice.len() <= left;
-            left -= if fits { slice.len() } else { 0 };
-            fits
-        })
-        .count();
-    if whole > 0 {
-        return preadv2(file.as_fd(), &mut slices[..whole], offset, flags);
-    }
-    // The first slice belongs to the next file as well.
-    let Some(first) = slices.first_mut() else {
-        return Ok(0);
-    };
-    let mut part = [IoSliceMut::new(&mut first[..length])];
-    preadv2(file.as_fd(), &mut part, offset, flags)
-}
-
-/// Zeros for a pad file, which is never kept on the disk.
-fn fill_zeros(slices: &mut &mut [IoSliceMut<'_>], length: usize) -> usize {
-    let mut left = length;
-    while left > 0 {
-        let Some(first) = slices.first_mut() else {
-            break;
-        };
-        let part = first.len().min(left);
-        first[..part].fill(0);
-        left -= part;
-        IoSliceMut::advance_slices(slices, part);
-    }
-    length - left
-}
-
-/// Writes the first `length` bytes of `slices` and advances them.
-fn write_exact(
-    file: &File,
-    slices: &mut &mut [IoSlice<'_>],
-    length: usize,
-    offset: u64,
-) -> io::Result<()> {
-    let mut done = 0;
-    while done < length {
-        let (count, last) = upto(slices, length - done);
-        let written = if last == slices[count - 1].len() {
-            rustix::io::pwritev(file, &slices[..count], offset + done as u64)
-        } else if count > 1 {
-            // The last slice belongs to the next file as well: first the whole ones, then the part.
-            rustix::io::pwritev(file, &slices[..count - 1], offset + done as u64)
-        } else {
-            rustix::io::pwrite(file, &slices[0][..last], offset + done as u64)
-        };
-        match written {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => {
-                done += written;
-                IoSlice::advance_slices(slices, written);
-            }
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
-    Ok(())
-}
-
-/// How many slices the first `length` bytes reach into, and how many bytes of the last of them.
-fn upto(slices: &[IoSlice<'_>], length: usize) -> (usize, usize) {
-    let mut left = length;
-    for (count, slice) in (1..).zip(slices) {
-        if slice.len() >= left {
-            return (count, left);
-        }
-        left -= slice.len();
-    }
-    (slices.len(), slices.last().map_or(0, |slice| slice.len()))
 }

@@ -5,10 +5,11 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bt_metainfo::{FileIndex, PieceIndex};
 
+use super::places::Places;
 use super::root::Root;
 use super::{Content, DiskError};
 
@@ -30,6 +31,15 @@ impl Written {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(file);
+    }
+
+    /// The file is gone.
+    pub(super) fn forget(&self, file: FileIndex) {
+        for set in [&self.dirty, &self.named] {
+            set.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&file);
+        }
     }
 
     fn take(&self) -> BTreeSet<FileIndex> {
@@ -64,6 +74,11 @@ impl Content {
     /// # Errors
     /// If a sync fails: what was written since the last good one cannot be relied on, and no second try helps.
     pub fn sync(&self) -> Result<(), DiskError> {
+        self.sync_at(&self.places())
+    }
+
+    /// The same for whoever holds the places.
+    pub(super) fn sync_at(&self, places: &Places) -> Result<(), DiskError> {
         let dirty = self.written.take();
         if dirty.is_empty() {
             return Ok(());
@@ -79,11 +94,11 @@ impl Content {
         } else {
             for &file in &dirty {
                 // Reading is enough for a sync, and content that is only seeded may be read-only.
-                self.open(file, false)?
+                self.open_at(places, file, false)?
                     .sync_data()
-                    .map_err(|error| self.error("sync", file, error))?;
+                    .map_err(|error| self.failed(places, "sync", file, error))?;
             }
-            let paths: Vec<PathBuf> = new.iter().map(|file| self.path(root, *file)).collect();
+            let paths: Vec<PathBuf> = new.iter().map(|file| places.path(&root, *file)).collect();
             if !paths.is_empty() {
                 root.sync_names(paths.iter().map(PathBuf::as_path))?;
             }
@@ -98,10 +113,8 @@ impl Content {
 
     /// Something of this piece may be in memory only, though it was not us who wrote it.
     pub fn mark_written(&self, piece: PieceIndex) {
-        for extent in self.layout().piece_extents(piece) {
-            if !self.layout().is_pad(extent.file) {
-                self.written.mark(extent.file);
-            }
+        for file in self.places().piece_runs(piece).filter_map(|run| run.file) {
+            self.written.mark(file);
         }
     }
 
@@ -122,9 +135,10 @@ impl Content {
         let mut left = Vec::with_capacity(files.len());
         for &file in files {
             if files.len() <= SYNC_ONE_BY_ONE && self.look(file)?.is_some() {
-                self.open(file, false)?
+                let places = self.places();
+                self.open_at(&places, file, false)?
                     .sync_all()
-                    .map_err(|error| self.error("sync", file, error))?;
+                    .map_err(|error| self.failed(&places, "sync", file, error))?;
             }
             left.extend(self.look(file)?.map(|look| (file, look)));
         }
@@ -139,7 +153,7 @@ impl Content {
         let Some(root) = self.root_if_there()? else {
             return Ok(None);
         };
-        let meta = root.look(&self.path(root, file))?;
+        let meta = root.look(&self.places().path(&root, file))?;
         Ok(meta.map(|meta| Look {
             size: meta.len(),
             seconds: meta.mtime(),
@@ -165,7 +179,7 @@ impl Content {
         })
     }
 
-    fn root_if_there(&self) -> Result<Option<&Root>, DiskError> {
+    pub(super) fn root_if_there(&self) -> Result<Option<Arc<Root>>, DiskError> {
         match self.root(false) {
             Ok(root) => Ok(Some(root)),
             Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => Ok(None),

@@ -1,11 +1,10 @@
 //! What can go wrong with files, in words for the person whose disk it is.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use thiserror::Error;
-
-const IN_THE_WAY: &str = "something else (a link, a directory) stands where the torrent's file belongs; choose another directory";
 
 /// A file operation failed.
 #[derive(Debug, Error)]
@@ -19,6 +18,28 @@ pub struct DiskError {
     pub source: io::Error,
 }
 
+/// The kinds of faults that ask for different answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The disk or the quota is used up; it passes when there is room.
+    Full,
+    /// The file system takes no writes.
+    ReadOnly,
+    /// We may not.
+    Denied,
+    /// The file, the directory or the whole disk is not there any more.
+    Gone,
+    /// The file system knows no names, or no files, that are so long.
+    TooLong,
+    /// A link, a directory or something else stands where a file belongs.
+    InTheWay,
+    /// The process or the system has no descriptors left.
+    NoDescriptors,
+    /// The device failed, or anything else.
+    Io,
+}
+
 impl DiskError {
     pub(crate) fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self {
@@ -28,24 +49,101 @@ impl DiskError {
         }
     }
 
+    /// Another directory stands where the opened one was: an unmounted disk leaves an empty one.
+    pub(crate) fn replaced(path: &Path) -> Self {
+        let source = io::Error::new(
+            ErrorKind::StaleNetworkFileHandle,
+            "it is not the directory that was used before",
+        );
+        Self::new("use", path, source)
+    }
+
+    /// Which kind it is.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        let is = |errno: Errno| self.source.raw_os_error() == Some(errno.raw_os_error());
+        match self.source.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Fault::Full,
+            ErrorKind::ReadOnlyFilesystem => Fault::ReadOnly,
+            ErrorKind::PermissionDenied => Fault::Denied,
+            ErrorKind::NotFound
+            | ErrorKind::StaleNetworkFileHandle
+            | ErrorKind::NotConnected
+            | ErrorKind::UnexpectedEof => Fault::Gone,
+            ErrorKind::InvalidFilename | ErrorKind::FileTooLarge => Fault::TooLong,
+            ErrorKind::NotADirectory | ErrorKind::IsADirectory => Fault::InTheWay,
+            _ if is(Errno::LOOP) => Fault::InTheWay,
+            _ if is(Errno::MFILE) || is(Errno::NFILE) => Fault::NoDescriptors,
+            _ if is(Errno::NODEV) || is(Errno::NXIO) || is(Errno::SHUTDOWN) => Fault::Gone,
+            _ => Fault::Io,
+        }
+    }
+
     /// What the person can do about it.
     #[must_use]
     pub fn hint(&self) -> &'static str {
-        match self.source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                "make room on the disk, then resume"
+        match self.fault() {
+            _ if self.action == "sync" => {
+                "what was written last may not be on the disk: look after the disk, then check the content again"
             }
-            io::ErrorKind::PermissionDenied => "check who owns the directory and its permissions",
-            io::ErrorKind::ReadOnlyFilesystem => "the file system is mounted read-only",
-            io::ErrorKind::NotFound if self.action == "create directory" => {
+            Fault::Full => "make room on the disk; the download goes on by itself",
+            Fault::ReadOnly => {
+                "the file system is mounted read-only; remount it for writing, then start again"
+            }
+            Fault::Denied => "check who owns the directory and its permissions",
+            Fault::Gone if self.action == "create directory" => {
                 "the directory cannot be made there; choose another one"
             }
-            io::ErrorKind::NotFound => "the file was moved or removed; check the content again",
-            io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => IN_THE_WAY,
-            _ if self.source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
-                IN_THE_WAY
+            Fault::Gone if self.action == "use" => {
+                "is the disk mounted? Put it back in its place, then start again"
             }
-            _ => "check the disk",
+            Fault::Gone => "the file was moved, cut or removed; check the content again",
+            Fault::TooLong => {
+                "the file system cannot hold a file of this name or size; choose a directory on another one"
+            }
+            Fault::InTheWay => {
+                "something else (a link, a directory) stands where the torrent's file belongs; choose another directory"
+            }
+            Fault::NoDescriptors => "raise the limit on open files (ulimit -n), then start again",
+            Fault::Io => {
+                "the disk may be failing: look at the system's log; what was verified is kept"
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DiskError, Fault};
+    use rustix::io::Errno;
+    use std::path::Path;
+
+    #[test]
+    fn each_errno_has_its_kind_and_a_hint() {
+        let table = [
+            (Errno::NOSPC, Fault::Full),
+            (Errno::DQUOT, Fault::Full),
+            (Errno::ROFS, Fault::ReadOnly),
+            (Errno::ACCESS, Fault::Denied),
+            (Errno::PERM, Fault::Denied),
+            (Errno::NOENT, Fault::Gone),
+            (Errno::STALE, Fault::Gone),
+            (Errno::NODEV, Fault::Gone),
+            (Errno::NOTCONN, Fault::Gone),
+            (Errno::NAMETOOLONG, Fault::TooLong),
+            (Errno::FBIG, Fault::TooLong),
+            (Errno::NOTDIR, Fault::InTheWay),
+            (Errno::ISDIR, Fault::InTheWay),
+            (Errno::LOOP, Fault::InTheWay),
+            (Errno::MFILE, Fault::NoDescriptors),
+            (Errno::NFILE, Fault::NoDescriptors),
+            (Errno::IO, Fault::Io),
+        ];
+        for (errno, expected) in table {
+            let error = DiskError::new("write", Path::new("x"), errno.into());
+            assert_eq!(error.fault(), expected, "{errno:?}");
+            assert!(!error.hint().is_empty());
+        }
+        assert_eq!(DiskError::replaced(Path::new("x")).fault(), Fault::Gone);
     }
 }

@@ -10,8 +10,8 @@ use rustix::process::{Resource, getrlimit};
 /// Share of the process's descriptors that may be files; the rest is for peers, trackers and the program itself.
 const SHARE_PERCENT: u64 = 40;
 
-/// Never fewer than this, or each block of a torrent of many files would open one.
-const LEAST: usize = 16;
+/// Never fewer than this, or each block of a torrent of two files would open one.
+const LEAST: usize = 4;
 
 /// Never more than this: beyond, an open file saves nothing measurable.
 const MOST: usize = 4096;
@@ -93,6 +93,23 @@ impl Files {
             table.open.remove(&oldest);
         }
         file
+    }
+
+    /// Closes half of them, the least used first, because the process has no descriptors left.
+    pub(crate) fn release(&self) {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut used: Vec<u64> = table.open.values().map(|open| open.used).collect();
+        used.sort_unstable();
+        let Some(&middle) = used.get(used.len() / 2) else {
+            return;
+        };
+        table.open.retain(|_, open| open.used > middle);
+    }
+
+    /// Closes one file.
+    pub(crate) fn close_one(&self, key: FileKey) {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.open.remove(&key);
     }
 
     /// Closes all files of one torrent.

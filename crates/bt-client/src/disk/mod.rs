@@ -5,19 +5,25 @@
 //! at a time when a piece is complete, and written only if they verify. What came of it is reported to the content's
 //! [`Report`], on a disk thread.
 
+mod allocation;
 mod assembly;
 mod budget;
 mod content;
+mod delete;
 mod durable;
 mod error;
 mod files;
+mod places;
 mod pool;
 mod recheck;
 mod root;
+mod selection;
+mod transfer;
 mod worker;
 
+pub use allocation::Allocation;
 pub use budget::Budget;
 pub use content::{Content, Done, Report};
 pub use durable::{Identity, Look};
-pub use error::DiskError;
+pub use error::{DiskError, Fault};
 pub use pool::Disk;

@@ -107,6 +107,11 @@ impl Disk {
         &self.shared
     }
 
+    /// Runs `task` on a disk thread.
+    pub(crate) fn run(&self, task: impl FnOnce() + Send + 'static) {
+        self.shared.run(task);
+    }
+
     /// The threads end by themselves once the queue is empty.
     pub fn close(&self) {
         self.shared.lock().closing = true;

@@ -23,17 +23,18 @@ impl Content {
     /// # Errors
     /// If a file cannot be opened.
     pub fn may_hold(&self, piece: PieceIndex) -> Result<bool, DiskError> {
-        for extent in self.layout().piece_extents(piece) {
-            if self.layout().is_pad(extent.file) {
+        let places = self.places();
+        for run in places.piece_runs(piece) {
+            let Some(file) = run.file else {
                 continue;
-            }
-            let file = match self.open(extent.file, false) {
+            };
+            let file = match self.open_at(&places, file, false) {
                 Ok(file) => file,
                 Err(error) if error.source.kind() == io::ErrorKind::NotFound => return Ok(false),
                 Err(error) => return Err(error),
             };
-            match seek(&*file, SeekFrom::Hole(extent.offset)) {
-                Ok(hole) if hole >= extent.offset + extent.length => {}
+            match seek(&*file, SeekFrom::Hole(run.offset)) {
+                Ok(hole) if hole >= run.offset + run.length as u64 => {}
                 Ok(_) | Err(Errno::NXIO) => return Ok(false),
                 // The file system does not know: then it may be.
                 Err(_) => {}
@@ -126,26 +127,31 @@ impl Content {
         Ok(data)
     }
 
-    fn forget_pages(&self, pieces: &[PieceIndex]) -> Result<(), DiskError> {
+    /// Writes out and drops what memory holds of these pieces, so that it is the disk that is read next.
+    ///
+    /// # Errors
+    /// If a file cannot be opened.
+    pub fn forget_pages(&self, pieces: &[PieceIndex]) -> Result<(), DiskError> {
         let mut synced = None;
         for &piece in pieces {
-            for extent in self.layout().piece_extents(piece) {
-                if self.layout().is_pad(extent.file) {
+            let places = self.places();
+            for run in places.piece_runs(piece) {
+                let Some(number) = run.file else {
                     continue;
-                }
-                let file: Arc<std::fs::File> = match self.open(extent.file, false) {
+                };
+                let file: Arc<std::fs::File> = match self.open_at(&places, number, false) {
                     Ok(file) => file,
                     Err(error) if is_absence(&error) => continue,
                     Err(error) => return Err(error),
                 };
-                if synced != Some(extent.file) {
+                if synced != Some(number) {
                     // Only pages that are written out are dropped. Whether this fails does not matter here: what is
                     // read afterwards decides.
                     let _ = file.sync_data();
-                    synced = Some(extent.file);
+                    synced = Some(number);
                 }
-                let length = std::num::NonZero::new(extent.length);
-                let _ = fadvise(&*file, extent.offset, length, Advice::DontNeed);
+                let length = std::num::NonZero::new(run.length as u64);
+                let _ = fadvise(&*file, run.offset, length, Advice::DontNeed);
             }
         }
         Ok(())

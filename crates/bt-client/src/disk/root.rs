@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, statat};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, statat, unlinkat};
 use rustix::io::Errno;
 
 use super::DiskError;
@@ -29,6 +29,8 @@ pub(crate) struct Root {
     directory: OwnedFd,
     /// The directories above it have been synced.
     is_named: AtomicBool,
+    /// The kernel does not know `openat2`, or a sandbox forbids it: found out once.
+    walks: AtomicBool,
 }
 
 impl Root {
@@ -46,12 +48,8 @@ impl Root {
             path: path.to_owned(),
             directory,
             is_named: AtomicBool::new(false),
+            walks: AtomicBool::new(false),
         })
-    }
-
-    #[cfg(test)]
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Opens a file that is there, for reading.
@@ -139,6 +137,39 @@ impl Root {
         Ok(self.look(relative)?.map(|meta| meta.len()))
     }
 
+    /// Removes a file; one that is not there is no fault.
+    pub(crate) fn remove_file(&self, relative: &Path) -> Result<(), DiskError> {
+        let remove = || -> io::Result<()> {
+            let (parents, name) = split(relative)?;
+            let parent = self.walk(&parents, false)?;
+            match &parent {
+                Some(parent) => unlinkat(parent, name, AtFlags::empty())?,
+                None => unlinkat(&self.directory, name, AtFlags::empty())?,
+            }
+            Ok(())
+        };
+        match remove() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other.map_err(|error| self.error("remove", relative, error)),
+        }
+    }
+
+    /// Removes a directory if there is nothing in it.
+    pub(crate) fn remove_empty_directory(&self, relative: &Path) {
+        let remove = || -> io::Result<()> {
+            let (parents, name) = split(relative)?;
+            let parent = self.walk(&parents, false)?;
+            match &parent {
+                Some(parent) => unlinkat(parent, name, AtFlags::REMOVEDIR)?,
+                None => unlinkat(&self.directory, name, AtFlags::REMOVEDIR)?,
+            }
+            Ok(())
+        };
+        if let Err(error) = remove() {
+            tracing::debug!(path = %relative.display(), %error, "the directory stays");
+        }
+    }
+
     /// Whether the directory entry of the root itself is still the one that was opened.
     pub(crate) fn is_unchanged(&self) -> bool {
         let now = statat(rustix::fs::CWD, &self.path, AtFlags::empty());
@@ -160,10 +191,17 @@ impl Root {
         };
         let resolve =
             ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        if self.walks.load(Ordering::Relaxed) {
+            return self.walk_open(relative, flags, mode);
+        }
         match openat2(&self.directory, relative, flags, mode, resolve) {
             Ok(file) => Ok(File::from(file)),
             // Kernels before 5.6 and some sandboxes do not know the call: walk there component by component.
-            Err(Errno::NOSYS | Errno::PERM) => self.walk_open(relative, flags, mode),
+            Err(Errno::NOSYS) => {
+                self.walks.store(true, Ordering::Relaxed);
+                self.walk_open(relative, flags, mode)
+            }
+            Err(Errno::PERM) => self.walk_open(relative, flags, mode),
             Err(errno) => Err(errno.into()),
         }
     }
@@ -239,6 +277,22 @@ fn split(relative: &Path) -> io::Result<(Vec<&OsStr>, &OsStr)> {
     Ok((parts, name))
 }
 
+/// Bytes that we may still write where `path` is, or will be.
+pub(crate) fn free_space(path: &Path) -> Result<u64, DiskError> {
+    let mut there = path;
+    loop {
+        match rustix::fs::statvfs(there) {
+            Ok(stat) => return Ok(stat.f_bavail.saturating_mul(stat.f_frsize)),
+            Err(Errno::NOENT) => match there.parent() {
+                Some(parent) if parent.as_os_str().is_empty() => there = Path::new("."),
+                Some(parent) => there = parent,
+                None => return Err(DiskError::new("look at", path, Errno::NOENT.into())),
+            },
+            Err(errno) => return Err(DiskError::new("look at", path, errno.into())),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Root;
@@ -246,39 +300,62 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::path::Path;
 
+    /// Both ways of opening: with `openat2`, and as on kernels that do not know it.
+    fn both_ways(check: impl Fn(&tempfile::TempDir, Root)) {
+        for walks in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let root = Root::open(&dir.path().join("root"), true).unwrap();
+            root.walks
+                .store(walks, std::sync::atomic::Ordering::Relaxed);
+            check(&dir, root);
+        }
+    }
+
     #[test]
     fn files_are_made_with_their_directories_and_stay_beneath() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = Root::open(&dir.path().join("new"), true).unwrap();
-        let mut file = root.open_write(Path::new("a/b/c.bin")).unwrap();
-        file.write_all(b"x").unwrap();
-        assert_eq!(root.file_size(Path::new("a/b/c.bin")).unwrap(), Some(1));
-        assert!(root.open_read(Path::new("a/b/c.bin")).is_ok());
-        assert_eq!(root.file_size(Path::new("a/none")).unwrap(), None);
-        assert_eq!(
-            root.file_size(Path::new("a/b")).unwrap(),
-            None,
-            "a directory is not a file"
-        );
-        assert!(root.open_write(Path::new("../out")).is_err());
-        assert!(root.open_write(Path::new("/etc/passwd")).is_err());
-        assert!(root.is_unchanged());
+        both_ways(|_, root| {
+            let mut file = root.open_write(Path::new("a/b/c.bin")).unwrap();
+            file.write_all(b"x").unwrap();
+            assert_eq!(root.file_size(Path::new("a/b/c.bin")).unwrap(), Some(1));
+            assert!(root.open_read(Path::new("a/b/c.bin")).is_ok());
+            assert_eq!(root.file_size(Path::new("a/none")).unwrap(), None);
+            assert_eq!(
+                root.file_size(Path::new("a/b")).unwrap(),
+                None,
+                "a directory is not a file"
+            );
+            assert!(root.open_write(Path::new("../out")).is_err());
+            assert!(root.open_write(Path::new("/etc/passwd")).is_err());
+            assert!(root.is_unchanged());
+        });
     }
 
     #[test]
     fn links_are_refused_wherever_they_stand() {
-        let dir = tempfile::tempdir().unwrap();
-        let outside = dir.path().join("outside");
-        std::fs::create_dir(&outside).unwrap();
-        std::fs::write(outside.join("canary"), b"safe").unwrap();
-        let root = Root::open(&dir.path().join("root"), true).unwrap();
-        symlink(&outside, root.path().join("dir")).unwrap();
-        symlink(outside.join("canary"), root.path().join("file")).unwrap();
-        assert!(root.open_write(Path::new("dir/canary")).is_err());
-        assert!(root.open_write(Path::new("dir/new/deep")).is_err());
-        assert!(root.open_write(Path::new("file")).is_err());
-        assert!(root.open_read(Path::new("file")).is_err());
-        assert_eq!(std::fs::read(outside.join("canary")).unwrap(), b"safe");
-        assert!(!outside.join("new").exists());
+        both_ways(|dir, root| {
+            let outside = dir.path().join("outside");
+            std::fs::create_dir(&outside).unwrap();
+            std::fs::write(outside.join("canary"), b"safe").unwrap();
+            symlink(&outside, root.path.join("dir")).unwrap();
+            symlink(outside.join("canary"), root.path.join("file")).unwrap();
+            assert!(root.open_write(Path::new("dir/canary")).is_err());
+            assert!(root.open_write(Path::new("dir/new/deep")).is_err());
+            assert!(root.open_write(Path::new("file")).is_err());
+            assert!(root.open_read(Path::new("file")).is_err());
+            assert!(root.remove_file(Path::new("dir/canary")).is_err());
+            root.remove_empty_directory(Path::new("dir"));
+            assert_eq!(std::fs::read(outside.join("canary")).unwrap(), b"safe");
+            assert!(!outside.join("new").exists());
+        });
+    }
+
+    #[test]
+    fn a_directory_that_was_replaced_is_noticed() {
+        both_ways(|dir, root| {
+            std::fs::rename(dir.path().join("root"), dir.path().join("away")).unwrap();
+            assert!(!root.is_unchanged());
+            std::fs::create_dir(dir.path().join("root")).unwrap();
+            assert!(!root.is_unchanged(), "another one of the same name");
+        });
     }
 }

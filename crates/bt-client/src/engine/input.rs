@@ -7,7 +7,7 @@ use bt_tracker::AnnounceResponse;
 use bt_tracker::schedule::Problem;
 use bt_wire::{Bitfield, Message};
 
-use super::{BlockDigest, PeerKey, Source};
+use super::{BlockDigest, PeerKey, Priority, Source, Trouble};
 
 /// One piece of news for [`super::Torrent::handle`].
 ///
@@ -31,17 +31,20 @@ pub enum Input {
     Checked(Bitfield),
     /// What [`super::Notice::Completed`] told of is on the disk to stay: trackers may hear of it.
     CompletionIsSafe,
-    /// These pieces cannot be relied on any more: their bytes never reached the disk. Only for a torrent without peers,
-    /// such as one that has failed.
-    Lost(Vec<PieceIndex>),
     /// Addresses to try.
     Candidates(Source, Vec<SocketAddr>),
     /// A dial that we asked for did not end in a peer.
     DialFailed(SocketAddr),
     /// A tracker answered, or did not.
     Announced(String, Result<AnnounceResponse, Problem>),
-    /// The disk cannot go on; the text says what, where, and what to do.
-    StorageFailed(String),
+    /// The disk cannot go on, for now or until somebody looks after it.
+    StorageFailed(Trouble),
+    /// So many bytes are free on the disk; the answer to [`super::Output::LookForRoom`].
+    Room(u64),
+    /// These pieces are not on the disk, or no longer as they were.
+    Lost(Vec<PieceIndex>),
+    /// How much each piece is wanted; pieces behind the end of the list are normal.
+    Prioritize(Vec<Priority>),
     /// What the owner wants.
     Command(Command),
     /// [`super::Torrent::poll_timeout`] has come.
@@ -71,6 +74,8 @@ pub enum Command {
     Pause,
     /// Join again.
     Resume,
+    /// Forget what is here: everyone is sent away until [`Input::Checked`] comes again.
+    Recheck,
     /// Announce now, as far as the trackers allow.
     Reannounce,
     /// Leave for good: announce `stopped`, close every peer.

@@ -17,16 +17,20 @@ mod download;
 mod input;
 mod output;
 mod peers;
+mod priority;
 mod rng;
 mod torrent;
+mod trouble;
 mod upload;
 
 pub use input::{Command, Input, PieceVerdict};
 pub use output::{CloseReason, Notice, Output, Outputs};
 pub use peers::{BlockDigest, Direction, PeerInfo, RateMeter, Source, TokenBucket};
+pub use priority::Priority;
 #[cfg(test)]
 pub(crate) use rng::Rng;
 pub use torrent::{Config, PeerStatus, Refusal, Status, Torrent};
+pub use trouble::{Trouble, TroubleKind};
 
 /// Names one connected peer of one torrent; never given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +54,8 @@ pub enum State {
     Seeding,
     /// Every wanted piece is here, others were not chosen.
     Finished,
+    /// Wanted pieces are missing and the disk has no room for them. It serves what it has and goes on by itself.
+    DiskFull,
     /// The user stopped it; it keeps what it has and has no peers.
     Paused,
     /// The disk failed; the notice said how.
@@ -65,6 +71,7 @@ impl fmt::Display for State {
             Self::Downloading => "downloading",
             Self::Seeding => "seeding",
             Self::Finished => "finished",
+            Self::DiskFull => "disk full",
             Self::Paused => "paused",
             Self::Failed => "failed",
             Self::Stopped => "stopped",

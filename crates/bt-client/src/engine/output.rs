@@ -7,7 +7,7 @@ use bt_metainfo::{BlockRef, PieceIndex};
 use bt_tracker::schedule::Announce;
 use bt_wire::Message;
 
-use super::{PeerKey, State};
+use super::{PeerKey, State, Trouble};
 
 /// One thing to do. Their order matters only among those for the same peer.
 #[derive(Debug)]
@@ -30,6 +30,12 @@ pub enum Output {
     },
     /// The disk should add block digests to its next verdict on this piece.
     Watch(PieceIndex),
+    /// The disk should drop the blocks of all incomplete pieces.
+    Forget,
+    /// The disk should drop the blocks of this piece, unless all of them are here.
+    ForgetPiece(PieceIndex),
+    /// Find out how much room there is; the answer is [`super::Input::Room`].
+    LookForRoom,
     /// Something for people and programs to know.
     Notice(Notice),
 }
@@ -55,8 +61,10 @@ pub enum Notice {
     TrackerWarning(String, String),
     /// An announce to a tracker (its URL) came to nothing, for this reason.
     TrackerFailed(String, String),
+    /// There is no room on the disk. The torrent goes on when there is.
+    DiskFull(Trouble),
     /// The disk failed.
-    Failed(String),
+    Failed(Trouble),
 }
 
 /// Why we close a connection.

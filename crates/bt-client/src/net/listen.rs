@@ -1,7 +1,10 @@
 //! The listening sockets: one port, both address families.
 
+use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
@@ -10,6 +13,9 @@ use super::stream::unmapped;
 
 /// Connections that may wait to be accepted; swarms start with a burst.
 const BACKLOG: i32 = 512;
+
+/// How long a caller that waits already may take to be taken.
+const AT_ONCE: Duration = Duration::from_millis(50);
 
 /// How often a port is drawn anew when the second family cannot have the same one.
 const TRIES: usize = 8;
@@ -92,19 +98,57 @@ impl Listener {
 
     /// One task per socket can wait here.
     pub(crate) fn into_sockets(self) -> Vec<Socketed> {
-        self.sockets.into_iter().map(Socketed).collect()
+        self.sockets.into_iter().map(Socketed::new).collect()
     }
 }
 
 /// One listening socket.
 #[derive(Debug)]
-pub(crate) struct Socketed(TcpListener);
+pub(crate) struct Socketed {
+    listener: TcpListener,
+    /// A descriptor to give up when there is no other: with it a caller can be taken and sent away. Left waiting it
+    /// would keep the socket ready, and us busy.
+    reserve: Mutex<Option<File>>,
+}
 
 impl Socketed {
+    fn new(listener: TcpListener) -> Self {
+        Self {
+            listener,
+            reserve: Mutex::new(reserve()),
+        }
+    }
+
     /// The next caller.
     pub(crate) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (stream, addr) = self.0.accept().await?;
+        let (stream, addr) = loop {
+            match self.listener.accept().await {
+                Err(error) if is_out_of_descriptors(&error) && self.give_up_reserve() => {
+                    let turned_away = tokio::time::timeout(AT_ONCE, self.listener.accept()).await;
+                    drop(turned_away);
+                    *self.reserve.lock().unwrap_or_else(PoisonError::into_inner) = reserve();
+                    tracing::debug!("a caller was turned away: no descriptors left");
+                }
+                other => break other?,
+            }
+        };
         stream.set_nodelay(true)?;
         Ok((stream, unmapped(addr)))
     }
+
+    /// False if somebody else took the descriptor when it was given up last.
+    fn give_up_reserve(&self) -> bool {
+        let mut reserve = self.reserve.lock().unwrap_or_else(PoisonError::into_inner);
+        reserve.take().is_some()
+    }
+}
+
+fn reserve() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let out = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+    out.iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }

@@ -12,7 +12,7 @@ use super::config::Check;
 use super::events::EventKind;
 use super::member::Member;
 use super::resume;
-use crate::disk::DiskError;
+use crate::disk::{DiskError, Fault};
 use crate::engine::Input;
 use crate::state::knowledge::Plan;
 
@@ -154,6 +154,9 @@ fn look(job: &Job) {
     if checking.cancel.load(Ordering::Relaxed) {
         return;
     }
+    if let Err(error) = forget(member, plan.as_ref()) {
+        return member.disk_failed(&error);
+    }
     let found = match plan {
         // Some is proven already, or what is there is of a run that was cut short: piece by piece.
         Some(plan) if plan.was_cut_short || !plan.trust.is_empty() => {
@@ -176,13 +179,32 @@ fn look(job: &Job) {
     }
 }
 
-fn start(member: &Arc<Member>, have: Bitfield, hashed: u64, looked: bool) {
-    let wanted = &member.wanted_files;
-    let is_wanted = |file| wanted.as_ref().is_none_or(|files| files.contains(&file));
-    if let Err(error) = member.content.prepare(is_wanted) {
-        member.disk_failed(&error);
-        return;
+/// Where everything is hashed, nothing is known before: the journal is not to say otherwise if we are killed meanwhile,
+/// and what a failed sync has put in doubt is read from the disk.
+fn forget(member: &Arc<Member>, plan: Option<&Plan>) -> Result<(), DiskError> {
+    let (Some(session), Some(&number)) = (member.session.upgrade(), member.number.get()) else {
+        return Ok(());
+    };
+    if plan.is_some() {
+        return Ok(());
     }
+    member.content.find_apart(&[])?;
+    if let Some(doubtful) = session.durable.take_doubtful(number) {
+        member.content.forget_pages(&doubtful)?;
+    }
+    let all = (0..member.layout.piece_count()).collect();
+    session.durable.forget(member, number, &all);
+    Ok(())
+}
+
+fn start(member: &Arc<Member>, have: Bitfield, hashed: u64, looked: bool) {
+    let edition = member.selection.edition();
+    let full = match member.prepare() {
+        Ok(()) => None,
+        // What is here is served all the same; the files without bytes are made when there is room.
+        Err(error) if error.fault() == Fault::Full => Some(error),
+        Err(error) => return member.disk_failed(&error),
+    };
     resume::open(member, looked);
     if let Some(session) = member.session.upgrade() {
         let trusted = size_of(member, &have).saturating_sub(hashed);
@@ -190,6 +212,14 @@ fn start(member: &Arc<Member>, have: Bitfield, hashed: u64, looked: bool) {
         session.events.send(member.info_hash, kind);
     }
     member.handle(Input::Checked(have));
+    // Wishes that came in between were not obeyed on the disk, since it was not known what is there.
+    let full = match full {
+        None if member.selection.edition() != edition => member.prepare().err(),
+        full => full,
+    };
+    if let Some(error) = full {
+        member.disk_failed(&error);
+    }
 }
 
 /// Hashes what the plan leaves open, as far as it can have been written; `None` when it was canceled.

@@ -8,6 +8,8 @@ use bt_metainfo::{FileIndex, Metainfo};
 use crate::limits::{DEFAULT_MAX_PEERS, DEFAULT_MEMORY_BUDGET, UPLOAD_SLOTS};
 use crate::state::Store;
 
+pub use crate::disk::Allocation;
+
 /// Settings of a whole session.
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
@@ -88,6 +90,8 @@ pub struct AddTorrent {
     pub only_files: Option<Vec<FileIndex>>,
     /// Pieces in their order instead of rarest first.
     pub sequential: bool,
+    /// How files are made.
+    pub allocation: Allocation,
     /// Do not start yet.
     pub paused: bool,
     /// Spread like an initial seeder (BEP 16): reveal pieces one by one, different ones to different peers. `None`
@@ -116,6 +120,7 @@ impl AddTorrent {
             peers: Vec::new(),
             only_files: None,
             sequential: false,
+            allocation: Allocation::default(),
             paused: false,
             spread: None,
         }

@@ -235,6 +235,44 @@ impl Durable {
         }
     }
 
+    /// These pieces are not on the disk any more, or somebody is about to look whether they are: nothing is known of
+    /// them, and their files may be written from when this returns. Blocks; not to be called on the thread that commits.
+    pub(super) fn forget(&self, member: &Member, number: u32, pieces: &IndexSet) {
+        // What was noted before is recorded first, so that the record that takes it back stands behind it.
+        self.commit();
+        {
+            let mut desk = self.shared.desk();
+            let Some(account) = desk.accounts.get_mut(&number) else {
+                return;
+            };
+            let mut lost = IndexSet::default();
+            for piece in pieces
+                .iter()
+                .filter(|piece| account.proven.contains(*piece))
+            {
+                lost.insert(piece);
+            }
+            let touched: Vec<FileIndex> = files_of(account, &lost).map(|(file, _)| file).collect();
+            for file in touched {
+                if let Some(missing) = account.missing.get_mut(file.0 as usize) {
+                    *missing += 1;
+                }
+            }
+            lost.iter().for_each(|piece| account.proven.remove(piece));
+        }
+        let records: Vec<Record> = spans(pieces)
+            .into_iter()
+            .map(|pieces| Record::Forgotten {
+                torrent: number,
+                pieces,
+            })
+            .collect();
+        if number < UNRECORDED {
+            self.shared.write(member, &records);
+        }
+        self.open(member, number, false);
+    }
+
     /// Takes the pieces that a failed sync has put in doubt; the torrent begins anew. `None` if nothing is.
     pub(super) fn take_doubtful(&self, number: u32) -> Option<Vec<PieceIndex>> {
         let mut desk = self.shared.desk();

@@ -54,7 +54,7 @@ pub enum EventKind {
     Banned(IpAddr),
     /// Something to read that does not stop the torrent.
     Warning {
-        /// What it is about: `tracker`, `file`, `state`.
+        /// What it is about: `tracker`, `file`, `state`, `disk_full`.
         kind: &'static str,
         /// In words.
         message: String,

@@ -8,14 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use bt_metainfo::{FileIndex, InfoHash, Layout, Metainfo, PieceIndex};
-use bt_wire::{Bitfield, Config, Event, Message, ext};
+use bt_wire::{Config, Event, Message, ext};
 use tokio::sync::Notify;
 
 use super::clock;
+use super::selection::Selection;
 use super::session::Inner;
-use crate::disk::{Content, DiskError, Done};
+use crate::disk::{Content, DiskError, Done, Fault};
 use crate::engine::{
-    self, Input, Outputs, PeerInfo, PeerKey, PieceVerdict, Refusal, State, Torrent as Engine,
+    self, Input, Outputs, PeerInfo, PeerKey, PieceVerdict, Priority, Refusal, State,
+    Torrent as Engine, Trouble, TroubleKind,
 };
 use crate::limits::OUR_REQQ;
 use crate::net::{Host, Mailbox};
@@ -28,7 +30,7 @@ pub(crate) struct Member {
     pub(super) layout: Arc<Layout>,
     pub(super) info_hash: InfoHash,
     pub(super) content: Arc<Content>,
-    pub(super) wanted_files: Option<Vec<FileIndex>>,
+    pub(super) selection: Selection,
     engine: Mutex<Engine>,
     pub(super) mailboxes: Mutex<BTreeMap<PeerKey, Arc<Mailbox>>>,
     pub(super) checking: Mutex<Option<super::check::Checking>>,
@@ -38,7 +40,7 @@ pub(crate) struct Member {
     /// Its number where pieces become durable; set once, before it begins.
     pub(super) number: OnceLock<u32>,
     /// What its owner decided, as it is kept.
-    pub(super) settings: Mutex<Settings>,
+    settings: Mutex<Settings>,
 }
 
 impl std::fmt::Debug for Member {
@@ -54,8 +56,7 @@ pub(super) struct Parts {
     pub(super) metainfo: Arc<Metainfo>,
     pub(super) layout: Arc<Layout>,
     pub(super) engine: engine::Config,
-    pub(super) wanted: Bitfield,
-    pub(super) wanted_files: Option<Vec<FileIndex>>,
+    pub(super) selection: Selection,
     pub(super) directory: std::path::PathBuf,
     pub(super) settings: Settings,
 }
@@ -82,12 +83,12 @@ impl Member {
                     clock::now(),
                     parts.engine,
                     Arc::clone(&parts.layout),
-                    parts.wanted,
+                    parts.selection.wanted_pieces(&parts.layout),
                 )),
                 metainfo: parts.metainfo,
                 layout: parts.layout,
                 content,
-                wanted_files: parts.wanted_files,
+                selection: parts.selection,
                 mailboxes: Mutex::default(),
                 checking: Mutex::default(),
                 changed: Notify::new(),
@@ -124,6 +125,60 @@ impl Member {
 
     pub(crate) fn state(&self) -> State {
         self.engine().state()
+    }
+
+    /// Has the disk hold what is wanted where it is wanted.
+    pub(super) fn prepare(&self) -> Result<(), DiskError> {
+        let files = self.selection.files();
+        let priority = |file: FileIndex| files.get(file.0 as usize).copied();
+        let is_wanted = |file| priority(file).is_some_and(|priority| priority != Priority::Skip);
+        self.content.select(is_wanted, |split| {
+            self.keep_split(split.iter().map(|file| file.0).collect());
+        })
+    }
+
+    /// Notes at once which files are there and among the parts as well: bytes are about to be written by it.
+    fn keep_split(&self, split: Vec<u32>) {
+        let settings = {
+            let mut settings = self.settings();
+            if settings.absent == split {
+                return;
+            }
+            settings.absent = split;
+            settings.clone()
+        };
+        if let Some(session) = self.session.upgrade() {
+            self.save(&session, &settings);
+        }
+    }
+
+    /// What outlives the session.
+    pub(super) fn settings(&self) -> MutexGuard<'_, Settings> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what outlives the session; it is written by the thread that commits.
+    pub(super) fn keep(self: &Arc<Self>, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings());
+        let member = Arc::clone(self);
+        if let Some(session) = self.session.upgrade()
+            && session.durable.store().is_some()
+        {
+            session.durable.after_commit(move || {
+                let settings = member.settings().clone();
+                if let Some(session) = member.session.upgrade() {
+                    member.save(&session, &settings);
+                }
+            });
+        }
+    }
+
+    fn save(&self, session: &Inner, settings: &Settings) {
+        if let Some(store) = session.durable.store()
+            && let Err(error) = store.save(&self.metainfo, settings)
+        {
+            session.durable.cannot_keep(self, &error);
+        }
     }
 
     /// The picture for people, with what the engine cannot know.
@@ -180,8 +235,16 @@ impl Member {
     }
 
     pub(super) fn disk_failed(self: &Arc<Self>, error: &DiskError) {
-        let text = format!("{error}\nhint: {}", error.hint());
-        self.handle(Input::StorageFailed(text));
+        let kind = match error.fault() {
+            // A failed sync is final: the system has dropped what it could not write, whatever the reason.
+            Fault::Full if error.action != "sync" => TroubleKind::Full,
+            _ => TroubleKind::Broken,
+        };
+        self.handle(Input::StorageFailed(Trouble {
+            kind,
+            message: error.to_string(),
+            hint: error.hint().to_owned(),
+        }));
     }
 }
 

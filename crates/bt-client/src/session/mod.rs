@@ -11,7 +11,9 @@ mod durable;
 mod events;
 mod member;
 mod perform;
+mod recheck;
 mod resume;
+mod selection;
 #[expect(
     clippy::module_inception,
     reason = "the session is the noun of this file"
@@ -20,7 +22,7 @@ mod session;
 mod timers;
 mod torrent;
 
-pub use config::{AddTorrent, Check, SessionConfig};
+pub use config::{AddTorrent, Allocation, Check, SessionConfig};
 pub use events::{EventKind, EventStream, SessionEvent};
 pub use resume::is_proven;
 pub use session::{Restored, Session};

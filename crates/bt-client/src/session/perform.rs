@@ -8,7 +8,9 @@ use bt_tracker::http::redacted;
 use super::events::EventKind;
 use super::member::{Member, Seat};
 use super::session::Inner;
-use crate::engine::{CloseReason, Input, Notice, Output, Outputs, PeerKey, State};
+use crate::disk::Fault;
+use crate::engine::{CloseReason, Input, Notice, Output, Outputs, PeerKey, State, Trouble};
+use crate::limits::LOOK_FOR_ROOM;
 use crate::net::{self, Host, Mailbox, Order};
 
 /// Takes the orders for peers out of `out` and leaves them in their mailboxes; all but `own` are woken.
@@ -51,6 +53,9 @@ pub(super) fn perform(session: &Arc<Inner>, member: &Arc<Member>, out: Outputs) 
                 super::announce::spawn(session, member, announce, numwant);
             }
             Output::Watch(piece) => member.content.watch(piece),
+            Output::Forget => member.content.forget(),
+            Output::ForgetPiece(piece) => member.content.forget_piece(piece),
+            Output::LookForRoom => look_for_room(member),
             Output::Notice(notice) => tell(session, member, notice),
             // Delivered before.
             Output::Send(..) | Output::Serve(..) | Output::Close(..) => {}
@@ -84,21 +89,55 @@ fn tell(session: &Arc<Inner>, member: &Arc<Member>, notice: Notice) {
                 message: format!("announce to {} failed: {text}", redacted(&url)),
             });
         }
-        Notice::Failed(text) => {
-            tracing::warn!(torrent = %member.info_hash, text, "storage failed");
-            let (message, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
+        Notice::DiskFull(Trouble { message, hint, .. }) => {
+            tracing::warn!(torrent = %member.info_hash, message, "the disk is full");
+            send(EventKind::Warning {
+                kind: "disk_full",
+                message: format!("{message}; {hint}"),
+            });
+        }
+        Notice::Failed(Trouble { message, hint, .. }) => {
+            tracing::warn!(torrent = %member.info_hash, message, "storage failed");
             send(EventKind::Failed {
                 kind: "storage",
-                message: message.to_owned(),
-                hint: hint.to_owned(),
+                message,
+                hint,
             });
         }
     }
     member.changed.notify_waiters();
 }
 
+/// Tells the engine how many bytes are free; without an answer it asks again by itself.
+fn look_for_room(member: &Arc<Member>) {
+    let asking = Arc::clone(member);
+    member.content.look_for_room(move |free| match free {
+        Ok(free) => asking.handle(Input::Room(free)),
+        Err(error) => tracing::info!(%error, "cannot find out how much room there is"),
+    });
+}
+
 /// What we call complete survives a power cut: the event and the trackers wait until the disk says so.
 fn complete(session: &Arc<Inner>, member: &Arc<Member>) {
+    let completing = Arc::clone(member);
+    session.disk.run(move || {
+        // Files without bytes may have found no room in their directory before.
+        match completing.prepare() {
+            Ok(()) => {
+                if let Some(session) = completing.session.upgrade() {
+                    complete_when_safe(&session, &completing);
+                }
+            }
+            Err(error) if error.fault() == Fault::Full && error.action != "sync" => {
+                completing.disk_failed(&error);
+                complete_later(&completing);
+            }
+            Err(error) => completing.disk_failed(&error),
+        }
+    });
+}
+
+fn complete_when_safe(session: &Arc<Inner>, member: &Arc<Member>) {
     let (events, member) = (Arc::clone(&session.events), Arc::clone(member));
     session.durable.after_commit(move || {
         if member.is_durable() {
@@ -109,8 +148,19 @@ fn complete(session: &Arc<Inner>, member: &Arc<Member>) {
             && let Some(session) = member.session.upgrade()
         {
             // Another piece came in between. If it has failed, that has been said.
-            complete(&session, &member);
+            complete_when_safe(&session, &member);
         }
+    });
+}
+
+fn complete_later(member: &Arc<Member>) {
+    let Some(session) = member.session.upgrade() else {
+        return;
+    };
+    let (inner, member) = (Arc::clone(&session), Arc::clone(member));
+    session.spawn(async move {
+        tokio::time::sleep(LOOK_FOR_ROOM).await;
+        complete(&inner, &member);
     });
 }
 

@@ -41,7 +41,13 @@ pub(super) fn prepare(
     let known =
         known.filter(|known| known.origin.directory == directory_bytes(member.content.directory()));
     let plan = match (&known, check) {
-        (Some(known), Check::Auto) => Some(plan(&member.content, &member.layout, known)?),
+        (Some(known), Check::Auto) => {
+            let split = store.settings(member.info_hash);
+            let split = split.map_or(Vec::new(), |settings| settings.absent);
+            let files: Vec<FileIndex> = split.iter().copied().map(FileIndex).collect();
+            member.settings().absent = split;
+            Some(plan(&member.content, &member.layout, known, &files)?)
+        }
         _ => None,
     };
     let identity = member.content.identity()?;
@@ -68,7 +74,14 @@ pub(super) fn prepare(
     Ok(plan)
 }
 
-fn plan(content: &Content, layout: &Layout, known: &Known) -> Result<Plan, DiskError> {
+/// `split` are files that may be there and among the parts as well.
+fn plan(
+    content: &Content,
+    layout: &Layout,
+    known: &Known,
+    split: &[FileIndex],
+) -> Result<Plan, DiskError> {
+    let apart = content.find_apart(split)?;
     let mut now = Vec::with_capacity(layout.file_count());
     for file in layout.files() {
         let look = if layout.is_pad(file) {
@@ -79,9 +92,8 @@ fn plan(content: &Content, layout: &Layout, known: &Known) -> Result<Plan, DiskE
         now.push(look.map_or(FileNow::Missing, |look| FileNow::There(stamp(look))));
     }
     let of = |file: FileIndex| now.get(file.0 as usize).copied();
-    Ok(decide(layout, known, |file| {
-        of(file).unwrap_or(FileNow::Missing)
-    }))
+    let now = |file| of(file).unwrap_or(FileNow::Missing);
+    Ok(decide(layout, known, now, &apart))
 }
 
 /// Whether all of the content in `dir` was proven by an earlier run and nobody has touched it since. A session that adds
@@ -103,7 +115,7 @@ pub fn is_proven(store: &Store, metainfo: &Metainfo, dir: &Path) -> bool {
         dir.to_owned(),
         Box::new(|_| {}),
     );
-    let plan = plan(&content, &layout, &known);
+    let plan = plan(&content, &layout, &known, &[]);
     disk.stop();
     known.origin.directory == directory_bytes(dir) && plan.is_ok_and(|plan| plan.trust.is_full())
 }
@@ -123,9 +135,7 @@ fn enroll(
     anew: bool,
     plan: Option<&Plan>,
 ) -> Result<u32, StateError> {
-    let settings = member.settings.lock();
-    let settings = settings.unwrap_or_else(std::sync::PoisonError::into_inner);
-    store.save(&member.metainfo, &settings)?;
+    store.save(&member.metainfo, &member.settings())?;
     let number = store.enroll(origin(member), anew)?;
     let Some((plan, (_, known))) = plan.zip(store.known(member.info_hash)) else {
         return Ok(number);

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bt_metainfo::{FileIndex, InfoHash, Layout};
-use bt_wire::{Bitfield, PeerId};
+use bt_metainfo::{FileIndex, InfoHash};
+use bt_wire::PeerId;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -17,11 +17,12 @@ use super::config::{AddTorrent, Check, SessionConfig};
 use super::durable::Durable;
 use super::events::{EventKind, EventStream, Events};
 use super::member::{Member, Parts, Seat};
+use super::selection::Selection;
 use super::timers::Timers;
 use super::torrent::Torrent;
 use super::{chance, check, clock, perform, resume};
 use crate::disk::Disk;
-use crate::engine::{self, Command, Input, Source};
+use crate::engine::{self, Command, Input, Priority, Source};
 use crate::error::Error;
 use crate::limits::MAX_PENDING_INCOMING;
 use crate::net::{self, Buffers, Dialer, Host, Lobby, RateLimits, Tools};
@@ -144,7 +145,7 @@ impl Session {
     pub async fn add(&self, add: AddTorrent) -> Result<Torrent, Error> {
         let inner = Arc::clone(&self.inner);
         // What is known is read and written where waiting is allowed.
-        let added = tokio::task::spawn_blocking(move || inner.add(add)).await;
+        let added = tokio::task::spawn_blocking(move || inner.add(add, &[])).await;
         added.unwrap_or(Err(Error::Stopped))
     }
 
@@ -216,7 +217,11 @@ impl Inner {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(self: &Arc<Self>, add: AddTorrent) -> Result<Torrent, Error> {
+    fn add(
+        self: &Arc<Self>,
+        add: AddTorrent,
+        wishes: &[(FileIndex, Priority)],
+    ) -> Result<Torrent, Error> {
         let AddTorrent {
             metainfo,
             dir,
@@ -224,12 +229,13 @@ impl Inner {
             peers,
             only_files,
             sequential,
+            allocation,
             paused,
             spread,
         } = add;
         let info_hash = metainfo.info_hash_v1().ok_or(Error::OnlyV2)?;
         let layout = Arc::new(metainfo.info().layout().clone());
-        let wanted = wanted_pieces(&layout, only_files.as_deref())?;
+        let selection = Selection::new(&layout, only_files.as_deref(), wishes)?;
         let mut config = engine::Config::new(info_hash, self.peer_id, chance::seed());
         if self.config.trackers {
             config.trackers = metainfo.trackers().to_vec();
@@ -239,25 +245,24 @@ impl Inner {
         config.upload_slots = self.config.upload_slots;
         config.sequential = sequential;
         config.spread = spread.unwrap_or(check == Check::Trust);
-        let settings = Settings {
+        let mut settings = Settings {
             directory: resume::directory_bytes(&dir),
-            only_files: only_files
-                .as_ref()
-                .map(|files| files.iter().map(|file| file.0).collect()),
             sequential,
             paused,
             spread,
+            ..Settings::default()
         };
+        selection.note(&mut settings);
         let parts = Parts {
             settings,
             metainfo: Arc::new(metainfo),
             layout,
             engine: config,
-            wanted,
-            wanted_files: only_files,
+            selection,
             directory: dir,
         };
         let member = Member::new(self, parts);
+        member.content.set_allocation(allocation);
         match self.members().entry(info_hash) {
             std::collections::hash_map::Entry::Occupied(_) => {
                 return Err(Error::Duplicate(info_hash));
@@ -273,6 +278,10 @@ impl Inner {
         };
         self.events.send(info_hash, EventKind::Added);
         member.handle(Input::Candidates(Source::User, peers));
+        if !wishes.is_empty() {
+            let pieces = member.selection.pieces(&member.layout);
+            member.handle(Input::Prioritize(pieces));
+        }
         if paused {
             member.handle(Input::Command(Command::Pause));
         }
@@ -288,6 +297,12 @@ impl Inner {
         for Saved { metainfo, settings } in store.torrents()? {
             let info_hash = metainfo.info_hash_v1();
             let directory = OsString::from_vec(settings.directory);
+            let as_wished = |files: Vec<u32>, priority| {
+                let files = files.into_iter();
+                files.map(move |file| (FileIndex(file), priority))
+            };
+            let mut wishes: Vec<_> = as_wished(settings.high, Priority::High).collect();
+            wishes.extend(as_wished(settings.low, Priority::Low));
             let add = AddTorrent {
                 only_files: settings
                     .only_files
@@ -297,7 +312,7 @@ impl Inner {
                 spread: settings.spread,
                 ..AddTorrent::new(metainfo, PathBuf::from(directory))
             };
-            match (self.add(add), info_hash) {
+            match (self.add(add, &wishes), info_hash) {
                 (Ok(torrent), _) => restored.torrents.push(torrent),
                 (Err(error), Some(info_hash)) => restored.failed.push((info_hash, error)),
                 (Err(error), None) => tracing::warn!(%error, "a torrent cannot begin"),
@@ -354,24 +369,6 @@ impl Lobby for Inner {
         let member = Arc::clone(self.members().get(&info_hash)?);
         Some(Arc::new(Seat(member)))
     }
-}
-
-/// Pieces that hold bytes of the chosen files.
-fn wanted_pieces(layout: &Layout, files: Option<&[FileIndex]>) -> Result<Bitfield, Error> {
-    let count = layout.piece_count();
-    let Some(files) = files else {
-        return Ok(Bitfield::full(count));
-    };
-    let mut wanted = Bitfield::new(count);
-    for &file in files {
-        if file.0 as usize >= layout.file_count() {
-            return Err(Error::NoSuchFile(file.0));
-        }
-        for piece in layout.pieces_of_file(file) {
-            wanted.set(bt_metainfo::PieceIndex(piece));
-        }
-    }
-    Ok(wanted)
 }
 
 /// Lets callers in until the session ends.

@@ -3,12 +3,12 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use bt_metainfo::{InfoHash, Metainfo};
+use bt_metainfo::{FileIndex, InfoHash, Metainfo};
 
 use super::config::Check;
 use super::member::Member;
-use super::{check, clock, resume};
-use crate::engine::{Command, Input, PeerStatus, State, Status};
+use super::{check, clock, recheck, resume, selection};
+use crate::engine::{Command, Input, PeerStatus, Priority, State, Status};
 use crate::error::Error;
 
 /// How often a condition on figures that change all the time is looked at.
@@ -53,13 +53,13 @@ impl Torrent {
 
     /// Leaves the swarm and keeps what is here.
     pub fn pause(&self) {
-        self.keep_paused(true);
+        self.member.keep(|settings| settings.paused = true);
         self.member.handle(Input::Command(Command::Pause));
     }
 
     /// Joins the swarm again after a pause or a failure.
     pub fn resume(&self) {
-        self.keep_paused(false);
+        self.member.keep(|settings| settings.paused = false);
         self.member.content.retry();
         if let Some(session) = self.member.session.upgrade()
             && let Some(number) = self.member.number.get()
@@ -74,29 +74,33 @@ impl Torrent {
         }
     }
 
-    /// Whether it is paused outlives the session; it is written by the thread that commits.
-    fn keep_paused(&self, paused: bool) {
-        let settings = {
-            let mut settings = self
-                .member
-                .settings
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            settings.paused = paused;
-            settings.clone()
-        };
-        if let Some(session) = self.member.session.upgrade()
-            && let Some(store) = session.durable.store().cloned()
-        {
-            let member = Arc::clone(&self.member);
-            session.durable.after_commit(move || {
-                if let Err(error) = store.save(&member.metainfo, &settings)
-                    && let Some(session) = member.session.upgrade()
-                {
-                    session.durable.cannot_keep(&member, &error);
-                }
-            });
-        }
+    /// What is wanted of each file, in the order of the torrent.
+    #[must_use]
+    pub fn priorities(&self) -> Vec<Priority> {
+        self.member.selection.files()
+    }
+
+    /// Changes what is wanted of these files, also while the torrent runs; others stay as they are. Requests for what is
+    /// no longer wanted are taken back at once, and bytes of a file that came with pieces of others move into it when it
+    /// is wanted. Complete means: all that is wanted then.
+    ///
+    /// # Errors
+    /// If the torrent has no such file, or has left the session; nothing is changed then.
+    pub fn set_priorities(&self, wishes: &[(FileIndex, Priority)]) -> Result<(), Error> {
+        selection::change(&self.member, wishes)
+    }
+
+    /// Forgets what is here, hashes the whole content again and goes on with what is good. Peers are sent away meanwhile.
+    pub fn recheck(&self) {
+        recheck::all(&self.member);
+    }
+
+    /// Hashes the pieces of one file again while the torrent goes on. Those that are bad are fetched again.
+    ///
+    /// # Errors
+    /// If the torrent has no such file, or the system gives us no thread.
+    pub fn recheck_file(&self, file: FileIndex) -> Result<(), Error> {
+        recheck::file(&self.member, file)
     }
 
     /// Announces to the trackers as soon as they allow it.
@@ -148,6 +152,18 @@ impl Torrent {
         if let Some(session) = self.member.session.upgrade() {
             session.remove(&self.member).await;
         }
+    }
+
+    /// The same, and removes the content from the disk: the files that the torrent names and those parts of others that
+    /// we kept, then directories that are empty without them. Nothing else is touched.
+    ///
+    /// # Errors
+    /// If the system does not let us remove a file.
+    pub async fn remove_with_data(&self) -> Result<(), Error> {
+        self.remove().await;
+        let content = Arc::clone(&self.member.content);
+        let deleted = tokio::task::spawn_blocking(move || content.delete()).await;
+        Ok(deleted.map_err(|_| Error::Stopped)??)
     }
 
     pub(super) fn cancel_check(member: &Member) {

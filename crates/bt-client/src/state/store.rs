@@ -164,7 +164,9 @@ impl Store {
         })
     }
 
-    fn settings(&self, info_hash: InfoHash) -> Option<Settings> {
+    /// What was decided about one torrent, if that is known and can be made out.
+    #[must_use]
+    pub fn settings(&self, info_hash: InfoHash) -> Option<Settings> {
         let name = name(info_hash, SETTINGS);
         let bytes = self.0.torrents.read(&name).ok()??;
         match Settings::decode(&bytes) {

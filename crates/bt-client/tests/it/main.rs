@@ -16,6 +16,8 @@ mod cli_transfer;
 #[cfg(feature = "cli")]
 mod cli_usage;
 mod content;
+mod files;
+mod hostile;
 #[cfg(feature = "cli")]
 #[path = "../../../../tests/bad-input/replay.rs"]
 mod replay;

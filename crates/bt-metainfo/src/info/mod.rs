@@ -6,6 +6,7 @@
 mod draft;
 mod entry;
 mod links;
+mod naming;
 mod parse;
 mod v1;
 mod v2;
@@ -23,6 +24,7 @@ use crate::path::SafePath;
 use crate::warning::Warning;
 
 pub use entry::{Attributes, FileEntry, RawPath};
+pub use naming::Naming;
 pub(crate) use parse::{parse, warn_of_keys};
 
 /// A checked info dictionary.
@@ -184,6 +186,12 @@ impl Info {
             Some(entry) if !self.single => entry.path.below(&root),
             _ => root,
         }
+    }
+
+    /// Where the parts of files lie that nobody selected, relative to the download folder: the bytes
+    /// that came with pieces of other files, at the places of a [`PartsMap`](crate::PartsMap).
+    pub fn parts_path(&self) -> PathBuf {
+        format!(".{}.parts", self.info_hash()).into()
     }
 
     /// Where a file lies if its names are taken exactly as they stand in the torrent, when that

@@ -4,6 +4,7 @@
 //! argument, so that numbers from a peer need no check before they are asked about.
 
 mod extents;
+mod parts;
 
 use std::ops::Range;
 
@@ -11,6 +12,7 @@ use crate::index::{BLOCK_SIZE, BlockRef, FileIndex, PieceIndex};
 use crate::limits::{MAX_FILES, MAX_PIECE_LENGTH, MAX_PIECES, MAX_TOTAL_LENGTH};
 
 pub use extents::{Extent, Extents};
+pub use parts::PartsMap;
 
 /// How the bytes of a torrent are cut into pieces and laid over files.
 ///
@@ -306,6 +308,17 @@ impl Layout {
     /// Whether every file starts at a piece by rule, as in a v2 torrent.
     pub const fn is_piece_aligned(&self) -> bool {
         self.aligned
+    }
+
+    /// Whether a block need not be asked for: all of it is padding, and its piece has other bytes.
+    pub fn is_padding(&self, block: BlockRef) -> bool {
+        self.pad_length > 0
+            && self
+                .block_extents(block)
+                .all(|extent| self.is_pad(extent.file))
+            && self
+                .piece_extents(block.piece)
+                .any(|extent| !self.is_pad(extent.file))
     }
 
     /// The pieces that hold bytes of a file; empty for an empty file or none.

@@ -1,18 +1,18 @@
 //! A check from beginning to end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::Error;
-use super::content::{Content, Fault};
+use super::content::{Content, Fault, Parts};
 use super::place::{Located, Place};
 use super::presence::{Presence, problem};
 use super::report::{FileProblem, Problem, Report, Verdict};
 use super::sweep::{Ended, Failure, Report as Swept, Sweep};
-use crate::{FileIndex, Info, Layout, PieceIndex};
+use crate::{FileIndex, Info, Layout, PartsMap, PieceIndex};
 
 /// How to check.
 #[derive(Clone, Debug, Default)]
@@ -103,6 +103,7 @@ pub fn verify(
         Some(_) => files_of(layout, &pieces),
     };
     let mut found = Found::new(&located, info, files, cancel)?;
+    let parts = parts(&located, info, &found);
     let mut tally = Tally {
         verdicts: vec![Verdict::Unchecked; info.piece_hashes().len()],
         done: 0,
@@ -114,7 +115,7 @@ pub fn verify(
     };
     let (to_read, lost): (Vec<_>, Vec<_>) = pieces
         .into_iter()
-        .partition(|&piece| found.all_of(layout, piece));
+        .partition(|&piece| found.all_of(layout, parts.as_ref(), piece));
     for piece in lost {
         let verdict = if found.any_of(layout, piece) {
             Verdict::Bad
@@ -124,7 +125,8 @@ pub fn verify(
         tally.progress(u64::from(layout.piece_size(piece)));
         tally.decide(piece, verdict);
     }
-    let content = Content::new(&located.root, found.paths(layout.file_count()));
+    let content =
+        Content::new(&located.root, found.paths(layout.file_count())).with_parts(parts.as_ref());
     let sweep = Sweep {
         layout,
         content: &content,
@@ -154,6 +156,24 @@ pub fn verify(
         }),
         Ended::Stopped | Ended::Canceled => Err(Error::Canceled),
     }
+}
+
+/// What lies among the parts, if there are any and files are missing.
+fn parts<'a>(located: &Located, info: &'a Info, found: &Found) -> Option<Parts<'a>> {
+    let is_missing = |presence: &Presence| matches!(presence.problem, Some(Problem::Missing));
+    let missing = found.0.iter().filter(|(_, found)| is_missing(found));
+    let files: BTreeSet<FileIndex> = missing.map(|(file, _)| *file).collect();
+    if files.is_empty() {
+        return None;
+    }
+    let file = located.root.open_any(&located.parts(info)?).ok()?;
+    let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
+    is_file.then(|| Parts {
+        layout: info.layout(),
+        map: PartsMap::new(info.layout()),
+        file,
+        files,
+    })
 }
 
 /// The files that have bytes in some of the pieces.
@@ -195,9 +215,11 @@ impl Found {
     }
 
     /// Whether all bytes of a piece can be asked for.
-    fn all_of(&self, layout: &Layout, piece: PieceIndex) -> bool {
+    fn all_of(&self, layout: &Layout, parts: Option<&Parts<'_>>, piece: PieceIndex) -> bool {
         layout.piece_extents(piece).all(|extent| {
-            layout.is_pad(extent.file) || extent.offset + extent.length <= self.bytes(extent.file)
+            layout.is_pad(extent.file)
+                || extent.offset + extent.length <= self.bytes(extent.file)
+                || parts.is_some_and(|parts| parts.holds(extent))
         })
     }
 
@@ -231,6 +253,10 @@ impl Found {
         let Some(presence) = self.0.get_mut(&file) else {
             return;
         };
+        // Of a file that is missing, parts may be there; it is missing all the same.
+        if matches!(presence.problem, Some(Problem::Missing)) {
+            return;
+        }
         presence.problem = Some(match fault {
             Fault::Io(error) => problem(error),
             Fault::NotAFile => Problem::NotAFile,

@@ -2,6 +2,7 @@
 //!
 //! It must not know hashes or pieces, and it never writes.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -10,9 +11,10 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{Advice, Mode, OFlags, fadvise, openat};
+use rustix::fs::{Advice, Mode, OFlags, SeekFrom, fadvise, openat, seek};
+use rustix::io::Errno;
 
-use crate::{Extent, FileIndex};
+use crate::{Extent, FileIndex, Layout, PartsMap};
 
 /// The folder that all paths start from.
 #[derive(Debug)]
@@ -28,6 +30,38 @@ pub(crate) struct Content<'r> {
     root: &'r Root,
     /// Path of each file below the root; `None` for files that are not stored.
     paths: Vec<Option<PathBuf>>,
+    parts: Option<&'r Parts<'r>>,
+}
+
+/// The parts of files that were not selected, for reading.
+#[derive(Debug)]
+pub(crate) struct Parts<'r> {
+    pub(crate) layout: &'r Layout,
+    pub(crate) map: PartsMap,
+    pub(crate) file: File,
+    /// Files that lie here and nowhere else.
+    pub(crate) files: BTreeSet<FileIndex>,
+}
+
+impl Parts<'_> {
+    /// Where a run of bytes lies, if it is here.
+    fn place(&self, extent: Extent) -> Option<u64> {
+        let here = self.files.contains(&extent.file);
+        here.then(|| self.map.place(self.layout, extent.file, extent.offset))?
+    }
+
+    /// Whether anything was ever written where a run of bytes would lie.
+    pub(crate) fn holds(&self, extent: Extent) -> bool {
+        let Some(place) = self.place(extent) else {
+            return false;
+        };
+        match seek(&self.file, SeekFrom::Data(place)) {
+            Ok(data) => data < place + extent.length,
+            // Behind the last byte, or the file system does not tell.
+            Err(Errno::NXIO) => false,
+            Err(_) => true,
+        }
+    }
 }
 
 /// What happens at a symbolic link below the root.
@@ -97,7 +131,16 @@ impl Root {
 impl<'r> Content<'r> {
     /// Takes the path of each file below the root, in the order of the torrent.
     pub(crate) fn new(root: &'r Root, paths: Vec<Option<PathBuf>>) -> Self {
-        Self { root, paths }
+        Self {
+            root,
+            paths,
+            parts: None,
+        }
+    }
+
+    /// Reads files that are not there from their parts.
+    pub(crate) fn with_parts(self, parts: Option<&'r Parts<'r>>) -> Self {
+        Self { parts, ..self }
     }
 
     /// The whole path of a file, for messages; the root itself for files that are not stored.
@@ -169,6 +212,11 @@ impl<'c> Handles<'c> {
 
     /// Fills `bytes`, which is as long as the extent.
     pub(crate) fn read(&mut self, extent: Extent, bytes: &mut [u8]) -> Result<(), Fault> {
+        if let Some(parts) = self.content.parts
+            && let Some(place) = parts.place(extent)
+        {
+            return Ok(parts.file.read_exact_at(bytes, place)?);
+        }
         let file = self.get(extent.file)?;
         match file.read_exact_at(bytes, extent.offset) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Fault::Short {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::content::{Links, Root};
-use crate::Info;
+use crate::{Info, Naming};
 
 /// What the path of a check is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,7 @@ pub enum Place {
 pub(super) struct Located {
     pub(super) root: Root,
     below: Below,
+    naming: Naming,
 }
 
 /// What the paths of the files start with.
@@ -35,6 +36,16 @@ enum Below {
     Nothing,
     /// The torrent is of one file, which has this name here.
     File(PathBuf),
+}
+
+impl Below {
+    fn of(&self, path: &Path) -> PathBuf {
+        match self {
+            Self::Name => path.into(),
+            Self::Nothing => path.components().skip(1).collect(),
+            Self::File(path) => path.clone(),
+        }
+    }
 }
 
 /// How many files are looked for to find out what a path means. A folder that has none of so many
@@ -57,22 +68,13 @@ impl Located {
             let (Some(folder), Some(file)) = (whole.parent(), whole.file_name()) else {
                 return Err(Error::NotFound { path: path.into() });
             };
-            return Ok(Self {
-                root: open(folder)?,
-                below: Below::File(file.into()),
-            });
+            return Self::new(info, open(folder)?, Below::File(file.into()));
         }
-        let parent = Self {
-            root: open(path)?,
-            below: Below::Name,
-        };
+        let parent = Self::new(info, open(path)?, Below::Name)?;
         if single || place == Place::Parent {
             return Ok(parent);
         }
-        let content = Self {
-            root: open(path)?,
-            below: Below::Nothing,
-        };
+        let content = Self::new(info, open(path)?, Below::Nothing)?;
         if place == Place::Content {
             return Ok(content);
         }
@@ -84,6 +86,22 @@ impl Located {
         })
     }
 
+    fn new(info: &Info, root: Root, below: Below) -> Result<Self, Error> {
+        let mut located = Self {
+            root,
+            below,
+            naming: Naming::default(),
+        };
+        let is_there = |path: &Path| located.root.open_any(&located.below.of(path)).is_ok();
+        located.naming = Naming::find(info, is_there);
+        Ok(located)
+    }
+
+    /// The path of the parts of files that were not selected, which lie beside the content.
+    pub(super) fn parts(&self, info: &Info) -> Option<PathBuf> {
+        matches!(self.below, Below::Name).then(|| info.parts_path())
+    }
+
     /// Where a file may be, likeliest first: under the name it has everywhere, and under the name
     /// it has in the torrent if this system can have that as well.
     pub(super) fn paths(
@@ -91,15 +109,8 @@ impl Located {
         info: &Info,
         file: crate::FileIndex,
     ) -> impl Iterator<Item = PathBuf> {
-        let of = |path: PathBuf| match &self.below {
-            Below::Name => path,
-            Below::Nothing => path.components().skip(1).collect(),
-            Below::File(path) => path.clone(),
-        };
-        let native = info.native_path(file).map(of);
-        [Some(of(info.disk_path(file))), native]
-            .into_iter()
-            .flatten()
+        let paths = self.naming.paths(info, file);
+        paths.map(|path| self.below.of(&path))
     }
 
     /// How many of the first files there are.

@@ -375,3 +375,47 @@ proptest! {
         prop_assert!(report.files.is_empty());
     }
 }
+
+#[test]
+fn a_name_that_is_another_files_portable_name_is_not_mistaken_for_it() {
+    let files = [("a\tb", 40_000), ("a_b", 50_000), ("other", 20_000)];
+    let (parent, torrent) = torrent("odd", &files);
+    let report = check(&torrent, parent.path());
+    assert!(report.is_complete(), "as shared: {report:?}");
+
+    // As downloaded, both have their portable names.
+    let info = torrent.info();
+    let copy = tempfile::tempdir().unwrap();
+    for (file, (name, _)) in info.layout().files().zip(files) {
+        let to = copy.path().join(info.disk_path(file));
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(parent.path().join("odd").join(name), to).unwrap();
+    }
+    let report = check(&torrent, copy.path());
+    assert!(report.is_complete(), "as downloaded: {report:?}");
+    assert!(check(&torrent, &copy.path().join("odd")).is_complete());
+}
+
+#[test]
+fn pieces_are_found_among_the_parts_of_files_that_are_not_there() {
+    // Pieces of 16 KiB: 0 and 1 of a, 2 of a and b, 3 of b, 4 of b and c.
+    let (parent, torrent) = torrent("t", &[("a", 40_000), ("b", 30_000), ("c", 5_000)]);
+    let info = torrent.info();
+    let b = fs::read(parent.path().join("t/b")).unwrap();
+    fs::remove_file(parent.path().join("t/b")).unwrap();
+    fs::remove_file(parent.path().join("t/c")).unwrap();
+    assert_eq!(letters(&check(&torrent, parent.path())), "ggbmm");
+
+    let map = crate::PartsMap::new(info.layout());
+    let place = map.place(info.layout(), FileIndex(1), 0).unwrap();
+    let mut parts = vec![0; usize::try_from(place).unwrap()];
+    parts.extend_from_slice(&b[..3 * PIECE - 40_000]);
+    fs::write(parent.path().join(info.parts_path()), parts).unwrap();
+    let report = check(&torrent, parent.path());
+    assert_eq!(letters(&report), "gggmm");
+    assert_eq!(
+        report.files.len(),
+        2,
+        "both are missing all the same: {report:?}"
+    );
+}

@@ -1,4 +1,5 @@
-//! How many peers have each piece, and the pieces still to be started in the order of rarity.
+//! How many peers have each piece, and the pieces still to be started in the order of rarity, class by class of
+//! priority.
 //!
 //! Peers that have everything are counted once for all pieces, so a seed that comes or goes costs O(1). All other
 //! changes of one piece cost O(1): the order is one vector cut into buckets of equal availability, and a piece moves
@@ -6,6 +7,7 @@
 
 use bt_metainfo::PieceIndex;
 
+use crate::engine::Priority;
 use crate::engine::rng::Rng;
 
 const NOT_LISTED: u32 = u32::MAX;
@@ -17,16 +19,52 @@ pub(crate) struct Availability {
     counts: Vec<u32>,
     /// Peers that have every piece.
     seeds: u32,
-    /// Listed pieces, rarest first.
-    order: Vec<u32>,
-    /// Where a piece stands in `order`, or `NOT_LISTED`.
+    /// The listed pieces of each class, the most urgent class first.
+    classes: [Class; 3],
+    /// Of each piece, the place of its class in `classes`; empty while all are normal.
+    ranks: Vec<u8>,
+    /// Where a piece stands in the order of its class, or `NOT_LISTED`.
     position: Vec<u32>,
+}
+
+/// Pieces of one priority.
+#[derive(Debug, Default)]
+struct Class {
+    /// Rarest first.
+    order: Vec<u32>,
     /// `ends[c]` = end in `order` of the bucket of pieces with count `c`; never shrinks.
     ends: Vec<u32>,
 }
 
+impl Class {
+    fn swap(&mut self, position: &mut [u32], a: u32, b: u32) {
+        self.order.swap(a as usize, b as usize);
+        position[self.order[a as usize] as usize] = a;
+        position[self.order[b as usize] as usize] = b;
+    }
+
+    fn ensure_bucket(&mut self, count: u32) {
+        while self.ends.len() <= count as usize {
+            let end =
+                u32::try_from(self.order.len()).expect("a torrent has fewer than 2^32 pieces");
+            self.ends.push(end);
+        }
+    }
+
+    /// Swaps a piece that `count` peers have with a random one of its bucket, so that the order of events is not the
+    /// order of picks.
+    fn scatter(&mut self, position: &mut [u32], piece: u32, count: u32, rng: &mut Rng) {
+        let count = count as usize;
+        let start = if count == 0 { 0 } else { self.ends[count - 1] };
+        let width = self.ends[count] - start;
+        let offset = u32::try_from(rng.below(width as usize)).unwrap_or(0);
+        let here = position[piece as usize];
+        self.swap(position, here, start + offset);
+    }
+}
+
 impl Availability {
-    /// All of `pieces` pieces are listed, in random order, with no peer having any.
+    /// All of `pieces` pieces are listed as normal, in random order, with no peer having any.
     pub(crate) fn new(pieces: u32, rng: &mut Rng) -> Self {
         let mut order: Vec<u32> = (0..pieces).collect();
         rng.shuffle(&mut order);
@@ -34,12 +72,17 @@ impl Availability {
         for (at, &piece) in (0u32..).zip(&order) {
             position[piece as usize] = at;
         }
+        let mut classes: [Class; 3] = Default::default();
+        classes[Priority::Normal.rank()] = Class {
+            order,
+            ends: vec![pieces],
+        };
         Self {
             counts: vec![0; pieces as usize],
             seeds: 0,
-            order,
+            classes,
+            ranks: Vec::new(),
             position,
-            ends: vec![pieces],
         }
     }
 
@@ -87,13 +130,15 @@ impl Availability {
         if self.position[at] == NOT_LISTED {
             return;
         }
+        let class = &mut self.classes[rank(&self.ranks, piece)];
         // Carry it over the end of each higher bucket; the last of them ends at the end of the vector.
-        for count in self.counts[at] as usize..self.ends.len() {
-            let last = self.ends[count] - 1;
-            self.swap(self.position[at], last);
-            self.ends[count] = last;
+        for count in self.counts[at] as usize..class.ends.len() {
+            let last = class.ends[count] - 1;
+            let here = self.position[at];
+            class.swap(&mut self.position, here, last);
+            class.ends[count] = last;
         }
-        self.order.pop();
+        class.order.pop();
         self.position[at] = NOT_LISTED;
     }
 
@@ -103,16 +148,30 @@ impl Availability {
         if self.position[at] != NOT_LISTED {
             return;
         }
-        self.ensure_bucket(self.counts[at]);
+        let class = &mut self.classes[rank(&self.ranks, piece)];
+        class.ensure_bucket(self.counts[at]);
         self.position[at] =
-            u32::try_from(self.order.len()).expect("a torrent has fewer than 2^32 pieces");
-        self.order.push(piece.0);
-        for count in (self.counts[at] as usize..self.ends.len()).rev() {
-            let end = self.ends[count];
-            self.swap(self.position[at], end);
-            self.ends[count] = end + 1;
+            u32::try_from(class.order.len()).expect("a torrent has fewer than 2^32 pieces");
+        class.order.push(piece.0);
+        for count in (self.counts[at] as usize..class.ends.len()).rev() {
+            let end = class.ends[count];
+            let here = self.position[at];
+            class.swap(&mut self.position, here, end);
+            class.ends[count] = end + 1;
         }
-        self.scatter(piece.0, rng);
+        class.scatter(&mut self.position, piece.0, self.counts[at], rng);
+    }
+
+    /// The class in which `piece`, which is not listed now, will be listed.
+    pub(crate) fn set_priority(&mut self, piece: PieceIndex, priority: Priority) {
+        debug_assert!(!self.is_listed(piece), "the orders would not know it again");
+        if self.ranks.is_empty() && priority != Priority::Normal {
+            let normal = u8::try_from(Priority::Normal.rank()).unwrap_or(0);
+            self.ranks = vec![normal; self.counts.len()];
+        }
+        if let Some(place) = self.ranks.get_mut(piece.0 as usize) {
+            *place = u8::try_from(priority.rank()).unwrap_or(0);
+        }
     }
 
     /// Whether `piece` is on the list.
@@ -122,18 +181,36 @@ impl Availability {
             .is_some_and(|&at| at != NOT_LISTED)
     }
 
-    /// Listed pieces, rarest first.
+    /// Listed pieces, the most urgent class first and in it the rarest.
+    #[cfg(test)]
     pub(crate) fn rarest_first(&self) -> impl Iterator<Item = PieceIndex> + '_ {
-        self.order.iter().map(|&piece| PieceIndex(piece))
+        Priority::WANTED
+            .into_iter()
+            .flat_map(|class| self.of_class(class))
     }
 
-    /// The `n`-th listed piece, modulo their number.
-    pub(crate) fn listed_at(&self, n: usize) -> Option<PieceIndex> {
-        (!self.order.is_empty()).then(|| PieceIndex(self.order[n % self.order.len()]))
+    /// Listed pieces of one class, rarest first.
+    pub(crate) fn of_class(&self, class: Priority) -> impl Iterator<Item = PieceIndex> + '_ {
+        let order = &self.classes[class.rank()].order;
+        order.iter().map(|&piece| PieceIndex(piece))
     }
 
-    pub(crate) fn listed(&self) -> usize {
-        self.order.len()
+    /// The `n`-th listed piece of a class, modulo their number.
+    pub(crate) fn listed_at(&self, class: Priority, n: usize) -> Option<PieceIndex> {
+        let order = &self.classes[class.rank()].order;
+        (!order.is_empty()).then(|| PieceIndex(order[n % order.len()]))
+    }
+
+    /// How many pieces of a class are listed.
+    pub(crate) fn listed(&self, class: Priority) -> usize {
+        self.classes[class.rank()].order.len()
+    }
+
+    /// Whether no piece that is wanted is listed.
+    pub(crate) fn is_nothing_listed(&self) -> bool {
+        Priority::WANTED
+            .iter()
+            .all(|class| self.listed(*class) == 0)
     }
 
     /// Full copies that the connected peers have together: the least availability of any piece.
@@ -145,42 +222,30 @@ impl Availability {
     }
 
     fn raise(&mut self, piece: u32, from: u32, rng: &mut Rng) {
-        self.ensure_bucket(from + 1);
-        let last = self.ends[from as usize] - 1;
-        self.swap(self.position[piece as usize], last);
-        self.ends[from as usize] = last;
-        self.scatter(piece, rng);
+        let class = &mut self.classes[rank(&self.ranks, PieceIndex(piece))];
+        class.ensure_bucket(from + 1);
+        let last = class.ends[from as usize] - 1;
+        let here = self.position[piece as usize];
+        class.swap(&mut self.position, here, last);
+        class.ends[from as usize] = last;
+        class.scatter(&mut self.position, piece, from + 1, rng);
     }
 
     fn lower(&mut self, piece: u32, from: u32, rng: &mut Rng) {
-        let first = self.ends[from as usize - 1];
-        self.swap(self.position[piece as usize], first);
-        self.ends[from as usize - 1] = first + 1;
-        self.scatter(piece, rng);
+        let class = &mut self.classes[rank(&self.ranks, PieceIndex(piece))];
+        let first = class.ends[from as usize - 1];
+        let here = self.position[piece as usize];
+        class.swap(&mut self.position, here, first);
+        class.ends[from as usize - 1] = first + 1;
+        class.scatter(&mut self.position, piece, from - 1, rng);
     }
+}
 
-    /// Swaps `piece` with a random member of its own bucket, so that the order of events is not the order of picks.
-    fn scatter(&mut self, piece: u32, rng: &mut Rng) {
-        let count = self.counts[piece as usize] as usize;
-        let start = if count == 0 { 0 } else { self.ends[count - 1] };
-        let width = self.ends[count] - start;
-        let offset = u32::try_from(rng.below(width as usize)).unwrap_or(0);
-        self.swap(self.position[piece as usize], start + offset);
-    }
-
-    fn ensure_bucket(&mut self, count: u32) {
-        while self.ends.len() <= count as usize {
-            let end =
-                u32::try_from(self.order.len()).expect("a torrent has fewer than 2^32 pieces");
-            self.ends.push(end);
-        }
-    }
-
-    fn swap(&mut self, a: u32, b: u32) {
-        self.order.swap(a as usize, b as usize);
-        self.position[self.order[a as usize] as usize] = a;
-        self.position[self.order[b as usize] as usize] = b;
-    }
+fn rank(ranks: &[u8], piece: PieceIndex) -> usize {
+    let normal = || Priority::Normal.rank();
+    ranks
+        .get(piece.0 as usize)
+        .map_or_else(normal, |&rank| usize::from(rank))
 }
 
 #[cfg(test)]
@@ -189,6 +254,7 @@ mod tests {
     use proptest::prelude::{Strategy, any, prop_oneof, proptest};
 
     use super::Availability;
+    use crate::engine::Priority;
     use crate::engine::rng::Rng;
 
     #[derive(Debug, Clone)]
@@ -197,6 +263,7 @@ mod tests {
         Lose(u32),
         List(u32),
         Unlist(u32),
+        Prioritize(u32, Priority),
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -205,10 +272,12 @@ mod tests {
             (0u32..20).prop_map(Step::Lose),
             (0u32..20).prop_map(Step::List),
             (0u32..20).prop_map(Step::Unlist),
+            (0u32..20, 0usize..3)
+                .prop_map(|(piece, class)| Step::Prioritize(piece, Priority::WANTED[class])),
         ]
     }
 
-    fn check(availability: &Availability, counts: &[u32], listed: &[bool]) {
+    fn check(availability: &Availability, counts: &[u32], listed: &[bool], classes: &[Priority]) {
         let order: Vec<u32> = availability.rarest_first().map(|piece| piece.0).collect();
         let mut sorted = order.clone();
         sorted.sort_unstable();
@@ -217,16 +286,28 @@ mod tests {
             sorted, expected,
             "exactly the listed pieces stand in the order"
         );
-        let along: Vec<u32> = order.iter().map(|&piece| counts[piece as usize]).collect();
-        assert!(along.is_sorted(), "the order is by availability: {along:?}");
+        let along: Vec<_> = order
+            .iter()
+            .map(|&piece| {
+                (
+                    std::cmp::Reverse(classes[piece as usize]),
+                    counts[piece as usize],
+                )
+            })
+            .collect();
+        assert!(
+            along.is_sorted(),
+            "the order is by class, then availability: {along:?}"
+        );
     }
 
     proptest! {
         #[test]
-        fn the_order_is_always_by_availability(steps in proptest::collection::vec(step(), 0..200), seed in any::<u64>()) {
+        fn the_order_is_always_by_class_and_availability(steps in proptest::collection::vec(step(), 0..200), seed in any::<u64>()) {
             let mut rng = Rng::new(seed);
             let mut availability = Availability::new(20, &mut rng);
             let (mut counts, mut listed) = (vec![0u32; 20], vec![true; 20]);
+            let mut classes = vec![Priority::Normal; 20];
             for step in steps {
                 match step {
                     Step::Gain(piece) => { availability.gained(PieceIndex(piece), &mut rng); counts[piece as usize] += 1; }
@@ -236,8 +317,13 @@ mod tests {
                     }
                     Step::List(piece) => { availability.list(PieceIndex(piece), &mut rng); listed[piece as usize] = true; }
                     Step::Unlist(piece) => { availability.unlist(PieceIndex(piece)); listed[piece as usize] = false; }
+                    Step::Prioritize(piece, class) => {
+                        availability.unlist(PieceIndex(piece));
+                        availability.set_priority(PieceIndex(piece), class);
+                        (listed[piece as usize], classes[piece as usize]) = (false, class);
+                    }
                 }
-                check(&availability, &counts, &listed);
+                check(&availability, &counts, &listed, &classes);
             }
         }
     }

@@ -1,4 +1,5 @@
-//! The choice of blocks: finish what is started, then rarest first, the first pieces at random (BEP 3).
+//! The choice of blocks: the most urgent class first, and in it finish what is started, then rarest first, the first
+//! pieces at random (BEP 3).
 //!
 //! It sees one peer through [`Ask`] and must not know connections, time, or other peers.
 
@@ -6,6 +7,7 @@ use bt_metainfo::{BlockRef, PieceIndex};
 use bt_wire::Bitfield;
 
 use super::{Availability, Pieces};
+use crate::engine::Priority;
 use crate::engine::rng::Rng;
 
 /// Below this many pieces of our own, the next one is chosen at random: a random piece comes sooner than a rare one,
@@ -53,8 +55,10 @@ pub(crate) fn next_blocks(
             }
             *ask.current = None;
         }
-        *ask.current =
-            started_piece(pieces, ask).or_else(|| new_piece(pieces, availability, ask, rng));
+        *ask.current = pieces.classes().iter().find_map(|&class| {
+            started_piece(pieces, ask, class)
+                .or_else(|| new_piece(pieces, availability, ask, class, rng))
+        });
         if ask.current.is_none() {
             return;
         }
@@ -62,13 +66,14 @@ pub(crate) fn next_blocks(
 }
 
 /// A piece under way with blocks that nobody has been asked for; the one closest to completion.
-fn started_piece(pieces: &Pieces, ask: &Ask<'_>) -> Option<PieceIndex> {
+fn started_piece(pieces: &Pieces, ask: &Ask<'_>, class: Priority) -> Option<PieceIndex> {
     if pieces.unrequested_blocks() == 0 {
         return None;
     }
     let open = pieces
         .partials()
-        .filter(|(piece, partial)| partial.missing() > 0 && ask.may(*piece));
+        .filter(|(piece, partial)| partial.missing() > 0 && ask.may(*piece))
+        .filter(|(piece, _)| pieces.priority(*piece) == class);
     open.min_by_key(|(_, partial)| partial.missing())
         .map(|(piece, _)| piece)
 }
@@ -78,9 +83,10 @@ fn new_piece(
     pieces: &mut Pieces,
     availability: &mut Availability,
     ask: &Ask<'_>,
+    class: Priority,
     rng: &mut Rng,
 ) -> Option<PieceIndex> {
-    let piece = choose_new(pieces, availability, ask, rng)?;
+    let piece = choose_new(pieces, availability, ask, class, rng)?;
     availability.unlist(piece);
     pieces.start(piece);
     Some(piece)
@@ -90,41 +96,37 @@ fn choose_new(
     pieces: &Pieces,
     availability: &Availability,
     ask: &Ask<'_>,
+    class: Priority,
     rng: &mut Rng,
 ) -> Option<PieceIndex> {
+    if availability.listed(class) == 0 {
+        return None;
+    }
+    let is_open = |piece: &PieceIndex| {
+        ask.has.get(*piece) && availability.is_listed(*piece) && pieces.priority(*piece) == class
+    };
     if let Some(only) = ask.only {
-        return only
-            .iter()
-            .copied()
-            .find(|piece| ask.has.get(*piece) && availability.is_listed(*piece));
+        return only.iter().copied().find(is_open);
     }
     if ask.sequential {
         return availability
-            .rarest_first()
+            .of_class(class)
             .filter(|piece| ask.may(*piece))
             .min();
     }
-    if let Some(piece) = ask
-        .suggested
-        .iter()
-        .copied()
-        .find(|p| ask.has.get(*p) && availability.is_listed(*p))
-    {
+    if let Some(piece) = ask.suggested.iter().copied().find(is_open) {
         return Some(piece);
     }
+    let rarest = || availability.of_class(class).find(|piece| ask.may(*piece));
     if pieces.have().count_ones() < RANDOM_FIRST {
         // A few draws, then the list from a random place: uniform enough, and bounded.
-        let start = rng.below(availability.listed());
-        let random =
-            (0..availability.listed()).filter_map(|step| availability.listed_at(start + step));
+        let listed = availability.listed(class);
+        let start = rng.below(listed);
+        let random = (0..listed).filter_map(|step| availability.listed_at(class, start + step));
         return random
             .take(64)
             .find(|piece| ask.may(*piece))
-            .or_else(|| rarest(availability, ask));
+            .or_else(rarest);
     }
-    rarest(availability, ask)
-}
-
-fn rarest(availability: &Availability, ask: &Ask<'_>) -> Option<PieceIndex> {
-    availability.rarest_first().find(|piece| ask.may(*piece))
+    rarest()
 }

@@ -10,14 +10,29 @@ use std::sync::Arc;
 use bt_metainfo::{BlockRef, Layout, PieceIndex};
 use bt_wire::Bitfield;
 
-use crate::engine::PeerKey;
+use crate::engine::{PeerKey, Priority};
 
 /// One block of a piece under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Block {
     Missing,
-    Requested { by: u16 },
-    Received { from: PeerKey },
+    Requested {
+        by: u16,
+    },
+    Received {
+        from: PeerKey,
+    },
+    /// Zeros of a pad file (BEP 47): never asked for, and counted as received.
+    Padding,
+}
+
+impl Block {
+    fn sender(&self) -> Option<PeerKey> {
+        match self {
+            Self::Received { from } => Some(*from),
+            Self::Missing | Self::Requested { .. } | Self::Padding => None,
+        }
+    }
 }
 
 /// A piece of which something has been asked or received.
@@ -26,8 +41,10 @@ pub(crate) struct Partial {
     blocks: Vec<Block>,
     /// Blocks in `Missing`.
     missing: u32,
-    /// Blocks in `Received`.
+    /// Blocks in `Received` or `Padding`.
     received: u32,
+    /// Blocks in `Padding`.
+    padding: u32,
     /// No block before this one is `Missing`.
     first_missing: u32,
 }
@@ -61,6 +78,8 @@ pub(crate) struct Pieces {
     layout: Arc<Layout>,
     have: Bitfield,
     wanted: Bitfield,
+    /// Of wanted pieces, how much; pieces behind the end are normal.
+    priorities: Vec<Priority>,
     /// Wanted pieces that we do not have.
     left: u32,
     partial: BTreeMap<PieceIndex, Partial>,
@@ -76,6 +95,7 @@ impl Pieces {
             layout,
             have,
             wanted,
+            priorities: Vec::new(),
             left,
             partial: BTreeMap::new(),
             unrequested: 0,
@@ -93,6 +113,41 @@ impl Pieces {
     /// Whether we want `piece` and do not have it.
     pub(crate) fn wants(&self, piece: PieceIndex) -> bool {
         self.wanted.get(piece) && !self.have.get(piece)
+    }
+
+    /// How much `piece` is wanted.
+    pub(crate) fn priority(&self, piece: PieceIndex) -> Priority {
+        if !self.wanted.get(piece) {
+            return Priority::Skip;
+        }
+        let given = self.priorities.get(piece.0 as usize);
+        given.copied().unwrap_or_default()
+    }
+
+    /// The classes that any piece may be in, the most urgent first.
+    pub(crate) fn classes(&self) -> &'static [Priority] {
+        if self.priorities.is_empty() {
+            &[Priority::Normal]
+        } else {
+            &Priority::WANTED
+        }
+    }
+
+    /// From now on `piece` is wanted so much.
+    pub(crate) fn set_priority(&mut self, piece: PieceIndex, priority: Priority) {
+        let was_left = self.wants(piece);
+        if priority == Priority::Skip {
+            self.wanted.clear(piece);
+        } else {
+            self.wanted.set(piece);
+            if self.priorities.is_empty() && priority != Priority::Normal {
+                self.priorities = vec![Priority::Normal; self.layout.piece_count() as usize];
+            }
+            if let Some(place) = self.priorities.get_mut(piece.0 as usize) {
+                *place = priority;
+            }
+        }
+        self.left = self.left + u32::from(self.wants(piece)) - u32::from(was_left);
     }
 
     /// Wanted pieces that we do not have.
@@ -136,15 +191,22 @@ impl Pieces {
         if self.has(piece) || self.partial.contains_key(&piece) {
             return;
         }
-        let count = self.layout.block_count(piece);
+        let state = |block| match self.layout.is_padding(block) {
+            true => Block::Padding,
+            false => Block::Missing,
+        };
+        let blocks: Vec<Block> = self.layout.blocks(piece).map(state).collect();
+        let padding = blocks.iter().filter(|b| **b == Block::Padding).count();
+        let padding = u32::try_from(padding).unwrap_or(u32::MAX);
+        let count = self.layout.block_count(piece) - padding;
         self.unrequested += count;
-        let blocks = vec![Block::Missing; count as usize];
         self.partial.insert(
             piece,
             Partial {
                 blocks,
                 missing: count,
-                received: 0,
+                received: padding,
+                padding,
                 first_missing: 0,
             },
         );
@@ -198,7 +260,7 @@ impl Pieces {
                 partial.first_missing = partial.first_missing.min(number);
                 self.unrequested += 1;
             }
-            Block::Missing | Block::Received { .. } => {}
+            Block::Missing | Block::Received { .. } | Block::Padding => {}
         }
     }
 
@@ -215,7 +277,7 @@ impl Pieces {
         };
         let state = &mut partial.blocks[number as usize];
         match state {
-            Block::Received { .. } => return Received::Duplicate,
+            Block::Received { .. } | Block::Padding => return Received::Duplicate,
             Block::Missing => {
                 partial.missing -= 1;
                 self.unrequested -= 1;
@@ -267,7 +329,7 @@ impl Pieces {
         let untouched = self
             .partial
             .get(&piece)
-            .is_some_and(|p| p.missing as usize == p.blocks.len());
+            .is_some_and(|p| (p.missing + p.padding) as usize == p.blocks.len());
         if untouched {
             self.forget_partial(piece);
         }
@@ -289,7 +351,7 @@ impl Pieces {
                 .zip(&partial.blocks)
                 .filter_map(move |(number, block)| match block {
                     Block::Requested { by } => Some((self.layout.block(piece, number), *by)),
-                    Block::Missing | Block::Received { .. } => None,
+                    Block::Missing | Block::Received { .. } | Block::Padding => None,
                 })
         })
     }
@@ -302,7 +364,7 @@ impl Pieces {
                 partial.blocks.iter().filter(|block| wanted(block)).count()
             };
             let missing = count(|block| *block == Block::Missing);
-            let received = count(|block| matches!(block, Block::Received { .. }));
+            let received = count(|block| matches!(block, Block::Received { .. } | Block::Padding));
             if missing != partial.missing as usize || received != partial.received as usize {
                 return Err(format!(
                     "piece {piece}: the counts of missing or received blocks are wrong"
@@ -334,8 +396,14 @@ impl Pieces {
             return Vec::new();
         };
         self.unrequested -= partial.missing;
+        // Padding is never wrong, so whoever it is booked on is not blamed for it; the list has an entry a block.
+        let mut last = partial.blocks.iter().find_map(Block::sender);
         let sender = |block: &Block| match block {
-            Block::Received { from } => Some(*from),
+            Block::Received { from } => {
+                last = Some(*from);
+                last
+            }
+            Block::Padding => last,
             Block::Missing | Block::Requested { .. } => None,
         };
         partial.blocks.iter().filter_map(sender).collect()

@@ -135,7 +135,8 @@ impl Torrent {
         };
         for (&key, peer) in &self.peers {
             for piece in self.layout.pieces() {
-                if !peer.has.get(piece) && !spread.is_shown(key, piece) {
+                let here = self.pieces.has(piece);
+                if here && !peer.has.get(piece) && !spread.is_shown(key, piece) {
                     out.push(Output::Send(key, Message::Have(piece)));
                 }
             }

@@ -1,8 +1,8 @@
 //! One torrent: the state that all decisions about it are made on.
 //!
 //! The files beside this one hold what happens when: a peer comes or goes (`peers`), says something (`message`),
-//! can be asked for more (`request`), a piece was hashed (`verdict`), it is time to choke (`choke`) or to announce
-//! (`announce`).
+//! can be asked for more (`request`), a piece was hashed (`verdict`), the disk is in trouble (`storage`), the owner wants
+//! something else (`select`), it is time to choke (`choke`) or to announce (`announce`).
 
 mod announce;
 mod audit;
@@ -10,7 +10,9 @@ mod choke;
 mod message;
 mod peers;
 mod request;
+mod select;
 mod status;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod verdict;
@@ -25,6 +27,7 @@ use bt_tracker::schedule::Schedule;
 use bt_wire::{Bitfield, PeerId};
 
 use self::announce::Announcing;
+use self::storage::Shortage;
 use super::download::{Availability, Pieces};
 use super::peers::{Candidates, Peer, Trust};
 use super::rng::Rng;
@@ -118,7 +121,10 @@ pub struct Torrent {
     down: RateMeter,
     up: RateMeter,
     counters: Counters,
+    /// What is wrong with the disk while it is full or broken.
     failure: Option<String>,
+    /// Kept after there is room again, until a piece is written.
+    shortage: Option<Shortage>,
 }
 
 /// What has moved since the torrent was added.
@@ -179,6 +185,7 @@ impl Torrent {
             up: RateMeter::new(now),
             counters: Counters::default(),
             failure: None,
+            shortage: None,
         }
     }
 
@@ -193,11 +200,13 @@ impl Torrent {
             Input::PieceChecked(piece, verdict) => self.verdict(now, piece, verdict, out),
             Input::Checked(have) => self.checked(now, &have, out),
             Input::CompletionIsSafe => self.completion_is_safe(now),
-            Input::Lost(pieces) => self.lost(&pieces),
             Input::Candidates(source, addrs) => self.add_candidates(now, source, addrs, out),
             Input::DialFailed(addr) => self.dial_failed(now, addr, out),
             Input::Announced(url, result) => self.announced(now, &url, result, out),
-            Input::StorageFailed(why) => self.storage_failed(now, why, out),
+            Input::StorageFailed(trouble) => self.storage_failed(now, trouble, out),
+            Input::Room(free) => self.room(now, free, out),
+            Input::Lost(pieces) => self.pieces_lost(now, &pieces, out),
+            Input::Prioritize(priorities) => self.prioritize(now, &priorities, out),
             Input::Command(command) => self.command(now, &command, out),
             Input::Timeout => self.timeout(now, out),
         }
@@ -213,7 +222,11 @@ impl Torrent {
             .may_dial()
             .then(|| self.candidates.next_due(self.has_everything()))
             .flatten();
-        [self.next_tick, announce, dial].into_iter().flatten().min()
+        let room = self.next_look_for_room();
+        [self.next_tick, announce, dial, room]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What it is doing.
@@ -254,7 +267,7 @@ impl Torrent {
     fn is_active(&self) -> bool {
         matches!(
             self.state,
-            State::Downloading | State::Seeding | State::Finished
+            State::Downloading | State::Seeding | State::Finished | State::DiskFull
         )
     }
 
@@ -283,6 +296,7 @@ impl Torrent {
         }
         self.checked = true;
         self.completed_before = self.is_complete();
+        self.shortage = None;
         if self.config.spread && self.has_everything() {
             self.spread = Some(Spread::new(&self.layout, &mut self.rng));
         }
@@ -336,6 +350,7 @@ impl Torrent {
                 }
             }
             Command::Reannounce => self.announcing.force(now),
+            Command::Recheck => self.recheck(now, out),
         }
     }
 
@@ -345,15 +360,30 @@ impl Torrent {
             .set_partial_seed(self.is_complete() && !self.has_everything());
     }
 
-    fn storage_failed(&mut self, now: Instant, why: String, out: &mut Outputs) {
-        if matches!(self.state, State::Failed | State::Stopped) {
+    /// Nothing is known of what is on the disk any more.
+    fn recheck(&mut self, now: Instant, out: &mut Outputs) {
+        if self.state == State::Stopped {
             return;
         }
         self.close_all(now, out);
         self.announcing.stop(now);
-        self.failure = Some(why.clone());
-        self.set_state(State::Failed, out);
-        out.push(Output::Notice(Notice::Failed(why)));
+        out.push(Output::Forget);
+        for piece in self.layout.pieces() {
+            if !self.pieces.has(piece) {
+                continue;
+            }
+            self.pieces.lost(piece);
+            if self.pieces.wants(piece) {
+                self.availability.list(piece, &mut self.rng);
+            }
+        }
+        self.spread = None;
+        self.failure = None;
+        self.checked = false;
+        // A paused torrent is checked and stays paused.
+        if self.state != State::Paused {
+            self.set_state(State::Checking, out);
+        }
     }
 
     fn timeout(&mut self, now: Instant, out: &mut Outputs) {
@@ -365,6 +395,7 @@ impl Torrent {
             }
             self.spread_more(now, out);
         }
+        self.look_for_room(now, out);
         self.dial(now, out);
     }
 

@@ -201,12 +201,7 @@ impl Torrent {
             self.close(now, key, out);
         }
         self.state = state;
-        // The disk forgets the blocks of incomplete pieces with us. A piece that it is hashing may yet turn out good.
-        for piece in self.pieces.drop_partials() {
-            if self.pieces.wants(piece) {
-                self.availability.list(piece, &mut self.rng);
-            }
-        }
+        self.drop_all_partials();
     }
 
     /// Sends a peer away and forgets it.

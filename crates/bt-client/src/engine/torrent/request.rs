@@ -85,7 +85,7 @@ impl Torrent {
         let Some(peer) = self.peers.get(&key) else {
             return;
         };
-        let is_end = self.pieces.unrequested_blocks() == 0 && self.availability.listed() == 0;
+        let is_end = self.pieces.unrequested_blocks() == 0 && self.availability.is_nothing_listed();
         let age = if is_end { ENDGAME_AGE } else { SNUB_AFTER };
         let late = |flying: &&InFlight| now.saturating_duration_since(flying.at) >= age;
         // In flight is ordered by age, and most peers have nothing that is late.

@@ -175,7 +175,7 @@ impl Torrent {
 
     fn reason(&self, now: Instant) -> String {
         match self.state {
-            State::Failed => return self.failure.clone().unwrap_or_default(),
+            State::Failed | State::DiskFull => return self.failure.clone().unwrap_or_default(),
             State::Downloading => {}
             _ => return String::new(),
         }

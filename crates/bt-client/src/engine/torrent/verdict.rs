@@ -59,6 +59,10 @@ impl Torrent {
         self.call_off(piece, out);
         self.availability.unlist(piece);
         self.pieces.verified(piece);
+        self.shortage = self
+            .shortage
+            .take()
+            .filter(|_| self.state == State::DiskFull);
         out.push(Output::Notice(Notice::Piece(piece)));
         for (&key, peer) in &mut self.peers {
             // Also to peers that have it: an initial seeder that spreads waits to hear that its pieces arrive. Those that
@@ -74,7 +78,7 @@ impl Torrent {
         for key in keys {
             self.update_interest(key, out);
         }
-        if self.is_complete() && self.state == State::Downloading {
+        if self.is_complete() && matches!(self.state, State::Downloading | State::DiskFull) {
             self.completed(now, out);
         }
     }
@@ -106,19 +110,6 @@ impl Torrent {
         } else {
             self.owes_completed = true;
         }
-    }
-
-    /// Pieces that were here are not. Whoever was told of them is gone already.
-    pub(super) fn lost(&mut self, pieces: &[PieceIndex]) {
-        for &piece in pieces {
-            if !self.pieces.lost(piece) {
-                continue;
-            }
-            if self.pieces.wants(piece) {
-                self.availability.list(piece, &mut self.rng);
-            }
-        }
-        self.completed_before &= self.is_complete();
     }
 
     pub(super) fn completed(&mut self, now: Instant, out: &mut Outputs) {

@@ -2,6 +2,8 @@
 //!
 //! Plain data in, plain data out. It must not know how files are looked at, hashed, or named.
 
+use std::collections::BTreeSet;
+
 use bt_metainfo::{FileIndex, Layout, PieceIndex};
 use bt_wire::Bitfield;
 
@@ -57,9 +59,15 @@ enum Word {
 
 /// Decides piece by piece. A file that was closed is trusted if its size and time are as they were left. A file that
 /// was open when the program was killed has another time in any case: its proven pieces are trusted, because a record
-/// is never written before its bytes are on the disk.
+/// is never written before its bytes are on the disk. Where a file's bytes of a piece lie `apart` from it, what the file
+/// looks like says nothing of that piece, and no note is taken of how the parts were left: it is hashed.
 #[must_use]
-pub fn decide(layout: &Layout, known: &Known, now: impl Fn(FileIndex) -> FileNow) -> Plan {
+pub fn decide(
+    layout: &Layout,
+    known: &Known,
+    now: impl Fn(FileIndex) -> FileNow,
+    apart: &BTreeSet<(FileIndex, PieceIndex)>,
+) -> Plan {
     let count = layout.piece_count();
     let mut plan = Plan {
         trust: Bitfield::new(count),
@@ -82,7 +90,9 @@ pub fn decide(layout: &Layout, known: &Known, now: impl Fn(FileIndex) -> FileNow
         if pieces.is_empty() {
             continue;
         }
-        let was_there = || pieces.clone().any(|piece| proven.get(PieceIndex(piece)));
+        let is_apart = |piece: u32| apart.contains(&(file, PieceIndex(piece)));
+        let was_here = |piece: u32| proven.get(PieceIndex(piece)) && !is_apart(piece);
+        let was_there = || pieces.clone().any(was_here);
         let size = match now(file) {
             FileNow::Missing => 0,
             FileNow::There(stamp) => stamp.size,
@@ -92,12 +102,17 @@ pub fn decide(layout: &Layout, known: &Known, now: impl Fn(FileIndex) -> FileNow
         let word = word(known, file, now(file));
         if is_missing && was_there() {
             plan.changes.push(Change::Missing(file));
-        } else if (lost..pieces.end).any(|piece| proven.get(PieceIndex(piece))) {
+        } else if (lost..pieces.end).any(was_here) {
             plan.changes.push(Change::Short(file));
         } else if word == Word::Unproven && known.files.contains_key(&file.0) && was_there() {
             plan.changes.push(Change::Touched(file));
         }
         for piece in pieces.clone().map(PieceIndex) {
+            if is_apart(piece.0) {
+                under_way.set(piece);
+                vouched.clear(piece);
+                continue;
+            }
             if is_missing || piece.0 >= lost {
                 possible.clear(piece);
             }

@@ -3,7 +3,7 @@
 //! Keys that are not known are left alone by older programs and written by newer ones; none is required but the
 //! directory.
 
-use bt_bencode::{Encoder, parse};
+use bt_bencode::{DictEncoder, Encoder, parse};
 use thiserror::Error;
 
 /// The settings of one torrent.
@@ -13,6 +13,12 @@ pub struct Settings {
     pub directory: Vec<u8>,
     /// Only these files, by number; `None` means all.
     pub only_files: Option<Vec<u32>>,
+    /// Of these files, bytes that shared pieces brought lie among the parts, even where the file itself is there.
+    pub absent: Vec<u32>,
+    /// Files that are wanted before all others.
+    pub high: Vec<u32>,
+    /// Files that are wanted after all others.
+    pub low: Vec<u32>,
     /// Pieces in their order instead of rarest first.
     pub sequential: bool,
     /// Not to be started.
@@ -41,12 +47,12 @@ impl Settings {
     pub fn encode(&self) -> Vec<u8> {
         let mut encoder = Encoder::new();
         let written = encoder.dict(|dict| {
+            let some = |files: &Vec<u32>| (!files.is_empty()).then(|| files.clone());
+            numbers(dict, "absent", some(&self.absent))?;
             dict.bytes("directory", &self.directory)?;
-            if let Some(files) = &self.only_files {
-                dict.list("only_files", |list| {
-                    files.iter().try_for_each(|file| list.int(*file))
-                })?;
-            }
+            numbers(dict, "high", some(&self.high))?;
+            numbers(dict, "low", some(&self.low))?;
+            numbers(dict, "only_files", self.only_files.clone())?;
             dict.int("paused", u8::from(self.paused))?;
             dict.int("sequential", u8::from(self.sequential))?;
             if let Some(spread) = self.spread {
@@ -71,23 +77,39 @@ impl Settings {
         }
         let dict = parse(body)?.dict()?;
         let flag = |key| Ok::<_, SettingsError>(dict.opt_int(key)?.map(|value| value != 0));
-        let only_files = match dict.opt_list("only_files")? {
-            None => None,
+        let numbers = |key| match dict.opt_list(key)? {
+            None => Ok::<Option<Vec<u32>>, SettingsError>(None),
             Some(list) => {
                 let number = |item: bt_bencode::Value<'_>| {
                     Ok::<_, SettingsError>(u32::try_from(item.u64()?).unwrap_or(u32::MAX))
                 };
-                Some(list.iter().map(number).collect::<Result<_, _>>()?)
+                Ok(Some(list.iter().map(number).collect::<Result<_, _>>()?))
             }
         };
         Ok(Self {
             directory: dict.bytes("directory")?.to_vec(),
-            only_files,
+            only_files: numbers("only_files")?,
+            absent: numbers("absent")?.unwrap_or_default(),
+            high: numbers("high")?.unwrap_or_default(),
+            low: numbers("low")?.unwrap_or_default(),
             sequential: flag("sequential")?.unwrap_or(false),
             paused: flag("paused")?.unwrap_or(false),
             spread: flag("spread")?,
         })
     }
+}
+
+fn numbers(
+    dict: &mut DictEncoder<'_>,
+    key: &str,
+    files: Option<Vec<u32>>,
+) -> Result<(), bt_bencode::Error> {
+    let Some(files) = files else {
+        return Ok(());
+    };
+    dict.list(key, |list| {
+        files.iter().try_for_each(|file| list.int(*file))
+    })
 }
 
 #[cfg(test)]
@@ -99,6 +121,9 @@ mod tests {
         let settings = Settings {
             directory: b"/srv/\xff\xfe".to_vec(),
             only_files: Some(vec![0, 7]),
+            absent: vec![1, 2],
+            high: vec![7],
+            low: vec![0],
             sequential: true,
             paused: false,
             spread: Some(false),

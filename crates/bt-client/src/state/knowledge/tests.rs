@@ -1,8 +1,8 @@
 //! What is believed at a start, as tables.
 
 use super::{Change, FileNow, FileThen, Known, Origin, Plan, Stamp, decide, is_elsewhere};
-use bt_metainfo::{FileIndex, Layout};
-use std::collections::BTreeMap;
+use bt_metainfo::{FileIndex, Layout, PieceIndex};
+use std::collections::{BTreeMap, BTreeSet};
 
 const LENGTHS: [u64; 3] = [25, 20, 15];
 
@@ -47,10 +47,11 @@ fn check(
     expected: [&[u32]; 3],
     changes: &[Change],
 ) -> Plan {
-    let plan = decide(&layout(), known, |file: FileIndex| match other {
+    let now = |file: FileIndex| match other {
         Some((index, now)) if index == file.0 => now,
         _ => FileNow::There(stamp(LENGTHS[file.0 as usize], i64::from(file.0))),
-    });
+    };
+    let plan = decide(&layout(), known, now, &BTreeSet::new());
     let list = |set: &bt_wire::Bitfield| set.iter_ones().map(|p| p.0).collect::<Vec<_>>();
     let found = [list(&plan.trust), list(&plan.hash), list(&plan.forget)];
     assert_eq!(found, expected.map(<[u32]>::to_vec));
@@ -162,10 +163,33 @@ fn a_disk_that_is_not_mounted_is_not_refilled() {
         !is_elsewhere(&all.origin, 2, &there),
         "numbers of devices change, the content is there"
     );
-    let plan = decide(&layout(), &all, |_| FileNow::Missing);
+    let plan = decide(&layout(), &all, |_| FileNow::Missing, &BTreeSet::new());
     assert!(is_elsewhere(&all.origin, 2, &plan));
     assert!(
         !is_elsewhere(&all.origin, 1, &plan),
         "deleted by its owner, as it seems"
     );
+}
+
+#[test]
+fn bytes_that_lie_apart_from_their_file_are_hashed_whatever_the_file_looks_like() {
+    let known = known(
+        &[0, 1, 2, 4, 5],
+        [closed(0), (1, FileThen::Opened), closed(2)],
+    );
+    // Pieces 2 and 4 hold bytes of file 1, which nobody wants.
+    let apart = BTreeSet::from([2, 4].map(|piece| (FileIndex(1), PieceIndex(piece))));
+    let there = |file: FileIndex| stamp(LENGTHS[file.0 as usize], i64::from(file.0));
+    for (size, hashed) in [(None, vec![2, 4]), (Some(20), vec![2, 3, 4])] {
+        let now = |file: FileIndex| match (file.0, size) {
+            (1, None) => FileNow::Missing,
+            (1, Some(size)) => FileNow::There(stamp(size, 7)),
+            _ => FileNow::There(there(file)),
+        };
+        let plan = decide(&layout(), &known, now, &apart);
+        let list = |set: &bt_wire::Bitfield| set.iter_ones().map(|p| p.0).collect::<Vec<_>>();
+        assert_eq!(list(&plan.trust), [0, 1, 5]);
+        assert_eq!(list(&plan.hash), hashed);
+        assert_eq!((list(&plan.forget), plan.changes), (vec![], vec![]));
+    }
 }

@@ -9,15 +9,17 @@ use bt_tracker::{AnnounceResponse, Event};
 use bt_wire::{Bitfield, Message, PeerId};
 use bytes::Bytes;
 
+use self::storage::trouble;
 use super::{Config, Torrent};
 use crate::engine::{
     CloseReason, Command, Direction, Input, Notice, Output, PeerInfo, PeerKey, PieceVerdict,
-    Refusal, Source, State,
+    Refusal, Source, State, TroubleKind,
 };
 use crate::limits::{CHOKE_ROUND, REFUSAL_PAUSE, SNUB_AFTER};
 
 mod defects;
 mod limits;
+mod storage;
 
 const PIECES: u32 = 10;
 const BLOCKS: u32 = 4;
@@ -280,7 +282,7 @@ fn pieces_that_never_reached_the_disk_are_fetched_again() {
     let mut rig = Rig::leech();
     let peer = rig.willing_seed(1);
     rig.download_from(peer);
-    rig.tell(Input::StorageFailed("no sync".to_owned()));
+    rig.tell(trouble(TroubleKind::Broken, "no sync"));
     rig.tell(Input::Lost(vec![
         PieceIndex(0),
         PieceIndex(2),
@@ -628,8 +630,8 @@ fn a_broken_disk_stops_the_torrent_once_and_says_why() {
     let mut rig = Rig::leech();
     rig.willing_seed(1);
     rig.said();
-    rig.tell(Input::StorageFailed("cannot write x: no space".into()));
-    rig.tell(Input::StorageFailed("cannot write y: no space".into()));
+    rig.tell(trouble(TroubleKind::Broken, "cannot write x: no space"));
+    rig.tell(trouble(TroubleKind::Broken, "cannot write y: no space"));
     let said = rig.said();
     assert_eq!(state_of(&said), [State::Failed]);
     assert_eq!(

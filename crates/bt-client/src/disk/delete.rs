@@ -1,0 +1,47 @@
+//! Takes the content of a torrent off the disk: its own files, then directories that are empty without them.
+//!
+//! It must not remove what the torrent does not name, whatever lies beside it.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::PoisonError;
+
+use super::places::PARTS;
+use super::{Content, DiskError, Fault};
+
+impl Content {
+    /// Removes the files of the torrent and the parts, then the directories that this leaves empty; the download
+    /// directory itself stays. Links and directories in the place of files stay too. Blocks the thread.
+    ///
+    /// # Errors
+    /// At the first file that the system does not let us remove.
+    pub fn delete(&self) -> Result<(), DiskError> {
+        self.close();
+        let root = match self.root(false) {
+            Ok(root) => root,
+            // Nothing was ever made.
+            Err(error) if error.fault() == Fault::Gone && error.action != "use" => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let places = self.places.write().unwrap_or_else(PoisonError::into_inner);
+        let mut directories: BTreeSet<PathBuf> = BTreeSet::new();
+        let files = self.layout().files().chain([PARTS]);
+        for file in files.filter(|file| !self.layout().is_pad(*file)) {
+            let path = places.path(&root, file);
+            if matches!(root.file_size(&path), Ok(Some(_))) {
+                root.remove_file(&path)?;
+            }
+            let above = path.ancestors().skip(1);
+            directories.extend(
+                above
+                    .filter(|path| !path.as_os_str().is_empty())
+                    .map(PathBuf::from),
+            );
+        }
+        // What is below a directory sorts behind it.
+        for directory in directories.iter().rev() {
+            root.remove_empty_directory(directory);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! What appears on the disk and what does not: selected files do, of others only what shared pieces bring lies among the
+//! parts, in one hidden file beside the content.
+//!
+//! It must not know why a file is wanted.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::FileExt;
+use std::sync::PoisonError;
+
+use bt_metainfo::{FileIndex, PieceIndex};
+
+use super::places::{PARTS, Places};
+use super::root::Root;
+use super::transfer::read_up_to;
+use super::{Content, DiskError};
+
+/// Bytes that are moved at once.
+const CHUNK: usize = 256 * 1024;
+
+impl Content {
+    /// From now on the files that `wanted` names appear on the disk, and no others that are not there yet. What lay
+    /// among the parts of a file that is wanted now moves into it, and is on the disk to stay there. Makes the directory
+    /// and the empty files; all others are made when their first piece is written. Before anything else is written,
+    /// `keep` is told the files that [`Content::find_apart`] has to hear of in the next run. Blocks the thread.
+    ///
+    /// # Errors
+    /// If the system refuses. What could not be moved stays readable where it was.
+    pub fn select(
+        &self,
+        wanted: impl Fn(FileIndex) -> bool,
+        keep: impl FnOnce(Vec<FileIndex>),
+    ) -> Result<(), DiskError> {
+        let root = self.root(true)?;
+        let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
+        let parts = places.path(&root, PARTS);
+        let is_parted = root.file_size(&parts)?.is_some();
+        let mut moved = false;
+        for file in self.layout().files() {
+            if self.layout().is_pad(file) {
+                continue;
+            }
+            let length = self.layout().file_length(file);
+            match (wanted(file), places.is_absent(file)) {
+                (true, _) if length == 0 => {
+                    let path = places.path(&root, file);
+                    if root.file_size(&path)?.is_none() {
+                        root.open_write(&path)?;
+                    }
+                }
+                (true, true) => {
+                    if is_parted && !places.shared_runs(file).is_empty() {
+                        self.move_out(&places, &root, file)?;
+                        moved = true;
+                    }
+                    places.set_absent(file, false);
+                }
+                (false, false) if length > 0 => {
+                    let path = places.path(&root, file);
+                    // A name that cannot be looked at may be a link in the way: nothing is written through it.
+                    let is_there = !matches!(root.file_size(&path), Ok(None));
+                    places.set_absent(file, !is_there);
+                }
+                _ => {}
+            }
+        }
+        if moved {
+            self.sync_at(&places)?;
+        }
+        keep(places.split());
+        if is_parted && !places.is_any_absent() {
+            self.drop_parts(&places, &root)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what there is of `file` among the parts into the file itself.
+    fn move_out(&self, places: &Places, root: &Root, file: FileIndex) -> Result<(), DiskError> {
+        let from = self.open_at(places, PARTS, false)?;
+        let into = self.open_at(places, file, true)?;
+        let mut chunk = vec![0; CHUNK];
+        for (run, place) in places.shared_runs(file) {
+            let mut done = 0;
+            while done < run.length {
+                let length = usize::try_from(run.length - done)
+                    .unwrap_or(CHUNK)
+                    .min(CHUNK);
+                let read = read_up_to(&from, &mut chunk[..length], place + done)
+                    .map_err(|error| self.failed(places, "read", PARTS, error))?;
+                if read == 0 {
+                    break;
+                }
+                into.write_all_at(&chunk[..read], run.offset + done)
+                    .map_err(|error| self.error("write", &places.path(root, file), error))?;
+                done += read as u64;
+            }
+        }
+        self.written.mark(file);
+        Ok(())
+    }
+
+    /// Finds out which files are not there, and which bytes of them lie among the parts instead. `split` are files that
+    /// an earlier run has told [`Content::select`]'s `keep` of: parts of them may be there while the file is as well. To
+    /// be called before anything is read. Blocks the thread.
+    ///
+    /// # Errors
+    /// If the system does not let us look.
+    pub fn find_apart(
+        &self,
+        split: &[FileIndex],
+    ) -> Result<BTreeSet<(FileIndex, PieceIndex)>, DiskError> {
+        let Some(root) = self.root_if_there()? else {
+            return Ok(BTreeSet::new());
+        };
+        let split: BTreeSet<&FileIndex> = split.iter().collect();
+        let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
+        for file in self.layout().files() {
+            if !self.layout().is_pad(file) && self.layout().file_length(file) > 0 {
+                let path = places.path(&root, file);
+                let is_gone = matches!(root.file_size(&path), Ok(None));
+                places.set_absent(file, is_gone || split.contains(&file));
+            }
+        }
+        let parts = places.path(&root, PARTS);
+        Ok(match root.file_size(&parts)? {
+            Some(_) => places.apart(),
+            None => BTreeSet::new(),
+        })
+    }
+
+    /// Nothing is missing from the files themselves: the parts are of no use any more.
+    fn drop_parts(&self, places: &Places, root: &Root) -> Result<(), DiskError> {
+        let parts = places.path(root, PARTS);
+        if root.file_size(&parts)?.is_none() {
+            return Ok(());
+        }
+        // What was moved out of it must be safe before it goes.
+        self.sync_at(places)?;
+        self.close_file(PARTS);
+        root.remove_file(&parts)
+    }
+}

@@ -1,0 +1,69 @@
+//! Looks again at what is on the disk, all of it or one file, because the owner asks.
+//!
+//! It must not know why; what is checked before a torrent starts is decided elsewhere.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use bt_metainfo::{FileIndex, PieceIndex};
+
+use super::check;
+use super::config::Check;
+use super::member::Member;
+use super::torrent::Torrent;
+use crate::disk::DiskError;
+use crate::engine::{Command, Input, PieceVerdict};
+use crate::error::Error;
+
+/// Forgets what is here and hashes everything; the torrent is in the state `checking` meanwhile.
+pub(super) fn all(member: &Arc<Member>) {
+    Torrent::cancel_check(member);
+    member.handle(Input::Command(Command::Recheck));
+    member.content.close();
+    member.content.retry();
+    check::begin(member, Check::Always, None);
+}
+
+/// Hashes the pieces of one file while the torrent goes on; those that are bad now are missing again.
+pub(super) fn file(member: &Arc<Member>, file: FileIndex) -> Result<(), Error> {
+    if file.0 as usize >= member.layout.file_count() {
+        return Err(Error::NoSuchFile(file.0));
+    }
+    let pieces = member.layout.pieces_of_file(file).map(PieceIndex);
+    let pieces: Vec<PieceIndex> = pieces.collect();
+    let member = Arc::clone(member);
+    let thread = std::thread::Builder::new().name("recheck".to_owned());
+    let started = thread.spawn(move || {
+        if let Err(error) = look(&member, &pieces) {
+            member.disk_failed(&error);
+        }
+    });
+    started.map(drop).map_err(Error::Threads)
+}
+
+fn look(member: &Arc<Member>, pieces: &[PieceIndex]) -> Result<(), DiskError> {
+    // A piece that is written while we look may seem bad: only what was here before can turn out lost.
+    let before = member.engine().have().clone();
+    let (mut good, mut lost) = (Vec::new(), Vec::new());
+    let never = AtomicBool::new(false);
+    let found = |piece, is_good| match (is_good, before.get(piece)) {
+        (true, false) => good.push(piece),
+        (false, true) => lost.push(piece),
+        _ => {}
+    };
+    member.content.recheck(pieces, false, &never, found)?;
+    if !lost.is_empty() {
+        if let (Some(session), Some(&number)) = (member.session.upgrade(), member.number.get()) {
+            let lost = lost.iter().map(|piece| piece.0).collect();
+            session.durable.forget(member, number, &lost);
+        }
+        member.handle(Input::Lost(lost));
+    }
+    for piece in good {
+        member.content.mark_written(piece);
+        member.note(piece);
+        let digests = Vec::new();
+        member.handle(Input::PieceChecked(piece, PieceVerdict::Good { digests }));
+    }
+    Ok(())
+}
