@@ -115,6 +115,13 @@ pub const MAX_RECORDED_INDEX: u32 = 1 << 22;
 /// field can say.
 pub const MAX_SPAN_BYTES: usize = 32 * 1024;
 
+/// A directory in use is tried again for this long: a process that was killed may still be dying, which takes as long as
+/// the writes that it waits for.
+pub const DYING_PROCESS: Duration = Duration::from_secs(2);
+
+/// And this often in that time.
+pub const LOCK_LOOK: Duration = Duration::from_millis(20);
+
 /// A verified piece waits this long to be recorded: what a crash may cost in hashing, against a sync of the disk.
 pub const COMMIT_AFTER: Duration = Duration::from_secs(1);
 

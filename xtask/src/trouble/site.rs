@@ -139,6 +139,11 @@ impl Site {
         command.stdin(Stdio::null());
     }
 
+    /// Makes the next download one that knows of no earlier one.
+    pub(super) fn forget(&self) {
+        let _ = fs::remove_dir_all(self.root.join("state"));
+    }
+
     /// Whether the copy in `directory` has the same files with the same bytes.
     pub(super) fn is_intact(&self, directory: &str) -> bool {
         same(

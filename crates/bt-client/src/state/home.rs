@@ -4,7 +4,7 @@
 //! A one-shot command takes the home shared, so that many run at the same time; what owns all torrents takes it alone.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bt_metainfo::InfoHash;
 
@@ -92,7 +92,7 @@ fn prune(all: &Path, keep: usize, own: &Path) {
     found.sort_unstable();
     let surplus = found.len() + 1 - keep;
     for (_, path) in found.into_iter().take(surplus) {
-        let Ok(_lock) = Lock::exclusive(&path) else {
+        let Ok(_lock) = Lock::exclusive(&path, Duration::ZERO) else {
             continue;
         };
         if let Err(error) = std::fs::remove_dir_all(&path) {

@@ -4,8 +4,10 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::StateError;
+use crate::limits::LOCK_LOOK;
 
 /// The name of the file.
 const NAME: &str = "lock";
@@ -17,10 +19,17 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Nobody else may use the directory.
-    pub(super) fn exclusive(directory: &Path) -> Result<Self, StateError> {
+    /// Nobody else may use the directory. One that is in use is tried again until `patience` is over; blocks the thread
+    /// meanwhile.
+    pub(super) fn exclusive(directory: &Path, patience: Duration) -> Result<Self, StateError> {
         let mut file = open(directory)?;
-        match file.try_lock() {
+        let until = Instant::now() + patience;
+        let mut locked = file.try_lock();
+        while matches!(locked, Err(TryLockError::WouldBlock)) && Instant::now() < until {
+            std::thread::sleep(LOCK_LOOK);
+            locked = file.try_lock();
+        }
+        match locked {
             Ok(()) => {
                 // For whoever is refused later; a lock without a name is a lock all the same.
                 let _ = name(&mut file);
@@ -80,11 +89,13 @@ fn refused(directory: &Path, mut file: File, error: TryLockError) -> StateError 
 mod tests {
     use super::Lock;
     use crate::state::StateError;
+    use std::time::Duration;
 
     #[test]
     fn one_alone_or_many_together() {
         let dir = tempfile::tempdir().unwrap();
-        let alone = Lock::exclusive(dir.path()).unwrap();
+        let at_once = Duration::ZERO;
+        let alone = Lock::exclusive(dir.path(), at_once).unwrap();
         let refused = Lock::shared(dir.path()).unwrap_err();
         assert!(
             matches!(refused, StateError::Busy { process: Some(id), .. } if id == std::process::id())
@@ -92,8 +103,21 @@ mod tests {
         drop(alone);
         let first = Lock::shared(dir.path()).unwrap();
         let _second = Lock::shared(dir.path()).unwrap();
-        assert!(Lock::exclusive(dir.path()).is_err());
+        assert!(Lock::exclusive(dir.path(), at_once).is_err());
         drop(first);
-        assert!(Lock::exclusive(dir.path()).is_err());
+        assert!(Lock::exclusive(dir.path(), at_once).is_err());
+    }
+
+    #[test]
+    fn whoever_has_patience_gets_the_lock_of_one_that_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let dying = Lock::exclusive(dir.path(), Duration::ZERO).unwrap();
+        std::thread::scope(|scope| {
+            let waiting =
+                scope.spawn(|| Lock::exclusive(dir.path(), Duration::from_secs(60)).is_ok());
+            assert!(Lock::exclusive(dir.path(), Duration::from_millis(50)).is_err());
+            drop(dying);
+            assert!(waiting.join().unwrap());
+        });
     }
 }

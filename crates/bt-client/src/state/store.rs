@@ -14,7 +14,7 @@ use super::journal::Journal;
 use super::knowledge::{Known, Origin, Record, Settings};
 use super::lock::Lock;
 use super::storage::{Folder, Storage};
-use crate::limits::CHECKPOINT_AFTER;
+use crate::limits::{CHECKPOINT_AFTER, DYING_PROCESS};
 
 /// The folder of torrents and settings.
 const TORRENTS: &str = "torrents";
@@ -46,13 +46,14 @@ pub struct Store(Arc<Inner>);
 
 impl Store {
     /// Opens the directory, making it if it is not there, and takes it for this store alone. Files that cannot be used
-    /// are set aside under another name, which [`Store::take_notices`] tells.
+    /// are set aside under another name, which [`Store::take_notices`] tells. One that is in use is waited for for up to
+    /// two seconds, because a process that was killed may still be ending. Blocks the thread.
     ///
     /// # Errors
     /// If it is in use, or the system refuses.
     pub fn open(path: &Path) -> Result<Self, StateError> {
         let folder = Folder::open(path).map_err(StateError::io("make the directory", path))?;
-        let lock = Lock::exclusive(path)?;
+        let lock = Lock::exclusive(path, DYING_PROCESS)?;
         let place = path.join(TORRENTS);
         let torrents =
             Folder::open(&place).map_err(StateError::io("make the directory", &place))?;

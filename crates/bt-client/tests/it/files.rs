@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bt_client::engine::{Priority, State};
-use bt_client::{AddTorrent, Check, Session, SessionConfig, Torrent};
+use bt_client::state::Store;
+use bt_client::{AddTorrent, Check, EventKind, Session, SessionConfig, Torrent};
 use bt_metainfo::{FileIndex, Metainfo};
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -68,6 +69,14 @@ impl Swarm {
     fn parts(&self) -> std::path::PathBuf {
         let name = self.metainfo.info().parts_path();
         self.dir.path().join("b").join(name)
+    }
+
+    /// The downloading session ends, and another begins.
+    async fn restart(&mut self, tune: impl FnOnce(&mut SessionConfig)) {
+        self.leech.stop().await;
+        // The old one has to be gone before what it holds can be had.
+        drop(std::mem::replace(&mut self.leech, session(|_| {}).await));
+        self.leech = session(tune).await;
     }
 
     async fn stop(self) {
@@ -188,6 +197,109 @@ async fn a_change_of_priorities_is_obeyed_within_two_seconds() {
             .set_priorities(&[(FileIndex(9), Priority::Low)])
             .is_err()
     );
+    swarm.stop().await;
+}
+
+/// Bytes that were hashed, and bytes that were trusted, at the next start.
+async fn checked(session: &Session, add: AddTorrent) -> (Torrent, u64, u64) {
+    let mut events = session.subscribe();
+    let torrent = session.add(add).await.unwrap();
+    loop {
+        let next = timeout(PATIENCE, events.next()).await.expect("in time");
+        if let EventKind::Checked { hashed, trusted } = next.unwrap().kind {
+            return (torrent, hashed, trusted);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_finds_what_lies_among_the_parts_also_of_a_file_that_is_there_in_part() {
+    let state = tempfile::tempdir().unwrap();
+    let keep = |config: &mut SessionConfig| {
+        config.state = Some(Store::open(state.path()).unwrap());
+    };
+    let mut swarm = Swarm::new(keep).await;
+    let (a, b) = (swarm.dir.path().join("a"), swarm.dir.path().join("b"));
+    let torrent = swarm.leech.add(swarm.add(&[3])).await.unwrap();
+    timeout(PATIENCE, torrent.wait_until_seeding())
+        .await
+        .expect("in time")
+        .unwrap();
+
+    // The one piece that d.bin has for itself was under way when it was given up: it made the file.
+    let piece = 65_536;
+    let own = 4 * piece - 200_000;
+    let whole = std::fs::read(a.join("stuff/d.bin")).unwrap();
+    let mut part = vec![0; own];
+    part.extend_from_slice(&whole[own..own + piece]);
+    let half_made = b.join("stuff/d.bin");
+    for found in [0, piece as u64] {
+        swarm.restart(keep).await;
+        if found > 0 {
+            std::fs::write(&half_made, &part).unwrap();
+        }
+        let mut add = swarm.add(&[3]);
+        add.peers = Vec::new();
+        // Of b.bin the first and the last piece are shared; of d.bin that one is hashed as well.
+        let (torrent, hashed, trusted) = checked(&swarm.leech, add).await;
+        let last = swarm.metainfo.info().layout().total_length() - 9 * piece as u64;
+        assert_eq!(
+            (hashed, trusted),
+            (piece as u64 + last + found, 3 * piece as u64)
+        );
+        until(&torrent, State::Finished).await;
+        if found > 0 {
+            // It is wanted now: the parts of it move in. Its first piece is missing, which a.bin shares.
+            torrent
+                .set_priorities(&[(FileIndex(1), Priority::High)])
+                .unwrap();
+            until(&torrent, State::Downloading).await;
+            let there = std::fs::read(&half_made).unwrap();
+            assert!(
+                there[own..] == whole[own..],
+                "moved, and nothing overwritten"
+            );
+        }
+    }
+    swarm.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_recheck_finds_lost_is_not_believed_after_a_restart() {
+    let state = tempfile::tempdir().unwrap();
+    let keep = |config: &mut SessionConfig| {
+        config.state = Some(Store::open(state.path()).unwrap());
+    };
+    let mut swarm = Swarm::new(keep).await;
+    let torrent = swarm.leech.add(swarm.add(&[0, 1, 2, 3, 4])).await.unwrap();
+    timeout(PATIENCE, torrent.wait_until_seeding())
+        .await
+        .expect("in time")
+        .unwrap();
+    for whole in [false, true] {
+        swarm.restart(keep).await;
+        let mut add = swarm.add(&[0, 1, 2, 3, 4]);
+        add.peers = Vec::new();
+        let (torrent, ..) = checked(&swarm.leech, add.clone()).await;
+        let file = swarm.dir.path().join("b/stuff/sub/b.bin");
+        let mut bytes = std::fs::read(&file).unwrap();
+        // A byte of a piece that is good still.
+        bytes[100_000 + 100_000 * usize::from(whole)] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+        let had = torrent.status().pieces_have;
+        if whole {
+            torrent.recheck();
+        } else {
+            torrent.recheck_file(FileIndex(3)).unwrap();
+        }
+        let lost = torrent
+            .wait_for(|status| status.state == State::Downloading && status.pieces_have == had - 1);
+        timeout(PATIENCE, lost).await.expect("in time").unwrap();
+
+        swarm.restart(keep).await;
+        let (torrent, ..) = checked(&swarm.leech, add).await;
+        assert_eq!(torrent.status().pieces_have, had - 1, "whole: {whole}");
+    }
     swarm.stop().await;
 }
 

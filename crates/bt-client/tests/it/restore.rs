@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
-use bt_client::engine::State;
+use bt_client::engine::{Priority, State};
 use bt_client::state::Store;
 use bt_client::{AddTorrent, Check, Error, Session, SessionConfig};
 use bt_metainfo::{FileIndex, Metainfo, create};
@@ -37,6 +37,9 @@ async fn torrents_come_back_with_their_settings_and_leave_for_good_when_removed(
     add.only_files = Some(vec![FileIndex(1)]);
     let second = first.add(add).await.unwrap();
     second.wait_until_seeding().await.unwrap();
+    second
+        .set_priorities(&[(FileIndex(1), Priority::High)])
+        .unwrap();
     torrent.pause();
     first.stop().await;
     drop((torrent, second, first));
@@ -50,6 +53,11 @@ async fn torrents_come_back_with_their_settings_and_leave_for_good_when_removed(
         assert!(torrent.status().checking.is_none());
         assert!(torrent.status().have.is_full());
         assert_eq!(torrent.state() == State::Paused, is_first);
+        let wishes = match is_first {
+            true => [Priority::Normal; 2],
+            false => [Priority::Skip, Priority::High],
+        };
+        assert_eq!(torrent.priorities(), wishes);
         if is_first {
             torrent.remove().await;
         }
