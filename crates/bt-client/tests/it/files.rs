@@ -47,7 +47,11 @@ impl Swarm {
         let dir = tempfile::tempdir().unwrap();
         let metainfo = share(&dir.path().join("a"), "stuff", FILES, 65_536);
         let (seed, leech) = (session(|_| {}).await, session(tune).await);
-        let add = AddTorrent::initial_seeder(metainfo.clone(), dir.path().join("a"));
+        // One that spreads shows a lone peer also what that has not selected, and waits for it to be fetched.
+        let add = AddTorrent {
+            spread: Some(false),
+            ..AddTorrent::initial_seeder(metainfo.clone(), dir.path().join("a"))
+        };
         seed.add(add).await.unwrap();
         Self {
             dir,
@@ -88,7 +92,10 @@ impl Swarm {
 /// Returns when the wish has come true.
 async fn until(torrent: &Torrent, state: State) {
     let there = torrent.wait_for(|status| status.state == state);
-    timeout(PATIENCE, there).await.expect("in time").unwrap();
+    match timeout(PATIENCE, there).await {
+        Ok(reached) => drop(reached.unwrap()),
+        Err(_) => panic!("not {state:?} in time: {:?}", torrent.status()),
+    }
 }
 
 /// Every file and directory below, but not the parts.
@@ -328,7 +335,10 @@ async fn a_damaged_file_is_found_by_a_recheck_and_repaired_from_the_swarm() {
         let repaired = torrent.wait_for(|status| {
             status.state == State::Seeding && status.downloaded == before + 65_536
         });
-        timeout(PATIENCE, repaired).await.expect("in time").unwrap();
+        match timeout(PATIENCE, repaired).await {
+            Ok(reached) => drop(reached.unwrap()),
+            Err(_) => panic!("whole: {whole}, not in time: {:?}", torrent.status()),
+        }
         assert_same(&swarm.dir.path().join("a"), &swarm.dir.path().join("b"));
     }
     assert!(torrent.recheck_file(FileIndex(5)).is_err());
@@ -396,6 +406,7 @@ async fn a_directory_that_is_replaced_stops_its_torrent_and_no_other() {
     std::fs::remove_dir(&b).unwrap();
     std::fs::rename(swarm.dir.path().join("away"), &b).unwrap();
     torrent.resume();
+    until(&torrent, State::Seeding).await;
     timeout(PATIENCE, torrent.wait_until_seeding())
         .await
         .expect("in time")
