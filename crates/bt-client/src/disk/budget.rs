@@ -12,6 +12,8 @@ use tokio::sync::Notify;
 pub struct Budget {
     limit: usize,
     used: AtomicUsize,
+    /// The part of it that is in whole pieces, which wait for a thread or are being hashed and written.
+    whole: AtomicUsize,
     room: Notify,
 }
 
@@ -22,6 +24,7 @@ impl Budget {
         Self {
             limit,
             used: AtomicUsize::new(0),
+            whole: AtomicUsize::new(0),
             room: Notify::new(),
         }
     }
@@ -35,7 +38,13 @@ impl Budget {
     /// Whether reading from sockets has to wait.
     #[must_use]
     pub fn is_exhausted(&self) -> bool {
-        self.used() >= self.limit
+        self.used() >= self.limit || self.whole.load(Ordering::Relaxed) >= self.whole_limit()
+    }
+
+    /// Whole pieces beyond this are not hashed any sooner for being here already: where the disk threads are the slow
+    /// part, the memory that waits for them stays small.
+    fn whole_limit(&self) -> usize {
+        (self.limit / 8 * 3).max(1)
     }
 
     /// Whether the disk had better take blocks of incomplete pieces out of memory.
@@ -66,11 +75,62 @@ impl Budget {
         self.used.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Bytes that have been taken are those of a whole piece now.
+    pub(crate) fn became_whole(&self, bytes: usize) {
+        self.whole.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// A whole piece is no longer held.
+    pub(crate) fn give_back_whole(&self, bytes: usize) {
+        let before = self.whole.fetch_sub(bytes, Ordering::Relaxed);
+        debug_assert!(before >= bytes, "more pieces left than came");
+        let limit = self.whole_limit();
+        if before >= limit && before - bytes < limit {
+            self.room.notify_waiters();
+        }
+        self.give_back(bytes);
+    }
+
     pub(crate) fn give_back(&self, bytes: usize) {
         let before = self.used.fetch_sub(bytes, Ordering::Relaxed);
         debug_assert!(before >= bytes, "more memory was given back than taken");
         if before >= self.limit && before - bytes < self.limit {
             self.room.notify_waiters();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Budget;
+
+    #[test]
+    fn whole_pieces_that_wait_use_less_than_all_of_the_memory() {
+        let budget = Budget::new(64);
+        budget.take(40);
+        budget.became_whole(23);
+        assert!(!budget.is_exhausted());
+        budget.became_whole(1);
+        assert!(budget.is_exhausted(), "24 of 64 wait to be hashed");
+        budget.give_back_whole(1);
+        assert!(!budget.is_exhausted());
+        budget.take(25);
+        assert!(budget.is_exhausted(), "64 are held in all");
+        budget.give_back_whole(23);
+        budget.give_back(41);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_waits_goes_on_when_pieces_leave() {
+        let budget = std::sync::Arc::new(Budget::new(64));
+        budget.take(30);
+        budget.became_whole(30);
+        let waiter = std::sync::Arc::clone(&budget);
+        let waiting = tokio::spawn(async move { waiter.wait().await });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        budget.give_back_whole(30);
+        waiting.await.expect("it goes on");
     }
 }

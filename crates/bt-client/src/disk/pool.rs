@@ -160,6 +160,8 @@ impl Shared {
             return;
         }
         let since = Instant::now();
+        let memory = pieces.iter().map(WholePiece::memory).sum();
+        self.budget.became_whole(memory);
         let mut queue = self.lock();
         for whole in pieces {
             queue.pieces.push_back(Waiting {

@@ -19,7 +19,7 @@ pub(super) fn verify(shared: &Shared, waiting: Vec<Waiting>) {
         match fetch_spilled(&content, &whole) {
             Ok(data) => pieces.push((content, whole, data)),
             Err(error) => {
-                shared.budget.give_back(whole.memory());
+                shared.budget.give_back_whole(whole.memory());
                 content.report(Done::Failed(error));
             }
         }
@@ -37,7 +37,7 @@ pub(super) fn verify(shared: &Shared, waiting: Vec<Waiting>) {
         let held = whole.memory();
         // The buffers go back to their pool before the memory is counted as free.
         drop((whole, data));
-        shared.budget.give_back(held);
+        shared.budget.give_back_whole(held);
         content.report(done);
     }
     relieve(shared);
