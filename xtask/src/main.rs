@@ -45,7 +45,7 @@ cargo xtask COMMAND
   kill             kill the client again and again; what it claims afterwards must be true
                    --cycles N --seed N --syscalls N --dir DIR
   sim [SCENARIO]   simulated swarms, as a table; --seeds N
-                   growth [SIZES]  how a swarm grows, drawn to docs/growth.svg
+                   growth [SIZES | --from FILE]  how a swarm grows, drawn to docs/growth.svg
   trouble WHAT     the program on full, broken or crowded disks: full-disk, faults, many-files
   bench [NAME…]    one comparable line per figure; --smoke for a quick check that it runs
   soak ROW…|all    load and faults against the real programs; --seconds N, --dev

@@ -17,10 +17,16 @@ const SIZES: &str = "10,100,1000,10000";
 /// Where the plot goes, relative to the root.
 const PLOT: &str = "docs/growth.svg";
 
-/// `[SCENARIO] [--seeds N]`, or `growth [SIZES]`.
+/// `[SCENARIO] [--seeds N]`, `growth [SIZES]`, or `growth --from FILE` with what an earlier run printed.
 pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
     if arguments.first().is_some_and(|word| word == "growth") {
-        return growth(arguments.get(1).map_or(SIZES, String::as_str));
+        let text = match arguments.get(1..) {
+            Some([option, file]) if option == "--from" => {
+                std::fs::read_to_string(file).map_err(|e| format!("{file}: {e}"))?
+            }
+            rest => grow(rest.and_then(<[_]>::first).map_or(SIZES, String::as_str))?,
+        };
+        return plot_growth(&text);
     }
     let (mut name, mut seeds) = (None, None);
     let mut words = arguments.iter();
@@ -77,12 +83,15 @@ fn simulator(options: &[&str]) -> Command {
     command
 }
 
-/// Runs the growing swarm in release and draws it.
-fn growth(sizes: &str) -> Result<(), String> {
+/// Runs the growing swarm in release. Gives what it prints.
+fn grow(sizes: &str) -> Result<String, String> {
     let mut command = simulator(&["--release"]);
     command.args(["a_growing_swarm", "--", "--nocapture"]);
-    let text = capture(command.env("SIM_GROWTH", sizes))?;
-    let rows = rows(&text, "growth: ");
+    capture(command.env("SIM_GROWTH", sizes))
+}
+
+fn plot_growth(text: &str) -> Result<(), String> {
+    let rows = rows(text, "growth: ");
     println!("leechers | locality | last / ideal | median | copies | near | wall s | steps");
     for row in &rows {
         println!("{}", row.join(" | "));
