@@ -171,6 +171,18 @@ pub const UDP_CONNECT_BURST: u32 = 4_000;
 /// come.
 pub const UDP_SOURCES: usize = 65_536;
 
+/// Bytes of a buffer that a server keeps with an HTTP connection once a reply has been sent, and of
+/// a body that is copied behind its head instead of being sent from where it is. Nearly every reply
+/// is below 4 KiB; with more, 20,000 kept connections could hold gigabytes for nothing.
+pub const MAX_KEPT_BUFFER: usize = 16 * 1024;
+
+/// Announces that a server takes in one request. Clients of ttorrent have been seen to send 10,000.
+pub const MAX_ANNOUNCES_IN_REQUEST: usize = 10_000;
+
+/// Bytes of the reply to many announces after which further ones are carried out but name no peers.
+/// Each of these adds less than 300 bytes, so the whole reply stays below 4 MiB.
+pub const MAX_PEERS_IN_REPLY: usize = 1024 * 1024;
+
 /// Announces that a client sends in one request to a tracker that takes many at once: with 200
 /// peers of IPv6 for each, the reply fits [`MAX_REPLY_BODY`].
 pub const MAX_ANNOUNCES_AT_ONCE: usize = 200;

@@ -133,7 +133,7 @@ fn greet(
                 Err(rustix::io::Errno::WOULDBLOCK) => {}
                 Err(_) => return,
             }
-            if flow == Flow::Close && session.out.is_empty() {
+            if flow == Flow::Close && !session.has_replies() {
                 return;
             }
         }

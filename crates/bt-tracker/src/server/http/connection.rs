@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::Sleep;
+use tokio::time::{Sleep, timeout};
 
 use super::Http;
 use super::detour::Detour;
@@ -20,8 +20,10 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// The wait for the next request on a connection that had one.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A client must take a reply within this time.
+/// A client must take this much of a reply, or the rest of it, within this time: a large torrent
+/// reaches a slow line, and who takes nothing is not waited for.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+const WRITE_STEP: usize = 16 * 1024;
 
 pub(super) struct Connection<S> {
     stream: S,
@@ -59,7 +61,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     async fn serve(&mut self) -> io::Result<()> {
         loop {
-            if !self.session.out.is_empty() {
+            if self.session.has_replies() {
                 self.write().await?;
             }
             let was_within = self.session.is_within_request();
@@ -94,7 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.flow = self.session.advance(now, &self.http);
             if !self.session.is_within_request() {
                 self.deadline = now + IDLE_TIMEOUT;
-            } else if !was_within || !self.session.out.is_empty() {
+            } else if !was_within || self.session.has_replies() {
                 self.set_deadline(now + HEAD_TIMEOUT);
             }
         }
@@ -132,20 +134,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Poll::Ready(Ok::<_, io::Error>((count, flushed)))
         });
         let (count, flushed) = sent.await?;
-        if count < self.session.out.len() || !flushed {
+        if count < self.session.out.len() || !flushed || !self.session.tail.is_empty() {
             self.write_rest(count).await?;
         }
-        self.session.out.clear();
+        self.session.sent();
         Ok(())
     }
 
     async fn write_rest(&mut self, from: usize) -> io::Result<()> {
         let rest = self.session.out.get(from..).unwrap_or_default();
-        let send = async {
-            self.stream.write_all(rest).await?;
-            self.stream.flush().await
-        };
-        tokio::time::timeout(WRITE_TIMEOUT, send).await?
+        let steps = rest.chunks(WRITE_STEP);
+        for step in steps.chain(self.session.tail.chunks(WRITE_STEP)) {
+            timeout(WRITE_TIMEOUT, self.stream.write_all(step)).await??;
+        }
+        timeout(WRITE_TIMEOUT, self.stream.flush()).await?
     }
 
     fn set_deadline(&mut self, deadline: Instant) {

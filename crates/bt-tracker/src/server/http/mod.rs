@@ -246,7 +246,9 @@ pub(super) fn fuzz(bytes: &[u8]) {
                 part = &part[count..];
                 loop {
                     let flow = session.advance(now, &http);
-                    sent.append(&mut session.out);
+                    sent.extend_from_slice(&session.out);
+                    sent.extend_from_slice(&session.tail);
+                    session.sent();
                     match flow {
                         session::Flow::Read => break,
                         session::Flow::Again => {}

@@ -8,11 +8,9 @@ use std::time::Instant;
 
 use super::super::tracker::{Tracker, Transport};
 use super::route::{self, Reply};
+use crate::limits::{MAX_ANNOUNCES_IN_REQUEST, MAX_PEERS_IN_REPLY};
 use crate::http::{PeerForm, decode_announce_query, encode_announce_reply, encode_failure};
 use crate::{AnnounceRequest, Failure};
-
-/// Announces in one request.
-const MAX_ANNOUNCES: usize = 20_000;
 
 pub(super) fn announce(
     body: &[u8],
@@ -24,9 +22,9 @@ pub(super) fn announce(
 ) {
     let lines = body.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
     let lines = lines.filter(|line| !line.is_empty());
-    if lines.clone().count() > MAX_ANNOUNCES {
+    if lines.clone().count() > MAX_ANNOUNCES_IN_REQUEST {
         tracker.stats.http.malformed.add(1);
-        let reason = format!("more than {MAX_ANNOUNCES} announces in one request");
+        let reason = format!("more than {MAX_ANNOUNCES_IN_REQUEST} announces in one request");
         return route::fail(reply, &Failure::new(reason));
     }
     reply.body.clear();
@@ -36,7 +34,7 @@ pub(super) fn announce(
             .iter()
             .position(|&byte| byte == b'?')
             .and_then(|at| line.get(at + 1..));
-        let request = match decode_announce_query(query.unwrap_or_default()) {
+        let mut request = match decode_announce_query(query.unwrap_or_default()) {
             Ok(request) => request,
             Err(error) => {
                 tracker.stats.http.malformed.add(1);
@@ -44,6 +42,9 @@ pub(super) fn announce(
                 continue;
             }
         };
+        if reply.body.len() >= MAX_PEERS_IN_REPLY {
+            request.numwant = Some(0);
+        }
         let result = tracker.announce(now, &request, source, key, Transport::Http, reply.scratch);
         match result {
             Ok(()) => {

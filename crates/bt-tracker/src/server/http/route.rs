@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use bt_metainfo::InfoHash;
+use bytes::Bytes;
 
 use super::super::publisher::{self, Catalog, Published};
 use super::super::tracker::{Scratch, Tracker, Transport};
@@ -14,6 +15,7 @@ use crate::http::{
     PeerForm, decode_announce_query, decode_scrape_query, encode_announce_reply, encode_failure,
     encode_scrape_reply,
 };
+use crate::limits::MAX_KEPT_BUFFER;
 use crate::{Failure, ScrapeResponse};
 
 const TEXT: &str = "text/plain";
@@ -32,6 +34,8 @@ pub(super) struct Reply<'a> {
     pub(super) out: &'a mut Vec<u8>,
     /// Holds the body until its length is known.
     pub(super) body: &'a mut Vec<u8>,
+    /// What is sent after `out`, from where it is: a body that is too large to be copied.
+    pub(super) tail: &'a mut Bytes,
     pub(super) scratch: &'a mut Scratch,
     pub(super) omit_body: bool,
     pub(super) keep_alive: bool,
@@ -77,6 +81,7 @@ pub(super) fn refuse(status: Status, out: &mut Vec<u8>) {
     let mut reply = Reply {
         out,
         body,
+        tail: &mut Bytes::new(),
         scratch,
         omit_body: false,
         keep_alive: false,
@@ -154,9 +159,12 @@ fn torrents(head: &Head<'_>, file: &str, tracker: &Tracker, reply: &mut Reply<'_
         }
         _ => match decoded(file).and_then(|file| catalog.get(&file).cloned()) {
             Some(torrent) => {
-                reply.body.clear();
-                reply.body.extend_from_slice(&torrent.bytes);
-                send(reply, Status::Ok, TORRENT, NOSNIFF);
+                send_head(reply, Status::Ok, TORRENT, NOSNIFF, torrent.bytes.len());
+                match torrent.bytes.len() {
+                    _ if reply.omit_body => {}
+                    ..=MAX_KEPT_BUFFER => reply.out.extend_from_slice(&torrent.bytes),
+                    _ => *reply.tail = torrent.bytes.clone(),
+                }
             }
             None => plain(reply, Status::NotFound),
         },
@@ -242,6 +250,7 @@ pub(super) fn json_reply(status: Status, json: &[u8], keep_alive: bool, out: &mu
     let mut reply = Reply {
         out,
         body,
+        tail: &mut Bytes::new(),
         scratch,
         omit_body: false,
         keep_alive,
@@ -257,12 +266,29 @@ fn redirect(reply: &mut Reply<'_>, to: &'static str) {
 }
 
 fn send(reply: &mut Reply<'_>, status: Status, content_type: &str, headers: &str) {
+    send_head(reply, status, content_type, headers, reply.body.len());
+    if reply.omit_body {
+        return;
+    }
+    if reply.body.len() > MAX_KEPT_BUFFER {
+        *reply.tail = std::mem::take(reply.body).into();
+    } else {
+        reply.out.extend_from_slice(reply.body);
+    }
+}
+
+fn send_head(
+    reply: &mut Reply<'_>,
+    status: Status,
+    content_type: &str,
+    headers: &str,
+    length: usize,
+) {
     let out = &mut *reply.out;
     write!(
         out,
-        "HTTP/1.1 {}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n{headers}",
+        "HTTP/1.1 {}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n{headers}",
         status.line(),
-        reply.body.len()
     )
     .expect("writing to a Vec cannot fail");
     if !reply.keep_alive {
@@ -271,9 +297,6 @@ fn send(reply: &mut Reply<'_>, status: Status, content_type: &str, headers: &str
         out.extend_from_slice(b"Connection: keep-alive\r\n");
     }
     out.extend_from_slice(b"\r\n");
-    if !reply.omit_body {
-        out.extend_from_slice(reply.body);
-    }
 }
 
 #[cfg(test)]

@@ -6,11 +6,14 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::super::tracker::{Scratch, Tracker};
 use super::detour::{self, Detour};
 use super::head::{self, MAX_HEAD, Method};
 use super::route::{self, Reply};
 use super::{Http, Status};
+use crate::limits::MAX_KEPT_BUFFER;
 
 /// Bytes of replies that are gathered before they are sent, for clients that send many requests
 /// at once.
@@ -46,6 +49,8 @@ pub(super) struct Session {
     filled: usize,
     /// What is to be sent.
     pub(super) out: Vec<u8>,
+    /// What is to be sent after it: a body that is too large to be copied.
+    pub(super) tail: Bytes,
     body: Vec<u8>,
     scratch: Scratch,
     /// What the last request needs besides an answer, with [`Flow::Detour`].
@@ -59,6 +64,7 @@ impl Session {
             buffer: Vec::new(),
             filled: 0,
             out: Vec::new(),
+            tail: Bytes::new(),
             body: Vec::new(),
             scratch: Scratch::default(),
             detour: None,
@@ -69,7 +75,10 @@ impl Session {
     pub(super) fn renew(&mut self, source: IpAddr) {
         self.source = source.to_canonical();
         self.filled = 0;
-        self.out.clear();
+        if self.buffer.len() > MAX_KEPT_BUFFER {
+            self.buffer = Vec::new();
+        }
+        self.sent();
         self.detour = None;
     }
 
@@ -80,6 +89,7 @@ impl Session {
             buffer: came.to_vec(),
             filled: came.len(),
             out: self.out.clone(),
+            tail: std::mem::take(&mut self.tail),
             detour: self.detour.take(),
             ..Self::new(self.source)
         }
@@ -104,7 +114,19 @@ impl Session {
         self.filled = (self.filled + count).min(self.buffer.len());
     }
 
-    /// Answers the requests that have come.
+    /// Whether there is anything to be sent.
+    pub(super) fn has_replies(&self) -> bool {
+        !self.out.is_empty() || !self.tail.is_empty()
+    }
+
+    /// Says that everything has been sent. What a large reply took is given back.
+    pub(super) fn sent(&mut self) {
+        self.out.clear();
+        self.out.shrink_to(MAX_KEPT_BUFFER);
+        self.tail = Bytes::new();
+    }
+
+    /// Answers the requests that have come. What the last call left must have been sent.
     pub(super) fn advance(&mut self, now: Instant, http: &Http) -> Flow {
         let tracker: &Tracker = &http.tracker;
         let mut consumed = 0;
@@ -113,7 +135,7 @@ impl Session {
             if bytes.is_empty() {
                 break Flow::Read;
             }
-            if self.out.len() >= MAX_GATHERED {
+            if self.out.len() >= MAX_GATHERED || !self.tail.is_empty() {
                 break Flow::Again;
             }
             let (head, length) = match head::parse(bytes) {
@@ -157,6 +179,7 @@ impl Session {
             let mut reply = Reply {
                 out: &mut self.out,
                 body: &mut self.body,
+                tail: &mut self.tail,
                 scratch: &mut self.scratch,
                 omit_body: head.method == Method::Head,
                 keep_alive: head.keep_alive,
@@ -170,7 +193,7 @@ impl Session {
                 .stats
                 .http
                 .bytes_out
-                .add((self.out.len() - before) as u64);
+                .add((self.out.len() - before + self.tail.len()) as u64);
             if self.detour.is_some() {
                 break Flow::Detour;
             }
@@ -179,6 +202,8 @@ impl Session {
             }
         };
         self.consume(consumed);
+        self.body.clear();
+        self.body.shrink_to(MAX_KEPT_BUFFER);
         flow
     }
 
@@ -196,7 +221,63 @@ impl Session {
             self.filled -= consumed;
             if self.filled == 0 && self.buffer.len() > MAX_HEAD {
                 self.buffer = Vec::new();
+            } else if self.buffer.len() > MAX_KEPT_BUFFER && self.filled < self.buffer.len() / 2 {
+                self.buffer.truncate(self.filled);
+                self.buffer.shrink_to_fit();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::MAX_ANNOUNCES_IN_REQUEST;
+    use crate::server::Config;
+
+    /// Sends one request of many announces of one torrent. Returns the reply's length.
+    fn many(session: &mut Session, http: &Http, announces: usize) -> usize {
+        let hash = "%01".repeat(20);
+        let body: String = (0..announces)
+            .map(|n| {
+                let port = 1 + n % 60_000;
+                format!("x?info_hash={hash}&peer_id=-XX0001-000000000000&port={port}&left=5\n")
+            })
+            .collect();
+        let length = body.len();
+        let request = format!("POST /announce HTTP/1.1\r\nContent-Length: {length}\r\n\r\n{body}");
+        let mut rest = request.as_bytes();
+        loop {
+            let space = session.space();
+            let count = space.len().min(rest.len());
+            space[..count].copy_from_slice(&rest[..count]);
+            session.received(count);
+            rest = &rest[count..];
+            if rest.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(session.advance(Instant::now(), http), Flow::Read);
+        session.out.len() + session.tail.len()
+    }
+
+    #[test]
+    fn what_a_large_request_and_its_reply_took_is_given_back_and_the_reply_is_bounded() {
+        let tracker = Tracker::new(&Config::default(), Instant::now()).unwrap();
+        let http = Http {
+            tracker: std::sync::Arc::new(tracker),
+            trusted_proxies: Vec::new(),
+            max_connections: 1,
+        };
+        let mut session = Session::new(IpAddr::from([192, 0, 2, 1]));
+        let length = many(&mut session, &http, MAX_ANNOUNCES_IN_REQUEST);
+        assert!((1024 * 1024..4 * 1024 * 1024).contains(&length), "{length}");
+        session.sent();
+        let kept = [&session.out, &session.body, &session.buffer].map(Vec::capacity);
+        assert!(kept.iter().all(|&kept| kept <= MAX_KEPT_BUFFER), "{kept:?}");
+        assert!(session.tail.is_empty());
+
+        let refused = many(&mut session, &http, MAX_ANNOUNCES_IN_REQUEST + 1);
+        assert!(refused < 300, "{refused}");
     }
 }
