@@ -1,5 +1,6 @@
 //! Trackers that share swarms through Redis.
 
+use std::io::{BufRead as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -111,6 +112,53 @@ async fn a_redis_that_dies_and_comes_back_costs_no_announce() {
     });
     assert_eq!(readiness(&second), "ready\nstore: redis is connected\n");
     assert_eq!(first.stats().store.unwrap().dropped, 0);
+}
+
+/// Asks Redis something whose answer is one line.
+fn redis_says(socket: &Path, command: &str) -> String {
+    let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
+    writeln!(stream, "{command}\r").unwrap();
+    let mut line = String::new();
+    std::io::BufReader::new(stream)
+        .read_line(&mut line)
+        .unwrap();
+    line.trim().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_full_redis_is_away_until_its_old_entries_have_gone() {
+    let program = redis_or_return!("a Redis that is full");
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("redis");
+    let _redis = redis(&program, &socket);
+    let short = |socket: &Path| Config {
+        peer_ttl: Some(Duration::from_secs(3)),
+        ..sharing(socket)
+    };
+    let (first, second) = (start(short(&socket)).await, start(short(&socket)).await);
+    eventually("both are connected", || is_up(&first) && is_up(&second));
+    announce(http(&first), 1, 1001, 0, "").unwrap();
+    eventually("it is shared", || seeds(&second, 1) == 1);
+    let entries = || redis_says(&socket, "XLEN bt-tracker:1:announces");
+    assert_eq!(entries(), ":1");
+
+    assert_eq!(redis_says(&socket, "CONFIG SET maxmemory 1"), "+OK");
+    announce(http(&first), 1, 1002, 0, "").unwrap();
+    eventually("it is noticed", || !is_up(&first));
+    let connects = first.stats().store.unwrap().connects;
+    // It is tried again and again meanwhile.
+    eventually("what is old has gone", || {
+        announce(http(&first), 1, 1002, 0, "").unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+        entries() == ":0"
+    });
+    assert!(!is_up(&first));
+    assert_eq!(first.stats().store.unwrap().connects, connects);
+
+    assert_eq!(redis_says(&socket, "CONFIG SET maxmemory 0"), "+OK");
+    eventually("it is connected again", || is_up(&first));
+    announce(http(&first), 2, 1003, 0, "").unwrap();
+    eventually("it is shared again", || seeds(&second, 2) == 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -2,7 +2,8 @@
 //!
 //! An entry has two fields, `o` for the tracker that wrote it and `d` for records. Its id is the
 //! time of Redis, so that the clocks of trackers do not matter. Each write has Redis drop the
-//! entries that are older than the time-to-live, and the whole stream when nobody writes any more.
+//! entries that are older than the time-to-live, and the whole stream when it has taken none for
+//! that long.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,13 +47,16 @@ pub(super) async fn run(relay: Arc<Relay>, tracker: Arc<Tracker>, stop: Cancella
         let Err(error) = connected(&relay, &tracker, &stop, &mut place).await else {
             return;
         };
-        if relay.link() == Link::Up {
+        let before = relay.link();
+        if before == Link::Up {
             backoff = FIRST_BACKOFF;
-            tracing::warn!(%error, "redis is away; serving from local memory");
-        } else {
-            tracing::debug!(%error, "redis is still away");
         }
-        let since = match relay.link() {
+        if matches!(before, Link::Away(..)) {
+            tracing::debug!(%error, "redis is still away");
+        } else {
+            tracing::warn!(%error, "redis is away; serving from local memory");
+        }
+        let since = match before {
             Link::Away(since, _) => since,
             Link::Connecting | Link::Up => started,
         };
@@ -87,7 +91,14 @@ async fn connected(
     let Some(connection) = stop.run_until_cancelled(connect).await else {
         return Ok(());
     };
-    let (writer, reader, clock) = connection?;
+    let (mut writer, reader, clock) = connection?;
+    // A Redis that takes no notes, such as a full one, is as good as away, however well it can be
+    // connected to.
+    let first = flush(relay, &mut writer, clock);
+    match stop.run_until_cancelled(first).await {
+        Some(taken) => taken?,
+        None => return Ok(()),
+    }
     tracing::info!("redis is connected");
     relay.connects.add(1);
     *lock(&relay.link) = Link::Up;
@@ -122,7 +133,8 @@ async fn write(
     }
 }
 
-/// Writes all that is noted, in one round trip.
+/// Writes all that is noted. A Redis that is full refuses new entries, but it still drops old ones:
+/// they go first, and the stream only lives longer when an entry has been taken.
 async fn flush(
     relay: &Relay,
     connection: &mut MultiplexedConnection,
@@ -135,6 +147,10 @@ async fn flush(
     let lifetime = milliseconds(relay.peer_ttl);
     let oldest = clock.milliseconds(Instant::now()).saturating_sub(lifetime);
     let mut pipe = redis::pipe();
+    pipe.cmd("XTRIM")
+        .arg(STREAM)
+        .arg(("MINID", "~", oldest))
+        .ignore();
     // When this future is dropped or fails, the notes go back, and at worst they are told twice.
     let mut unsent = Unsent { relay, notes };
     let records = record::count(&unsent.notes);
@@ -146,16 +162,16 @@ async fn flush(
         rest = after;
         pipe.cmd("XADD")
             .arg(STREAM)
-            .arg(("MINID", "~", oldest))
             .arg("*")
             .arg(("o", &relay.origin, "d", entry))
             .ignore();
     }
-    pipe.cmd("PEXPIRE").arg(STREAM).arg(lifetime).ignore();
     pipe.query_async::<()>(connection).await?;
     unsent.notes.clear();
     relay.sent.add(records);
-    Ok(())
+    let mut live_on = redis::cmd("PEXPIRE");
+    live_on.arg(STREAM).arg(lifetime);
+    live_on.query_async::<()>(connection).await
 }
 
 /// Reads what others write, and carries it out.
