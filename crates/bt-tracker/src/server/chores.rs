@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::publisher::Watch;
 use super::tracker::Tracker;
-use super::{Config, Error, accounts, history, snapshot};
+use super::{Config, Error, accounts, durable, history, snapshot};
 
 /// How often a step of forgetting is made, at most.
 const SWEEP_STEP: Duration = Duration::from_millis(100);
@@ -119,17 +119,32 @@ pub(super) fn scan(tracker: &Tracker, dir: &Path) -> Result<(), Error> {
     }
     if !changes.added.is_empty() || !changes.removed.is_empty() {
         tracing::info!(added = ?changes.added, removed = ?changes.removed, "torrents");
+        // Browsers leave those that are gone.
+        #[cfg(feature = "websocket")]
+        tracker.rooms.review();
     }
     Ok(())
 }
 
-/// Takes in the snapshot, or says why not.
-pub(super) fn load(tracker: &Tracker, path: &Path, now: Instant) {
+/// Takes in the snapshot, without what the lists of now no longer allow. One that cannot be used is
+/// set aside, so that the next one does not replace it.
+pub(super) fn load(tracker: &Tracker, path: &Path, now: Instant) -> Result<(), Error> {
     match snapshot::load(path, &tracker.swarms, now) {
-        Ok(Some(peers)) => tracing::info!(path = ?path, peers, "snapshot read"),
+        Ok(Some(peers)) => {
+            tracing::info!(path = ?path, peers, "snapshot read");
+            tracker.drop_unwelcome(now);
+        }
         Ok(None) => tracing::info!(path = ?path, "no snapshot yet"),
-        Err(error) => tracing::warn!(path = ?path, %error, "snapshot refused"),
+        Err(error) => {
+            tracker.drop_unwelcome(now);
+            let aside = durable::set_aside(path).map_err(|source| Error::Snapshot {
+                path: path.into(),
+                source,
+            })?;
+            tracing::warn!(path = ?path, %error, kept_as = ?aside, "snapshot refused, set aside");
+        }
     }
+    Ok(())
 }
 
 /// Writes the snapshot, or says why not.

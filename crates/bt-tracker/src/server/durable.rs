@@ -14,6 +14,9 @@ pub(super) const SECRET: u32 = 0o600;
 /// Who may read a file that has none; the process's mask may take some away.
 pub(super) const PUBLIC: u32 = 0o666;
 
+/// Damaged versions of one file that are kept. Whoever has so many has not looked at any.
+const MAX_SET_ASIDE: u32 = 1_000;
+
 /// Writes beside the file, syncs, and renames. A file that exists keeps its permissions; a new one
 /// gets `mode`. When anything fails, the old file is as it was.
 pub(super) fn replace(
@@ -30,6 +33,32 @@ pub(super) fn replace(
         let _ = std::fs::remove_file(&beside);
     }
     result?;
+    sync_directory(&path)
+}
+
+/// Moves a file that cannot be used out of the way, to the first free name with `.damaged-N` behind
+/// its own. Returns that name. Another file is never replaced.
+pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().unwrap_or_default();
+    for n in 1..=MAX_SET_ASIDE {
+        let mut aside = name.to_os_string();
+        aside.push(format!(".damaged-{n}"));
+        let aside = path.with_file_name(aside);
+        if std::fs::symlink_metadata(&aside).is_ok() {
+            continue;
+        }
+        std::fs::rename(path, &aside)?;
+        sync_directory(path)?;
+        return Ok(aside);
+    }
+    Err(io::Error::new(
+        io::ErrorKind::AlreadyExists,
+        format!("there are {MAX_SET_ASIDE} damaged ones already; remove them"),
+    ))
+}
+
+/// Has the names beside a file reach the disk.
+fn sync_directory(path: &Path) -> io::Result<()> {
     let directory = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());

@@ -70,6 +70,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// The snapshot is damaged or foreign and cannot be moved out of the way of the next one.
+    #[error("snapshot {path} cannot be used and cannot be set aside")]
+    Snapshot {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The mode needs a list and none was given.
     #[error("mode {0} needs a list")]
     NoList(&'static str),

@@ -114,10 +114,7 @@ impl Handle {
     /// Forgets a torrent, its peers, its registration and its file. In an open server it comes
     /// back with the next announce; files of the directory are looked at again when they change.
     pub fn remove(&self, info_hash: InfoHash) {
-        self.tracker
-            .publisher
-            .withdraw(info_hash, &self.tracker.swarms);
-        self.tracker.swarms.remove(&info_hash);
+        self.tracker.drop_torrent(info_hash);
     }
 
     /// The numbers of a torrent, if it is known.

@@ -70,7 +70,8 @@ impl Server {
     ///
     /// # Errors
     /// When an address cannot be bound, the list or the directory cannot be read, or a setting
-    /// makes no sense. A snapshot that cannot be used is a warning in the log, not an error.
+    /// makes no sense. A snapshot that cannot be used is set aside with a warning in the log;
+    /// only when that fails it is an error.
     pub async fn start(config: Config) -> Result<Handle, Error> {
         if config.listens_nowhere() {
             return Err(Error::Setting("there is no address to listen on"));
@@ -86,7 +87,7 @@ impl Server {
         }
         // After the directory, since a closed store takes in only what it knows.
         if let Some(path) = &config.snapshot {
-            chores::load(&tracker, path, now);
+            chores::load(&tracker, path, now)?;
         }
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         // If anything fails from here on, what has been started ends.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bt_metainfo::InfoHash;
 
 use super::access::{Access, Change};
+use super::accounts::Accounts;
 use super::history::History;
 use super::publisher::Publisher;
 use super::stats::{Stats, StatsSnapshot, StoreSnapshot, TransportStats};
@@ -186,6 +187,8 @@ impl Tracker {
     /// Returns how many entries the list has.
     pub(super) fn settle(&self, now: Instant, change: Change) -> Option<usize> {
         for info_hash in change.forbidden {
+            #[cfg(feature = "websocket")]
+            self.rooms.close(&info_hash);
             // A torrent that the owner has registered stays known, without its peers.
             if self.swarms.remove(&info_hash) && self.publisher.catalog().has(&info_hash) {
                 self.swarms.register(info_hash);
@@ -196,7 +199,29 @@ impl Tracker {
                 self.swarms.leave(now, &info_hash, peer);
             }
         }
+        #[cfg(feature = "websocket")]
+        self.rooms.review();
         change.entries
+    }
+
+    /// Forgets what a snapshot has brought back although the lists no longer allow it: torrents, and
+    /// the peers of users whose keys have been revoked meanwhile, as far as the accounts know them.
+    pub(super) fn drop_unwelcome(&self, now: Instant) {
+        let mut forbidden = Vec::new();
+        self.swarms.each_hash(|info_hash| {
+            if !self.access.tracks(&info_hash) {
+                forbidden.push(info_hash);
+            }
+        });
+        let dropped = self.access.accounts().map(Accounts::inactive);
+        self.settle(
+            now,
+            Change {
+                forbidden,
+                dropped: dropped.unwrap_or_default(),
+                entries: None,
+            },
+        );
     }
 
     /// Forgets a torrent, its peers and its registration. Returns whether it was known.
@@ -204,8 +229,17 @@ impl Tracker {
         if let Some(file) = self.publisher.catalog().file_of(&info_hash) {
             return Err(Error::InDirectory { file: file.into() });
         }
+        Ok(self.drop_torrent(info_hash))
+    }
+
+    /// Forgets a torrent, also where browsers meet, and withdraws its file unless that is in the
+    /// directory. Returns whether it was known.
+    pub(super) fn drop_torrent(&self, info_hash: InfoHash) -> bool {
         self.publisher.withdraw(info_hash, &self.swarms);
-        Ok(self.swarms.remove(&info_hash))
+        let was_known = self.swarms.remove(&info_hash);
+        #[cfg(feature = "websocket")]
+        self.rooms.close(&info_hash);
+        was_known
     }
 
     /// Seconds of the server's life.

@@ -313,6 +313,14 @@ impl Swarms {
         largest
     }
 
+    /// Every torrent, a part of the store being locked meanwhile.
+    #[cfg(feature = "server")]
+    pub(crate) fn each_hash(&self, mut each: impl FnMut(InfoHash)) {
+        for shard in 0..self.shard_count() {
+            self.each_torrent(shard, |torrent| each(torrent.info_hash));
+        }
+    }
+
     pub(super) fn env(&self, tick: Tick) -> Env<'_> {
         Env {
             keys: &self.keys,

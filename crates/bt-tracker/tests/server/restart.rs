@@ -1,8 +1,8 @@
 //! Swarms across restarts.
 
-use bt_tracker::server::Config;
+use bt_tracker::server::{Config, Mode};
 
-use crate::harness::{announce, config, hash, http, ports, put, start, torrent};
+use crate::harness::{announce, config, get, hash, http, ports, put, query, start, torrent};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn peers_are_known_again_after_a_restart() {
@@ -76,4 +76,67 @@ async fn a_closed_tracker_takes_back_only_what_it_still_knows() {
     })
     .await;
     assert_eq!((server.stats().torrents, server.stats().peers_v4), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_cannot_be_used_is_set_aside_and_never_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("swarms");
+    let config = Config {
+        snapshot: Some(path.clone()),
+        ..config()
+    };
+    for (n, bytes) in [&b"one of another program"[..], b"BTSWARMS\0\0\0\x09of later"]
+        .into_iter()
+        .enumerate()
+    {
+        std::fs::write(&path, bytes).unwrap();
+        start(config.clone()).await.stop().await;
+        let aside = dir.path().join(format!("swarms.damaged-{}", n + 1));
+        assert_eq!(std::fs::read(aside).unwrap(), bytes);
+        assert_ne!(std::fs::read(&path).unwrap(), bytes);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_lists_no_longer_allow_does_not_come_back_from_a_snapshot() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("list");
+    let kept = Config {
+        snapshot: Some(dir.path().join("swarms")),
+        list: Some(list.clone()),
+        ..config()
+    };
+    let denying = Config {
+        mode: Mode::DenyList,
+        ..kept.clone()
+    };
+    std::fs::write(&list, "").unwrap();
+    let server = start(denying.clone()).await;
+    announce(http(&server), 1, 1001, 5, "").unwrap();
+    announce(http(&server), 2, 1001, 5, "").unwrap();
+    server.stop().await;
+    std::fs::write(&list, hash(1).to_string()).unwrap();
+    let server = start(denying).await;
+    assert_eq!(server.scrape(hash(1)), None);
+    assert_eq!(server.scrape(hash(2)).unwrap().incomplete, 1);
+    server.stop().await;
+
+    std::fs::remove_file(dir.path().join("swarms")).unwrap();
+    let private = Config {
+        mode: Mode::Passkey,
+        accounts: Some(dir.path().join("accounts")),
+        ..kept
+    };
+    std::fs::write(&list, "secret-key-1\nsecret-key-2\n").unwrap();
+    let server = start(private.clone()).await;
+    for (key, port) in [("secret-key-1", 1001), ("secret-key-2", 1002)] {
+        let target = format!("/{key}/announce?{}", query(1, port, 5, ""));
+        assert_eq!(get(http(&server), &target).status, 200);
+    }
+    assert_eq!(server.scrape(hash(1)).unwrap().incomplete, 2);
+    server.stop().await;
+    std::fs::write(&list, "secret-key-2\n").unwrap();
+    let server = start(private).await;
+    assert_eq!(server.scrape(hash(1)).unwrap().incomplete, 1);
 }

@@ -214,3 +214,55 @@ async fn modes_hold_for_browsers_too() {
     assert!(Browser::open(&server, "/torrents/").await.is_err());
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browsers_that_are_no_longer_welcome_leave_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("denied");
+    std::fs::write(&list, "").unwrap();
+    let server = start(Config {
+        mode: Mode::DenyList,
+        list: Some(list),
+        ..config()
+    })
+    .await;
+    let mut browser = Browser::open(&server, "/announce").await.unwrap();
+    for torrent in [1, 2, 3] {
+        browser.ask(&announce(torrent, 1, 1, &json!({}))).await;
+    }
+    assert_eq!(server.stats().ws_torrents, 3);
+    server.add_to_list(&hash(1).to_string()).unwrap();
+    assert_eq!(server.stats().ws_torrents, 2, "it is denied");
+    server.remove(hash(2));
+    assert_eq!(server.stats().ws_torrents, 1, "it is removed");
+    let stop = announce(1, 1, 1, &json!({"event": "stopped"}));
+    assert!(browser.ask(&stop).await["failure reason"].is_string());
+    assert_eq!(
+        browser.ask(&announce(3, 1, 1, &json!({}))).await["incomplete"],
+        1
+    );
+
+    let list = dir.path().join("keys");
+    std::fs::write(&list, "secret-key-1\nsecret-key-2\n").unwrap();
+    let server = start(Config {
+        mode: Mode::Passkey,
+        list: Some(list),
+        ..config()
+    })
+    .await;
+    let mut first = Browser::open(&server, "/secret-key-1/announce")
+        .await
+        .unwrap();
+    let mut second = Browser::open(&server, "/secret-key-2/announce")
+        .await
+        .unwrap();
+    first.ask(&announce(1, 1, 1, &json!({}))).await;
+    second.ask(&announce(1, 2, 1, &json!({}))).await;
+    server.remove_from_list("secret-key-1").unwrap();
+    assert_eq!(first.hear().await, None, "the connection ends");
+    eventually("its peer is gone", || server.stats().ws_peers == 1);
+    assert_eq!(
+        second.ask(&announce(1, 2, 1, &json!({}))).await["incomplete"],
+        1
+    );
+}

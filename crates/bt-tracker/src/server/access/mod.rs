@@ -95,7 +95,6 @@ impl Access {
     }
 
     /// Whether the lists let this torrent be tracked at all, whoever announces it.
-    #[cfg(feature = "redis")]
     pub(super) fn tracks(&self, info_hash: &InfoHash) -> bool {
         match &self.rule {
             Rule::Open | Rule::Passkey(_) => true,
@@ -107,6 +106,13 @@ impl Access {
     /// Whether requests need a passkey.
     pub(super) fn needs_key(&self) -> bool {
         matches!(self.rule, Rule::Passkey(_))
+    }
+
+    /// Whether a user has this passkey now.
+    #[cfg(feature = "websocket")]
+    pub(super) fn knows(&self, key: &[u8]) -> bool {
+        self.accounts()
+            .is_some_and(|accounts| accounts.find(key).is_some())
     }
 
     /// The users, if the mode has any.

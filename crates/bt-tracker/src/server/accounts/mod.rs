@@ -176,6 +176,16 @@ impl Accounts {
         sums
     }
 
+    /// Those whose keys are not on the list.
+    pub(super) fn inactive(&self) -> Vec<Arc<User>> {
+        let users = self.users.read().unwrap_or_else(PoisonError::into_inner);
+        users
+            .values()
+            .filter(|entry| !entry.is_active)
+            .map(|entry| Arc::clone(&entry.user))
+            .collect()
+    }
+
     /// How many keys are on the list.
     pub(super) fn active(&self) -> usize {
         let users = self.users.read().unwrap_or_else(PoisonError::into_inner);

@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::tracker::Tracker;
 use crate::limits::{MAX_SIGNAL, MAX_SIGNALS_WAITING};
-use message::{Announce, Request};
+use message::{Announce, Event, Request};
 use rooms::{Delivery, Seat};
 
 pub(super) use rooms::Rooms;
@@ -99,6 +99,7 @@ impl Guest<'_> {
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         pings.tick().await;
         let mut heard = Instant::now();
+        let mut changes = self.tracker.rooms.changes();
         loop {
             tokio::select! {
                 came = socket.next() => {
@@ -123,6 +124,14 @@ impl Guest<'_> {
                 }
                 Some(letter) = mailbox.recv() => {
                     self.send(socket, Message::text(letter)).await?;
+                }
+                Ok(()) = changes.changed() => {
+                    let (tracker, key) = (self.tracker, self.key.as_deref());
+                    if tracker.access.needs_key() && !key.is_some_and(|key| tracker.access.knows(key)) {
+                        return Ok(());
+                    }
+                    let may_not = |hash: &InfoHash| refuses(tracker, key, hash).is_some();
+                    tracker.rooms.leave_those(&mut self.seat, may_not);
                 }
                 _ = pings.tick() => {
                     if heard.elapsed() > SILENCE {
@@ -170,6 +179,10 @@ impl Guest<'_> {
         let info_hash = announce.info_hash;
         if let Some(reason) = self.refuses(&info_hash) {
             stats.failures.add(1);
+            // Whoever is no longer welcome may still leave.
+            if announce.event == Event::Stopped {
+                let _ = self.tracker.rooms.announce(&mut self.seat, announce);
+            }
             return Some(message::failure(Some(&info_hash), reason));
         }
         let is_answer = announce.answer.is_some();
@@ -198,13 +211,16 @@ impl Guest<'_> {
     }
 
     fn refuses(&self, info_hash: &InfoHash) -> Option<&'static str> {
-        let key = self.key.as_deref();
-        self.tracker.access.admit(info_hash, key).err().or_else(|| {
-            let closed = self.tracker.swarms.config().closed;
-            (closed && self.tracker.swarms.scrape(info_hash).is_none())
-                .then_some("torrent is not registered with this tracker")
-        })
+        refuses(self.tracker, self.key.as_deref(), info_hash)
     }
+}
+
+fn refuses(tracker: &Tracker, key: Option<&[u8]>, info_hash: &InfoHash) -> Option<&'static str> {
+    tracker.access.admit(info_hash, key).err().or_else(|| {
+        let closed = tracker.swarms.config().closed;
+        (closed && tracker.swarms.scrape(info_hash).is_none())
+            .then_some("torrent is not registered with this tracker")
+    })
 }
 
 fn late(_: tokio::time::error::Elapsed) -> Error {

@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bt_metainfo::InfoHash;
 use tokio::sync::mpsc::Sender;
+use tokio::sync::watch;
 
 use super::message::{Announce, Counts, Event};
 use crate::limits::{MAX_SIGNAL_PEERS, MAX_SIGNAL_TORRENTS};
@@ -23,6 +24,8 @@ pub(in super::super) struct Rooms {
     /// Where choices come from.
     chance: RandomState,
     turn: AtomicU64,
+    /// Tells connections that the lists or the torrents have changed.
+    changes: watch::Sender<()>,
 }
 
 /// One connection: where its letters go, and where it is.
@@ -124,6 +127,34 @@ impl Rooms {
             });
         }
         Ok((room.counts(), deliveries))
+    }
+
+    /// Takes everybody out of a torrent that is no longer tracked.
+    pub(in super::super) fn close(&self, info_hash: &InfoHash) {
+        self.lock().remove(info_hash);
+    }
+
+    /// Has every connection see whether it may still be where it is.
+    pub(in super::super) fn review(&self) {
+        self.changes.send_replace(());
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    /// Takes a connection out of the torrents that it may not be in.
+    pub(super) fn leave_those(&self, seat: &mut Seat, may_not: impl Fn(&InfoHash) -> bool) {
+        let Some(guest) = seat.guest else { return };
+        // The answer may need other locks, so ours is not held meanwhile.
+        let gone: Vec<_> = seat
+            .memberships
+            .extract_if(|(info_hash, _)| may_not(info_hash))
+            .collect();
+        let mut rooms = self.lock();
+        for membership in &gone {
+            leave(&mut rooms, membership, guest);
+        }
     }
 
     /// Takes a connection out of every torrent.
