@@ -42,6 +42,8 @@ pub(super) struct Catalog {
     torrents: BTreeMap<String, Arc<Published>>,
     /// Files that are no torrents, so that each version is reported once.
     refused: BTreeMap<String, Stamp>,
+    /// Files that could not be read, so that this is reported once; they are tried again.
+    unreadable: BTreeSet<String>,
 }
 
 /// A torrent that is offered.

@@ -1,6 +1,6 @@
 //! Reading the directory: which files are new, changed, gone, or no torrents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -34,6 +34,7 @@ pub(in super::super) struct Problem {
 pub(super) fn scan(dir: &Path, before: &Catalog) -> io::Result<(Catalog, Vec<Problem>)> {
     let mut torrents: BTreeMap<String, Arc<Published>> = BTreeMap::new();
     let mut refused = BTreeMap::new();
+    let mut unreadable = BTreeSet::new();
     let mut problems = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
@@ -69,19 +70,32 @@ pub(super) fn scan(dir: &Path, before: &Catalog) -> io::Result<(Catalog, Vec<Pro
                 Ok(torrent) => {
                     torrents.insert(file, Arc::new(torrent));
                 }
-                Err(reason) => {
+                Err(Unread { reason, is_content }) => {
                     // A torrent that is being replaced stays until its new version can be read.
                     let known = before.torrents.get(&file);
                     if let Some(known) = known.filter(|known| known.stamp.is_some()) {
                         torrents.insert(file.clone(), Arc::clone(known));
                     }
-                    refused.insert(file.clone(), stamp);
+                    // What a disk or a permission kept from being read is tried again, and said once.
+                    if !is_content && before.unreadable.contains(&file) {
+                        unreadable.insert(file);
+                        continue;
+                    }
+                    if is_content {
+                        refused.insert(file.clone(), stamp);
+                    } else {
+                        unreadable.insert(file.clone());
+                    }
                     problems.push(Problem { file, reason });
                 }
             }
         }
     }
-    let mut catalog = Catalog { torrents, refused };
+    let mut catalog = Catalog {
+        torrents,
+        refused,
+        unreadable,
+    };
     for (file, torrent) in &before.torrents {
         if torrent.stamp.is_none() {
             catalog.keep_registered(file, Arc::clone(torrent));
@@ -90,15 +104,63 @@ pub(super) fn scan(dir: &Path, before: &Catalog) -> io::Result<(Catalog, Vec<Pro
     Ok((catalog, problems))
 }
 
-fn read(path: &Path, stamp: Stamp) -> Result<Published, String> {
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let mut bytes = Vec::new();
-    file.take(MAX_TORRENT + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > MAX_TORRENT {
-        return Err(format!("it is larger than {MAX_TORRENT} bytes"));
+/// Why a file was left out.
+struct Unread {
+    reason: String,
+    /// It was read and is no torrent, so that there is no use in reading it again.
+    is_content: bool,
+}
+
+impl Unread {
+    fn content(reason: String) -> Self {
+        Self {
+            reason,
+            is_content: true,
+        }
     }
-    let metainfo = Metainfo::parse(&bytes).map_err(|error| error.to_string())?;
+}
+
+impl From<io::Error> for Unread {
+    fn from(error: io::Error) -> Self {
+        Self {
+            reason: error.to_string(),
+            is_content: false,
+        }
+    }
+}
+
+fn read(path: &Path, stamp: Stamp) -> Result<Published, Unread> {
+    let file = std::fs::File::open(path)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_TORRENT + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_TORRENT {
+        let reason = format!("it is larger than {MAX_TORRENT} bytes");
+        return Err(Unread::content(reason));
+    }
+    let metainfo = Metainfo::parse(&bytes).map_err(|error| Unread::content(error.to_string()))?;
     Ok(Published::new(&metainfo, bytes.into(), Some(stamp)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_reported_once_and_tried_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.torrent");
+        // A file whose first byte cannot be read by anybody.
+        std::os::unix::fs::symlink("/proc/self/mem", &path).unwrap();
+        std::fs::write(dir.path().join("b.torrent"), "no torrent").unwrap();
+        let (first, problems) = scan(dir.path(), &Catalog::default()).unwrap();
+        assert_eq!(problems.len(), 2);
+        assert!(first.refused.contains_key("b.torrent"));
+        assert!(
+            !first.refused.contains_key("a.torrent"),
+            "it is not given up"
+        );
+        let (second, problems) = scan(dir.path(), &first).unwrap();
+        assert!(problems.is_empty(), "{problems:?}");
+        assert!(second.unreadable.contains("a.torrent"));
+    }
 }
