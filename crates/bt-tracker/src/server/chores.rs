@@ -79,17 +79,29 @@ pub(super) fn start(
     }
 }
 
-/// Reads the list, the directory of torrents and the certificate again, and carries out what has changed. Returns
-/// how many entries the list has.
+/// Reads the list, the directory of torrents and the certificate again, each whatever becomes of the
+/// others, and carries out what has changed. Returns how many entries the list has. Of several
+/// problems all are logged, and the list's is returned, or else the first.
 pub(super) fn reload(tracker: &Tracker, torrents: Option<&Path>) -> Result<Option<usize>, Error> {
+    // The list first: what it revokes is the most urgent.
+    let list = tracker.access.reload();
+    let list = list.map(|change| tracker.settle(Instant::now(), change));
+    let mut others = Vec::new();
+    if let Some(dir) = torrents {
+        others.extend(scan(tracker, dir).err());
+    }
     #[cfg(feature = "https")]
     if let Some(identity) = &tracker.identity {
-        identity.reload()?;
+        others.extend(identity.reload().err());
     }
-    if let Some(dir) = torrents {
-        scan(tracker, dir)?;
+    for error in list.as_ref().err().into_iter().chain(&others) {
+        tracing::error!("{}; what was in force before stays", Chain(error));
     }
-    Ok(tracker.settle(Instant::now(), tracker.access.reload()?))
+    let entries = list?;
+    match others.into_iter().next() {
+        Some(error) => Err(error),
+        None => Ok(entries),
+    }
 }
 
 /// Looks at once when the system says that something has changed. Network file systems do not say

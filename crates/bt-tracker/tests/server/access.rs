@@ -143,3 +143,27 @@ async fn a_closed_tracker_knows_what_its_owner_registers() {
     server.register_hash(hash(9));
     announce(addr, 9, 1, 5, "").unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_is_read_again_whatever_else_cannot_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("list");
+    std::fs::write(&list, "").unwrap();
+    let torrents = dir.path().join("torrents");
+    std::fs::create_dir(&torrents).unwrap();
+    let server = start(Config {
+        mode: Mode::DenyList,
+        list: Some(list.clone()),
+        torrents: Some(torrents.clone()),
+        ..config()
+    })
+    .await;
+    server.register_hash(hash(1));
+    announce(http(&server), 1, 1001, 0, "").unwrap();
+    std::fs::remove_dir(&torrents).unwrap();
+    std::fs::write(&list, hash(1).to_string()).unwrap();
+    let error = server.reload().unwrap_err().to_string();
+    assert!(error.contains("directory of torrents"), "{error}");
+    let reason = refusal(announce(http(&server), 1, 1001, 0, ""));
+    assert_eq!(reason, "torrent is not allowed on this tracker");
+}
