@@ -15,7 +15,7 @@ use super::{Account, Config, Error, StatsSnapshot, chores};
 use crate::ScrapeStats;
 
 /// How long connections get to finish what they are at when the server stops.
-const DRAIN: Duration = Duration::from_secs(2);
+pub(super) const DRAIN: Duration = Duration::from_secs(2);
 
 /// A running server. Dropping it stops the server without waiting; [`Handle::stop`] waits.
 #[derive(Debug)]
@@ -133,7 +133,8 @@ impl Handle {
     /// entries the list has.
     ///
     /// # Errors
-    /// When one of them cannot be used; the old one stays in force, and so do those after it.
+    /// When one of them cannot be used: its old version stays in force, and the others are read
+    /// again all the same. All problems are logged; the list's is returned, or else the first.
     pub fn reload(&self) -> Result<Option<usize>, Error> {
         chores::reload(&self.tracker, self.config.torrents.as_deref())
     }

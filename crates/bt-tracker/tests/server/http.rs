@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use bt_metainfo::Metainfo;
+use bt_metainfo::assemble::{Assembly, Content};
 use bt_tracker::server::Config;
 use bt_tracker::swarm::Locality;
 
 use crate::harness::{
-    Connection, announce, config, escaped, get, hash, http, local, ports, query, refusal, start,
+    Connection, announce, config, escaped, eventually, get, hash, http, local, ports, query,
+    refusal, start,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -323,4 +326,51 @@ async fn localities_are_counted() {
     announce(http(&server), 1, 1002, 5, "").unwrap();
     let stats = server.stats();
     assert_eq!((stats.http.named, stats.http.named_near), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_torrents_as_over_udp_can_be_scraped_with_every_byte_escaped() {
+    let server = start(config()).await;
+    announce(http(&server), 74, 1001, 5, "").unwrap();
+    let hashes: Vec<_> = (1..=74)
+        .map(|n| format!("info_hash={}", escaped(hash(n))))
+        .collect();
+    let reply = get(http(&server), &format!("/scrape?{}", hashes.join("&")));
+    assert_eq!(reply.status, 200);
+    let scraped = bt_tracker::http::decode_scrape_reply(&reply.body).unwrap();
+    assert_eq!(scraped.get(&hash(74)).unwrap().incomplete, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_reply_under_way_is_finished_when_the_server_stops() {
+    let server = start(config()).await;
+    let pieces: usize = 450_000;
+    let large = Assembly {
+        name: "large".into(),
+        content: Content::Single {
+            length: pieces as u64 * 16 * 1024,
+            md5sum: None,
+        },
+        piece_length: 16 * 1024,
+        pieces: vec![[7; 20]; pieces],
+        ..Assembly::default()
+    };
+    let large = Metainfo::parse(&large.to_bytes().unwrap()).unwrap();
+    server.register(&large);
+    let addr = http(&server);
+    let mut idle = Connection::open(addr);
+    idle.get("/torrents/");
+    let mut connection = Connection::open(addr);
+    // Neither of them reads yet, so the kernel has only room for the beginning.
+    connection.send(b"GET /torrents/large.torrent HTTP/1.1\r\nHost: t\r\n\r\n");
+    eventually("both are open", || server.stats().connections == 2);
+    let stopping = tokio::spawn(server.stop());
+    eventually("it takes no connections", || {
+        std::net::TcpStream::connect(addr).is_err()
+    });
+    assert!(idle.is_closed());
+    let reply = connection.reply().unwrap();
+    assert_eq!((reply.status, reply.body == large.to_bytes()), (200, true));
+    assert!(connection.is_closed());
+    stopping.await.unwrap();
 }

@@ -86,9 +86,12 @@ async fn a_snapshot_that_cannot_be_used_is_set_aside_and_never_overwritten() {
         snapshot: Some(path.clone()),
         ..config()
     };
-    for (n, bytes) in [&b"one of another program"[..], b"BTSWARMS\0\0\0\x09of later"]
-        .into_iter()
-        .enumerate()
+    for (n, bytes) in [
+        &b"one of another program"[..],
+        b"BTSWARMS\0\0\0\x09of later",
+    ]
+    .into_iter()
+    .enumerate()
     {
         std::fs::write(&path, bytes).unwrap();
         start(config.clone()).await.stop().await;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bt_metainfo::assemble::{Assembly, Content};
 use bt_tracker::server::{Config, Handle, Secret, Server};
 
 use crate::harness::{Connection, Reply, config, eventually, get, http, put, start, torrent};
@@ -256,4 +257,44 @@ async fn the_directory_is_followed_without_waiting_for_the_next_look() {
     eventually("the removed file is gone", || {
         server.stats().registered == 2
     });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_over_a_slow_line_is_waited_for_and_one_that_stands_still_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(publisher(dir.path())).await;
+    let pieces: usize = 4_000;
+    let large = Assembly {
+        name: "large".into(),
+        content: Content::Single {
+            length: pieces as u64 * 16 * 1024,
+            md5sum: None,
+        },
+        piece_length: 16 * 1024,
+        pieces: vec![[7; 20]; pieces],
+        ..Assembly::default()
+    };
+    let bytes = large.to_bytes().unwrap();
+    let begin = |body: &[u8]| {
+        let mut connection = Connection::open(http(&server));
+        let head = format!(
+            "POST /torrents/ HTTP/1.1\r\nAuthorization: Bearer {TOKEN}\r\n\
+             Content-Length: {}\r\n\r\n",
+            bytes.len()
+        );
+        connection.send(head.as_bytes());
+        connection.send(body);
+        connection
+    };
+    let (first, rest) = bytes.split_at(20_000);
+    let mut still = begin(first);
+    let mut slow = begin(first);
+    // Longer in all than any other request may take.
+    let (second, third) = rest.split_at(30_000);
+    for part in [second, third] {
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        slow.send(part);
+    }
+    assert_eq!(slow.reply().unwrap().status, 201);
+    assert!(still.is_closed());
 }

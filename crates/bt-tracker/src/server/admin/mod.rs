@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::accounts::Sums;
+use super::handle::DRAIN;
 use super::history::{self, Series};
 use super::token::Token;
 use super::tracker::Tracker;
@@ -165,8 +166,15 @@ pub(super) fn serve(
             let stop = stop.clone();
             connections.spawn(async move {
                 let _slot = slot;
+                let mut connection = std::pin::pin!(connection);
                 // An error is a client that has gone or was too slow.
-                let _ = stop.run_until_cancelled_owned(connection).await;
+                tokio::select! {
+                    _ = connection.as_mut() => {}
+                    () = stop.cancelled() => {
+                        connection.as_mut().graceful_shutdown();
+                        let _ = tokio::time::timeout(DRAIN, connection).await;
+                    }
+                }
             });
         }
     });

@@ -142,9 +142,8 @@ fn greet(
     }
     match watched(stream) {
         Ok(stream) => {
-            let connection = Connection::new(stream, session.split(), flow, http);
-            let stop = stop.clone();
-            tasks.spawn(async move { stop.run_until_cancelled_owned(connection.run()).await });
+            let connection = Connection::new(stream, session.split(), flow, http, stop.clone());
+            tasks.spawn(connection.run());
         }
         Err(error) => tracing::debug!(%error, "a connection was lost"),
     }

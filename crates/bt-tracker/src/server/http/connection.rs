@@ -9,13 +9,21 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Sleep, timeout};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use super::super::handle::DRAIN;
 use super::Http;
 use super::detour::Detour;
 use super::session::{Flow, Session};
 
 /// A request must come within this time, from its first byte or from the connection's start.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The body of an upload must come within this time: 4 MiB at 560 kbit/s.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Bytes of it that must come in each [`HEAD_TIMEOUT`]: who sends less is not waited for.
+const UPLOAD_STEP: usize = 16 * 1024;
 
 /// The wait for the next request on a connection that had one.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -31,13 +39,32 @@ pub(super) struct Connection<S> {
     flow: Flow,
     http: Arc<Http>,
     deadline: Instant,
+    /// The upload that is coming.
+    upload: Option<Upload>,
+    stop: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// When the connection ends in any case, once the server stops.
+    drained: Option<Instant>,
     /// Rings at the deadline or earlier: it is only set anew when it rings too early, which is
     /// far cheaper than setting it for each request.
     alarm: Pin<Box<Sleep>>,
 }
 
+/// How far an upload has come.
+struct Upload {
+    until: Instant,
+    /// Bytes that had come when its deadline was set.
+    marked: usize,
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    pub(super) fn new(stream: S, session: Session, flow: Flow, http: &Arc<Http>) -> Self {
+    /// The connection ends after the request under way once `stop` is cancelled.
+    pub(super) fn new(
+        stream: S,
+        session: Session,
+        flow: Flow,
+        http: &Arc<Http>,
+        stop: CancellationToken,
+    ) -> Self {
         let deadline = Instant::now() + HEAD_TIMEOUT;
         http.tracker.stats.connections.add(1);
         Self {
@@ -46,6 +73,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             flow,
             http: Arc::clone(http),
             deadline,
+            upload: None,
+            drained: None,
+            stop: Box::pin(stop.cancelled_owned()),
             alarm: Box::pin(tokio::time::sleep_until(deadline.into())),
         }
     }
@@ -81,8 +111,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Some(Detour::WebSocket { source, key }) => {
                         let came = self.session.take_rest();
                         let tracker = &self.http.tracker;
-                        crate::server::signal::serve(&mut self.stream, came, source, key, tracker)
-                            .await;
+                        let talk = crate::server::signal::serve(
+                            &mut self.stream,
+                            came,
+                            source,
+                            key,
+                            tracker,
+                        );
+                        tokio::select! {
+                            () = talk => {}
+                            () = &mut self.stop => {}
+                        }
                         return Ok(());
                     }
                 },
@@ -94,6 +133,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             let now = Instant::now();
             self.flow = self.session.advance(now, &self.http);
+            self.follow_upload(now);
+            if self.upload.is_some() {
+                continue;
+            }
             if !self.session.is_within_request() {
                 self.deadline = now + IDLE_TIMEOUT;
             } else if !was_within || self.session.has_replies() {
@@ -102,8 +145,30 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Returns false when the client has closed its side.
+    /// Gives an upload its own time.
+    fn follow_upload(&mut self, now: Instant) {
+        if !self.session.awaits_upload {
+            self.upload = None;
+            return;
+        }
+        let come = self.session.come();
+        let upload = self.upload.get_or_insert(Upload {
+            until: now + UPLOAD_TIMEOUT,
+            marked: 0,
+        });
+        if upload.marked == 0 || come >= upload.marked + UPLOAD_STEP {
+            upload.marked = come;
+            let deadline = (now + HEAD_TIMEOUT).min(upload.until);
+            self.set_deadline(deadline);
+        }
+    }
+
+    /// Returns false when the client has closed its side, or when the server stops and no request
+    /// has begun to come.
     async fn read(&mut self) -> io::Result<bool> {
+        if self.drained.is_some() && !self.session.is_within_request() {
+            return Ok(false);
+        }
         loop {
             tokio::select! {
                 biased;
@@ -111,6 +176,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     let count = count?;
                     self.session.received(count);
                     return Ok(count > 0);
+                }
+                () = &mut self.stop, if self.drained.is_none() => {
+                    if !self.session.is_within_request() {
+                        return Ok(false);
+                    }
+                    self.drained = Some(Instant::now() + DRAIN);
+                    self.set_deadline(self.deadline);
                 }
                 () = &mut self.alarm => {
                     if Instant::now() >= self.deadline {
@@ -144,13 +216,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn write_rest(&mut self, from: usize) -> io::Result<()> {
         let rest = self.session.out.get(from..).unwrap_or_default();
         let steps = rest.chunks(WRITE_STEP);
-        for step in steps.chain(self.session.tail.chunks(WRITE_STEP)) {
-            timeout(WRITE_TIMEOUT, self.stream.write_all(step)).await??;
+        let (stream, tail) = (&mut self.stream, &self.session.tail);
+        let send = async {
+            for step in steps.chain(tail.chunks(WRITE_STEP)) {
+                timeout(WRITE_TIMEOUT, stream.write_all(step)).await??;
+            }
+            timeout(WRITE_TIMEOUT, stream.flush()).await?
+        };
+        let mut send = std::pin::pin!(send);
+        tokio::select! {
+            biased;
+            sent = send.as_mut() => sent,
+            () = &mut self.stop => timeout(DRAIN, send).await?,
         }
-        timeout(WRITE_TIMEOUT, self.stream.flush()).await?
     }
 
     fn set_deadline(&mut self, deadline: Instant) {
+        let deadline = self.drained.map_or(deadline, |end| end.min(deadline));
         self.deadline = deadline;
         if self.alarm.deadline().into_std() > deadline {
             self.alarm.as_mut().reset(deadline.into());

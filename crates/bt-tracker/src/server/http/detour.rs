@@ -101,7 +101,7 @@ fn signals_at<'a>(head: &Head<'a>) -> Option<Option<&'a str>> {
     }
 }
 
-fn is_upload(head: &Head<'_>) -> bool {
+pub(super) fn is_upload(head: &Head<'_>) -> bool {
     match head.method {
         Method::Put => head.path.starts_with("/torrents/"),
         Method::Post => head.path == "/torrents/",

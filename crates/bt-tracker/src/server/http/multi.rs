@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use super::super::tracker::{Tracker, Transport};
 use super::route::{self, Reply};
-use crate::limits::{MAX_ANNOUNCES_IN_REQUEST, MAX_PEERS_IN_REPLY};
 use crate::http::{PeerForm, decode_announce_query, encode_announce_reply, encode_failure};
+use crate::limits::{MAX_ANNOUNCES_IN_REQUEST, MAX_PEERS_IN_REPLY};
 use crate::{AnnounceRequest, Failure};
 
 pub(super) fn announce(

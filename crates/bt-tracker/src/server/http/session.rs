@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::super::tracker::{Scratch, Tracker};
 use super::detour::{self, Detour};
-use super::head::{self, MAX_HEAD, Method};
+use super::head::{self, Method};
 use super::route::{self, Reply};
 use super::{Http, Status};
 use crate::limits::MAX_KEPT_BUFFER;
@@ -27,6 +27,9 @@ const BODY_STEP: usize = 64 * 1024;
 
 /// Bytes that are waited for at first. Nearly every head is shorter.
 const FIRST_READ: usize = 1024;
+
+/// Bytes of a buffer for requests that are kept between two of them.
+const KEPT_READ: usize = 4 * 1024;
 
 /// What the owner of the socket has to do after the replies have been sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub(super) struct Session {
     scratch: Scratch,
     /// What the last request needs besides an answer, with [`Flow::Detour`].
     pub(super) detour: Option<Detour>,
+    /// The body of an upload has begun to come: it may take longer than other requests.
+    pub(super) awaits_upload: bool,
 }
 
 impl Session {
@@ -68,6 +73,7 @@ impl Session {
             body: Vec::new(),
             scratch: Scratch::default(),
             detour: None,
+            awaits_upload: false,
         }
     }
 
@@ -80,6 +86,7 @@ impl Session {
         }
         self.sent();
         self.detour = None;
+        self.awaits_upload = false;
     }
 
     /// A session of its own with what has come so far.
@@ -91,6 +98,7 @@ impl Session {
             out: self.out.clone(),
             tail: std::mem::take(&mut self.tail),
             detour: self.detour.take(),
+            awaits_upload: self.awaits_upload,
             ..Self::new(self.source)
         }
     }
@@ -98,6 +106,11 @@ impl Session {
     /// Whether a request has begun to come.
     pub(super) fn is_within_request(&self) -> bool {
         self.filled > 0
+    }
+
+    /// Bytes of a request that have come.
+    pub(super) fn come(&self) -> usize {
+        self.filled
     }
 
     /// Where the next bytes are to be put.
@@ -130,6 +143,7 @@ impl Session {
     pub(super) fn advance(&mut self, now: Instant, http: &Http) -> Flow {
         let tracker: &Tracker = &http.tracker;
         let mut consumed = 0;
+        self.awaits_upload = false;
         let flow = loop {
             let bytes = self.buffer.get(consumed..self.filled).unwrap_or_default();
             if bytes.is_empty() {
@@ -170,6 +184,7 @@ impl Session {
                 break Flow::Close;
             };
             let Some(body) = bytes.get(length..end) else {
+                self.awaits_upload = detour::is_upload(&head);
                 break Flow::Read;
             };
             consumed += end;
@@ -219,7 +234,7 @@ impl Session {
         if consumed > 0 {
             self.buffer.copy_within(consumed..self.filled, 0);
             self.filled -= consumed;
-            if self.filled == 0 && self.buffer.len() > MAX_HEAD {
+            if self.filled == 0 && self.buffer.len() > KEPT_READ {
                 self.buffer = Vec::new();
             } else if self.buffer.len() > MAX_KEPT_BUFFER && self.filled < self.buffer.len() / 2 {
                 self.buffer.truncate(self.filled);

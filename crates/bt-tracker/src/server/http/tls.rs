@@ -112,9 +112,7 @@ pub(super) fn serve(
                     }
                     // Counted here, so that a burst cannot pass the bound.
                     stats.handshakes.add(1);
-                    let greeting = greet(stream, address.ip(), Arc::clone(&http));
-                    let stop = stop.clone();
-                    tasks.spawn(async move { stop.run_until_cancelled_owned(greeting).await });
+                    tasks.spawn(greet(stream, address.ip(), Arc::clone(&http), stop.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept connections");
@@ -126,18 +124,21 @@ pub(super) fn serve(
     Ok(())
 }
 
-async fn greet(stream: TcpStream, source: IpAddr, http: Arc<Http>) {
+async fn greet(stream: TcpStream, source: IpAddr, http: Arc<Http>, stop: CancellationToken) {
     let _ = stream.set_nodelay(true);
     let handshake = Handshake(&http);
     let Some(identity) = &http.tracker.identity else {
         return;
     };
     let acceptor = TlsAcceptor::from(identity.current());
-    let secured = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await;
+    let secured = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
+    let Some(secured) = stop.run_until_cancelled(secured).await else {
+        return;
+    };
     let stats = &http.tracker.stats;
     match secured {
         Ok(Ok(stream)) => {
-            let connection = Connection::new(stream, Session::new(source), Flow::Read, &http);
+            let connection = Connection::new(stream, Session::new(source), Flow::Read, &http, stop);
             drop(handshake);
             connection.run().await;
         }
