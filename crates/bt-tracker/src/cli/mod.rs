@@ -93,7 +93,7 @@ fn carry_out(cli: Cli) -> Result<u8, Failure> {
         Command::Man(man) => man.run(),
         Command::Completions(completions) => Ok(completions.run()),
         Command::PrintConfig => {
-            let settings = settings.in_force();
+            let settings = settings.in_force().redacted();
             let text = if cli.json {
                 config_file::json(&settings)
             } else {

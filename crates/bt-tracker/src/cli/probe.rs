@@ -54,7 +54,7 @@ impl Probe {
         } else {
             super::print(&findings.text());
         }
-        Ok(0)
+        Ok(u8::from(!findings.are_good()))
     }
 
     async fn ask(&self) -> Result<Findings, Error> {
@@ -91,6 +91,11 @@ impl Probe {
 }
 
 impl Findings {
+    /// Whether scripts may take the tracker for a working one.
+    fn are_good(&self) -> bool {
+        self.names_others != Some(false) && self.scrape.is_ok()
+    }
+
     fn text(&self) -> String {
         let response = &self.response;
         let mut lines = vec![
@@ -130,7 +135,7 @@ impl Findings {
                 stats.complete, stats.incomplete, stats.downloaded
             ),
             Ok(None) => "scrape: it does not know the torrent".into(),
-            Err(error) => format!("scrape: {error}"),
+            Err(error) => format!("PROBLEM: scrape: {error}"),
         });
         lines.join("\n")
     }

@@ -18,6 +18,7 @@ const INTERRUPTED: u8 = 130;
 /// Tracks until a signal says to stop. Returns the exit code.
 pub(super) fn serve(settings: &Settings, json: bool) -> Result<u8, Failure> {
     let mut config = settings.config()?;
+    doubt(&config);
     config.inherited = systemd::inherited()?;
     // Whoever hands sockets over has decided where to listen.
     let says_where = !settings.http.is_empty() || !settings.udp.is_empty();
@@ -39,7 +40,16 @@ pub(super) fn serve(settings: &Settings, json: bool) -> Result<u8, Failure> {
 
 /// Reads everything that a server would read, and binds nothing.
 pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
-    settings.config()?.check().map_err(Failure::from)
+    let config = settings.config()?;
+    doubt(&config);
+    config.check().map_err(Failure::from)
+}
+
+/// Warns of settings that work but are hardly meant.
+fn doubt(config: &Config) {
+    for doubt in config.doubts() {
+        tracing::warn!("{doubt}");
+    }
 }
 
 async fn run(config: Config, json: bool) -> Result<u8, Failure> {

@@ -15,6 +15,9 @@ use super::units::{Near, Size, Span, Store};
 /// The port of trackers.
 const PORT: u16 = 6969;
 
+/// Threads and sockets at most: more than any machine has cores for.
+const MAX_WORKERS: usize = 1_024;
+
 /// Who may announce what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -344,7 +347,10 @@ impl Settings {
             mode: Some(self.mode.unwrap_or(ModeSetting::Open)),
             torrents_poll: Some(self.torrents_poll.unwrap_or(Span(defaults.torrents_poll))),
             interval: Some(Span(interval)),
-            min_interval: Some(self.min_interval.unwrap_or(Span(interval / 2))),
+            min_interval: Some(Span(
+                self.min_interval
+                    .map_or(interval / 2, |span| span.0.min(interval)),
+            )),
             peer_ttl: Some(self.peer_ttl.unwrap_or(Span(interval * 2))),
             default_numwant: Some(self.default_numwant.unwrap_or(defaults.default_numwant)),
             max_numwant: Some(self.max_numwant.unwrap_or(defaults.max_numwant)),
@@ -362,8 +368,42 @@ impl Settings {
         }
     }
 
+    /// Without passwords, for people to see.
+    pub(super) fn redacted(&self) -> Self {
+        Self {
+            store: self.store.as_ref().map(Store::redacted),
+            ..self.clone()
+        }
+    }
+
+    /// Refuses what cannot be meant.
+    fn check(&self) -> Result<(), Failure> {
+        if self
+            .workers
+            .is_some_and(|workers| !(1..=MAX_WORKERS).contains(&workers))
+        {
+            let problem = format!("--workers must be between 1 and {MAX_WORKERS}");
+            return Err(Failure::usage(problem));
+        }
+        for (flag, path) in [("snapshot", &self.snapshot), ("accounts", &self.accounts)] {
+            let directory = path.as_deref().and_then(Path::parent);
+            let directory = directory.filter(|directory| !directory.as_os_str().is_empty());
+            if let Some(directory) = directory.filter(|directory| !directory.is_dir()) {
+                let problem = format!(
+                    "--{flag}: the directory {} does not exist",
+                    directory.display()
+                );
+                return Err(
+                    Failure::usage(problem).hint("make it, and let the tracker write there")
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// The configuration of the server.
     pub(super) fn config(&self) -> Result<Config, Failure> {
+        self.check()?;
         let settings = self.in_force();
         let defaults = Config::default();
         let span = |span: Option<Span>, default| span.map_or(default, |Span(span)| span);
@@ -396,7 +436,8 @@ impl Settings {
             torrents: settings.torrents,
             torrents_poll: span(settings.torrents_poll, defaults.torrents_poll),
             interval: span(settings.interval, defaults.interval),
-            min_interval: settings.min_interval.map(|Span(span)| span),
+            // As it was said, so that the server can doubt it.
+            min_interval: self.min_interval.map(|Span(span)| span),
             peer_ttl: settings.peer_ttl.map(|Span(span)| span),
             default_numwant: settings.default_numwant.unwrap_or(defaults.default_numwant),
             max_numwant: settings.max_numwant.unwrap_or(defaults.max_numwant),

@@ -129,6 +129,31 @@ pub(super) enum Store {
     Redis(String),
 }
 
+impl Store {
+    /// Without the password, for people to see.
+    pub(super) fn redacted(&self) -> Self {
+        let Self::Redis(url) = self else {
+            return self.clone();
+        };
+        // A password may hold any sign but these, and the last @ ends it.
+        let hidden = url.split_once("://").and_then(|(scheme, rest)| {
+            let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+            let (authority, path) = rest.split_at(end);
+            let (login, host) = authority.rsplit_once('@')?;
+            let (user, _) = login.split_once(':')?;
+            Some(format!("{scheme}://{user}:HIDDEN@{host}{path}"))
+        });
+        let shown = hidden.unwrap_or_else(|| url.clone());
+        // Sockets have it in the query.
+        let Some(at) = shown.find("pass=") else {
+            return Self::Redis(shown);
+        };
+        let (before, value) = shown.split_at(at + "pass=".len());
+        let rest = value.find('&').map_or("", |end| &value[end..]);
+        Self::Redis(format!("{before}HIDDEN{rest}"))
+    }
+}
+
 impl FromStr for Store {
     type Err = String;
 
@@ -252,6 +277,18 @@ mod tests {
         assert_eq!("memory".parse(), Ok(Store::Memory));
         for url in ["redis://127.0.0.1", "rediss://user:word@host:1/2"] {
             assert_eq!(url.parse::<Store>().unwrap().to_string(), url);
+        }
+        for (url, shown) in [
+            ("redis://:word@host/1", "redis://:HIDDEN@host/1"),
+            ("rediss://me:w@rd@host", "rediss://me:HIDDEN@host"),
+            ("redis://host/1", "redis://host/1"),
+            (
+                "redis+unix:///run/r?db=1&pass=word&user=me",
+                "redis+unix:///run/r?db=1&pass=HIDDEN&user=me",
+            ),
+        ] {
+            let store: Store = url.parse().unwrap();
+            assert_eq!(store.redacted().to_string(), shown);
         }
         assert!("disk".parse::<Store>().is_err());
         assert!("redis:".parse::<Store>().is_err());

@@ -246,6 +246,28 @@ impl Config {
             .min(self.interval)
     }
 
+    /// Settings that work together in a way that is hardly meant, in words for people.
+    #[must_use]
+    pub fn doubts(&self) -> Vec<&'static str> {
+        let doubts = [
+            (
+                self.effective_peer_ttl() < self.interval,
+                "the time-to-live of peers is shorter than the interval: peers are forgotten \
+                 between their announces",
+            ),
+            (
+                self.min_interval.is_some_and(|least| least > self.interval),
+                "the shortest interval is longer than the interval, which holds instead",
+            ),
+            (
+                self.default_numwant > self.max_numwant,
+                "more peers are given by default than at most, which holds instead",
+            ),
+        ];
+        let held = doubts.into_iter().filter(|(holds, _)| *holds);
+        held.map(|(_, doubt)| doubt).collect()
+    }
+
     /// Reads everything that a server would read, and binds nothing.
     ///
     /// # Errors

@@ -59,6 +59,8 @@ pub(super) struct Stats {
     pub(super) connections: Counter,
     /// Connections that were closed as they came because there were too many.
     pub(super) connections_refused: Counter,
+    /// Addresses of trusted proxies that were none, or that nobody can have.
+    pub(super) forwarded_ignored: Counter,
     /// Connections that did not send a whole head in time.
     pub(super) connections_timed_out: Counter,
     /// TLS handshakes under way; goes down as well.
@@ -138,6 +140,9 @@ pub struct StatsSnapshot {
     pub connections: u64,
     /// HTTP connections that were one too many.
     pub connections_refused: u64,
+    /// Addresses in `X-Forwarded-For` of trusted proxies that were none, or that nobody can have;
+    /// the proxy's own address was taken instead.
+    pub forwarded_ignored: u64,
     /// HTTP connections that did not send a head in time.
     pub connections_timed_out: u64,
     /// TLS handshakes that came to nothing.

@@ -272,6 +272,7 @@ impl Tracker {
             udp_unproven: stats.udp_unproven.get(),
             udp_limited: stats.udp_limited.get(),
             connections: stats.connections.get(),
+            forwarded_ignored: stats.forwarded_ignored.get(),
             connections_refused: stats.connections_refused.get(),
             connections_timed_out: stats.connections_timed_out.get(),
             handshakes_failed: stats.handshakes_failed.get(),

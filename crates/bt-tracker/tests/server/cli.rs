@@ -467,3 +467,64 @@ fn https_uploads_and_the_shared_store_can_be_set_in_every_way() {
     let (code, text) = failure(&["check-config", "--https", "127.0.0.1:0"]);
     assert!(code == 2 && text.contains("HTTPS needs"), "{code} {text}");
 }
+
+#[test]
+fn settings_that_are_hardly_meant_are_doubted_or_refused_and_passwords_are_not_shown() {
+    let url = "redis://:secret@127.0.0.1:1/";
+    let printed = run(&[
+        "print-config",
+        "--store",
+        url,
+        "--interval",
+        "20s",
+        "--min-interval",
+        "30s",
+    ]);
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    assert!(
+        !printed.contains("secret") && printed.contains("redis://:HIDDEN@127.0.0.1:1/"),
+        "{printed}"
+    );
+    assert!(printed.contains("\nmin-interval = \"20s\"\n"), "{printed}");
+    for (flags, says) in [
+        (
+            ["--interval", "20s", "--peer-ttl", "10s"],
+            "time-to-live of peers is shorter",
+        ),
+        (
+            ["--interval", "20s", "--min-interval", "30s"],
+            "shortest interval is longer",
+        ),
+        (
+            ["--default-numwant", "60", "--max-numwant", "50"],
+            "more peers are given by default",
+        ),
+    ] {
+        let output = run(&[&["check-config"], &flags[..]].concat());
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        assert!(text.contains(says), "{text}");
+    }
+    for (flags, says) in [
+        (["--workers", "0"], "--workers must be between"),
+        (["--workers", "100000"], "--workers must be between"),
+        (
+            ["--snapshot", "/no/such/directory/swarms"],
+            "does not exist",
+        ),
+    ] {
+        let (code, text) = failure(&[&["check-config"], &flags[..]].concat());
+        assert!(code == 2 && text.contains(says), "{code} {text}");
+    }
+}
+
+#[test]
+fn a_probe_of_a_tracker_that_gives_no_peers_fails() {
+    let tracker = Running::start(&with(&["--max-numwant", "0"]));
+    let output = run(&["probe", &format!("http://{}/announce", tracker.http())]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("PROBLEM"), "{text}");
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    tracker.signal(Signal::TERM);
+    tracker.end();
+}

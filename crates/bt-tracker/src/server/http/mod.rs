@@ -214,17 +214,38 @@ impl Http {
         // The last address that no trusted proxy has is the one that a trusted proxy saw; those
         // before it are whatever the client wrote.
         let addresses = header.rsplit(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-        let parsed = addresses.map(|text| std::str::from_utf8(text).ok()?.parse::<IpAddr>().ok());
+        let parsed = addresses.map(forwarded);
         let mut nearest = peer;
         for address in parsed {
-            let Some(address) = address else { break };
-            nearest = address.to_canonical();
+            let Some(address) = address else {
+                self.tracker.stats.forwarded_ignored.add(1);
+                break;
+            };
+            nearest = address;
             if !is_trusted(nearest) {
                 break;
             }
         }
         nearest
     }
+}
+
+/// An address as proxies write it: alone, in brackets, with a port. `None` for what is none, and for
+/// those that nobody can have: peers would be sent to them.
+fn forwarded(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?.trim_matches('"');
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    let address: IpAddr = match text.parse::<SocketAddr>() {
+        Ok(address) => address.ip(),
+        Err(_) => bare.unwrap_or(text).parse().ok()?,
+    };
+    let address = address.to_canonical();
+    let is_nobody = address.is_unspecified()
+        || address.is_multicast()
+        || address == IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
+    (!is_nobody).then_some(address)
 }
 
 /// Bytes of a connection for the fuzzer. However they are cut, the same replies come out.
@@ -278,5 +299,40 @@ fn fuzz_server() -> Http {
         tracker: Arc::new(tracker.expect("the default configuration is fine")),
         trusted_proxies: Vec::new(),
         max_connections: 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_proxies_write_them_and_nobodys_are_ignored() {
+        for (text, address) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("192.0.2.1:4711", "192.0.2.1"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("[2001:db8::1]:4711", "2001:db8::1"),
+            ("\"[2001:db8::1]:4711\"", "2001:db8::1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+        ] {
+            assert_eq!(forwarded(text.as_bytes()), address.parse().ok(), "{text}");
+        }
+        for nobody in [
+            "",
+            "unknown",
+            "0.0.0.0",
+            "0.0.0.0:80",
+            "::",
+            "[::]:80",
+            "224.0.0.1",
+            "[ff02::1]",
+            "255.255.255.255",
+            "::ffff:0.0.0.0",
+            "192.0.2.1:99999",
+        ] {
+            assert_eq!(forwarded(nobody.as_bytes()), None, "{nobody}");
+        }
     }
 }
