@@ -248,7 +248,7 @@ async fn what_is_wrong_is_said() {
     assert_eq!(refused("NONSENSE\r\n\r\n"), 400);
     assert_eq!(refused("BREW /announce HTTP/1.1\r\n\r\n"), 405);
     assert_eq!(
-        refused(&format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(5000))),
+        refused(&format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(9000))),
         431
     );
     assert_eq!(

@@ -96,7 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             let was_within = self.session.is_within_request();
             match self.flow {
-                Flow::Close => return self.stream.shutdown().await,
+                Flow::Close => return timeout(WRITE_TIMEOUT, self.stream.shutdown()).await?,
                 Flow::Again => {}
                 Flow::Detour => match self.session.detour.take() {
                     None => {}
