@@ -310,7 +310,7 @@ async fn silent_peers_are_forgotten() {
     })
     .await;
     announce(http(&server), 1, 1001, 5, "").unwrap();
-    crate::harness::eventually("the torrent is forgotten", || server.stats().torrents == 0);
+    eventually("the torrent is forgotten", || server.stats().torrents == 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
