@@ -16,6 +16,7 @@ mod features;
 mod fuzz;
 mod kill;
 mod layers;
+mod model;
 mod sbom;
 mod scan;
 mod shell;
@@ -47,6 +48,7 @@ cargo xtask COMMAND
   sim [SCENARIO]   simulated swarms, as a table; --seeds N
                    growth [SIZES | --from FILE]  how a swarm grows, drawn to docs/growth.svg
   trouble WHAT     the program on full, broken or crowded disks: full-disk, faults, many-files
+  model [FILTER]   what threads meet at, played in every order; --preemptions N
   bench [NAME…]    one comparable line per figure; --smoke for a quick check that it runs
   soak ROW…|all    load and faults against the real programs; --seconds N, --dev
 
@@ -95,6 +97,7 @@ fn dispatch(mut arguments: Vec<String>) -> Result<(), String> {
         "dist" => dist::start(&arguments),
         "kill" => kill::start(&arguments),
         "sim" => sim::start(&arguments),
+        "model" => model::start(&arguments),
         "soak" => soak_run::start(&arguments),
         "trouble" => trouble::start(&arguments),
         "bench" => bench::start(&arguments),

@@ -1,8 +1,8 @@
 //! How much memory the pieces under way may take, and who waits when it is used up.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::pin::pin;
 
-use tokio::sync::Notify;
+use super::sync::{AtomicUsize, Notify, Ordering};
 
 /// A bound on the bytes of received blocks that are not on the disk yet.
 ///
@@ -60,8 +60,7 @@ impl Budget {
     /// Returns when there is room.
     pub async fn wait(&self) {
         while self.is_exhausted() {
-            let waiting = self.room.notified();
-            tokio::pin!(waiting);
+            let mut waiting = pin!(self.room.notified());
             // Registered before the second look, so that a release between the two is not missed.
             waiting.as_mut().enable();
             if !self.is_exhausted() {

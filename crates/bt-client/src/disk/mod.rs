@@ -18,6 +18,7 @@ mod pool;
 mod recheck;
 mod root;
 mod selection;
+mod sync;
 mod transfer;
 mod worker;
 

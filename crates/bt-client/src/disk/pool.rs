@@ -5,10 +5,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
 
 use bt_metainfo::lanes;
 
@@ -16,6 +14,9 @@ use super::assembly::WholePiece;
 use super::budget::Budget;
 use super::files::Files;
 use super::root::Root;
+use super::sync::{
+    AtomicBool, AtomicU64, Condvar, Instant, JoinHandle, Mutex, MutexGuard, Ordering, thread,
+};
 use super::{Content, DiskError, worker};
 
 /// How long a whole piece may wait for others to be hashed with. Far below what a swarm notices, far above what a
@@ -83,10 +84,10 @@ impl Disk {
             contents: Mutex::default(),
             relieving: AtomicBool::new(false),
         });
-        let count = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let count = thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let spawn = |number| {
             let shared = Arc::clone(&shared);
-            std::thread::Builder::new()
+            thread::Builder::new()
                 .name(format!("disk-{number}"))
                 .spawn(move || shared.work())
         };

@@ -1,11 +1,11 @@
 //! What others want of a peer's task: orders that wait until it wakes.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use bt_metainfo::BlockRef;
 use bt_wire::Message;
-use tokio::sync::Notify;
 
+use super::sync::{Mutex, Notify};
 use crate::engine::CloseReason;
 
 /// One thing that a peer's task is to do.

@@ -12,6 +12,7 @@ mod mailbox;
 mod peer;
 mod rates;
 mod stream;
+mod sync;
 
 pub(crate) use buffers::Buffers;
 pub(crate) use dial::Dialer;

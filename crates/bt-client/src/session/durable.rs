@@ -4,8 +4,7 @@
 //! sync that fails is final for what it covered: nothing of that is recorded, and the torrent stops.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, PoisonError};
 
 use bt_metainfo::{FileIndex, PieceIndex};
 use bt_wire::Bitfield;
@@ -13,6 +12,7 @@ use bt_wire::Bitfield;
 use super::clock;
 use super::events::{EventKind, Events};
 use super::member::Member;
+use super::sync::{Condvar, JoinHandle, Mutex, MutexGuard, mpsc, thread};
 use crate::disk::{DiskError, Look};
 use crate::state::knowledge::{Batch, IndexSet, Pending, Record, Stamp, spans};
 use crate::state::{StateError, Store};
@@ -90,7 +90,7 @@ impl Durable {
             wake: Condvar::new(),
         });
         let work = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("commit".to_owned())
             .spawn(move || work.work())?;
         Ok(Self {
@@ -195,7 +195,7 @@ impl Durable {
 
     /// Commits, and returns when that is done. Blocks; not to be called on the thread that commits.
     pub(super) fn commit(&self) {
-        let (done, wait) = std::sync::mpsc::channel();
+        let (done, wait) = mpsc::channel();
         self.after_commit(move || {
             let _ = done.send(());
         });

@@ -19,6 +19,7 @@ mod selection;
     reason = "the session is the noun of this file"
 )]
 mod session;
+mod sync;
 mod timers;
 mod torrent;
 

@@ -5,21 +5,23 @@
 //! for Redis, and every tracker holds all swarms. Redis forgets what is older than the
 //! time-to-live of peers by itself. Must not know transports or what is answered.
 
+mod queue;
 mod record;
 mod stream;
+mod sync;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use redis::Client;
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use queue::Queue;
 
 use super::stats::{Counter, StoreSnapshot};
 use super::tracker::Tracker;
 use super::{Config, Error, Store};
-use crate::limits::MAX_RELAY_QUEUE;
 use crate::swarm::{Announce, Stored};
 
 /// What is to be told to other trackers, and how the connection is.
@@ -28,9 +30,7 @@ pub(super) struct Relay {
     /// Tells our own notes from those of others.
     origin: [u8; 8],
     peer_ttl: Duration,
-    /// Records, one after the other; at most [`MAX_RELAY_QUEUE`] bytes.
-    queue: Mutex<Vec<u8>>,
-    wake: Notify,
+    queue: Queue,
     link: Mutex<Link>,
     /// Records that Redis has taken.
     sent: Counter,
@@ -77,8 +77,7 @@ impl Relay {
             client,
             origin,
             peer_ttl: config.effective_peer_ttl(),
-            queue: Mutex::default(),
-            wake: Notify::new(),
+            queue: Queue::default(),
             link: Mutex::new(Link::Connecting),
             sent: Counter::default(),
             received: Counter::default(),
@@ -97,17 +96,8 @@ impl Relay {
             Stored::No if leaves && announce.peer.port() != 0 => {}
             Stored::No | Stored::OverPerIp | Stored::OverPeers => return,
         }
-        let mut queue = lock(&self.queue);
-        let was_empty = queue.is_empty();
-        if queue.len() + record::MAX_LENGTH > MAX_RELAY_QUEUE {
-            drop(queue);
+        if !self.queue.add(|out| record::encode(announce, out)) {
             self.dropped.add(1);
-            return;
-        }
-        record::encode(announce, &mut queue);
-        drop(queue);
-        if was_empty {
-            self.wake.notify_one();
         }
     }
 
@@ -135,23 +125,17 @@ impl Relay {
             dropped: self.dropped.get(),
             malformed: self.malformed.get(),
             connects: self.connects.get(),
-            queued_bytes: lock(&self.queue).len() as u64,
+            queued_bytes: self.queue.len() as u64,
         }
     }
 
     fn take(&self) -> Vec<u8> {
-        std::mem::take(&mut *lock(&self.queue))
+        self.queue.take()
     }
 
-    /// Puts back what could not be sent, before what has come since. What does not fit is dropped
-    /// and counted, the newest first: peers announce again.
-    fn put_back(&self, mut unsent: Vec<u8>) {
-        let mut queue = lock(&self.queue);
-        let (whole, dropped) = record::fitting(&queue, MAX_RELAY_QUEUE - unsent.len());
-        unsent.extend_from_slice(queue.get(..whole).unwrap_or_default());
-        *queue = unsent;
-        drop(queue);
-        self.dropped.add(dropped);
+    /// Puts back what could not be sent, and counts what was dropped for it.
+    fn put_back(&self, unsent: Vec<u8>) {
+        self.dropped.add(self.queue.put_back(unsent));
     }
 }
 
@@ -170,6 +154,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
     use crate::Event;
+    use crate::limits::MAX_RELAY_QUEUE;
     use crate::swarm::Families;
 
     fn announce(port: u16) -> Announce {

@@ -122,7 +122,7 @@ async fn write(
     loop {
         flush(relay, &mut connection, clock).await?;
         if stop
-            .run_until_cancelled(relay.wake.notified())
+            .run_until_cancelled(relay.queue.filled())
             .await
             .is_none()
         {

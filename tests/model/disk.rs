@@ -1,0 +1,213 @@
+//! The disk's queue and its memory budget: every piece and task is done once, whoever waits for room gets it, and the
+//! threads end.
+
+#[path = "../../crates/bt-client/src/disk/budget.rs"]
+mod budget;
+#[path = "../../crates/bt-client/src/disk/pool.rs"]
+mod pool;
+
+mod sync {
+    pub(super) use crate::sync::{
+        AtomicBool, AtomicU64, AtomicUsize, Condvar, Instant, JoinHandle, Mutex, MutexGuard,
+        Notify, Ordering, thread,
+    };
+}
+
+mod assembly {
+    pub(super) struct WholePiece(pub(super) usize);
+}
+
+mod files {
+    pub(super) struct Files;
+
+    impl Files {
+        pub(super) fn new() -> Self {
+            Self
+        }
+    }
+}
+
+mod root {
+    use super::DiskError;
+
+    pub(super) struct Root;
+
+    impl Root {
+        pub(super) fn open(_: &std::path::Path, _: bool) -> Result<Self, DiskError> {
+            Ok(Self)
+        }
+
+        pub(super) fn is_unchanged(&self) -> bool {
+            true
+        }
+    }
+}
+
+/// Marks pieces as done, and gives their memory back.
+mod worker {
+    use super::pool::{Shared, Waiting};
+    use super::sync::Ordering;
+
+    pub(super) fn verify(shared: &Shared, waiting: Vec<Waiting>) {
+        for Waiting { content, whole, .. } in waiting {
+            shared.budget.give_back(1);
+            content.done[whole.0].fetch_add(1, Ordering::Relaxed);
+            content.news.notify_one();
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct DiskError;
+
+impl std::fmt::Display for DiskError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the disk has failed")
+    }
+}
+
+/// What a file looks like; nobody looks here.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
+    pub(crate) size: u64,
+    pub(crate) seconds: i64,
+    pub(crate) nanos: u32,
+}
+
+/// How often each piece was verified.
+pub struct Content {
+    done: [sync::AtomicUsize; 2],
+    news: sync::Notify,
+}
+
+impl Content {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            done: [0, 0].map(sync::AtomicUsize::new),
+            news: sync::Notify::new(),
+        })
+    }
+
+    fn held(&self) -> usize {
+        0
+    }
+
+    fn times(&self) -> [usize; 2] {
+        [0, 1].map(|at: usize| self.done[at].load(Ordering::Relaxed))
+    }
+}
+
+use std::sync::Arc;
+
+use loom::future::block_on;
+
+use crate::sync::{Ordering, check, thread};
+use assembly::WholePiece;
+use budget::Budget;
+use pool::Disk;
+
+#[test]
+fn whoever_waits_for_room_gets_it() {
+    check("budget", || {
+        let budget = Arc::new(Budget::new(2));
+        budget.take(2);
+        let others = [1, 1].map(|bytes| {
+            let budget = Arc::clone(&budget);
+            thread::spawn(move || budget.give_back(bytes))
+        });
+        block_on(budget.wait());
+        for other in others {
+            other.join().unwrap();
+        }
+        assert_eq!(budget.used(), 0);
+    });
+}
+
+#[test]
+fn two_who_wait_for_room_both_get_it() {
+    check("budget, two wait", || {
+        let budget = Arc::new(Budget::new(1));
+        budget.take(1);
+        let waiting = [(); 2].map(|()| {
+            let budget = Arc::clone(&budget);
+            thread::spawn(move || {
+                block_on(budget.wait());
+                // Each may go over by one read, and gives it back.
+                budget.take(1);
+                budget.give_back(1);
+            })
+        });
+        budget.give_back(1);
+        for other in waiting {
+            other.join().unwrap();
+        }
+        assert_eq!(budget.used(), 0);
+    });
+}
+
+#[test]
+fn what_is_queued_before_the_stop_is_done_once_and_the_threads_end() {
+    check("pool, stop", || {
+        let disk = Disk::start(100).unwrap();
+        let content = Content::new();
+        let tasks = Arc::new(sync::AtomicUsize::new(0));
+        disk.budget().take(1);
+        disk.shared().push(&content, vec![WholePiece(0)]);
+        let done = Arc::clone(&tasks);
+        disk.shared().run(move || {
+            done.fetch_add(1, Ordering::Relaxed);
+        });
+        disk.stop();
+        assert_eq!(content.times(), [1, 0]);
+        assert_eq!(tasks.load(Ordering::Relaxed), 1);
+        assert_eq!(disk.budget().used(), 0);
+    });
+}
+
+#[test]
+fn a_piece_is_verified_without_a_stop_and_its_memory_comes_back() {
+    check("pool, piece", || {
+        let disk = Disk::start(1).unwrap();
+        let content = Content::new();
+        disk.budget().take(1);
+        disk.shared().push(&content, vec![WholePiece(0)]);
+        // The thread that verifies it may be asleep, about to sleep, or lingering.
+        block_on(disk.budget().wait());
+        block_on(content.news.notified());
+        assert_eq!(content.times(), [1, 0]);
+        disk.stop();
+    });
+}
+
+#[test]
+fn a_lingering_piece_is_verified_when_its_time_has_come() {
+    check("pool, linger", || {
+        let disk = Disk::start(100).unwrap();
+        let content = Content::new();
+        disk.budget().take(1);
+        disk.shared().push(&content, vec![WholePiece(0)]);
+        block_on(content.news.notified());
+        assert_eq!(content.times(), [1, 0]);
+        disk.stop();
+    });
+}
+
+#[test]
+fn a_task_does_not_hold_up_a_piece_while_a_thread_is_idle() {
+    check("pool, piece beside a task", || {
+        let disk = Disk::start(100).unwrap();
+        let content = Content::new();
+        let over = Arc::new(sync::Notify::new());
+        disk.budget().take(1);
+        disk.shared().push(&content, vec![WholePiece(0)]);
+        // A task that takes as long as the piece: with two threads it must not keep the piece waiting.
+        let (of_task, done) = (Arc::clone(&content), Arc::clone(&over));
+        disk.shared().run(move || {
+            block_on(of_task.news.notified());
+            done.notify_one();
+        });
+        block_on(over.notified());
+        assert_eq!(content.times(), [1, 0]);
+        disk.stop();
+    });
+}

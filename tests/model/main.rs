@@ -1,0 +1,40 @@
+//! Model checks: the files below are compiled from the packages as they stand, with loom's threads, locks and atomics
+//! instead of the real ones, and each story is played in every order that its threads can come to.
+//!
+//! A file takes what threads meet at from its room's `sync`; here that is `sync.rs`. What else it uses is stood in
+//! for, so that nothing of sockets, files or tokio is here.
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::unnecessary_wraps,
+    clippy::unused_self,
+    clippy::needless_pass_by_value,
+    reason = "each included file has more than its story needs, and stand-ins keep the shape of what they stand for"
+)]
+
+mod disk;
+mod durable;
+mod net;
+mod relay;
+mod sync;
+
+/// What the included files find at the root of bt-client.
+mod engine {
+    #[derive(Debug)]
+    pub(crate) struct CloseReason;
+}
+
+/// What the included files find at the root of bt-tracker: bounds that a few threads can reach.
+mod limits {
+    pub(crate) const MAX_RELAY_QUEUE: usize = 3;
+}
+
+/// The real rules of what is known, and a journal in memory.
+mod state {
+    pub(crate) use bt_client::state::knowledge;
+
+    pub(crate) use crate::durable::stand_in::{StateError, Store};
+}
