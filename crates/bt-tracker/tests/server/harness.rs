@@ -145,6 +145,21 @@ impl Connection {
         Some(reply)
     }
 
+    /// Asserts that the server says nothing for `time`, and does not close either.
+    pub(crate) fn hears_nothing_for(&mut self, time: std::time::Duration) {
+        self.stream.set_read_timeout(Some(time)).unwrap();
+        let error = std::io::Read::read(&mut self.stream, &mut [0]).expect_err("nothing comes");
+        let kind = error.kind();
+        assert!(
+            matches!(
+                kind,
+                std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+            ),
+            "{error}"
+        );
+        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    }
+
     /// Waits until the server closes; false when it has sent more instead.
     pub(crate) fn is_closed(&mut self) -> bool {
         self.came.is_empty() && !self.read()

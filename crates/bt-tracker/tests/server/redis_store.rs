@@ -149,7 +149,6 @@ async fn a_full_redis_is_away_until_its_old_entries_have_gone() {
     // It is tried again and again meanwhile.
     eventually("what is old has gone", || {
         announce(http(&first), 1, 1002, 0, "").unwrap();
-        std::thread::sleep(Duration::from_millis(20));
         entries() == ":0"
     });
     assert!(!is_up(&first));

@@ -292,7 +292,7 @@ async fn an_upload_over_a_slow_line_is_waited_for_and_one_that_stands_still_is_n
     // Longer in all than any other request may take.
     let (second, third) = rest.split_at(30_000);
     for part in [second, third] {
-        std::thread::sleep(std::time::Duration::from_secs(3));
+        slow.hears_nothing_for(std::time::Duration::from_secs(3));
         slow.send(part);
     }
     assert_eq!(slow.reply().unwrap().status, 201);
