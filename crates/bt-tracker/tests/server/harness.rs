@@ -146,9 +146,9 @@ impl Connection {
     }
 
     /// Asserts that the server says nothing for `time`, and does not close either.
-    pub(crate) fn hears_nothing_for(&mut self, time: std::time::Duration) {
+    pub(crate) fn hears_nothing_for(&mut self, time: Duration) {
         self.stream.set_read_timeout(Some(time)).unwrap();
-        let error = std::io::Read::read(&mut self.stream, &mut [0]).expect_err("nothing comes");
+        let error = self.stream.read(&mut [0]).expect_err("nothing comes");
         let kind = error.kind();
         assert!(
             matches!(
