@@ -56,7 +56,7 @@ mod worker {
 
     pub(super) fn verify(shared: &Shared, waiting: Vec<Waiting>) {
         for Waiting { content, whole, .. } in waiting {
-            shared.budget.give_back_whole(1);
+            shared.budget.give_back_whole(whole.memory());
             content.done[whole.0].fetch_add(1, Ordering::Relaxed);
             content.news.notify_one();
         }
@@ -145,6 +145,24 @@ fn two_who_wait_for_room_both_get_it() {
         });
         budget.give_back(1);
         for other in waiting {
+            other.join().unwrap();
+        }
+        assert_eq!(budget.used(), 0);
+    });
+}
+
+#[test]
+fn whoever_waits_for_whole_pieces_to_leave_goes_on() {
+    check("budget, whole pieces", || {
+        let budget = Arc::new(Budget::new(8));
+        budget.take(3);
+        budget.became_whole(3);
+        let others = [1, 2].map(|bytes| {
+            let budget = Arc::clone(&budget);
+            thread::spawn(move || budget.give_back_whole(bytes))
+        });
+        block_on(budget.wait());
+        for other in others {
             other.join().unwrap();
         }
         assert_eq!(budget.used(), 0);

@@ -19,6 +19,8 @@ mod recheck;
 mod root;
 mod selection;
 mod sync;
+#[cfg(test)]
+mod tests;
 mod transfer;
 mod worker;
 
