@@ -220,6 +220,10 @@ impl Shared {
         let mut queue = self.lock();
         loop {
             if let Some(task) = queue.tasks.pop_front() {
+                if !queue.pieces.is_empty() || !queue.tasks.is_empty() {
+                    // The wake-up may have been meant for what is left, and a task can take its time.
+                    self.wake.notify_one();
+                }
                 return Some(Work::Task(task));
             }
             let Some(oldest) = queue.pieces.front() else {
