@@ -11,7 +11,9 @@ use bt_metainfo::BLOCK_SIZE;
 use crate::limits::{MAX_OUTSTANDING_REQUESTS, MIN_OUTSTANDING_REQUESTS};
 
 /// Time that a peer may need to turn to our requests besides the round trip: its disk, its own rounds, our batches.
-const SLACK: Duration = Duration::from_millis(150);
+/// Transmission looks at requests every half second: with less, so few are there each time that it seems slow, and is
+/// asked for ever fewer.
+const SLACK: Duration = Duration::from_millis(600);
 
 /// How long a least latency is believed before it is measured afresh, as routes and queues change.
 const LATENCY_WINDOW: Duration = Duration::from_secs(10);
