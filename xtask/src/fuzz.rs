@@ -39,9 +39,17 @@ pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
     run(&mut command)
 }
 
+/// Where this binary can be read. A step before may have had Cargo build another in its place, with other features;
+/// Linux still hands out the one that runs.
+fn itself() -> Result<std::path::PathBuf, String> {
+    let path = std::env::current_exe().map_err(|e| format!("path of xtask: {e}"))?;
+    let running = std::path::PathBuf::from("/proc/self/exe");
+    Ok(if path.exists() { path } else { running })
+}
+
 /// Puts this binary between Cargo and the compiler for the members of the workspace.
 pub(crate) fn wrap(command: &mut Command, extra: Extra) -> Result<(), String> {
-    let itself = std::env::current_exe().map_err(|e| format!("path of xtask: {e}"))?;
+    let itself = itself()?;
     let (name, value) = match extra {
         Extra::Counters => ("rustc-with-coverage", "counters"),
         Extra::Profile => ("rustc-with-profile", "profile"),
