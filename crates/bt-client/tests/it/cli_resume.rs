@@ -119,7 +119,8 @@ fn a_download_that_is_asked_to_stop_hashes_nothing_when_it_goes_on() {
     assert_eq!(running.finish().code, Some(143));
     let (first, _) = complete(&bench, "", port);
     assert_eq!(number(&first["hashed"]), 0);
-    assert!(number(&first["reused"]) >= 20 * PIECE, "{first}");
+    // One of the twenty may be the last, which is shorter.
+    assert!(number(&first["reused"]) > 19 * PIECE, "{first}");
     same(&bench);
 
     // And once it is complete, nothing is hashed at all, by a seeder neither.

@@ -261,7 +261,7 @@ async fn our_client_at(url: &str, torrent: u8) {
     (seed.left, seed.event) = (0, Event::Started);
     let mut leech = AnnounceRequest::new(hash(torrent), [torrent + 1; 20].into(), 4002);
     (leech.left, leech.event) = (5, Event::Started);
-    client.announce(url, &seed, PATIENCE).await.unwrap();
+    accepted(&client, url, &seed).await;
     let answer = client.announce(url, &leech, PATIENCE).await.unwrap();
     let ports: Vec<_> = answer.peers.iter().map(|peer| peer.addr.port()).collect();
     assert!(ports.contains(&4001), "{url}: {answer:?}");
@@ -296,6 +296,15 @@ async fn our_client_speaks_to_the_npm_tracker() {
     our_client_at(&format!("udp://127.0.0.1:{}/announce", ports["udp"]), 3).await;
 }
 
+/// Announces until it is taken: some listen before they have read their list of torrents.
+async fn accepted(client: &Client, url: &str, request: &AnnounceRequest) {
+    let begun = std::time::Instant::now();
+    while let Err(error) = client.announce(url, request, PATIENCE).await {
+        assert!(begun.elapsed() < PATIENCE, "{url}: {error}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn our_client_speaks_to_opentracker() {
     let Some(opentracker) = program("opentracker") else {
@@ -313,7 +322,9 @@ async fn our_client_speaks_to_opentracker() {
     // It takes no port 0.
     let port = {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        free.local_addr().unwrap().port().to_string()
+        let addr = free.local_addr().unwrap();
+        drop(std::net::UdpSocket::bind(addr).expect("free for datagrams too"));
+        addr.port().to_string()
     };
     let mut command = Command::new(opentracker);
     command.args([
