@@ -11,6 +11,19 @@ mod sync {
         AtomicBool, AtomicU64, AtomicUsize, Condvar, Instant, JoinHandle, Mutex, MutexGuard,
         Notify, Ordering, thread,
     };
+
+    thread_local! {
+        /// How many hash, and how many only read.
+        pub(super) static ROLES: std::cell::Cell<(usize, usize)> = const { std::cell::Cell::new((2, 0)) };
+    }
+
+    pub(super) fn hashers() -> usize {
+        ROLES.get().0
+    }
+
+    pub(super) fn readers() -> usize {
+        ROLES.get().1
+    }
 }
 
 mod assembly {
@@ -171,26 +184,33 @@ fn whoever_waits_for_whole_pieces_to_leave_goes_on() {
 
 #[test]
 fn what_is_queued_before_the_stop_is_done_once_and_the_threads_end() {
-    check("pool, stop", || {
-        let disk = Disk::start(100).unwrap();
-        let content = Content::new();
-        let tasks = Arc::new(sync::AtomicUsize::new(0));
-        disk.budget().take(1);
-        disk.shared().push(&content, vec![WholePiece(0)]);
-        let done = Arc::clone(&tasks);
-        disk.shared().run(move || {
-            done.fetch_add(1, Ordering::Relaxed);
-        });
-        disk.stop();
-        assert_eq!(content.times(), [1, 0]);
-        assert_eq!(tasks.load(Ordering::Relaxed), 1);
-        assert_eq!(disk.budget().used(), 0);
+    // Two that take everything meet each other; one of them meets one that leaves pieces alone.
+    for (name, roles) in [("pool, stop", (2, 0)), ("pool, stop, reader", (1, 1))] {
+        check(name, move || queue_and_stop(roles));
+    }
+}
+
+fn queue_and_stop(roles: (usize, usize)) {
+    sync::ROLES.set(roles);
+    let disk = Disk::start(100).unwrap();
+    let content = Content::new();
+    let tasks = Arc::new(sync::AtomicUsize::new(0));
+    disk.budget().take(1);
+    disk.shared().push(&content, vec![WholePiece(0)]);
+    let done = Arc::clone(&tasks);
+    disk.shared().run(move || {
+        done.fetch_add(1, Ordering::Relaxed);
     });
+    disk.stop();
+    assert_eq!(content.times(), [1, 0]);
+    assert_eq!(tasks.load(Ordering::Relaxed), 1);
+    assert_eq!(disk.budget().used(), 0);
 }
 
 #[test]
 fn a_piece_is_verified_without_a_stop_and_its_memory_comes_back() {
     check_within(1, "pool, piece", || {
+        sync::ROLES.set((1, 1));
         let disk = Disk::start(1).unwrap();
         let content = Content::new();
         disk.budget().take(1);
@@ -206,6 +226,7 @@ fn a_piece_is_verified_without_a_stop_and_its_memory_comes_back() {
 #[test]
 fn a_lingering_piece_is_verified_when_its_time_has_come() {
     check_within(1, "pool, linger", || {
+        sync::ROLES.set((1, 1));
         let disk = Disk::start(100).unwrap();
         let content = Content::new();
         disk.budget().take(1);

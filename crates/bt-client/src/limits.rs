@@ -105,6 +105,10 @@ pub const LOOK_FOR_ROOM_AT_MOST: Duration = Duration::from_secs(60);
 /// Incoming connections of a session that have not said which torrent they want.
 pub const MAX_PENDING_INCOMING: usize = 256;
 
+/// The same of one address, or of one IPv6 network of 64 bits: as many as a fleet behind one address has, and no more
+/// than a quarter of all, so that no single host keeps others out.
+pub const MAX_PENDING_PER_HOST: usize = 64;
+
 /// Events that a slow subscriber may fall behind before it misses some (it is told how many).
 pub const EVENT_BACKLOG: usize = 4096;
 

@@ -9,6 +9,8 @@ use std::time::{Instant, SystemTime};
 use bt_metainfo::create::{Blame, Error, Options, Plan, creation_date};
 use bt_metainfo::{HostPort, Metainfo, Version};
 use clap::Args;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use serde::Serialize;
 
 use super::Context;
@@ -345,9 +347,11 @@ pub(crate) fn save(output: &Path, bytes: &[u8], force: bool) -> Result<(), Failu
         if force {
             return fs::rename(&unfinished, output);
         }
-        // A link fails where a rename would replace what has come there meanwhile.
-        fs::hard_link(&unfinished, output)?;
-        fs::remove_file(&unfinished)
+        // Unlike a plain rename it does not replace what has come there meanwhile.
+        match renameat_with(CWD, &unfinished, CWD, output, RenameFlags::NOREPLACE) {
+            Err(Errno::INVAL | Errno::NOSYS) => link(&unfinished, output),
+            renamed => Ok(renamed?),
+        }
     };
     write().map_err(|error| {
         let _ = fs::remove_file(&unfinished);
@@ -357,6 +361,17 @@ pub(crate) fn save(output: &Path, bytes: &[u8], force: bool) -> Result<(), Failu
                 .cause(&error),
         }
     })
+}
+
+/// For file systems that know no rename without replacing. Those that know no links either get the file by a plain
+/// rename, after a last look.
+fn link(unfinished: &Path, output: &Path) -> io::Result<()> {
+    match fs::hard_link(unfinished, output) {
+        Ok(()) => fs::remove_file(unfinished),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+        Err(_) if fs::symlink_metadata(output).is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(_) => fs::rename(unfinished, output),
+    }
 }
 
 fn tell(output: &Path, metainfo: &Metainfo, warnings: Vec<String>, context: &Context) {

@@ -74,6 +74,7 @@ pub(crate) async fn run(job: Job, context: &Context) -> Outcome {
         next_event: None,
         hashed: 0,
         safe: false,
+        most: 0,
         complete: false,
         failed: false,
         shown: None,
@@ -106,6 +107,8 @@ struct Watch<'a> {
     hashed: u64,
     /// All wanted content is on the disk to stay.
     safe: bool,
+    /// The most that was ever received.
+    most: u64,
     complete: bool,
     failed: bool,
     /// When an event last told of the state, and which.
@@ -241,6 +244,8 @@ impl Watch<'_> {
             }
         }
         let complete = self.safe && matches!(status.state, State::Seeding | State::Finished);
+        // It falls with each piece that fails: rubbish that comes and goes is no progress.
+        self.most = self.most.max(status.downloaded);
         self.show(now, status);
         if complete && !self.complete {
             self.complete = true;
@@ -252,7 +257,7 @@ impl Watch<'_> {
                 complete,
                 advance: (
                     status.bytes_have,
-                    status.downloaded,
+                    self.most,
                     status.checking.map_or(0, |(done, _)| done),
                 ),
                 uploaded: status.uploaded,

@@ -6,8 +6,8 @@ use super::sync::{AtomicUsize, Notify, Ordering};
 
 /// A bound on the bytes of received blocks that are not on the disk yet.
 ///
-/// It is checked before a socket is read, not before a block is kept: it may be exceeded by one read of each
-/// connection, never by more.
+/// It is checked before a socket is read, not before a block is kept: it may be exceeded by one turn of each thread
+/// that serves connections, never by more.
 #[derive(Debug)]
 pub struct Budget {
     limit: usize,

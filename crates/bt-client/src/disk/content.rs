@@ -42,6 +42,26 @@ pub enum Done {
     Failed(DiskError),
 }
 
+/// What is known of a file system that does not tell what is in memory.
+#[derive(Debug, Clone, Copy)]
+enum Warmth {
+    /// All of it is.
+    Memory,
+    /// Every read may have to wait, for a disk or for a server.
+    Unknown,
+}
+
+impl Warmth {
+    fn of(file: &File) -> Self {
+        const TMPFS: u64 = 0x0102_1994;
+        const RAMFS: u64 = 0x8584_58f6;
+        match rustix::fs::fstatfs(file).map(|fs| u64::try_from(fs.f_type)) {
+            Ok(Ok(TMPFS | RAMFS)) => Self::Memory,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 /// Who is told; called on a disk thread.
 pub type Report = Box<dyn Fn(Done) + Send + Sync>;
 
@@ -60,8 +80,8 @@ pub struct Content {
     report: Report,
     allocation: OnceLock<Allocation>,
     failed: AtomicBool,
-    /// The file system can say what is in the page cache.
-    can_probe: AtomicBool,
+    /// What the file system can say of the page cache.
+    warmth: OnceLock<Warmth>,
 }
 
 impl std::fmt::Debug for Content {
@@ -97,7 +117,7 @@ impl Content {
             report,
             allocation: OnceLock::new(),
             failed: AtomicBool::new(false),
-            can_probe: AtomicBool::new(true),
+            warmth: OnceLock::new(),
         });
         content.shared.enroll(&content);
         content
@@ -265,10 +285,10 @@ impl Content {
     ) -> usize {
         let mut done = 0;
         while done < length {
-            let flags = if self.can_probe.load(Ordering::Relaxed) {
-                ReadWriteFlags::NOWAIT
-            } else {
-                ReadWriteFlags::empty()
+            let flags = match self.warmth.get() {
+                None => ReadWriteFlags::NOWAIT,
+                Some(Warmth::Memory) => ReadWriteFlags::empty(),
+                Some(Warmth::Unknown) => break,
             };
             let at = offset + done as u64;
             let read = read_part(file, slices, length - done, at, flags);
@@ -279,9 +299,8 @@ impl Content {
                     IoSliceMut::advance_slices(slices, read);
                 }
                 Err(Errno::INTR) => {}
-                // tmpfs among others, which is memory anyway.
                 Err(Errno::OPNOTSUPP) if flags.contains(ReadWriteFlags::NOWAIT) => {
-                    self.can_probe.store(false, Ordering::Relaxed);
+                    let _ = self.warmth.set(Warmth::of(file));
                 }
                 // Not in memory, or broken: a disk thread finds out which.
                 Err(_) => break,

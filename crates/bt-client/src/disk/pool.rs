@@ -1,7 +1,8 @@
 //! The disk's threads and their queue.
 //!
 //! Whole pieces wait a moment for company, because the machine hashes several at once at little more than the cost of
-//! one; everything else runs in order of arrival, before them.
+//! one; everything else runs in order of arrival, before them. Pieces that have waited take turns with the rest: reads
+//! for many peers of a slow disk never end, and memory is free again only when pieces are done.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -15,7 +16,8 @@ use super::budget::Budget;
 use super::files::Files;
 use super::root::Root;
 use super::sync::{
-    AtomicBool, AtomicU64, Condvar, Instant, JoinHandle, Mutex, MutexGuard, Ordering, thread,
+    AtomicBool, AtomicU64, Condvar, Instant, JoinHandle, Mutex, MutexGuard, Ordering, hashers,
+    readers, thread,
 };
 use super::{Content, DiskError, worker};
 
@@ -40,12 +42,26 @@ type Task = Box<dyn FnOnce() + Send>;
 struct Queue {
     pieces: VecDeque<Waiting>,
     tasks: VecDeque<Task>,
+    /// The last that a thread took was a task.
+    after_task: bool,
     closing: bool,
+}
+
+/// What a thread takes from the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Everything; there is one for each core, since hashing needs one.
+    Hasher,
+    /// Tasks alone, which sleep while the disk turns.
+    Reader,
 }
 
 pub(super) struct Shared {
     queue: Mutex<Queue>,
+    /// Hashers wait here.
     wake: Condvar,
+    /// Readers wait here.
+    wake_reader: Condvar,
     pub(super) budget: Arc<Budget>,
     pub(super) files: Files,
     roots: Mutex<HashMap<PathBuf, Weak<Root>>>,
@@ -69,7 +85,7 @@ impl std::fmt::Debug for Disk {
 }
 
 impl Disk {
-    /// Starts one thread a core; pieces under way may hold `memory` bytes.
+    /// Starts one thread a core, and a few that only read; pieces under way may hold `memory` bytes.
     ///
     /// # Errors
     /// If the system gives us no thread.
@@ -77,6 +93,7 @@ impl Disk {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             wake: Condvar::new(),
+            wake_reader: Condvar::new(),
             budget: Arc::new(Budget::new(memory)),
             files: Files::new(),
             roots: Mutex::default(),
@@ -84,14 +101,21 @@ impl Disk {
             contents: Mutex::default(),
             relieving: AtomicBool::new(false),
         });
-        let count = thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let hashers = hashers();
         let spawn = |number| {
             let shared = Arc::clone(&shared);
+            let role = if number < hashers {
+                Role::Hasher
+            } else {
+                Role::Reader
+            };
             thread::Builder::new()
                 .name(format!("disk-{number}"))
-                .spawn(move || shared.work())
+                .spawn(move || shared.work(role))
         };
-        let threads = (0..count).map(spawn).collect::<Result<Vec<_>, _>>()?;
+        let threads = (0..hashers + readers())
+            .map(spawn)
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
             shared,
             threads: Mutex::new(threads),
@@ -117,6 +141,7 @@ impl Disk {
     pub fn close(&self) {
         self.shared.lock().closing = true;
         self.shared.wake.notify_all();
+        self.shared.wake_reader.notify_all();
     }
 
     /// Finishes what is queued and ends the threads. Blocks; not to be called on a disk thread.
@@ -154,6 +179,7 @@ impl Shared {
     pub(super) fn run(&self, task: impl FnOnce() + Send + 'static) {
         self.lock().tasks.push_back(Box::new(task));
         self.wake.notify_one();
+        self.wake_reader.notify_one();
     }
 
     pub(super) fn push(&self, content: &Arc<Content>, pieces: Vec<WholePiece>) {
@@ -206,8 +232,8 @@ impl Shared {
         !self.lock().pieces.is_empty()
     }
 
-    fn work(&self) {
-        while let Some(work) = self.next() {
+    fn work(&self, role: Role) {
+        while let Some(work) = self.next(role) {
             match work {
                 Work::Task(task) => task(),
                 Work::Pieces(pieces) => worker::verify(self, pieces),
@@ -215,41 +241,66 @@ impl Shared {
         }
     }
 
-    fn next(&self) -> Option<Work> {
-        let batch = lanes::sha1_width() * BATCH_PER_LANE;
+    fn next(&self, role: Role) -> Option<Work> {
         let mut queue = self.lock();
         loop {
-            if let Some(task) = queue.tasks.pop_front() {
+            let linger = match role {
+                Role::Hasher => self.linger(&queue),
+                Role::Reader => None,
+            };
+            let is_due = linger.is_some_and(|linger| linger.is_zero());
+            if !(is_due && queue.after_task)
+                && let Some(task) = queue.tasks.pop_front()
+            {
+                queue.after_task = true;
+                // The wake-up may have been meant for what is left, and a task can take its time.
                 if !queue.pieces.is_empty() || !queue.tasks.is_empty() {
-                    // The wake-up may have been meant for what is left, and a task can take its time.
                     self.wake.notify_one();
+                }
+                if !queue.tasks.is_empty() {
+                    self.wake_reader.notify_one();
                 }
                 return Some(Work::Task(task));
             }
-            let Some(oldest) = queue.pieces.front() else {
-                if queue.closing {
-                    return None;
-                }
-                queue = self
-                    .wake
-                    .wait(queue)
-                    .unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            let age = oldest.since.elapsed();
-            let enough = queue.pieces.len() >= lanes::sha1_width();
-            if enough || age >= LINGER || queue.closing || self.budget.is_half_used() {
+            if is_due {
+                queue.after_task = false;
+                let batch = lanes::sha1_width() * BATCH_PER_LANE;
                 let take = queue.pieces.len().min(batch);
                 return Some(Work::Pieces(queue.pieces.drain(..take).collect()));
             }
-            let waited = self.wake.wait_timeout(queue, LINGER - age);
-            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if queue.closing {
+                return None;
+            }
+            queue = match (role, linger) {
+                (Role::Hasher, Some(linger)) => {
+                    let waited = self.wake.wait_timeout(queue, linger);
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                (Role::Hasher, None) => awake(self.wake.wait(queue)),
+                (Role::Reader, _) => awake(self.wake_reader.wait(queue)),
+            };
         }
+    }
+
+    /// How long whole pieces should still wait for company; zero if they should not, nothing if there are none.
+    fn linger(&self, queue: &Queue) -> Option<Duration> {
+        let oldest = queue.pieces.front()?;
+        let enough = queue.pieces.len() >= lanes::sha1_width();
+        let at_once = enough || queue.closing || self.budget.is_half_used();
+        Some(if at_once {
+            Duration::ZERO
+        } else {
+            LINGER.saturating_sub(oldest.since.elapsed())
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn awake<T>(waited: Result<T, PoisonError<T>>) -> T {
+    waited.unwrap_or_else(PoisonError::into_inner)
 }
 
 enum Work {

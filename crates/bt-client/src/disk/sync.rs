@@ -7,3 +7,14 @@ pub(super) use std::thread::{self, JoinHandle};
 pub(super) use std::time::Instant;
 
 pub(super) use tokio::sync::Notify;
+
+/// Threads that hash, and do everything else: one for each core.
+pub(super) fn hashers() -> usize {
+    thread::available_parallelism().map_or(2, std::num::NonZero::get)
+}
+
+/// Threads that only read, besides those that hash: a disk that turns, or a server far away, has many reads under way at
+/// little more than the cost of one.
+pub(super) fn readers() -> usize {
+    4
+}

@@ -1,8 +1,15 @@
 //! Tests of files that the model checks include (`tests/model`), which have to stand outside of them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
 
-use super::Budget;
+use bt_metainfo::{Metainfo, PieceIndex};
+use bytes::Bytes;
+
+use super::pool::Shared;
+use super::{Budget, Content, Disk};
 
 #[test]
 fn whole_pieces_that_wait_use_less_than_all_of_the_memory() {
@@ -32,4 +39,35 @@ async fn who_waits_goes_on_when_pieces_leave() {
     assert!(!waiting.is_finished());
     budget.give_back_whole(30);
     waiting.await.expect("it goes on");
+}
+
+/// A task that is followed by another one until somebody says stop, like the reads of a peer that always wants more.
+fn for_ever(shared: &Arc<Shared>, stop: Arc<AtomicBool>) {
+    if !stop.load(Ordering::Relaxed) {
+        let next = Arc::clone(shared);
+        shared.run(move || for_ever(&next, stop));
+    }
+}
+
+#[test]
+fn pieces_are_verified_while_tasks_never_end() {
+    let (tell, told) = mpsc::channel();
+    let torrent =
+        "d4:infod6:lengthi5e4:name1:t12:piece lengthi16384e6:pieces20:01234567890123456789ee";
+    let metainfo = Arc::new(Metainfo::parse(torrent.as_bytes()).expect("a torrent"));
+    let layout = Arc::new(metainfo.info().layout().clone());
+    let block = layout.block(PieceIndex(0), 0);
+    let directory = tempfile::tempdir().expect("a directory");
+    let disk = Disk::start(1 << 20).expect("threads");
+    let report = Box::new(move |done| tell.send(done).expect("somebody listens"));
+    let content = Content::new(&disk, metainfo, layout, directory.path().to_owned(), report);
+    let stop = Arc::new(AtomicBool::new(false));
+    for _ in 0..100 {
+        for_ever(disk.shared(), Arc::clone(&stop));
+    }
+    content.store([(block, Bytes::from_static(b"wrong"))]);
+    let verdict = told.recv_timeout(Duration::from_secs(60));
+    stop.store(true, Ordering::Relaxed);
+    disk.stop();
+    assert!(verdict.is_ok(), "tasks went first for ever");
 }

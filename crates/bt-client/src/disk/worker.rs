@@ -13,7 +13,39 @@ use super::{Content, DiskError, Done};
 /// Blocks that one write call takes; the system's limit is 1,024.
 const BLOCKS_PER_WRITE: usize = 512;
 
+/// Spilled content that is read back at once, to be hashed: it is memory that no budget counts. A single piece may be
+/// longer.
+const READ_BACK: usize = 4 * 1024 * 1024;
+
 pub(super) fn verify(shared: &Shared, waiting: Vec<Waiting>) {
+    let mut round = Vec::with_capacity(waiting.len());
+    let mut read_back = 0;
+    for piece in waiting {
+        let more = spilled(&piece);
+        if read_back > 0 && read_back + more > READ_BACK {
+            verify_round(shared, std::mem::take(&mut round));
+            read_back = 0;
+        }
+        read_back += more;
+        round.push(piece);
+    }
+    verify_round(shared, round);
+    relieve(shared);
+}
+
+/// Bytes of a piece that are on the disk only.
+fn spilled(waiting: &Waiting) -> usize {
+    let length = |(number, slot): (u32, &Slot)| match slot {
+        Slot::Memory(_) => 0,
+        Slot::Spilled | Slot::Empty => {
+            let layout = waiting.content.layout();
+            layout.block(waiting.whole.piece, number).length as usize
+        }
+    };
+    (0u32..).zip(&waiting.whole.blocks).map(length).sum()
+}
+
+fn verify_round(shared: &Shared, waiting: Vec<Waiting>) {
     let mut pieces = Vec::with_capacity(waiting.len());
     for Waiting { content, whole, .. } in waiting {
         match fetch_spilled(&content, &whole) {
@@ -40,7 +72,6 @@ pub(super) fn verify(shared: &Shared, waiting: Vec<Waiting>) {
         shared.budget.give_back_whole(held);
         content.report(done);
     }
-    relieve(shared);
 }
 
 fn finish(content: &Content, whole: &WholePiece, data: &[Bytes], good: bool) -> Done {

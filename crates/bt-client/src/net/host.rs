@@ -19,8 +19,8 @@ pub(crate) trait Host: Send + Sync {
     fn extension_handshake(&self, peer: SocketAddr) -> bt_wire::ext::Handshake;
     /// A handshake is done; orders for the newcomer are in `mailbox` when this returns.
     fn opened(&self, info: PeerInfo, mailbox: &Arc<Mailbox>) -> Result<PeerKey, Refusal>;
-    /// What one read of a peer brought. What follows for itself is in its mailbox when this returns; it is not woken.
-    fn received(&self, peer: PeerKey, events: &mut Vec<Event>);
+    /// What `read` bytes of a peer brought. What follows for itself is in its mailbox when this returns; it is not woken.
+    fn received(&self, peer: PeerKey, read: usize, events: &mut Vec<Event>);
     /// Payload was handed to the kernel.
     fn uploaded(&self, peer: PeerKey, bytes: u64);
     /// The connection is gone.

@@ -5,6 +5,7 @@
 //! proxies and block lists have one place each.
 
 mod buffers;
+mod callers;
 mod dial;
 mod host;
 mod listen;
@@ -15,6 +16,7 @@ mod stream;
 mod sync;
 
 pub(crate) use buffers::Buffers;
+pub(crate) use callers::{Caller, Callers};
 pub(crate) use dial::Dialer;
 pub(crate) use host::{Host, Lobby, Tools};
 pub(crate) use listen::{Socketed, listen};

@@ -4,9 +4,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::engine::TokenBucket;
+use crate::limits::SMALL_RECEIVE_BUFFER;
 
 /// Under a limit connections take turns block by block: a longer turn would leave the others without for seconds.
 const LIMITED_TURN: usize = 16 * 1024;
+
+/// The same for reading, where a block comes with its header.
+const LIMITED_READ: usize = SMALL_RECEIVE_BUFFER;
 
 /// See the module. Without a limit nothing is locked.
 #[derive(Debug)]
@@ -58,7 +62,7 @@ impl RateLimits {
     /// Bytes that one turn may read before they are booked.
     pub(crate) fn down_turn(&self, unlimited: usize) -> usize {
         if self.down.is_some() {
-            LIMITED_TURN
+            LIMITED_READ
         } else {
             unlimited
         }

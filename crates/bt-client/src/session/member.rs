@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use bt_metainfo::{FileIndex, InfoHash, Layout, Metainfo, PieceIndex};
 use bt_wire::{Config, Event, Message, ext};
+use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::clock;
@@ -287,7 +288,7 @@ impl Host for Seat {
         key
     }
 
-    fn received(&self, peer: PeerKey, events: &mut Vec<Event>) {
+    fn received(&self, peer: PeerKey, read: usize, events: &mut Vec<Event>) {
         let mut out = Outputs::new();
         let mut blocks = Vec::new();
         let now = clock::now();
@@ -317,6 +318,13 @@ impl Host for Seat {
             self.0.pass_on(&engine, &mut out, Some(peer));
         }
         if !blocks.is_empty() {
+            let kept: usize = blocks.iter().map(|(_, data)| data.len()).sum();
+            if kept < read / 2 {
+                // A block in the middle of chatter would keep a whole buffer, and the budget knows of the block alone.
+                for (_, data) in &mut blocks {
+                    *data = Bytes::copy_from_slice(data);
+                }
+            }
             self.0.content.store(blocks);
         }
         self.0.perform(out);

@@ -24,7 +24,6 @@ use super::{chance, check, clock, perform, resume};
 use crate::disk::Disk;
 use crate::engine::{self, Command, Input, Priority, Source};
 use crate::error::Error;
-use crate::limits::MAX_PENDING_INCOMING;
 use crate::net::{self, Buffers, Dialer, Host, Lobby, RateLimits, Tools};
 use crate::state::Saved;
 use crate::state::knowledge::Settings;
@@ -373,17 +372,17 @@ impl Lobby for Inner {
 
 /// Lets callers in until the session ends.
 async fn accept(inner: Arc<Inner>, socket: net::Socketed) {
-    let pending = Arc::new(tokio::sync::Semaphore::new(MAX_PENDING_INCOMING));
+    let callers = Arc::new(net::Callers::default());
     loop {
         match socket.accept().await {
             Ok((stream, addr)) => {
-                let Ok(permit) = Arc::clone(&pending).try_acquire_owned() else {
+                let Some(caller) = callers.enter(addr.ip()) else {
                     tracing::debug!(%addr, "too many callers at once");
                     continue;
                 };
                 let lobby: Arc<dyn Lobby> = Arc::clone(&inner) as Arc<dyn Lobby>;
                 let tools = inner.tools.clone();
-                inner.spawn(net::receive_caller(lobby, stream, addr, tools, permit));
+                inner.spawn(net::receive_caller(lobby, stream, addr, tools, caller));
             }
             Err(error) => {
                 // Out of descriptors, mostly: the connections that are up go on, and accepting is tried again soon.

@@ -249,3 +249,39 @@ async fn chosen_files_arrive_and_the_torrent_is_finished_not_seeding() {
     seed.stop().await;
     leech.stop().await;
 }
+
+/// What we send is limited to a block in half a minute; what we ask for must not wait behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_limit_does_not_slow_down_a_download_from_the_same_peer() {
+    const HALVES: &[(&str, usize)] = &[("a.bin", 23 * 65_536), ("b.bin", 3_000_000)];
+    let dir = tempfile::tempdir().unwrap();
+    let metainfo = share(&dir.path().join("all"), "stuff", HALVES, 65_536);
+    for (session, file) in [("one", "a.bin"), ("two", "b.bin")] {
+        let to = dir.path().join(session).join("stuff");
+        std::fs::create_dir_all(&to).unwrap();
+        std::fs::copy(dir.path().join("all/stuff").join(file), to.join(file)).unwrap();
+    }
+    let (limited, free) = (
+        session(|config| config.up_rate = Some(500)).await,
+        session(|_| {}).await,
+    );
+    let other = AddTorrent::new(metainfo.clone(), dir.path().join("two"));
+    let other = free.add(other).await.unwrap();
+    let ready =
+        other.wait_for(|status| status.pieces_have > 40 && status.state == State::Downloading);
+    timeout(PATIENCE, ready).await.expect("in time").unwrap();
+    let add = AddTorrent {
+        peers: at(&free),
+        ..AddTorrent::new(metainfo, dir.path().join("one"))
+    };
+    let torrent = limited.add(add).await.unwrap();
+    let done = timeout(PATIENCE, torrent.wait_until_seeding()).await;
+    done.expect("in time").unwrap();
+    let uploaded = torrent.status().uploaded;
+    assert!(
+        uploaded <= 4 * 16_384,
+        "{uploaded} bytes were uploaded first"
+    );
+    limited.stop().await;
+    free.stop().await;
+}

@@ -12,18 +12,24 @@ use crate::message::Message;
 pub(super) struct Outbox {
     /// Never grows beyond [`limits::MAX_CONTROL_BYTES`] plus one message.
     bytes: BytesMut,
+    /// Something was left out: what leaves from now on would be half of the truth.
+    incomplete: bool,
 }
 
 impl Outbox {
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        if !self.is_over() {
+        if self.is_over() {
+            self.incomplete = true;
+        } else {
             self.bytes.extend_from_slice(bytes);
         }
     }
 
     /// Over the limit nothing is added: the connection is about to be closed for it.
     pub(super) fn encode(&mut self, message: &Message) {
-        if !self.is_over() {
+        if self.is_over() {
+            self.incomplete = true;
+        } else {
             message.encode(&mut self.bytes);
         }
     }
@@ -41,8 +47,8 @@ impl Outbox {
         self.bytes.is_empty()
     }
 
-    /// Whether more waits than a peer that reads lets pile up.
+    /// Whether more waits than a peer that reads lets pile up, or did once so that messages are missing.
     pub(super) fn is_over(&self) -> bool {
-        self.bytes.len() > limits::MAX_CONTROL_BYTES
+        self.incomplete || self.bytes.len() > limits::MAX_CONTROL_BYTES
     }
 }

@@ -144,20 +144,34 @@ impl Connection {
         if self.error.is_some() {
             return None;
         }
-        let transmit = if let Some(bytes) = self.outbox.take() {
-            self.stats.protocol_sent += bytes.len() as u64;
-            Transmit::Control(bytes)
-        } else {
-            let block = self.requests.next_queued()?;
-            self.stats.protocol_sent += PIECE_HEADER_LEN as u64;
-            self.stats.payload_sent += u64::from(block.length);
-            Transmit::Block {
-                header: Message::piece_header(block),
-                block,
-            }
-        };
+        if let Some(bytes) = self.poll_messages() {
+            return Some(Transmit::Control(bytes));
+        }
+        let block = self.requests.next_queued()?;
+        self.stats.protocol_sent += PIECE_HEADER_LEN as u64;
+        self.stats.payload_sent += u64::from(block.length);
         self.clock.sent();
-        Some(transmit)
+        Some(Transmit::Block {
+            header: Message::piece_header(block),
+            block,
+        })
+    }
+
+    /// The messages that are due, without blocks: for a transport that holds blocks back, for a rate limit or a disk.
+    /// They may leave before blocks that were handed out earlier and are not on their way yet.
+    pub fn poll_messages(&mut self) -> Option<Bytes> {
+        if self.error.is_some() {
+            return None;
+        }
+        let bytes = self.outbox.take()?;
+        self.stats.protocol_sent += bytes.len() as u64;
+        self.clock.sent();
+        Some(bytes)
+    }
+
+    /// Whether [`poll_transmit`](Self::poll_transmit) has a block to hand out, once no message is due.
+    pub fn has_blocks(&self) -> bool {
+        self.error.is_none() && self.requests.has_queued()
     }
 
     /// Notes what a message of ours means for the blocks that are due.

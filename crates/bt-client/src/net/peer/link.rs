@@ -94,7 +94,10 @@ impl Link {
         while total < turn {
             self.make_room(&tools.buffers);
             let spare = self.buffer.capacity() - self.buffer.len();
-            let wanted = self.connection.wanted(self.buffer.len(), spare).min(spare);
+            let wanted = self.connection.wanted(self.buffer.len(), spare);
+            // Without a limit a turn may end with what is in the buffer, which costs no extra call.
+            let most = if turn < TURN { turn - total } else { spare };
+            let wanted = wanted.min(spare).min(most);
             let read = match self.stream.try_read(&mut self.buffer, wanted) {
                 Ok(0) => return Err(Ended::ByPeer),
                 Ok(read) => read,
@@ -108,11 +111,10 @@ impl Link {
                 events.push(event);
             }
             result?;
+            self.hungry = total > SMALL_RECEIVE_BUFFER || (read == wanted && turn >= TURN);
             if read < wanted {
-                self.hungry = total > SMALL_RECEIVE_BUFFER;
                 break;
             }
-            self.hungry = true;
         }
         if self.buffer.is_empty() && !self.hungry {
             // An idle peer holds no memory.

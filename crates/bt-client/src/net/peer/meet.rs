@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bt_wire::{Connection, Event, Handshake, IncomingConfig};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant as TokioInstant;
 
 use super::super::stream::Stream;
@@ -14,7 +13,7 @@ use super::Guest;
 use super::link::{Ended, Link};
 use crate::engine::{Direction, PeerInfo};
 use crate::limits::CONNECT_TIMEOUT;
-use crate::net::{Host, Lobby, Mailbox, Tools};
+use crate::net::{Caller, Host, Lobby, Mailbox, Tools};
 
 /// Dials `addr` and serves the connection until it ends.
 pub(crate) async fn call(host: Arc<dyn Host>, addr: SocketAddr, tools: Tools) {
@@ -47,7 +46,7 @@ pub(crate) async fn receive_caller(
     stream: TcpStream,
     addr: SocketAddr,
     tools: Tools,
-    place: OwnedSemaphorePermit,
+    place: Caller,
 ) {
     let connection = Connection::incoming(IncomingConfig::default(), (tools.now)());
     let mut link = Link::new(Stream::Tcp(stream), connection, addr);
@@ -163,7 +162,7 @@ impl Guest {
         let handshake = self.host.extension_handshake(self.link.addr);
         self.link.connection.send_extension_handshake(&handshake);
         if !self.events.is_empty() {
-            self.host.received(self.key, &mut self.events);
+            self.host.received(self.key, 0, &mut self.events);
             self.events.clear();
         }
         Ok(())

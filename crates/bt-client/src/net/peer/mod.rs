@@ -12,6 +12,7 @@ mod transmit;
 use std::sync::Arc;
 
 use bt_wire::Event;
+use bt_wire::limits::MAX_CONTROL_BYTES;
 use tokio::io::Interest;
 use tokio::time::Instant as TokioInstant;
 
@@ -55,6 +56,8 @@ impl Guest {
                 sleep.as_mut().reset(deadline);
             }
             match self.wait(&blocked, &mut sleep).await {
+                // Others may have used the memory up since we began to wait.
+                Ok(true) if self.tools.budget.is_exhausted() => {}
                 Ok(true) => {
                     if let Err(ended) = self.receive() {
                         return ended;
@@ -90,6 +93,8 @@ impl Guest {
         tokio::select! {
             ready = self.link.ready(interest) => Ok(ready?),
             () = self.mailbox.woken() => Ok(false),
+            // Others come first, but no timer is as fine as a turn is short.
+            () = tokio::task::yield_now(), if matches!(blocked, Blocked::Turn) => Ok(false),
             () = self.tools.budget.wait(), if !may_read && held_back.is_none() => Ok(false),
             () = sleep.as_mut() => {
                 let now = (self.tools.now)();
@@ -101,11 +106,16 @@ impl Guest {
     }
 
     fn obey(&mut self) -> Result<(), Ended> {
-        for order in self.orders.drain(..) {
+        let mut orders = std::mem::take(&mut self.orders);
+        for order in orders.drain(..) {
             match order {
                 Order::Send(message) => {
                     tracing::trace!(peer = %self.key, message = message.name(), "send");
                     self.link.connection.send(message);
+                    if self.link.connection.queued_bytes() > MAX_CONTROL_BYTES / 2 {
+                        // A peer that reads takes it now: many pieces may be told of at once.
+                        self.transmit()?;
+                    }
                 }
                 Order::Serve(block) => {
                     self.link.connection.send_block(block);
@@ -113,6 +123,8 @@ impl Guest {
                 Order::Close(reason) => return Err(Ended::ByUs(reason)),
             }
         }
+        // The room is used again.
+        self.orders = orders;
         Ok(())
     }
 }

@@ -7,12 +7,11 @@ impl Guest {
     pub(super) fn receive(&mut self) -> Result<(), Ended> {
         let now = (self.tools.now)();
         let result = self.link.read(now, &self.tools, &mut self.events);
-        if let Ok(read) = result {
-            self.tools.limits.received(now, read);
-        }
+        let read = *result.as_ref().unwrap_or(&0);
+        self.tools.limits.received(now, read);
         // What was said before a failure still counts: the last block may complete a piece.
         if !self.events.is_empty() {
-            self.host.received(self.key, &mut self.events);
+            self.host.received(self.key, read, &mut self.events);
             self.events.clear();
         }
         result.map(drop)

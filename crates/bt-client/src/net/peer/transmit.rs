@@ -39,8 +39,7 @@ impl Blocked {
     pub(super) fn until(&self, now: Instant) -> Instant {
         match self {
             Self::Limited(until) => *until,
-            Self::Turn => now,
-            Self::Idle | Self::Full | Self::Cold => now + Duration::from_secs(3600),
+            Self::Idle | Self::Full | Self::Cold | Self::Turn => now + Duration::from_secs(3600),
         }
     }
 }
@@ -103,26 +102,46 @@ impl Guest {
             if *sent >= self.tools.limits.up_turn(TURN) {
                 return Ok(Blocked::Turn);
             }
-            if self.link.outgoing.parts.is_empty() && !self.take_part() {
-                return Ok(Blocked::Idle);
-            }
-            let wait = self.tools.limits.up_wait((self.tools.now)());
-            let payload = match wait {
+            self.take_messages();
+            let held_back = self.holds_blocks_back();
+            let payload = match held_back {
                 Some(_) => 0,
                 None => self.tools.limits.up_turn(TURN).saturating_sub(*sent),
             };
             let room = self.take_parts(usize::try_from(payload).unwrap_or(usize::MAX));
             if room == 0 {
-                let wait = wait.unwrap_or_default();
-                return Ok(Blocked::Limited((self.tools.now)() + wait));
-            }
-            if !self.is_fetched() {
-                return Ok(Blocked::Cold);
+                return Ok(held_back.unwrap_or(Blocked::Idle));
             }
             let filled = batch::with_scratch(room, |buffer| self.write_batch(buffer, sent))?;
             if filled.parts == 0 {
                 self.fetch();
             }
+        }
+    }
+
+    /// Why no block may leave now, if one wants to.
+    fn holds_blocks_back(&mut self) -> Option<Blocked> {
+        let is_wanted =
+            |part: Option<&Part>| part.is_some_and(|part| matches!(part, Part::Block { .. }));
+        if !is_wanted(self.link.outgoing.parts.back()) && !self.link.connection.has_blocks() {
+            return None;
+        }
+        if !self.is_fetched() {
+            return Some(Blocked::Cold);
+        }
+        let now = (self.tools.now)();
+        let wait = self.tools.limits.up_wait(now)?;
+        Some(Blocked::Limited(now + wait))
+    }
+
+    /// Moves the messages that are due before the blocks that have not left: what holds blocks back, the disk or the
+    /// rate limit, must not delay our own requests.
+    fn take_messages(&mut self) {
+        if let Some(bytes) = self.link.connection.poll_messages() {
+            let parts = &mut self.link.outgoing.parts;
+            let is_message = |part: &&Part| matches!(part, Part::Control(_));
+            let at = parts.iter().take_while(is_message).count();
+            parts.insert(at, Part::Control(bytes));
         }
     }
 
@@ -146,7 +165,9 @@ impl Guest {
     fn take_parts(&mut self, payload: usize) -> usize {
         let (mut room, mut content, mut index) = (0, 0, 0);
         loop {
-            if index == self.link.outgoing.parts.len() && !self.take_part() {
+            // A block that may not leave stays where it can still be canceled.
+            let is_last = index == self.link.outgoing.parts.len();
+            if is_last && (payload == 0 || !self.take_part()) {
                 return room;
             }
             let part = &self.link.outgoing.parts[index];

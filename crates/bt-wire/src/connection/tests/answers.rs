@@ -102,6 +102,20 @@ fn messages_go_before_blocks_and_blocks_keep_their_order() {
 }
 
 #[test]
+fn messages_can_be_had_without_the_blocks_that_wait() {
+    let mut pair = serving(pair());
+    request(&mut pair, &[block(0, 0)]);
+    let listener = &mut pair.listener.connection;
+    assert!(listener.send_block(block(0, 0)) && listener.has_blocks());
+    assert_eq!(listener.poll_messages(), None, "a block is no message");
+    assert!(listener.send(Message::Have(PieceIndex(0))));
+    assert!(listener.poll_messages().is_some());
+    assert_eq!(listener.poll_messages(), None);
+    listener.poll_transmit();
+    assert!(!listener.has_blocks());
+}
+
+#[test]
 fn a_request_that_is_cancelled_in_time_is_rejected_and_its_block_stays() {
     let mut pair = serving(pair());
     request(&mut pair, &[block(0, 0), block(1, 0)]);

@@ -246,3 +246,18 @@ fn a_peer_that_does_not_read_is_given_up() {
     );
     assert_eq!(dialer.poll_transmit(), None);
 }
+
+#[test]
+fn a_message_that_found_no_room_is_not_forgotten_when_there_is_room_again() {
+    let mut pair = pair();
+    let dialer = &mut pair.dialer.connection;
+    let have = 9;
+    let fit = limits::MAX_CONTROL_BYTES / have + 1;
+    for _ in 0..=fit {
+        dialer.send(Message::Have(PieceIndex(0)));
+    }
+    // All that was kept leaves, one is missing.
+    assert!(dialer.poll_transmit().is_some());
+    assert_eq!(dialer.poll_timeout(), Some(pair.now), "at once");
+    assert!(dialer.handle_timeout(pair.now).is_err());
+}
