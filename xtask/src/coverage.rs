@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::fuzz;
-use crate::shell::{cargo, is_installed, run};
+use crate::shell::{capture, cargo, is_installed, run};
 use crate::tree::{self, File, Tree};
 
 /// Files that turn bytes of strangers into values; each is held to [`PARSER_FLOOR`].
@@ -74,76 +74,71 @@ pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
     let profdata = tool("llvm-profdata")?;
     let cov = tool("llvm-cov")?;
     let folder = tree::target_dir().join("coverage");
+    let list = folder.join("programs");
+    let mut suite = Ok(());
     if !has("--again") {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-        let mut command = cargo([
-            "test",
-            "--locked",
-            "--workspace",
-            "--all-features",
-            "--no-fail-fast",
-        ]);
-        command.args(["--lib", "--bins", "--tests"]);
-        command.env("LLVM_PROFILE_FILE", folder.join("%8m.profraw"));
-        fuzz::wrap(&mut command, fuzz::Extra::Profile)?;
-        run(&mut command)?;
+        let programs = build()?;
+        fs::write(&list, programs.join("\n")).map_err(|e| format!("{}: {e}", list.display()))?;
+        // A failing test has run lines too: the figures come first, the failure after them.
+        suite = run(tests(&[])?.env("LLVM_PROFILE_FILE", folder.join("%8m.profraw")));
     }
+    let programs = fs::read_to_string(&list)
+        .map_err(|e| format!("{}: {e}; leave out --again", list.display()))?;
     let merged = folder.join("all.profdata");
     let mut merge = Command::new(&profdata);
     merge.args(["merge", "-sparse", "-o"]).arg(&merged);
     run(merge.args(files_ending(&folder, ".profraw")?))?;
-    let text = export(&cov, &merged)?;
+    let text = export(&cov, &merged, programs.lines())?;
     let tree = Tree::read(&tree::root())?;
-    judge(&per_file(&text, &tree), has("--all-files"))
+    let verdict = judge(&per_file(&text, &tree), has("--all-files"));
+    suite.and(verdict)
 }
 
-/// The LCOV form of what the profile says about every instrumented program of the last build.
-fn export(cov: &Path, profile: &Path) -> Result<String, String> {
+/// The suite of all packages but this one, instrumented. Documentation tests cannot be.
+fn tests(options: &[&str]) -> Result<Command, String> {
+    let mut command = cargo(["test", "--locked", "--workspace", "--all-features"]);
+    command.args(["--exclude", "xtask", "--no-fail-fast"]);
+    command.args(["--lib", "--bins", "--tests"]).args(options);
+    fuzz::wrap(&mut command, fuzz::Extra::Profile)?;
+    Ok(command)
+}
+
+/// Builds the suite. Gives the programs that Cargo made or found fresh: build folders keep others, of older sources.
+fn build() -> Result<Vec<String>, String> {
+    let messages = capture(&mut tests(&["--no-run", "--message-format=json"])?)?;
+    let programs = executables(&messages);
+    if programs.is_empty() {
+        return Err("cargo test built no program".to_owned());
+    }
+    Ok(programs)
+}
+
+/// Values of `executable` in Cargo's messages, one message a line.
+fn executables(messages: &str) -> Vec<String> {
+    let value = |line: &str| {
+        let (_, rest) = line.split_once("\"executable\":\"")?;
+        Some(rest.split_once('"')?.0.to_owned())
+    };
+    messages.lines().filter_map(value).collect()
+}
+
+/// The LCOV form of what the profile says about the programs.
+fn export<'a>(
+    cov: &Path,
+    profile: &Path,
+    mut programs: impl Iterator<Item = &'a str>,
+) -> Result<String, String> {
     let mut command = Command::new(cov);
     command
         .args(["export", "--format=lcov", "--instr-profile"])
         .arg(profile);
-    let mut programs = instrumented(&tree::target_dir().join("debug/deps"))?;
-    programs.extend(instrumented(&tree::target_dir().join("debug"))?);
-    let first = programs
-        .first()
-        .ok_or("no instrumented program was built")?
-        .clone();
-    command.arg(first);
-    for program in programs.iter().skip(1) {
-        command.arg("-object").arg(program);
+    command.arg(programs.next().ok_or("no instrumented program was built")?);
+    for program in programs {
+        command.args(["-object", program]);
     }
-    let output = command
-        .output()
-        .map_err(|e| format!("{}: {e}", cov.display()))?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-    }
-    String::from_utf8(output.stdout).map_err(|e| e.to_string())
-}
-
-/// Programs of a folder that carry a coverage map; the same name with an older build is passed over
-/// because its map has no counts in the profile.
-fn instrumented(folder: &Path) -> Result<Vec<PathBuf>, String> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let entries = fs::read_dir(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    let mut found = Vec::new();
-    for entry in entries.filter_map(Result::ok) {
-        let path = entry.path();
-        let runs = entry
-            .metadata()
-            .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
-        if !runs || path.extension().is_some() {
-            continue;
-        }
-        let bytes = fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-        if bytes.windows(13).any(|window| window == b"__llvm_covmap") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
+    capture(&mut command)
 }
 
 fn files_ending(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, String> {
@@ -266,6 +261,13 @@ fn judge(files: &BTreeMap<String, Lines>, list_all: bool) -> Result<(), String> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn programs_are_read_from_messages_of_cargo() {
+        let messages = "{\"reason\":\"compiler-artifact\",\"executable\":\"/t/debug/deps/it-1\",\"fresh\":true}\n\
+                        {\"reason\":\"compiler-artifact\",\"executable\":null}\n";
+        assert_eq!(executables(messages), ["/t/debug/deps/it-1"]);
+    }
 
     #[test]
     fn lines_of_tests_do_not_count_and_objects_are_merged() {

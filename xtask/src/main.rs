@@ -40,6 +40,8 @@ cargo xtask COMMAND
   layers           draw and check who may use whom
   fuzz TARGET…     fuzz with coverage guidance; every crash is kept as a test
                    --list --all --seconds N --runs N --seed N --jobs N --replay FILE
+                   --executions N  what is lacking to N of each parser, a tenth of each machine
+                   --record  the table of what all runs have done so far
   bad-input        write tests/bad-input anew; --check only compares
   coverage         lines of ours that the suite runs; --all-files, --again
   dist             release programs, built twice and compared; checksums, SBOM

@@ -19,6 +19,8 @@ mod output;
 mod peers;
 mod priority;
 mod rng;
+#[cfg(test)]
+mod tests;
 mod torrent;
 mod trouble;
 mod upload;

@@ -91,11 +91,16 @@ pub(crate) fn seeds(target: &str) -> PathBuf {
 
 /// A folder of the target's own among the build output.
 pub(crate) fn scratch(target: &str) -> PathBuf {
+    build_folder().join(target)
+}
+
+/// Where everything lies that runs leave behind.
+pub(crate) fn build_folder() -> PathBuf {
     let build = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target"),
         PathBuf::from,
     );
-    build.join("fuzz").join(target)
+    build.join("fuzz")
 }
 
 /// The contents of all files of a folder, in the order of their names, each content once.

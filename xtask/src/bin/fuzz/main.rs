@@ -14,6 +14,7 @@ mod flags;
 mod minimize;
 mod mutate;
 mod random;
+mod record;
 mod supervise;
 mod targets;
 mod tree;
@@ -65,10 +66,15 @@ fn start(arguments: Vec<String>) -> Result<bool, String> {
         }
         return Ok(true);
     }
+    if flags.switch("--record") {
+        print!("{}", record::table());
+        return Ok(true);
+    }
     let all = flags.switch("--all");
     let is_worker = flags.switch("--worker");
     let replay = flags.value("--replay")?.map(PathBuf::from);
-    let options = options(&mut flags)?;
+    let goal = flags.number("--executions")?;
+    let options = options(&mut flags, goal)?;
     let names = flags.names()?;
     let targets = if all {
         TARGETS.iter().collect()
@@ -88,10 +94,29 @@ fn start(arguments: Vec<String>) -> Result<bool, String> {
         };
         return worker::run(target, options);
     }
-    supervise::run(&targets, options)
+    let tasks = tasks(targets, options, goal);
+    supervise::run(&tasks, options.jobs)
 }
 
-fn options(flags: &mut Flags) -> Result<Options, String> {
+/// Who runs for how long. With a goal, whoever has been through that many executions before is left out.
+fn tasks(
+    targets: Vec<&'static Target>,
+    options: Options,
+    goal: Option<u64>,
+) -> Vec<(&'static Target, Options)> {
+    let Some(goal) = goal else {
+        return targets.into_iter().map(|one| (one, options)).collect();
+    };
+    let sums = record::sums();
+    let owing = targets.into_iter().filter_map(|target| {
+        let runs = Some(record::owed(target, goal, &sums)).filter(|runs| *runs > 0)?;
+        let runs = Some(runs);
+        Some((target, Options { runs, ..options }))
+    });
+    owing.collect()
+}
+
+fn options(flags: &mut Flags, goal: Option<u64>) -> Result<Options, String> {
     let seconds = flags.number("--seconds")?.map(Duration::from_secs);
     let runs = flags.number("--runs")?;
     let clock = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -101,7 +126,7 @@ fn options(flags: &mut Flags) -> Result<Options, String> {
         .and_then(|jobs| usize::try_from(jobs).ok());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Options {
-        time: seconds.or(runs.is_none().then_some(DEFAULT_TIME)),
+        time: seconds.or((runs.is_none() && goal.is_none()).then_some(DEFAULT_TIME)),
         runs,
         seed: flags.number("--seed")?.unwrap_or(any_seed),
         jobs: jobs.unwrap_or(cores).max(1),

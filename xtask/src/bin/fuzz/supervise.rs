@@ -13,13 +13,13 @@ use crate::worker::{HANG_CODE, advice, current_input, remembered};
 const ABORT_TRIES: usize = 400;
 
 /// True if all targets stood.
-pub(crate) fn run(targets: &[&'static Target], options: Options) -> Result<bool, String> {
-    let mut waiting: VecDeque<_> = targets.iter().copied().collect();
+pub(crate) fn run(tasks: &[(&'static Target, Options)], jobs: usize) -> Result<bool, String> {
+    let mut waiting: VecDeque<_> = tasks.iter().copied().collect();
     let mut running: VecDeque<(&Target, Child)> = VecDeque::new();
     let mut failed = Vec::new();
     loop {
-        while running.len() < options.jobs
-            && let Some(target) = waiting.pop_front()
+        while running.len() < jobs
+            && let Some((target, options)) = waiting.pop_front()
         {
             running.push_back((target, start(target, options)?));
         }
@@ -33,7 +33,7 @@ pub(crate) fn run(targets: &[&'static Target], options: Options) -> Result<bool,
             explain(target, status)?;
         }
     }
-    println!("{} targets, {} failed", targets.len(), failed.len());
+    println!("{} targets, {} failed", tasks.len(), failed.len());
     Ok(failed.is_empty())
 }
 

@@ -11,6 +11,7 @@ use crate::counters;
 use crate::minimize::minimize;
 use crate::mutate::{Material, mutate};
 use crate::random::Random;
+use crate::record::{self, Stretch};
 use crate::targets::Target;
 use crate::verdict::{Panics, Verdict, execute, executions, watch_panics};
 
@@ -26,6 +27,7 @@ pub(crate) fn run(target: &Target, options: Options) -> Result<bool, String> {
     watch_panics(Panics::Silent);
     let mut worker = Worker::new(target, options)?;
     let failure = worker.fuzz();
+    worker.note();
     println!("{}", worker.summary());
     let Some((input, verdict)) = failure else {
         return Ok(true);
@@ -69,6 +71,8 @@ struct Worker<'t> {
     executions: u64,
     peak: usize,
     slowest: Duration,
+    /// Up to here the record knows.
+    noted: (Instant, u64),
 }
 
 impl<'t> Worker<'t> {
@@ -91,6 +95,7 @@ impl<'t> Worker<'t> {
             executions: 0,
             peak: 0,
             slowest: Duration::ZERO,
+            noted: (Instant::now(), 0),
         })
     }
 
@@ -153,23 +158,44 @@ impl<'t> Worker<'t> {
         let _ = self.current.write_all_at(&record, 0);
     }
 
-    fn is_over(&self) -> bool {
+    fn is_over(&mut self) -> bool {
         let enough = self
             .options
             .runs
             .is_some_and(|runs| self.executions >= runs);
         // Reading the clock costs as much as a small target; every 64th time is enough.
-        let late = self.executions.is_multiple_of(64)
-            && self
-                .options
-                .time
-                .is_some_and(|time| self.started.elapsed() >= time);
-        enough || late
+        if enough || !self.executions.is_multiple_of(64) {
+            return enough;
+        }
+        if self.noted.0.elapsed() >= record::EVERY {
+            self.note();
+            println!("{}", self.summary());
+        }
+        self.options
+            .time
+            .is_some_and(|time| self.started.elapsed() >= time)
+    }
+
+    /// Puts on record what was done since the last time.
+    fn note(&mut self) {
+        let (since, executions) =
+            std::mem::replace(&mut self.noted, (Instant::now(), self.executions));
+        let stretch = Stretch {
+            executions: self.executions - executions,
+            seconds: since.elapsed().as_secs_f64(),
+            edges: self.edges(),
+            of: self.seen.len(),
+        };
+        record::note(self.target.name, stretch);
+    }
+
+    fn edges(&self) -> usize {
+        self.seen.iter().filter(|classes| **classes != 0).count()
     }
 
     fn summary(&self) -> String {
         let seconds = self.started.elapsed().as_secs_f64();
-        let edges = self.seen.iter().filter(|classes| **classes != 0).count();
+        let edges = self.edges();
         let coverage = if self.seen.is_empty() {
             "no counters: start it with cargo xtask fuzz".to_owned()
         } else {

@@ -221,6 +221,44 @@ impl Availability {
             .map_or(0, |least| least + self.seeds)
     }
 
+    /// Whether every listed piece stands in its class, in the bucket of its count, where `position` says.
+    pub(crate) fn audit(&self) -> Result<(), String> {
+        let mut standing = 0;
+        for (place, class) in self.classes.iter().enumerate() {
+            if !class.ends.is_sorted()
+                || class.ends.last().map_or(0, |end| *end as usize) != class.order.len()
+            {
+                return Err(format!(
+                    "ends of buckets {:?} of {} pieces",
+                    class.ends,
+                    class.order.len()
+                ));
+            }
+            for (at, &piece) in (0u32..).zip(&class.order) {
+                let bucket = class.ends.partition_point(|end| *end <= at);
+                let count = self.counts[piece as usize] as usize;
+                if bucket != count || self.position[piece as usize] != at {
+                    return Err(format!(
+                        "piece {piece} stands at {at} in bucket {bucket}, and {count} peers have it"
+                    ));
+                }
+                if rank(&self.ranks, PieceIndex(piece)) != place {
+                    return Err(format!(
+                        "piece {piece} stands in class {place}, which is not its own"
+                    ));
+                }
+            }
+            standing += class.order.len();
+        }
+        let listed = self.position.iter().filter(|at| **at != NOT_LISTED);
+        if listed.count() != standing {
+            return Err(format!(
+                "{standing} pieces stand in the orders, and others are listed"
+            ));
+        }
+        Ok(())
+    }
+
     fn raise(&mut self, piece: u32, from: u32, rng: &mut Rng) {
         let class = &mut self.classes[rank(&self.ranks, PieceIndex(piece))];
         class.ensure_bucket(from + 1);
@@ -324,6 +362,7 @@ mod tests {
                     }
                 }
                 check(&availability, &counts, &listed, &classes);
+                availability.audit().unwrap();
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! It must not know sockets, or peers that are connected beyond the fact that they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -188,6 +188,41 @@ impl Candidates {
 
     pub(crate) fn len(&self) -> usize {
         self.known.len()
+    }
+
+    /// All that are known.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.known.keys().copied()
+    }
+
+    /// Whether the counter, the order and the bounds agree with what is known.
+    pub(crate) fn audit(&self) -> Result<(), String> {
+        let dialing = self
+            .known
+            .values()
+            .filter(|one| one.status == Status::Dialing);
+        let dialing = dialing.count();
+        if dialing != self.dialing {
+            return Err(format!(
+                "{dialing} candidates are being dialed, booked are {}",
+                self.dialing
+            ));
+        }
+        if self.known.len() > MAX_CANDIDATES || self.order.len() > 2 * MAX_CANDIDATES {
+            return Err(format!(
+                "{} candidates, {} in the order",
+                self.known.len(),
+                self.order.len()
+            ));
+        }
+        let order: BTreeSet<&SocketAddr> = self.order.iter().collect();
+        if order.len() != self.order.len() {
+            return Err("a candidate has two turns".to_owned());
+        }
+        match self.known.keys().find(|addr| !order.contains(addr)) {
+            Some(addr) => Err(format!("{addr} is known and never gets its turn")),
+            None => Ok(()),
+        }
     }
 
     fn set(&mut self, addr: SocketAddr, status: Status) {

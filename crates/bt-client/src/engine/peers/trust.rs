@@ -87,6 +87,26 @@ impl Trust {
         guilty
     }
 
+    /// Whether the bounds hold and everybody who is banned can be let go again in turn.
+    pub(crate) fn audit(&self) -> Result<(), String> {
+        let turns = self.banned_order.iter().filter(|ip| self.is_banned(**ip));
+        if turns.count() != self.banned.len() || self.banned.len() != self.banned_order.len() {
+            return Err(format!(
+                "{} are banned, {} have a turn",
+                self.banned.len(),
+                self.banned_order.len()
+            ));
+        }
+        if self.banned.len() > MAX_BANNED || self.failures.len() > MAX_FAILED_PIECES_KEPT {
+            return Err(format!(
+                "{} bans, {} pieces under suspicion",
+                self.banned.len(),
+                self.failures.len()
+            ));
+        }
+        Ok(())
+    }
+
     fn ban(&mut self, ip: IpAddr) {
         if self.banned.insert(ip) {
             self.banned_order.push_back(ip);

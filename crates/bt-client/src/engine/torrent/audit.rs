@@ -1,11 +1,12 @@
 //! The torrent's own books, checked against each other. Costs time in proportion to everything it knows, so it is for
 //! tests and for whoever drives the engine and wants to be sure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bt_metainfo::BlockRef;
 
 use super::Torrent;
+use crate::limits::MAX_OUTSTANDING_REQUESTS;
 
 impl Torrent {
     /// Whether all counters and lists agree with each other; the first disagreement in words otherwise.
@@ -16,6 +17,7 @@ impl Torrent {
         self.audit_blocks()?;
         self.audit_availability()?;
         self.audit_flags()?;
+        self.audit_addresses()?;
         let counters = &self.counters;
         let booked = counters.wasted + counters.failed;
         if counters.received < booked {
@@ -32,7 +34,17 @@ impl Torrent {
         self.pieces.audit()?;
         let mut flying: BTreeMap<BlockRef, u16> = BTreeMap::new();
         for (key, peer) in &self.peers {
+            if peer.in_flight.len() > MAX_OUTSTANDING_REQUESTS as usize {
+                return Err(format!(
+                    "{key} was asked for {} blocks at once",
+                    peer.in_flight.len()
+                ));
+            }
+            let mut blocks = BTreeSet::new();
             for flight in &peer.in_flight {
+                if !blocks.insert(flight.block) {
+                    return Err(format!("{key} was asked for {} twice", flight.block));
+                }
                 if !self.layout.is_block(flight.block) {
                     return Err(format!(
                         "{key} was asked for {}, which is no block",
@@ -63,6 +75,7 @@ impl Torrent {
     }
 
     fn audit_availability(&self) -> Result<(), String> {
+        self.availability.audit()?;
         for piece in self.layout.pieces() {
             let having = self
                 .peers
@@ -83,6 +96,20 @@ impl Torrent {
             }
         }
         Ok(())
+    }
+
+    /// Nobody who is banned is connected or will be dialed.
+    fn audit_addresses(&self) -> Result<(), String> {
+        self.candidates.audit()?;
+        self.trust.audit()?;
+        let connected = self.peers.values().map(|peer| peer.info.addr);
+        let banned = connected
+            .chain(self.candidates.addresses())
+            .find(|addr| self.trust.is_banned(addr.ip()));
+        match banned {
+            Some(addr) => Err(format!("{addr} is banned, and connected or a candidate")),
+            None => Ok(()),
+        }
     }
 
     fn audit_flags(&self) -> Result<(), String> {
