@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 use bt_metainfo::{Metainfo, create};
 use sha2::{Digest, Sha256};
 
+use crate::filler::bytes;
+
 /// Bytes of a piece of the torrent.
 pub(crate) const PIECE: u32 = 512 * 1024;
 
@@ -108,17 +110,4 @@ fn sums(root: &Path) -> BTreeMap<PathBuf, String> {
         }
     }
     sums
-}
-
-fn bytes(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut out = Vec::with_capacity(length + 8);
-    while out.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        out.extend_from_slice(&state.to_le_bytes());
-    }
-    out.truncate(length);
-    out
 }

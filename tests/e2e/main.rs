@@ -10,6 +10,8 @@
 
 mod content;
 mod faults;
+#[path = "../filler.rs"]
+mod filler;
 mod interop;
 mod kill;
 mod peers;

@@ -2,6 +2,7 @@
 //!
 //! Rules about single messages stand where the messages pass: in `wire.rs`, `traffic.rs`, `disk.rs` and `tracker.rs`.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -18,10 +19,10 @@ const SETTLE: Duration = Duration::from_secs(20);
 
 impl World {
     /// Fails the run if `result` is an error.
-    pub(crate) fn must<T>(&self, node: usize, result: Result<T, String>) -> T {
+    pub(crate) fn must<T>(&self, node: usize, result: Result<T, impl fmt::Display>) -> T {
         match result {
             Ok(value) => value,
-            Err(error) => self.broken(node, &error),
+            Err(error) => self.broken(node, &error.to_string()),
         }
     }
 

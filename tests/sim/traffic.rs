@@ -333,7 +333,7 @@ impl World {
                 }
             }
             Message::Reject(block) => {
-                let answered = end.answered(*block, "a reject");
+                let answered = end.answered(*block);
                 if sender_is_honest && conduct == Conduct::Honest {
                     self.must(to, answered);
                 }
@@ -445,7 +445,7 @@ impl World {
             return;
         };
         let from = end.node;
-        let answered = end.answered(block, "a block");
+        let answered = end.answered(block);
         if self.nodes[from].is_honest() && self.nodes[to].is_honest() {
             self.must(to, answered);
         }

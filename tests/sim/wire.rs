@@ -4,6 +4,7 @@
 //! It must not know time, lines or the node.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use bt_client::engine::PeerKey;
@@ -12,6 +13,16 @@ use bt_wire::Bitfield;
 
 /// Requests of one peer that may wait, as our extension handshake says.
 pub(crate) const REQQ: u32 = bt_client::limits::OUR_REQQ;
+
+/// A block, and which rule it breaks. Words are made of it only if it matters: those who misbehave break rules all day.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wrong(BlockRef, &'static str);
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0, self.1)
+    }
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -78,18 +89,16 @@ impl End {
     }
 
     /// We ask for a block.
-    pub(crate) fn ask(&mut self, block: BlockRef) -> Result<(), String> {
+    pub(crate) fn ask(&mut self, block: BlockRef) -> Result<(), Wrong> {
         if self.peer_choking && !self.allowed.contains(&block.piece) {
-            return Err(format!("{block} is asked of a peer that chokes us"));
+            return Err(Wrong(block, "is asked of a peer that chokes us"));
         }
         if !self.has.get(block.piece) {
-            return Err(format!(
-                "{block} is asked of a peer that did not tell of it"
-            ));
+            return Err(Wrong(block, "is asked of a peer that did not tell of it"));
         }
         self.asked.push(block);
         if self.asked.len() > REQQ as usize * 2 {
-            return Err(format!("{} requests wait at one peer", self.asked.len()));
+            return Err(Wrong(block, "is one request too many at one peer"));
         }
         Ok(())
     }
@@ -110,11 +119,11 @@ impl End {
     }
 
     /// An answer to a request of ours.
-    pub(crate) fn answered(&mut self, block: BlockRef, how: &str) -> Result<(), String> {
+    pub(crate) fn answered(&mut self, block: BlockRef) -> Result<(), Wrong> {
         if remove(&mut self.asked, block) || self.void.contains(&block) {
             return Ok(());
         }
-        Err(format!("{how} of {block}, which was not asked for"))
+        Err(Wrong(block, "is answered and was not asked for"))
     }
 
     /// The peer asks. False if the wire refuses without asking the engine.
@@ -128,9 +137,9 @@ impl End {
     }
 
     /// We are going to send a block; false if it was called off in the same breath.
-    pub(crate) fn serve(&mut self, block: BlockRef) -> Result<bool, String> {
+    pub(crate) fn serve(&mut self, block: BlockRef) -> Result<bool, Wrong> {
         if self.choking && !self.granted.contains(&block.piece) {
-            return Err(format!("{block} is served to a peer that we choke"));
+            return Err(Wrong(block, "is served to a peer that we choke"));
         }
         let waited = remove(&mut self.waiting, block);
         if waited {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::shell::{capture, cargo, is_installed, run, seconds};
 use crate::suite::{Stamp, Wanted};
 use crate::tree::{self, Tree};
-use crate::{bench, features, fuzz, layers, suite, tidy};
+use crate::{bench, dist, features, fuzz, layers, suite, tidy};
 
 /// A step and the function behind it.
 type Step = (&'static str, fn() -> Result<Outcome, String>);
@@ -163,17 +163,10 @@ fn is_release_of(rustc: &str, version: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// What would be uploaded can be made, in the order of the floors: every file is in it and every
-/// dependency has a version. Compiling it from there is left to `cargo publish --dry-run`.
+/// The upload of every crate, in the order of the floors, up to the upload itself: every file is in the package and
+/// every dependency has a version. `cargo xtask dist` also compiles them from there.
 fn package() -> Result<Outcome, String> {
-    let mut command = cargo([
-        "package",
-        "--quiet",
-        "--locked",
-        "--workspace",
-        "--no-verify",
-    ]);
-    run(command.args(["--exclude", "xtask", "--allow-dirty"])).map(passed)
+    run(dist::publish().args(["--no-verify", "--quiet"])).map(passed)
 }
 
 /// The suite passed on exactly this tree a moment ago, and nothing was left out.

@@ -1,5 +1,5 @@
-//! `cargo xtask dist`: the programs as they are released, built twice in two folders, with their
-//! checksums and the list of what is in them.
+//! `cargo xtask dist`: all crates as they would be published, and the programs as they are released, built twice in two
+//! folders, with their checksums and the list of what is in them.
 //!
 //! Two builds in folders of different names show that neither the place nor the time of a build
 //! gets into a binary. It must not publish anything.
@@ -23,6 +23,7 @@ pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
     if !arguments.is_empty() {
         return Err("dist takes no arguments".to_owned());
     }
+    run(&mut publish())?;
     let base = tree::target_dir().join("dist-check");
     let mut sums = Vec::new();
     for name in FOLDERS {
@@ -49,6 +50,16 @@ pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
     write(&out.join("SHA256SUMS"), &sums[0])?;
     println!("release files are in {}", out.display());
     Ok(())
+}
+
+/// All crates of the workspace as they would be published, in the order of the floors, each compiled from its package;
+/// nothing is uploaded.
+pub(crate) fn publish() -> Command {
+    let mut command = cargo(["publish", "--dry-run", "--workspace", "--exclude", "xtask"]);
+    command.args(["--locked", "--allow-dirty"]);
+    // The packages lie elsewhere; third-party crates are compiled by now and need not be again.
+    command.env("CARGO_TARGET_DIR", tree::target_dir());
+    command
 }
 
 /// Every file under version control, in a folder of its own. Build output there is kept.

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use super::story;
+use super::{story, with_seeds};
+use crate::dice::Dice;
 use crate::disk::DiskMood;
 use crate::plan::{Fault, Plan};
+use crate::world::World;
 
 const PIECE: u32 = 64 * 1024;
 
@@ -15,18 +17,21 @@ fn plan_with(mood: DiskMood, begin: u64, end: u64) -> Plan {
         .fault(end + 1_000, Fault::Resume(2))
 }
 
+/// Whoever has a good disk notices nothing of the bad one.
+fn others_are_quick(world: &World) {
+    for number in [1, 3, 4] {
+        let took = world.nodes[number].log.completed.expect("complete");
+        assert!(
+            took < Duration::from_secs(30),
+            "node {number} took {took:?}"
+        );
+    }
+}
+
 #[test]
 fn a_slow_disk_delays_only_its_own_node() {
     let plan = |_| plan_with(DiskMood::Slow(Duration::from_millis(400)), 500, 100_000);
-    story("a_slow_disk", 1, plan, |world| {
-        for number in [1, 3, 4] {
-            let took = world.nodes[number].log.completed.expect("complete");
-            assert!(
-                took < Duration::from_secs(30),
-                "node {number} took {took:?}"
-            );
-        }
-    });
+    story("a_slow_disk", 1, plan, others_are_quick);
 }
 
 #[test]
@@ -52,13 +57,7 @@ fn a_disk_that_fails_every_write_stops_one_node_and_no_other() {
     let plan = |_| plan_with(DiskMood::Broken, 500, 30_000);
     story("a_disk_that_fails", 1, plan, |world| {
         assert!(world.nodes[2].log.failures > 0, "the disk never failed");
-        for number in [1, 3, 4] {
-            let took = world.nodes[number].log.completed.expect("complete");
-            assert!(
-                took < Duration::from_secs(30),
-                "node {number} took {took:?}"
-            );
-        }
+        others_are_quick(world);
     });
 }
 
@@ -68,56 +67,49 @@ fn bits_that_flip_when_read_back_reach_nobody_as_content() {
     story("bits_that_flip", 1, plan, |_| {});
 }
 
+/// Each of seven nodes is gone once in the first seconds, and back after a while.
+fn everybody_crashes(seed: u64, power_cut: bool, back_after: Duration) -> Plan {
+    let mut dice = Dice::new(seed);
+    let plan = Plan::swarm(40, PIECE, 6, 4.0);
+    (0..7).fold(plan, |plan, node| {
+        plan.fault(
+            dice.between(500, 12_000),
+            crash(node, power_cut, back_after),
+        )
+    })
+}
+
+fn crash(node: usize, power_cut: bool, back_after: Duration) -> Fault {
+    let back_after = Some(back_after);
+    Fault::Crash {
+        node,
+        power_cut,
+        back_after,
+    }
+}
+
 #[test]
 fn every_node_is_killed_once_and_comes_back() {
-    let plan = |seed| {
-        let mut dice = crate::dice::Dice::new(seed);
-        let mut plan = Plan::swarm(40, PIECE, 6, 4.0);
-        for node in 0..7 {
-            let crash = Fault::Crash {
-                node,
-                power_cut: false,
-                back_after: Some(Duration::from_secs(3)),
-            };
-            plan = plan.fault(dice.between(500, 12_000), crash);
-        }
-        plan
-    };
+    let plan = |seed| everybody_crashes(seed, false, Duration::from_secs(3));
     story("every_node_is_killed_once", 1, plan, |_| {});
 }
 
 #[test]
 fn every_node_loses_its_power_once_and_comes_back() {
-    let plan = |seed| {
-        let mut dice = crate::dice::Dice::new(seed);
-        let mut plan = Plan::swarm(40, PIECE, 6, 4.0);
-        for node in 0..7 {
-            let crash = Fault::Crash {
-                node,
-                power_cut: true,
-                back_after: Some(Duration::from_secs(5)),
-            };
-            plan = plan.fault(dice.between(500, 12_000), crash);
-        }
-        plan
-    };
+    let plan = |seed| everybody_crashes(seed, true, Duration::from_secs(5));
     story("every_node_loses_its_power", 1, plan, |_| {});
 }
 
 #[test]
 fn what_was_complete_is_complete_after_a_power_cut() {
     let plan = |_| {
-        let crash = |node| Fault::Crash {
-            node,
-            power_cut: true,
-            back_after: Some(Duration::from_secs(5)),
-        };
         // By then everybody has finished.
         let plan = Plan::swarm(20, PIECE, 4, 20.0);
+        let crash = |node| crash(node, true, Duration::from_secs(5));
         (1..5).fold(plan, |plan, node| plan.fault(30_000, crash(node)))
     };
-    super::with_seeds("what_was_complete", 1, |seed| {
-        let mut world = crate::world::World::new(seed, plan(seed));
+    with_seeds("what_was_complete", 1, |seed| {
+        let mut world = World::new(seed, plan(seed));
         world.run(Duration::from_secs(60), |_| false);
         for node in &world.nodes[1..] {
             assert_eq!((node.life, node.log.complete_at_start), (1, true));

@@ -9,6 +9,8 @@
 
 mod churn;
 mod descriptors;
+#[path = "../../../tests/filler.rs"]
+mod filler;
 mod flood;
 mod half_open;
 mod memory;

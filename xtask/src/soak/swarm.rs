@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 
 use super::Bench;
+use super::filler::bytes;
 use super::process::Program;
 
 /// Nothing here takes longer unless it hangs.
@@ -52,17 +53,8 @@ impl Bench {
         let data = self.folder.join("source");
         let content = data.join("content");
         fs::create_dir_all(&content).map_err(|e| e.to_string())?;
-        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-        for number in 0..count {
-            let bytes: Vec<u8> = (0..size.div_ceil(8))
-                .flat_map(|_| {
-                    state ^= state << 13;
-                    state ^= state >> 7;
-                    state ^= state << 17;
-                    state.to_le_bytes()
-                })
-                .take(size)
-                .collect();
+        for (seed, number) in (1..).zip(0..count) {
+            let bytes = bytes(size, seed);
             fs::write(content.join(format!("f{number:05}")), bytes).map_err(|e| e.to_string())?;
         }
         let file = self.folder.join("a.torrent");

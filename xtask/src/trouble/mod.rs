@@ -4,6 +4,8 @@
 //! client does anything: it starts programs and looks at exit codes, messages and files.
 
 mod faults;
+#[path = "../../../tests/filler.rs"]
+mod filler;
 mod full_disk;
 mod many_files;
 mod site;

@@ -1,10 +1,11 @@
 //! A directory for one run: content, its torrent, and a seeder of it.
 
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use super::filler;
 use crate::shell::{cargo, run};
 
 /// See the module. The seeder ends and the directory goes with it.
@@ -33,16 +34,8 @@ impl Site {
         let path = self.root.join("content").join(path);
         let write = || {
             fs::create_dir_all(path.parent().unwrap_or(&self.root))?;
-            let mut file = BufWriter::new(File::create(&path)?);
-            let mut state = bytes | 1;
-            for at in (0..bytes).step_by(8) {
-                state ^= state << 13;
-                state ^= state >> 7;
-                state ^= state << 17;
-                let rest = usize::try_from(bytes - at).unwrap_or(8).min(8);
-                file.write_all(&state.to_le_bytes()[..rest])?;
-            }
-            file.flush()
+            let length = usize::try_from(bytes).map_err(std::io::Error::other)?;
+            fs::write(&path, filler::bytes(length, bytes))
         };
         write().map_err(|error| format!("{}: {error}", path.display()))
     }

@@ -2,7 +2,8 @@
 
 use std::process::{Command, Stdio};
 
-use crate::content::{assert_same, bytes};
+use crate::content::assert_same;
+use crate::filler::bytes;
 
 /// Where cargo has put an example: beside the directory of the tests.
 fn example(name: &str) -> std::path::PathBuf {

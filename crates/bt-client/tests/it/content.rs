@@ -4,19 +4,7 @@ use std::path::Path;
 
 use bt_metainfo::{Metainfo, create};
 
-/// Bytes that differ everywhere and are the same in every run.
-pub(crate) fn bytes(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut out = Vec::with_capacity(length + 8);
-    while out.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        out.extend_from_slice(&state.to_le_bytes());
-    }
-    out.truncate(length);
-    out
-}
+use crate::filler::bytes;
 
 /// Writes `files` (path, length) under `directory/name`, and describes them.
 pub(crate) fn share(

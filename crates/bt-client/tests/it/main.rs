@@ -17,6 +17,8 @@ mod cli_transfer;
 mod cli_usage;
 mod content;
 mod files;
+#[path = "../../../../tests/filler.rs"]
+mod filler;
 mod hostile;
 #[cfg(feature = "cli")]
 #[path = "../../../../tests/bad-input/replay.rs"]

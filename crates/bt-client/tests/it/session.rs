@@ -156,7 +156,7 @@ async fn a_silent_tracker_holds_nothing_up() {
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let source = dir.path().join("a");
     std::fs::create_dir(&source).unwrap();
-    std::fs::write(source.join("x.bin"), crate::content::bytes(300_000, 4)).unwrap();
+    std::fs::write(source.join("x.bin"), crate::filler::bytes(300_000, 4)).unwrap();
     let url = format!("http://{}/announce", silent.local_addr().unwrap());
     let torrent =
         create::create(&source.join("x.bin"), &create::Options::for_tracker(url)).unwrap();

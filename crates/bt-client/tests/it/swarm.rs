@@ -7,7 +7,8 @@ use bt_metainfo::{Metainfo, create};
 use bt_tracker::server::{Config, Handle, Server};
 use tokio::time::timeout;
 
-use crate::content::{assert_same, bytes};
+use crate::content::assert_same;
+use crate::filler::bytes;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 const SIZE: usize = 24 * 1024 * 1024;

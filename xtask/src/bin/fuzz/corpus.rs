@@ -47,14 +47,16 @@ impl Corpus {
             0
         };
         let entries = self.entries.get(from..).unwrap_or_default();
-        let one = random.pick(entries).map_or(&[][..], Vec::as_slice);
-        let two = random.pick(entries).map_or(&[][..], Vec::as_slice);
-        let first_is_short = one.len() <= two.len();
-        if first_is_short != random.one_in(4) {
-            one
-        } else {
-            two
+        let mut best = random.pick(entries).map_or(&[][..], Vec::as_slice);
+        // Now and then any length will do, or code behind long inputs would hardly be run.
+        let tries = if random.one_in(4) { 0 } else { 3 };
+        for _ in 0..tries {
+            let other = random.pick(entries).map_or(&[][..], Vec::as_slice);
+            if other.len() < best.len() {
+                best = other;
+            }
         }
+        best
     }
 
     /// Keeps an input that reached new edges, for this run and for later ones.

@@ -7,7 +7,7 @@ use crate::Options;
 use crate::corpus;
 use crate::minimize::minimize;
 use crate::targets::Target;
-use crate::worker::{HANG_CODE, advice, current_input, remembered};
+use crate::worker::{self, HANG_CODE, advice};
 
 /// Each try to make an aborting input smaller is a process.
 const ABORT_TRIES: usize = 400;
@@ -66,8 +66,13 @@ fn explain(target: &Target, status: ExitStatus) -> Result<(), String> {
         format!("ended with {status}")
     };
     println!("{} FAILED: {cause}", target.name);
-    let Some(input) = remembered(&current_input(target.name)) else {
-        println!("    and left no input behind");
+    let input = if hung {
+        worker::hung(target.name)
+    } else {
+        aborting(target)
+    };
+    let Some(input) = input else {
+        println!("    and left no input behind that does it again");
         return Ok(());
     };
     let kind = if hung { "hang" } else { "crash" };
@@ -75,20 +80,32 @@ fn explain(target: &Target, status: ExitStatus) -> Result<(), String> {
     let small = if hung {
         input.clone()
     } else {
-        minimize_abort(target, &input)?
+        minimize(&input, ABORT_TRIES, aborts(target))
     };
     let kept = corpus::keep_crash(target.name, kind, &small)?;
     println!("{}", advice(target.name, &kept, small.len(), input.len()));
     Ok(())
 }
 
-fn minimize_abort(target: &Target, input: &[u8]) -> Result<Vec<u8>, String> {
+/// The one of the worker's last inputs that takes a process down.
+fn aborting(target: &Target) -> Option<Vec<u8>> {
+    let mut aborts = aborts(target);
+    let mut inputs = worker::remembered(target.name).into_iter();
+    inputs.find(|input| aborts(input))
+}
+
+/// Tries an input in a process of its own.
+fn aborts(target: &Target) -> impl FnMut(&[u8]) -> bool {
     let path = corpus::scratch(target.name).join("candidate");
-    let mut command = this_program()?;
-    command.args([target.name, "--replay"]).arg(&path);
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    Ok(minimize(input, ABORT_TRIES, |candidate| {
-        let written = std::fs::write(&path, candidate);
-        written.is_ok() && command.status().is_ok_and(|status| status.code().is_none())
-    }))
+    let command = this_program().map(|mut command| {
+        command.args([target.name, "--replay"]).arg(&path);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    });
+    let mut command = command.ok();
+    move |candidate| {
+        let written = std::fs::write(&path, candidate).is_ok();
+        let status = command.as_mut().and_then(|command| command.status().ok());
+        written && status.is_some_and(|status| status.code().is_none())
+    }
 }

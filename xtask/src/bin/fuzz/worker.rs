@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::Options;
@@ -54,9 +55,20 @@ pub(crate) fn advice(target: &str, kept: &Path, length: usize, original: usize) 
     )
 }
 
-/// The file in which the supervisor finds the input that ended a worker.
-pub(crate) fn current_input(target: &str) -> PathBuf {
+/// Inputs that run between two looks at all counters and two writes of what runs.
+const BATCH: usize = 32;
+
+/// Executions of this process when the present batch began.
+static BATCH_BEGAN: AtomicU64 = AtomicU64::new(0);
+
+/// The file in which the supervisor finds the inputs of which one ended a worker.
+fn current_inputs(target: &str) -> PathBuf {
     corpus::scratch(target).join("current")
+}
+
+/// The file in which it finds which of them did not end.
+fn hung_input(target: &str) -> PathBuf {
+    corpus::scratch(target).join("hung")
 }
 
 struct Worker<'t> {
@@ -66,6 +78,8 @@ struct Worker<'t> {
     corpus: Corpus,
     /// For each edge, the classes of counts seen so far, one bit each.
     seen: Vec<u8>,
+    /// Stretches of edge counters that have ever counted; the others are looked at once a batch.
+    stretches: Vec<usize>,
     current: File,
     started: Instant,
     executions: u64,
@@ -78,9 +92,9 @@ struct Worker<'t> {
 impl<'t> Worker<'t> {
     fn new(target: &'t Target, options: Options) -> Result<Self, String> {
         let corpus = Corpus::load(target.name)?;
-        let path = current_input(target.name);
+        let path = current_inputs(target.name);
         let current = File::create(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-        watch_for_hangs();
+        watch_for_hangs(hung_input(target.name));
         // What ran before the first input is not its coverage.
         counters::drain_edges(|_, _| {});
         Ok(Self {
@@ -90,6 +104,7 @@ impl<'t> Worker<'t> {
             random: Random::new(options.seed ^ (target.name.len() as u64) << 32),
             corpus,
             seen: vec![0; counters::edge_count()],
+            stretches: Vec::new(),
             current,
             started: Instant::now(),
             executions: 0,
@@ -101,23 +116,62 @@ impl<'t> Worker<'t> {
 
     /// The first input that failed, if one did.
     fn fuzz(&mut self) -> Option<(Vec<u8>, Verdict)> {
-        for entry in self.corpus.entries().to_vec() {
-            let (verdict, _) = self.execute(&entry);
-            if !verdict.is_fine() {
-                return Some((entry, verdict));
+        for seeds in self.corpus.entries().to_vec().chunks(BATCH) {
+            if let Some(failure) = self.run_batch(seeds, false) {
+                return Some(failure);
             }
         }
         while !self.is_over() {
-            let input = self.next_input();
-            let (verdict, is_new) = self.execute(&input);
-            if !verdict.is_fine() {
-                return Some((input, verdict));
-            }
-            if is_new {
-                self.corpus.add(&input);
+            let owed = self
+                .options
+                .runs
+                .map_or(u64::MAX, |runs| runs - self.executions);
+            let count = usize::try_from(owed).map_or(BATCH, |owed| owed.min(BATCH));
+            let inputs: Vec<_> = (0..count).map(|_| self.next_input()).collect();
+            if let Some(failure) = self.run_batch(&inputs, true) {
+                return Some(failure);
             }
         }
         None
+    }
+
+    /// Runs some inputs; those that reach something new are kept if `keep`. The first that fails, if one does.
+    fn run_batch(&mut self, inputs: &[Vec<u8>], keep: bool) -> Option<(Vec<u8>, Verdict)> {
+        self.remember(inputs);
+        for input in inputs {
+            let (verdict, is_new) = self.execute(input);
+            self.executions += 1;
+            if !verdict.is_fine() {
+                return Some((input.clone(), verdict));
+            }
+            if is_new && keep {
+                self.corpus.add(input);
+            }
+        }
+        if self.find_stretches() {
+            // Somebody in this batch reached code that was never looked at: run it again to see who.
+            for input in inputs {
+                let (_, is_new) = self.execute(input);
+                if is_new && keep {
+                    self.corpus.add(input);
+                }
+            }
+        }
+        None
+    }
+
+    /// Looks at all counters; true if one counted outside of the known stretches.
+    fn find_stretches(&mut self) -> bool {
+        let before = self.stretches.len();
+        let stretches = &mut self.stretches;
+        counters::drain_edges(|edge, _| {
+            let stretch = counters::stretch_of(edge);
+            if !stretches.contains(&stretch) {
+                stretches.push(stretch);
+            }
+        });
+        self.stretches.sort_unstable();
+        self.stretches.len() > before
     }
 
     fn next_input(&mut self) -> Vec<u8> {
@@ -133,14 +187,12 @@ impl<'t> Worker<'t> {
     }
 
     fn execute(&mut self, input: &[u8]) -> (Verdict, bool) {
-        self.remember(input);
         let run = execute(self.target, input);
-        self.executions += 1;
         self.peak = self.peak.max(run.peak);
         self.slowest = self.slowest.max(run.time);
         let mut is_new = false;
         let seen = &mut self.seen;
-        counters::drain_edges(|edge, count| {
+        counters::drain_stretches(&self.stretches, |edge, count| {
             if let Some(classes) = seen.get_mut(edge) {
                 let class = class_of(count);
                 is_new |= *classes & class == 0;
@@ -150,10 +202,14 @@ impl<'t> Worker<'t> {
         (run.verdict, is_new)
     }
 
-    /// If the target takes the whole process down, the supervisor reads the input here.
-    fn remember(&self, input: &[u8]) {
-        let mut record = (input.len() as u64).to_le_bytes().to_vec();
-        record.extend_from_slice(input);
+    /// If the target takes the whole process down, the supervisor reads the inputs here.
+    fn remember(&self, inputs: &[Vec<u8>]) {
+        BATCH_BEGAN.store(executions(), Ordering::Relaxed);
+        let mut record = (inputs.len() as u64).to_le_bytes().to_vec();
+        for input in inputs {
+            record.extend_from_slice(&(input.len() as u64).to_le_bytes());
+            record.extend_from_slice(input);
+        }
         // Without the record only an abort would go unexplained.
         let _ = self.current.write_all_at(&record, 0);
     }
@@ -163,9 +219,8 @@ impl<'t> Worker<'t> {
             .options
             .runs
             .is_some_and(|runs| self.executions >= runs);
-        // Reading the clock costs as much as a small target; every 64th time is enough.
-        if enough || !self.executions.is_multiple_of(64) {
-            return enough;
+        if enough {
+            return true;
         }
         if self.noted.0.elapsed() >= record::EVERY {
             self.note();
@@ -230,14 +285,17 @@ const fn class_of(count: u8) -> u8 {
     }
 }
 
-/// Ends the process when one execution does not end.
-fn watch_for_hangs() {
-    std::thread::spawn(|| {
+/// Ends the process when one execution does not end, and leaves its number in the batch behind.
+fn watch_for_hangs(hung: PathBuf) {
+    std::thread::spawn(move || {
         let mut last = u64::MAX;
         loop {
             std::thread::sleep(HANG);
             let now = executions();
             if now == last {
+                let number = now - BATCH_BEGAN.load(Ordering::Relaxed);
+                // Without it the hang goes unexplained.
+                let _ = fs::write(&hung, number.saturating_sub(1).to_string());
                 std::process::exit(HANG_CODE);
             }
             last = now;
@@ -246,11 +304,32 @@ fn watch_for_hangs() {
 }
 
 /// Reads what [`Worker::remember`] wrote.
-pub(crate) fn remembered(path: &Path) -> Option<Vec<u8>> {
-    let record = fs::read(path).ok()?;
-    let (length, input) = record.split_first_chunk::<8>()?;
-    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
-    input.get(..length).map(<[u8]>::to_vec)
+pub(crate) fn remembered(target: &str) -> Vec<Vec<u8>> {
+    fs::read(current_inputs(target)).map_or_else(|_| Vec::new(), |record| inputs_of(&record))
+}
+
+/// The one of the remembered inputs that did not end.
+pub(crate) fn hung(target: &str) -> Option<Vec<u8>> {
+    let number: usize = fs::read_to_string(hung_input(target)).ok()?.parse().ok()?;
+    remembered(target).into_iter().nth(number)
+}
+
+/// As many as are whole.
+fn inputs_of(record: &[u8]) -> Vec<Vec<u8>> {
+    let number = |bytes: &[u8; 8]| usize::try_from(u64::from_le_bytes(*bytes)).ok();
+    let Some((count, mut rest)) = record.split_first_chunk::<8>() else {
+        return Vec::new();
+    };
+    let mut inputs = Vec::new();
+    while Some(inputs.len()) != number(count)
+        && let Some((length, bytes)) = rest.split_first_chunk::<8>()
+        && let Some((input, after)) =
+            number(length).and_then(|length| bytes.split_at_checked(length))
+    {
+        inputs.push(input.to_vec());
+        rest = after;
+    }
+    inputs
 }
 
 #[cfg(test)]
@@ -265,12 +344,19 @@ mod tests {
     }
 
     #[test]
-    fn a_short_record_is_no_input() {
-        let folder = std::env::temp_dir().join(format!("xtask-fuzz-{}", std::process::id()));
-        fs::write(&folder, [3, 0, 0, 0, 0, 0, 0, 0, b'a', b'b', b'c', b'd']).unwrap();
-        assert_eq!(remembered(&folder), Some(b"abc".to_vec()));
-        fs::write(&folder, [9, 0, 0, 0, 0, 0, 0, 0, b'a']).unwrap();
-        assert_eq!(remembered(&folder), None);
-        fs::remove_file(&folder).unwrap();
+    fn whole_inputs_are_read_from_a_record_and_torn_ones_are_not() {
+        let record = |count: u64, inputs: &[&[u8]]| {
+            let mut record = count.to_le_bytes().to_vec();
+            for input in inputs {
+                record.extend((input.len() as u64).to_le_bytes());
+                record.extend(*input);
+            }
+            record
+        };
+        let full = record(2, &[b"abc", b"", b"older"]);
+        assert_eq!(inputs_of(&full), [b"abc".to_vec(), Vec::new()]);
+        assert_eq!(inputs_of(&full[..17]), Vec::<Vec<u8>>::new());
+        assert_eq!(inputs_of(&full[..19]), [b"abc".to_vec()]);
+        assert_eq!(inputs_of(&[9]), Vec::<Vec<u8>>::new());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! It must not know sockets, or peers that are connected beyond the fact that they are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -215,11 +215,13 @@ impl Candidates {
                 self.order.len()
             ));
         }
-        let order: BTreeSet<&SocketAddr> = self.order.iter().collect();
-        if order.len() != self.order.len() {
+        let mut order: Vec<&SocketAddr> = self.order.iter().collect();
+        order.sort_unstable();
+        if order.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err("a candidate has two turns".to_owned());
         }
-        match self.known.keys().find(|addr| !order.contains(addr)) {
+        let mut known = self.known.keys();
+        match known.find(|addr| order.binary_search(addr).is_err()) {
             Some(addr) => Err(format!("{addr} is known and never gets its turn")),
             None => Ok(()),
         }

@@ -1,11 +1,10 @@
 //! The torrent's own books, checked against each other. Costs time in proportion to everything it knows, so it is for
 //! tests and for whoever drives the engine and wants to be sure.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use bt_metainfo::BlockRef;
 
 use super::Torrent;
+use crate::engine::PeerKey;
 use crate::limits::MAX_OUTSTANDING_REQUESTS;
 
 impl Torrent {
@@ -32,58 +31,58 @@ impl Torrent {
     /// A block is requested of exactly the peers that have it in flight.
     fn audit_blocks(&self) -> Result<(), String> {
         self.pieces.audit()?;
-        let mut flying: BTreeMap<BlockRef, u16> = BTreeMap::new();
+        let mut flying: Vec<(BlockRef, PeerKey)> = Vec::new();
         for (key, peer) in &self.peers {
             if peer.in_flight.len() > MAX_OUTSTANDING_REQUESTS as usize {
-                return Err(format!(
-                    "{key} was asked for {} blocks at once",
-                    peer.in_flight.len()
-                ));
+                let count = peer.in_flight.len();
+                return Err(format!("{key} was asked for {count} blocks at once"));
             }
-            let mut blocks = BTreeSet::new();
             for flight in &peer.in_flight {
-                if !blocks.insert(flight.block) {
-                    return Err(format!("{key} was asked for {} twice", flight.block));
+                let block = flight.block;
+                if !self.layout.is_block(block) {
+                    return Err(format!("{key} was asked for {block}, which is no block"));
                 }
-                if !self.layout.is_block(flight.block) {
+                if !peer.has.get(block.piece) {
                     return Err(format!(
-                        "{key} was asked for {}, which is no block",
-                        flight.block
+                        "{key} was asked for {block}, which it does not have"
                     ));
                 }
-                if !peer.has.get(flight.block.piece) {
+                flying.push((block, *key));
+            }
+        }
+        flying.sort_unstable();
+        if let Some(pair) = flying.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(format!("{} was asked for {} twice", pair[0].1, pair[0].0));
+        }
+        let mut groups = flying.chunk_by(|one, next| one.0 == next.0);
+        let mut booked = self.pieces.requested();
+        loop {
+            let (group, booked) = (groups.next(), booked.next());
+            let flying = group.and_then(|group| Some((group.first()?.0, group.len())));
+            match (flying, booked) {
+                (None, None) => return Ok(()),
+                (Some((block, count)), Some((other, by)))
+                    if block == other && count == usize::from(by) => {}
+                (flying, booked) => {
                     return Err(format!(
-                        "{key} was asked for {}, which it does not have",
-                        flight.block
+                        "in flight are {flying:?}, booked as requested {booked:?}: block, peers"
                     ));
                 }
-                *flying.entry(flight.block).or_default() += 1;
             }
-        }
-        for (block, by) in self.pieces.requested() {
-            let flying = flying.remove(&block).unwrap_or(0);
-            if flying != by {
-                return Err(format!(
-                    "{block} is booked as requested {by} times, and in flight {flying} times"
-                ));
-            }
-        }
-        match flying.first_key_value() {
-            Some((block, _)) => Err(format!("{block} is in flight and not booked as requested")),
-            None => Ok(()),
         }
     }
 
     fn audit_availability(&self) -> Result<(), String> {
         self.availability.audit()?;
-        for piece in self.layout.pieces() {
-            let having = self
-                .peers
-                .values()
-                .filter(|peer| peer.has.get(piece))
-                .count();
+        let mut having = vec![0_u32; self.layout.piece_count() as usize];
+        for peer in self.peers.values() {
+            for piece in peer.has.iter_ones() {
+                having[piece.0 as usize] += 1;
+            }
+        }
+        for (piece, having) in self.layout.pieces().zip(having) {
             let booked = self.availability.of(piece);
-            if having != booked as usize {
+            if having != booked {
                 return Err(format!(
                     "{having} peers have piece {piece}, booked are {booked}"
                 ));
@@ -114,11 +113,8 @@ impl Torrent {
 
     fn audit_flags(&self) -> Result<(), String> {
         for (key, peer) in &self.peers {
-            let useful = self
-                .layout
-                .pieces()
-                .filter(|piece| peer.has.get(*piece) && self.pieces.wants(*piece))
-                .count();
+            let useful = peer.has.iter_and_not(self.pieces.have());
+            let useful = useful.filter(|piece| self.pieces.wants(*piece)).count();
             if useful != peer.useful as usize {
                 return Err(format!(
                     "{key} has {useful} pieces that we want, booked are {}",
