@@ -90,7 +90,7 @@ fn grow(leechers: usize, locality: bool) -> Grown {
     grown
 }
 
-/// Ten and a hundred leechers, or as many as `SIM_GROWTH` says.
+/// Ten and a hundred leechers, or as many as `SIM_GROWTH` says; with and without localities, or as `SIM_LOCALITY` says.
 #[test]
 fn a_growing_swarm_takes_little_longer_and_costs_its_seeder_no_more() {
     let sizes = std::env::var("SIM_GROWTH").unwrap_or_else(|_| "10,100".to_owned());
@@ -98,9 +98,14 @@ fn a_growing_swarm_takes_little_longer_and_costs_its_seeder_no_more() {
         .split(',')
         .map(|size| size.parse().expect("a list of numbers"))
         .collect();
-    // Of a swarm of a hundred, or of the smallest that is looked at, without localities.
+    let only = std::env::var("SIM_LOCALITY").ok();
+    let only: Option<bool> = only.map(|word| word.parse().expect("true or false"));
+    // Of a swarm of a hundred, or of the smallest that is looked at, without localities if both are played.
     let mut reference = None;
-    for locality in [false, true] {
+    for locality in [false, true]
+        .into_iter()
+        .filter(|one| only.is_none_or(|only| only == *one))
+    {
         let grown: Vec<Grown> = sizes.iter().map(|size| grow(*size, locality)).collect();
         let small = grown.iter().find(|grown| grown.leechers == 100);
         let small = small.or(grown.first()).expect("a size").last;

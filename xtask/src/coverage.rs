@@ -57,32 +57,58 @@ impl Lines {
     }
 }
 
-/// Runs the suite and prints the figures; `--all-files` lists every file, `--again` only reads the
-/// profiles of the last run.
-pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
-    let known = ["--all-files", "--again"];
-    if let Some(unknown) = arguments
-        .iter()
-        .find(|word| !known.contains(&word.as_str()))
-    {
-        return Err(format!(
-            "unknown option {unknown}; coverage knows {}",
-            known.join(" and ")
-        ));
+/// What a run was asked to do.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Wanted {
+    /// Only these packages; all if empty.
+    packages: Vec<String>,
+    all_files: bool,
+    again: bool,
+}
+
+impl Wanted {
+    fn new(arguments: &[String]) -> Result<Self, String> {
+        let mut wanted = Self::default();
+        let mut words = arguments.iter();
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--all-files" => wanted.all_files = true,
+                "--again" => wanted.again = true,
+                "-p" => wanted
+                    .packages
+                    .push(words.next().ok_or("-p needs a package")?.clone()),
+                _ => {
+                    return Err(format!(
+                        "unknown option {word}; coverage knows -p, --all-files and --again"
+                    ));
+                }
+            }
+        }
+        Ok(wanted)
     }
-    let has = |option: &str| arguments.iter().any(|word| word == option);
+
+    fn has(&self, path: &str) -> bool {
+        let package = path.split('/').nth(1).unwrap_or_default();
+        self.packages.is_empty() || self.packages.iter().any(|name| name == package)
+    }
+}
+
+/// Runs the suite and prints the figures; `-p` runs and counts one package, `--all-files` lists every file, `--again`
+/// only reads the profiles of the last run.
+pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
+    let wanted = Wanted::new(arguments)?;
     let profdata = tool("llvm-profdata")?;
     let cov = tool("llvm-cov")?;
     let folder = tree::target_dir().join("coverage");
     let list = folder.join("programs");
     let mut suite = Ok(());
-    if !has("--again") {
+    if !wanted.again {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-        let programs = build()?;
+        let programs = build(&wanted)?;
         fs::write(&list, programs.join("\n")).map_err(|e| format!("{}: {e}", list.display()))?;
         // A failing test has run lines too: the figures come first, the failure after them.
-        suite = run(tests(&[])?.env("LLVM_PROFILE_FILE", folder.join("%8m.profraw")));
+        suite = run(tests(&wanted, &[])?.env("LLVM_PROFILE_FILE", folder.join("%8m.profraw")));
     }
     let programs = fs::read_to_string(&list)
         .map_err(|e| format!("{}: {e}; leave out --again", list.display()))?;
@@ -92,22 +118,27 @@ pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
     run(merge.args(files_ending(&folder, ".profraw")?))?;
     let text = export(&cov, &merged, programs.lines())?;
     let tree = Tree::read(&tree::root())?;
-    let verdict = judge(&per_file(&text, &tree), has("--all-files"));
+    let mut files = per_file(&text, &tree);
+    files.retain(|path, _| wanted.has(path));
+    let verdict = judge(&files, &wanted);
     suite.and(verdict)
 }
 
 /// The suite of all packages but this one, instrumented. Documentation tests cannot be.
-fn tests(options: &[&str]) -> Result<Command, String> {
-    let mut command = cargo(["test", "--locked", "--workspace", "--all-features"]);
-    command.args(["--exclude", "xtask", "--no-fail-fast"]);
+fn tests(wanted: &Wanted, options: &[&str]) -> Result<Command, String> {
+    let mut command = cargo(["test", "--locked", "--all-features", "--no-fail-fast"]);
+    if wanted.packages.is_empty() {
+        command.args(["--workspace", "--exclude", "xtask"]);
+    }
+    command.args(wanted.packages.iter().flat_map(|name| ["-p", name]));
     command.args(["--lib", "--bins", "--tests"]).args(options);
     fuzz::wrap(&mut command, fuzz::Extra::Profile)?;
     Ok(command)
 }
 
 /// Builds the suite. Gives the programs that Cargo made or found fresh: build folders keep others, of older sources.
-fn build() -> Result<Vec<String>, String> {
-    let messages = capture(&mut tests(&["--no-run", "--message-format=json"])?)?;
+fn build(wanted: &Wanted) -> Result<Vec<String>, String> {
+    let messages = capture(&mut tests(wanted, &["--no-run", "--message-format=json"])?)?;
     let programs = executables(&messages);
     if programs.is_empty() {
         return Err("cargo test built no program".to_owned());
@@ -209,7 +240,7 @@ fn production(file: &File, counts: &BTreeMap<usize, u64>) -> Lines {
     lines
 }
 
-fn judge(files: &BTreeMap<String, Lines>, list_all: bool) -> Result<(), String> {
+fn judge(files: &BTreeMap<String, Lines>, wanted: &Wanted) -> Result<(), String> {
     let is_parser = |path: &str| PARSERS.iter().any(|prefix| path.starts_with(prefix));
     let (mut parsers, mut whole) = (Lines::default(), Lines::default());
     let mut crates: BTreeMap<&str, Lines> = BTreeMap::new();
@@ -227,7 +258,7 @@ fn judge(files: &BTreeMap<String, Lines>, list_all: bool) -> Result<(), String> 
         } else {
             WORKSPACE_FLOOR
         };
-        if list_all || lines.percent() < low {
+        if wanted.all_files || lines.percent() < low {
             println!(
                 "{:>6.1} % of {:>4} lines  {path}",
                 lines.percent(),
@@ -247,15 +278,22 @@ fn judge(files: &BTreeMap<String, Lines>, list_all: bool) -> Result<(), String> 
         parsers.percent(),
         parsers.all
     );
+    if !wanted.packages.is_empty() {
+        return below(parsers.percent() < PARSER_FLOOR);
+    }
     println!(
         "workspace    {:>6.1} % of {} lines, at least {WORKSPACE_FLOOR} %",
         whole.percent(),
         whole.all
     );
-    if parsers.percent() < PARSER_FLOOR || whole.percent() < WORKSPACE_FLOOR {
-        return Err("coverage is below its floor".to_owned());
+    below(parsers.percent() < PARSER_FLOOR || whole.percent() < WORKSPACE_FLOOR)
+}
+
+fn below(floor: bool) -> Result<(), String> {
+    match floor {
+        true => Err("coverage is below its floor".to_owned()),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -282,6 +320,11 @@ mod tests {
         );
         let files = per_file(&lcov, &tree);
         assert_eq!(files[path], Lines { all: 2, ran: 1 });
-        assert!(judge(&files, false).is_err());
+        assert!(judge(&files, &Wanted::default()).is_err());
+        let words = ["-p", "a", "--again"].map(str::to_owned);
+        let wanted = Wanted::new(&words).unwrap();
+        assert!(wanted.has(path) && !wanted.has("crates/b/src/x.rs") && wanted.again);
+        assert!(judge(&files, &wanted).is_ok(), "it has no parser");
+        assert!(Wanted::new(&["--bogus".to_owned()]).is_err());
     }
 }

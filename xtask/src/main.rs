@@ -43,7 +43,7 @@ cargo xtask COMMAND
                    --executions N  what is lacking to N of each parser, a tenth of each machine
                    --record  the table of what all runs have done so far
   bad-input        write tests/bad-input anew; --check only compares
-  coverage         lines of ours that the suite runs; --all-files, --again
+  coverage         lines of ours that the suite runs; -p PACKAGE, --all-files, --again
   dist             release programs, built twice and compared; checksums, SBOM
   kill             kill the client again and again; what it claims afterwards must be true
                    --cycles N --seed N --syscalls N --dir DIR

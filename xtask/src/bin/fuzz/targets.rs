@@ -59,6 +59,24 @@ impl Target {
     }
 }
 
+/// A parser of input that is not bencoded, which most others differ from in one thing.
+const fn bytes(
+    name: &'static str,
+    about: &'static str,
+    body: fn(&[u8]),
+    words: &'static [&'static [u8]],
+) -> Target {
+    Target {
+        name,
+        about,
+        body,
+        max_len: 1024,
+        shape: Shape::Bytes,
+        words,
+        memory: Memory::Parser,
+    }
+}
+
 /// A parser of bencoded input.
 const fn bencode(
     name: &'static str,
@@ -66,48 +84,18 @@ const fn bencode(
     body: fn(&[u8]),
     words: &'static [&'static [u8]],
 ) -> Target {
-    let (shape, max_len, memory) = (Shape::Bencode, 4096, Memory::Parser);
     Target {
-        name,
-        about,
-        body,
-        max_len,
-        shape,
-        words,
-        memory,
-    }
-}
-
-/// A parser of any other input.
-const fn bytes(
-    name: &'static str,
-    about: &'static str,
-    body: fn(&[u8]),
-    words: &'static [&'static [u8]],
-) -> Target {
-    let (shape, max_len, memory) = (Shape::Bytes, 1024, Memory::Parser);
-    Target {
-        name,
-        about,
-        body,
-        max_len,
-        shape,
-        words,
-        memory,
+        max_len: 4096,
+        shape: Shape::Bencode,
+        ..bytes(name, about, body, words)
     }
 }
 
 /// A state machine driven by operations that the bytes stand for.
 const fn machine(name: &'static str, about: &'static str, body: fn(&[u8])) -> Target {
-    let (shape, max_len, memory) = (Shape::Bytes, 1024, Memory::Machine);
     Target {
-        name,
-        about,
-        body,
-        max_len,
-        shape,
-        words: WIRE_WORDS,
-        memory,
+        memory: Memory::Machine,
+        ..bytes(name, about, body, WIRE_WORDS)
     }
 }
 
@@ -118,15 +106,10 @@ const fn server(
     body: fn(&[u8]),
     words: &'static [&'static [u8]],
 ) -> Target {
-    let (shape, max_len, memory) = (Shape::Bytes, 4096, Memory::Machine);
     Target {
-        name,
-        about,
-        body,
-        max_len,
-        shape,
-        words,
-        memory,
+        max_len: 4096,
+        memory: Memory::Machine,
+        ..bytes(name, about, body, words)
     }
 }
 
