@@ -74,6 +74,16 @@ struct Figures {
     most_under_way: usize,
 }
 
+impl Figures {
+    fn add(&mut self, other: &Self) {
+        self.kills += other.kills;
+        self.completions += other.completions;
+        self.claims_checked += other.claims_checked;
+        self.most_hashed = self.most_hashed.max(other.most_hashed);
+        self.most_under_way = self.most_under_way.max(other.most_under_way);
+    }
+}
+
 impl Bench {
     fn new() -> Self {
         let dir = place();
@@ -278,8 +288,14 @@ impl Bench {
     }
 }
 
+/// The program that `KILL_CLIENT` names, or else the one that was built with the tests.
+fn program_under_test() -> PathBuf {
+    let given = std::env::var_os("KILL_CLIENT").map(PathBuf::from);
+    given.unwrap_or_else(|| env!("CARGO_BIN_EXE_bt-client").into())
+}
+
 fn client(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_bt-client"));
+    let mut command = Command::new(program_under_test());
     command
         .env_clear()
         .env("HOME", dir.join("home"))
@@ -288,12 +304,30 @@ fn client(dir: &Path) -> Command {
     command
 }
 
+/// `KILL_LANES` of them run beside each other, each with a seeder and a directory of its own: then a kill meets
+/// processors and a disk that are busy, and more of them fit into an hour.
 #[test]
 fn kills_at_any_moment_lose_nothing_and_claim_nothing_false() {
     let cycles = setting("KILL_CYCLES", 5);
-    let mut rng = Rng(setting("KILL_SEED", 1));
-    let mut bench = Bench::new();
+    let lanes = setting("KILL_LANES", 1).clamp(1, cycles.max(1));
+    let seed = setting("KILL_SEED", 1);
     let begun = Instant::now();
+    let mut sum = Figures::default();
+    std::thread::scope(|scope| {
+        let share = |lane| cycles / lanes + u64::from(lane < cycles % lanes);
+        let running: Vec<_> = (0..lanes)
+            .map(|lane| scope.spawn(move || kill_at_any_moment(share(lane), seed * 1_000 + lane)))
+            .collect();
+        for lane in running {
+            sum.add(&lane.join().expect("nothing false, nothing lost"));
+        }
+    });
+    println!("{sum:?} in {:?}", begun.elapsed());
+}
+
+fn kill_at_any_moment(cycles: u64, seed: u64) -> Figures {
+    let mut rng = Rng(seed);
+    let mut bench = Bench::new();
     let mut durable = BTreeSet::new();
     let mut done = 0;
     while done < cycles {
@@ -308,8 +342,11 @@ fn kills_at_any_moment_lose_nothing_and_claim_nothing_false() {
             bench.begin_anew();
             durable.clear();
         }
+        if done.is_multiple_of(50) {
+            println!("seed {seed}: {:?}", bench.figures);
+        }
     }
-    println!("{:?} in {:?}", bench.figures, begun.elapsed());
+    std::mem::take(&mut bench.figures)
 }
 
 /// `strace` kills the client when one of its threads makes its N-th call of a kind, for each N up to `KILL_CALLS`.
@@ -341,7 +378,7 @@ fn kills_at_each_system_call_lose_nothing_and_claim_nothing_false() {
             command.args(["-f", "-qq", "-o", "/dev/null"]);
             command.arg(format!("--inject={call}:signal=KILL:when={number}"));
             command
-                .arg(env!("CARGO_BIN_EXE_bt-client"))
+                .arg(program_under_test())
                 .args(bench.download("100MB"));
             let output = command.stdin(Stdio::null()).output().unwrap();
             let killed = !output.status.success();

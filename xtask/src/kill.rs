@@ -41,15 +41,17 @@ impl Drop for Mounted {
     }
 }
 
-/// `--cycles N --seed S` kills at random times, `--syscalls N` at each of the first N calls of a kind; `--dir DIR` says
-/// where, otherwise it is a loop-mounted ext4 for root and the usual place for everybody else.
+/// `--cycles N --seed S` kills at random times, `--lanes N` of them at once; `--syscalls N` at each of the first N calls
+/// of a kind; `--dir DIR` says where, otherwise it is a loop-mounted ext4 for root and the usual place for everybody else.
 pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
-    let (mut cycles, mut seed, mut calls, mut dir) = (None, None, None, None);
+    let (mut cycles, mut seed, mut lanes) = (None, None, None);
+    let (mut calls, mut dir) = (None, None);
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
         let place = match word.as_str() {
             "--cycles" => &mut cycles,
             "--seed" => &mut seed,
+            "--lanes" => &mut lanes,
             "--syscalls" => &mut calls,
             "--dir" => &mut dir,
             unknown => return Err(format!("unknown option {unknown}; see cargo xtask --help")),
@@ -69,6 +71,7 @@ pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
     let settings = [
         ("KILL_CYCLES", cycles),
         ("KILL_SEED", seed),
+        ("KILL_LANES", lanes),
         ("KILL_CALLS", calls),
     ];
     for (name, value) in settings {
