@@ -45,7 +45,7 @@ impl Drop for Mounted {
 /// of a kind; `--dir DIR` says where, otherwise it is a loop-mounted ext4 for root and the usual place for everybody else.
 pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
     let (mut cycles, mut seed, mut lanes) = (None, None, None);
-    let (mut calls, mut dir) = (None, None);
+    let (mut calls, mut dir, mut cuts) = (None, None, None);
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
         let place = match word.as_str() {
@@ -54,9 +54,13 @@ pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
             "--lanes" => &mut lanes,
             "--syscalls" => &mut calls,
             "--dir" => &mut dir,
+            "--power-cuts" => &mut cuts,
             unknown => return Err(format!("unknown option {unknown}; see cargo xtask --help")),
         };
         *place = Some(words.next().ok_or(format!("{word} needs a value"))?.clone());
+    }
+    if let Some(cuts) = cuts {
+        return cut_power(&cuts, seed.as_deref(), lanes.as_deref());
     }
     let mounted = match &dir {
         None if is_root() => Some(Mounted::new()?),
@@ -81,6 +85,31 @@ pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
     if let Some(folder) = folder.or(dir.map(PathBuf::from)) {
         command.env("KILL_DIR", folder);
     }
+    run(&mut command)
+}
+
+/// The program that `BT_CUTS_CLIENT` names, or else the one of this tree, built now.
+fn cut_power(cuts: &str, seed: Option<&str>, lanes: Option<&str>) -> Result<(), String> {
+    if !is_root() || !Path::new("/dev/fuse").exists() {
+        return Err("power cuts need root and /dev/fuse".to_owned());
+    }
+    let given = std::env::var_os("BT_CUTS_CLIENT").map(PathBuf::from);
+    if given.is_none() {
+        run(&mut cargo([
+            "build",
+            "--locked",
+            "--release",
+            "-p",
+            "bt-client",
+        ]))?;
+    }
+    let client = given.unwrap_or_else(|| crate::tree::target_dir().join("release/bt-client"));
+    let mut command = cargo(["run", "--quiet", "--locked", "-p", "xtask", "--bin", "cuts"]);
+    command.args(["--features", "cuts", "--", "--cuts", cuts]);
+    for (name, value) in [("--seed", seed), ("--lanes", lanes)] {
+        command.args(value.into_iter().flat_map(|value| [name, value]));
+    }
+    command.env("BT_CUTS_CLIENT", client);
     run(&mut command)
 }
 

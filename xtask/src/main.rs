@@ -1,7 +1,7 @@
 //! Everything about this workspace that would otherwise be a shell script.
 //!
 //! This binary has no dependencies, so that it compiles in a second. What needs the workspace's
-//! own packages lives in the binaries `fuzz`, `bench` and `soak`, which this one builds and starts.
+//! own packages lives in the binaries `fuzz`, `bench`, `soak` and `cuts`, which this one builds and starts.
 #![allow(
     clippy::print_stdout,
     reason = "a task runner talks to a person on a terminal"
@@ -46,7 +46,8 @@ cargo xtask COMMAND
   coverage         lines of ours that the suite runs; -p PACKAGE, --all-files, --again
   dist             release programs, built twice and compared; checksums, SBOM
   kill             kill the client again and again; what it claims afterwards must be true
-                   --cycles N --seed N --syscalls N --dir DIR
+                   --cycles N --seed N --lanes N --syscalls N --dir DIR
+                   --power-cuts N  on a file system of our own; needs root and /dev/fuse
   sim [SCENARIO]   simulated swarms, as a table; --seeds N
                    growth [SIZES | --from FILE]  how a swarm grows, drawn to docs/growth.svg
   trouble WHAT     the program on full, broken or crowded disks: full-disk, faults, many-files

@@ -13,14 +13,15 @@ use super::disk::{Bytes, Disk};
 /// Small pieces, so that many are under way at any moment.
 pub(super) const PIECE: u32 = 16 * 1024;
 
-/// Files that share pieces, one below another folder, one of one piece only, and fewer than the client syncs at once:
+/// Files that share pieces, some below other folders, one of no bytes, and fewer than the client syncs at once:
 /// FUSE does not tell a file system of `syncfs`.
-const FILES: [(&str, usize); 5] = [
+const FILES: [(&str, usize); 6] = [
     ("a.bin", 2_500_000),
     ("b.bin", 10_000),
     ("c.bin", 1_500_000),
     ("deep/er/d.bin", 200_000),
     ("deep/e.bin", 20_000),
+    ("far/empty", 0),
 ];
 
 /// Where the client is told to put content, on the disk.

@@ -32,6 +32,12 @@ const BEING_WRITTEN: usize = 4;
 /// One in so many cuts is followed by a run that may end.
 const ENDING: u64 = 3;
 
+/// One in so many times only the program is killed, and the disk stays as it is.
+const KILL: u64 = 5;
+
+/// Of one in so many cuts nothing survives that was not synced.
+const CRUEL: u64 = 4;
+
 /// A run that is not cut must end within this.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -42,6 +48,8 @@ pub(super) struct Figures {
     pub(super) cuts: u64,
     /// Cuts right after a program ended with code 0, of which nothing survived that was not synced.
     pub(super) cuts_at_the_end: u64,
+    /// Kills that left the disk as it was, with all that was not synced: the next cut may take it.
+    pub(super) kills: u64,
     pub(super) claims_checked: usize,
     pub(super) durable_checked: usize,
     /// In pieces: hashed by one start, and written but not recorded at one cut.
@@ -55,6 +63,7 @@ impl Figures {
     pub(super) fn add(&mut self, other: &Self) {
         self.cuts += other.cuts;
         self.cuts_at_the_end += other.cuts_at_the_end;
+        self.kills += other.kills;
         self.claims_checked += other.claims_checked;
         self.durable_checked += other.durable_checked;
         self.most_hashed = self.most_hashed.max(other.most_hashed);
@@ -66,10 +75,11 @@ impl Figures {
     /// For people.
     pub(super) fn line(&self) -> String {
         format!(
-            "{} cuts and {} right after the end; {} claims and {} durable pieces checked; {} starts hashed {} pieces, \
+            "{} cuts, {} right after the end, {} kills; {} claims and {} durable pieces checked; {} starts hashed {} pieces, \
              at most {} ({} KiB); at most {} in flight",
             self.cuts,
             self.cuts_at_the_end,
+            self.kills,
             self.claims_checked,
             self.durable_checked,
             self.starts,
@@ -277,7 +287,7 @@ impl Lane {
         })
     }
 
-    /// The power is off in the middle of a run: what was not synced is at chance's mercy.
+    /// The run was ended in its middle, most times by a cut: then what was not synced is at chance's mercy.
     fn cut(&mut self, run: &Run) -> Result<(), String> {
         self.check_start(run)?;
         let said_complete = run
@@ -287,20 +297,25 @@ impl Lane {
         let mut disk = self.disk.lock();
         let mut durable = self.content.durable(&disk)?;
         let written = self.content.written(&disk);
-        let is_nothing = self.chance.below(4) == 0;
-        let survival = if is_nothing {
-            Survival::Nothing
+        let is_kill = self.chance.below(KILL) == 0;
+        if is_kill {
+            self.figures.kills += 1;
         } else {
-            Survival::Chance
-        };
-        disk.cut(survival, &mut self.chance);
+            let is_cruel = self.chance.below(CRUEL) == 0;
+            let survival = if is_cruel {
+                Survival::Nothing
+            } else {
+                Survival::Chance
+            };
+            disk.cut(survival, &mut self.chance);
+            self.figures.cuts += 1;
+        }
         disk.power_on(None);
         let (claims, good) = (self.content.claims(&disk)?, self.content.good(&disk));
         drop(disk);
         if said_complete {
             durable = (0..u32::try_from(self.content.pieces()).unwrap_or(0)).collect();
         }
-        self.figures.cuts += 1;
         self.compare(&durable, &claims, &good)?;
         self.in_flight.extend(written.difference(&durable));
         self.in_flight.retain(|piece| !claims.contains(piece));

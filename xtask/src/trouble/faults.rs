@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use super::site::{Site, error_event};
+use super::site::{Site, error_event, warning_event};
 
 /// What the program should do about a fault.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -12,6 +12,8 @@ enum Expected {
     Stops,
     /// Wait for room and complete.
     Waits,
+    /// Say that the state cannot be kept, and complete.
+    Goes,
 }
 
 /// The fault, the call, when (strace's `when=`, which counts in each thread), and what should follow.
@@ -31,6 +33,18 @@ const TABLE: &[(&str, &str, &str, Expected)] = &[
     ("EIO", "mkdirat", "1+", Expected::Stops),
     ("ENOSPC", "mkdirat", "1", Expected::Waits),
     ("EDQUOT", "mkdirat", "1", Expected::Waits),
+    ("EROFS", "fdatasync", "1+", Expected::Stops),
+    ("EDQUOT", "ftruncate", "1", Expected::Waits),
+    // Directories, and files that are whole; the first of them may be one of the state.
+    ("EIO", "fsync", "1+", Expected::Stops),
+    ("ENOSPC", "fsync", "1+", Expected::Stops),
+    ("EROFS", "fsync", "1+", Expected::Stops),
+    ("EDQUOT", "fsync", "1+", Expected::Stops),
+    // Only files of the state get another name.
+    ("EIO", "rename", "1+", Expected::Goes),
+    ("ENOSPC", "rename", "1+", Expected::Goes),
+    ("EROFS", "rename", "1+", Expected::Goes),
+    ("EDQUOT", "rename", "1+", Expected::Goes),
     ("ENOSYS", "openat2", "1+", Expected::Waits),
 ];
 
@@ -66,10 +80,12 @@ pub(super) fn run() -> Result<(), String> {
         let said = match *expected {
             Expected::Stops => error_event(&output),
             Expected::Waits => "completed".to_owned(),
+            Expected::Goes => warning_event(&output),
         };
         let right = match *expected {
             Expected::Stops => code == 5 && said.contains("\"hint\"") && said.contains(&directory),
             Expected::Waits => code == 0,
+            Expected::Goes => code == 0 && said.contains("\"kind\":\"state\""),
         };
         let after = if intact { "intact" } else { "BROKEN" };
         let mark = if right { "" } else { "WRONG " };

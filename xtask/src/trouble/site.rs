@@ -187,9 +187,17 @@ fn same(a: &Path, b: &Path) -> bool {
 
 /// The text of the first `error` event, or what there was instead.
 pub(super) fn error_event(output: &Output) -> String {
+    first_event(output, "error")
+}
+
+/// The text of the first `warning` event, or what there was instead.
+pub(super) fn warning_event(output: &Output) -> String {
+    first_event(output, "warning")
+}
+
+fn first_event(output: &Output, name: &str) -> String {
     let out = String::from_utf8_lossy(&output.stdout);
-    let error = out
-        .lines()
-        .find(|line| line.contains("\"event\":\"error\""));
-    error.unwrap_or("no error event").to_owned()
+    let event = format!("\"event\":\"{name}\"");
+    let found = out.lines().find(|line| line.contains(&event));
+    found.map_or_else(|| format!("no {name} event"), str::to_owned)
 }

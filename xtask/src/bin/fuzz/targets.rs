@@ -99,7 +99,7 @@ const fn machine(name: &'static str, about: &'static str, body: fn(&[u8])) -> Ta
     }
 }
 
-/// A part of a server, which keeps what it is told.
+/// A part of a program that keeps what it is told.
 const fn server(
     name: &'static str,
     about: &'static str,
@@ -219,6 +219,12 @@ pub(crate) const TARGETS: &[Target] = &[
         "client_engine",
         "one torrent driven by operations: its books agree after each",
         bt_client::fuzz::engine,
+    ),
+    server(
+        "client_journal",
+        "the journal of an earlier run: what was written is read, parts say nothing new, checkpoints the same",
+        bt_client::fuzz::journal,
+        &[b"btstate\n"],
     ),
     bytes(
         "tracker_http_query",

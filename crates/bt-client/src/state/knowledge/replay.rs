@@ -43,11 +43,7 @@ impl Replay {
         self.clean = *record == Record::CleanStop;
         match record {
             Record::Added { torrent, origin } => self.add(*torrent, origin),
-            Record::Removed { torrent } => {
-                if let Some(known) = self.torrents.remove(torrent) {
-                    self.by_hash.remove(&known.origin.info_hash);
-                }
-            }
+            Record::Removed { torrent } => self.remove(*torrent),
             Record::Verified { torrent, pieces } => {
                 if let Some(known) = self.torrents.get_mut(torrent) {
                     pieces.iter().for_each(|piece| known.pieces.insert(piece));
@@ -60,8 +56,10 @@ impl Replay {
             }
             Record::Opened { torrent, files } => {
                 if let Some(known) = self.torrents.get_mut(torrent) {
-                    let files = files.iter().map(|file| (file, FileThen::Opened));
-                    known.files.extend(files);
+                    let files = files.iter().filter(|file| *file < MAX_RECORDED_INDEX);
+                    known
+                        .files
+                        .extend(files.map(|file| (file, FileThen::Opened)));
                 }
             }
             Record::Closed {
@@ -84,9 +82,18 @@ impl Replay {
         }
     }
 
+    /// A number is of one torrent and a torrent has one number, whatever the file says: another one is replaced.
     fn add(&mut self, torrent: u32, origin: &Origin) {
         self.next = self.next.max(torrent.saturating_add(1));
-        self.by_hash.insert(origin.info_hash, torrent);
+        let is_another = |known: &Known| known.origin.info_hash != origin.info_hash;
+        if self.torrents.get(&torrent).is_some_and(is_another) {
+            self.remove(torrent);
+        }
+        if let Some(before) = self.by_hash.insert(origin.info_hash, torrent)
+            && before != torrent
+        {
+            self.torrents.remove(&before);
+        }
         let place = self.torrents.entry(torrent).or_insert_with(|| Known {
             origin: origin.clone(),
             pieces: IndexSet::default(),
@@ -94,6 +101,12 @@ impl Replay {
             files: BTreeMap::new(),
         });
         place.origin = origin.clone();
+    }
+
+    fn remove(&mut self, torrent: u32) {
+        if let Some(known) = self.torrents.remove(&torrent) {
+            self.by_hash.remove(&known.origin.info_hash);
+        }
     }
 
     /// The number of a torrent, and what is known of it.
@@ -228,6 +241,20 @@ mod tests {
         more.apply(&Record::Removed { torrent: 0 });
         assert!(more.find([1; 20]).is_none() && !more.is_clean());
         assert_eq!(more.next_number(), 1, "numbers are not given twice");
+    }
+
+    #[test]
+    fn a_number_is_of_one_torrent_and_a_torrent_has_one_number() {
+        let twice = replay(&[added(1, 1), added(0, 1)]);
+        assert_eq!(twice.find([1; 20]).map(|(number, _)| number), Some(0));
+        assert_eq!(twice.snapshot(), [added(0, 1)]);
+        let verified = Record::Verified {
+            torrent: 0,
+            pieces: span(&[3]),
+        };
+        let replaced = replay(&[added(0, 1), verified, added(0, 2)]);
+        assert!(replaced.find([1; 20]).is_none());
+        assert!(replaced.find([2; 20]).unwrap().1.pieces.is_empty());
     }
 
     fn any_record() -> impl Strategy<Value = Record> {

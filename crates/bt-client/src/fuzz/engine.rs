@@ -1,4 +1,4 @@
-//! Bodies for the fuzz driver; ordinary tests replay its corpus through them.
+//! One torrent, driven by operations that the bytes stand for.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -210,16 +210,7 @@ mod tests {
 
     #[test]
     fn the_corpus_holds() {
-        let corpus = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../tests/corpus/client_engine"
-        );
-        let mut replayed = 0;
-        for entry in std::fs::read_dir(corpus).unwrap() {
-            super::engine(&std::fs::read(entry.unwrap().path()).unwrap());
-            replayed += 1;
-        }
-        assert!(replayed >= 3, "only {replayed} files in {corpus}");
+        crate::fuzz::replay("client_engine", 3, super::engine);
     }
 
     #[test]

@@ -1,0 +1,190 @@
+//! The journal of an earlier run: read from any bytes, and from what a run could have written.
+
+use crate::limits::MAX_RECORDED_INDEX;
+use crate::state::knowledge::{Origin, Reader, Record, Replay, Span, Stamp, header};
+
+/// Torrents that the operations speak of: each may hold a set of half a MiB.
+const TORRENTS: u8 = 4;
+
+/// A journal from bytes. With an even first byte the others are the file; with an odd one they stand for records, and
+/// the file is what a run would have written of them, damaged in one place or cut off.
+///
+/// # Panics
+/// If what was written is not read back, if a part of the file says anything that the whole does not, if a record has
+/// two spellings, or if a checkpoint comes to something else than the records before it.
+pub fn journal(data: &[u8]) {
+    let Some((&how, rest)) = data.split_first() else {
+        return;
+    };
+    if how & 1 == 0 {
+        check_file(rest);
+        return;
+    }
+    let mut bytes = rest.iter().copied();
+    let (first, damage) = (u64::from(how), bytes.next().unwrap_or(0));
+    let records: Vec<Record> = std::iter::from_fn(|| record(&mut bytes)).collect();
+    let mut file = write(first, &records);
+    let read = check_file(&file).expect("we wrote the header");
+    assert_eq!(read, records, "what was written is read");
+    let Some(place) = (usize::from(damage) * 7919).checked_rem(file.len()) else {
+        return;
+    };
+    let until = file.split_off(place);
+    check_part(&file, &records);
+    file.extend(until);
+    file[place] ^= damage | 1;
+    check_part(&file, &records);
+    check_file(&file);
+}
+
+fn write(first: u64, records: &[Record]) -> Vec<u8> {
+    let mut file = header(first);
+    for (sequence, record) in (first..).zip(records) {
+        record.encode(sequence, &mut file);
+    }
+    file
+}
+
+/// The records of a file up to the first that is bad, if it is a journal at all.
+fn check_file(file: &[u8]) -> Option<Vec<Record>> {
+    let mut reader = Reader::new(file).ok()?;
+    let first = reader.sequence();
+    let mut records = Vec::new();
+    let mut ends = Vec::new();
+    while let Some(Ok(record)) = reader.next() {
+        records.push(record);
+        ends.push(reader.offset());
+    }
+    assert!(
+        reader.next().is_none(),
+        "nothing is read behind a bad record"
+    );
+    let _ = reader.is_damaged_inside();
+    let good = file.get(..reader.offset()).expect("it was read");
+    assert_eq!(write(first, &records), good, "each record has one spelling");
+    // As a run that was cut off leaves it: at the end of each record and in its middle.
+    for (number, end) in ends.iter().enumerate() {
+        for (cut, whole) in [(*end, number + 1), (end.saturating_sub(1), number)] {
+            let part = Reader::new(file.get(..cut).expect("before the end"));
+            let part = part.expect("the header is the same");
+            let read = part.map_while(Result::ok).count();
+            assert_eq!(read, whole, "of the {cut} bytes at the beginning");
+        }
+    }
+    let mut replay = Replay::default();
+    records.iter().for_each(|record| replay.apply(record));
+    let mut again = Replay::default();
+    replay
+        .snapshot()
+        .iter()
+        .for_each(|record| again.apply(record));
+    assert_eq!(
+        again.snapshot(),
+        replay.snapshot(),
+        "a checkpoint says the same"
+    );
+    for record in &records {
+        if let Record::Added { origin, .. } = record {
+            let hash = origin.info_hash;
+            assert_eq!(
+                again.find(hash),
+                replay.find(hash),
+                "a checkpoint says the same"
+            );
+            let found = replay.find(hash).map(|(_, known)| known.origin.info_hash);
+            assert!(
+                found.is_none_or(|found| found == hash),
+                "it is another torrent"
+            );
+        }
+    }
+    Some(records)
+}
+
+/// Whatever happened to the file, only records that were written are read, from the first on.
+fn check_part(file: &[u8], written: &[Record]) {
+    if let Ok(reader) = Reader::new(file) {
+        let read: Vec<Record> = reader.map_while(Result::ok).collect();
+        assert_eq!(
+            Some(read.as_slice()),
+            written.get(..read.len()),
+            "a record is made up"
+        );
+    }
+}
+
+/// The next record that the bytes stand for.
+fn record(bytes: &mut impl Iterator<Item = u8>) -> Option<Record> {
+    let what = bytes.next()?;
+    let torrent = u32::from((what >> 3) % TORRENTS);
+    Some(match what & 7 {
+        0 => Record::Verified {
+            torrent,
+            pieces: span(bytes),
+        },
+        1 => Record::Forgotten {
+            torrent,
+            pieces: span(bytes),
+        },
+        2 => Record::Opened {
+            torrent,
+            files: span(bytes),
+        },
+        3 => Record::Closed {
+            torrent,
+            file: number(bytes),
+            stamp: Stamp {
+                size: u64::from(number(bytes)) << 20,
+                seconds: i64::from(number(bytes)) - (1 << 20),
+                nanos: number(bytes),
+            },
+        },
+        4 => Record::Added {
+            torrent,
+            origin: Origin {
+                info_hash: [bytes.next().unwrap_or(0) % TORRENTS; 20],
+                device: u64::from(number(bytes)),
+                inode: u64::from(number(bytes)),
+                directory: bytes.by_ref().take(usize::from(what >> 5)).collect(),
+            },
+        },
+        5 => Record::Removed { torrent },
+        6 => Record::Looked { torrent },
+        _ => Record::CleanStop,
+    })
+}
+
+fn span(bytes: &mut impl Iterator<Item = u8>) -> Span {
+    let length = usize::from(bytes.next().unwrap_or(0) % 8);
+    Span {
+        first: number(bytes) % MAX_RECORDED_INDEX,
+        bits: bytes.by_ref().take(length).collect(),
+    }
+}
+
+fn number(bytes: &mut impl Iterator<Item = u8>) -> u32 {
+    let mut next = || bytes.next().unwrap_or(0);
+    u32::from_le_bytes([next(), next(), next(), 0])
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::engine::Rng;
+
+    #[test]
+    fn the_corpus_holds() {
+        crate::fuzz::replay("client_journal", 3, super::journal);
+    }
+
+    #[test]
+    fn random_records_are_read_back() {
+        let mut rng = Rng::new(5);
+        for _ in 0..2000 {
+            let length = rng.below(300);
+            let data: Vec<u8> = (0..length)
+                .map(|_| u8::try_from(rng.below(256)).unwrap())
+                .collect();
+            super::journal(&data);
+        }
+    }
+}
