@@ -120,6 +120,11 @@ pub const MAX_RELAY_ENTRY: usize = 64 * 1024;
 /// Entries that are read from Redis at once, so that a reply stays below 4 MiB.
 pub const MAX_RELAY_ENTRIES: usize = 64;
 
+/// Torrents of other trackers, not tracked here, that are remembered so that their peers can be
+/// read again once they are. A closed fleet registers a torrent at its trackers within seconds of
+/// each other; beyond this many, peers come with their next announce.
+pub const MAX_RELAY_MISSED: usize = 10_000;
+
 /// The longest wait before connecting to Redis again: swarms are apart meanwhile, and a Redis that
 /// comes back should not be met by all trackers in the same moment.
 pub const MAX_RELAY_BACKOFF: Duration = Duration::from_secs(2);
@@ -175,6 +180,14 @@ pub const UDP_SOURCES: usize = 65_536;
 /// a body that is copied behind its head instead of being sent from where it is. Nearly every reply
 /// is below 4 KiB; with more, 20,000 kept connections could hold gigabytes for nothing.
 pub const MAX_KEPT_BUFFER: usize = 16 * 1024;
+
+/// Bytes that all connections of a server together may hold of requests and replies under way, beyond
+/// [`MAX_KEPT_BUFFER`] for each, unless its owner says otherwise: sixty uploads of 4 MiB at once.
+pub const MAX_CONNECTION_MEMORY: usize = 256 * 1024 * 1024;
+
+/// Of the connections that a server has, or that a source of them has, the part that makes room at
+/// once when there are as many as may be, so that the search for the idlest is rare.
+pub const EVICTED_PART: usize = 64;
 
 /// Announces that a server takes in one request. Clients of ttorrent have been seen to send 10,000.
 pub const MAX_ANNOUNCES_IN_REQUEST: usize = 10_000;

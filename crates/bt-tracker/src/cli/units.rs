@@ -1,4 +1,4 @@
-//! Values as people write them: durations, sizes, localities, stores.
+//! Values as people write them: durations, shares, sizes, localities, stores.
 
 use std::fmt;
 use std::str::FromStr;
@@ -47,6 +47,28 @@ impl fmt::Display for Span {
             .find(|(_, n)| milliseconds >= *n && milliseconds.is_multiple_of(*n));
         let (unit, n) = unit.unwrap_or(("ms", 1));
         write!(f, "{}{unit}", milliseconds / n)
+    }
+}
+
+/// A part of a whole such as `10%`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Share(pub(super) u8);
+
+impl FromStr for Share {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.strip_suffix('%').unwrap_or(text).parse().ok();
+        let share = number.filter(|share| *share <= 100);
+        share
+            .map(Self)
+            .ok_or_else(|| format!("\"{text}\" is not a share from 0% to 100%"))
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", self.0)
     }
 }
 
@@ -203,7 +225,7 @@ macro_rules! as_text {
     )*};
 }
 
-as_text!(Span, Size, Near, Store);
+as_text!(Share, Span, Size, Near, Store);
 
 #[cfg(test)]
 mod tests {
@@ -257,6 +279,15 @@ mod tests {
                     .unwrap_err()
                     .contains(&format!("\"{bad}\""))
             );
+        }
+    }
+
+    #[test]
+    fn shares_are_up_to_the_whole() {
+        assert_eq!(("10%".parse(), "0".parse()), (Ok(Share(10)), Ok(Share(0))));
+        assert_eq!(Share(100).to_string().parse(), Ok(Share(100)));
+        for bad in ["", "%", "-1%", "101%", "1e1", "10%%", "99999%"] {
+            assert!(bad.parse::<Share>().is_err(), "{bad}");
         }
     }
 

@@ -8,6 +8,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::tracker::Tracker;
 use super::{Error, Inherited, chores};
+use crate::limits::{MAX_CONNECTION_MEMORY, MAX_SCRAPE};
 use crate::swarm::{DEFAULT_MAX_NUMWANT, DEFAULT_NUMWANT, Limits, Locality, Network};
 
 /// Who may announce what.
@@ -48,6 +49,18 @@ impl std::fmt::Debug for Store {
             Self::Redis(_) => "Redis",
         })
     }
+}
+
+/// Whose word for its own address is taken (BEP 3 `ip`, BEP 7, the address field of BEP 15).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IpParam {
+    /// Nobody's: with it anybody could direct a swarm at a victim.
+    #[default]
+    Deny,
+    /// That of peers whose proven address is private, such as `10.0.0.0/8` or `fc00::/7`, or of this
+    /// machine: for a tracker behind the same NAT as some of its peers, which others reach by
+    /// another address.
+    PrivateOnly,
 }
 
 /// Words that are not shown.
@@ -129,6 +142,14 @@ pub struct Config {
     pub min_interval: Option<Duration>,
     /// Silence after which a peer is forgotten. Default twice the interval.
     pub peer_ttl: Option<Duration>,
+    /// Of the interval, how many percent a reply may be off, at random and in both directions: peers
+    /// who came together do not come back together. At most 100. Default 0.
+    pub interval_jitter: u8,
+    /// The path of announces over HTTP; with passkeys, `/KEY` stands before it. Scrapes are at the
+    /// same path with `scrape` for the last `announce` in it (BEP 48). Default `/announce`.
+    pub announce_path: String,
+    /// Torrents in a scrape at most, up to [`MAX_SCRAPE`](crate::limits::MAX_SCRAPE), the default.
+    pub max_scrape: usize,
     /// Peers in a reply when the request does not say. Default 50.
     pub default_numwant: u32,
     /// Peers in a reply at most. Default 100.
@@ -138,16 +159,32 @@ pub struct Config {
     pub keep_peer_ids: bool,
     /// Reverse proxies whose `X-Forwarded-For` is believed. Default none.
     pub trusted_proxies: Vec<Network>,
+    /// The header in which they name the client. Default `X-Forwarded-For`.
+    pub proxy_header: String,
+    /// Whose word for its own address is taken. Default nobody's.
+    pub ip_param: IpParam,
     /// Which peers are near each other.
     pub locality: Locality,
     /// What strangers can make the server keep.
     pub limits: Limits,
-    /// Connections at once over HTTP; further ones are closed as they come. Default 20,000.
+    /// Connections at once over HTTP. When there are more, those that have been idle for the longest
+    /// make room, and if there are none, the new one is closed. Default 20,000.
     pub max_connections: usize,
+    /// Connections at once of one source (an IPv4 address, or a /64 of IPv6) that is no trusted
+    /// proxy; those of its own that have been idle for the longest make room. Default a quarter of
+    /// `max_connections`.
+    pub max_connections_per_ip: Option<usize>,
+    /// Bytes that all connections together may hold of requests that are coming and replies that are
+    /// going, besides [`MAX_KEPT_BUFFER`](crate::limits::MAX_KEPT_BUFFER) for each. Above it,
+    /// requests that need more are refused. Default 256 MiB.
+    pub max_connection_memory: usize,
     /// Requests a second that one UDP source (an IPv4 address, or a /64 of IPv6) gets answered
     /// over time, and twice as many at once, by each worker that its packets come to. Default no
     /// limit. Connect requests are always limited.
     pub udp_requests_per_ip: Option<u32>,
+    /// The secret of connection ids over UDP, 32 hexadecimal digits. Servers with the same one, whose
+    /// clocks agree, honor each other's ids, and so does one that is restarted. Default random.
+    pub udp_key: Option<Secret>,
     /// Where swarms are kept across restarts.
     pub snapshot: Option<PathBuf>,
     /// How often the snapshot and the accounts are written. Default 5 minutes.
@@ -185,14 +222,22 @@ impl Default for Config {
             interval: Duration::from_secs(30 * 60),
             min_interval: None,
             peer_ttl: None,
+            interval_jitter: 0,
+            announce_path: "/announce".into(),
+            max_scrape: MAX_SCRAPE,
             default_numwant: DEFAULT_NUMWANT,
             max_numwant: DEFAULT_MAX_NUMWANT,
             keep_peer_ids: true,
             trusted_proxies: Vec::new(),
+            proxy_header: "X-Forwarded-For".into(),
+            ip_param: IpParam::default(),
             locality: Locality::default(),
             limits: Limits::default(),
             max_connections: 20_000,
+            max_connections_per_ip: None,
+            max_connection_memory: MAX_CONNECTION_MEMORY,
             udp_requests_per_ip: None,
+            udp_key: None,
             snapshot: None,
             snapshot_every: Duration::from_secs(5 * 60),
             store: Store::default(),
@@ -286,6 +331,13 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Connections that one source may have.
+    pub(super) fn effective_connections_per_ip(&self) -> usize {
+        self.max_connections_per_ip
+            .unwrap_or(self.max_connections / 4)
+            .clamp(1, self.max_connections.max(1))
     }
 
     pub(super) fn listens_nowhere(&self) -> bool {

@@ -18,6 +18,8 @@ mod handle;
 mod history;
 mod http;
 mod inherited;
+mod memory;
+mod paths;
 mod publisher;
 mod random;
 #[cfg(feature = "redis")]
@@ -41,7 +43,7 @@ use tokio_util::task::TaskTracker;
 use tracker::Tracker;
 
 pub use accounts::Account;
-pub use config::{Config, Mode, Secret, Store};
+pub use config::{Config, IpParam, Mode, Secret, Store};
 pub use error::Error;
 pub use handle::Handle;
 pub use inherited::Inherited;

@@ -57,15 +57,16 @@ pub(super) struct Stats {
     pub(super) udp_limited: Counter,
     /// Open connections; goes down as well.
     pub(super) connections: Counter,
-    /// Connections that were closed as they came because there were too many.
+    /// Connections that were not kept because there were too many and none could make room.
     pub(super) connections_refused: Counter,
+    /// Idle connections that were closed to make room for new ones.
+    pub(super) connections_evicted: Counter,
+    /// Requests that were refused because connections held too much together.
+    pub(super) overloaded: Counter,
     /// Addresses of trusted proxies that were none, or that nobody can have.
     pub(super) forwarded_ignored: Counter,
     /// Connections that did not send a whole head in time.
     pub(super) connections_timed_out: Counter,
-    /// TLS handshakes under way; goes down as well.
-    #[cfg(feature = "https")]
-    pub(super) handshakes: Counter,
     /// TLS handshakes that came to nothing.
     pub(super) handshakes_failed: Counter,
     /// Entries that were not kept because of a limit.
@@ -140,6 +141,12 @@ pub struct StatsSnapshot {
     pub connections: u64,
     /// HTTP connections that were one too many.
     pub connections_refused: u64,
+    /// Idle HTTP connections that were closed to make room for new ones.
+    pub connections_evicted: u64,
+    /// Bytes that HTTP connections hold of requests and replies under way, beyond what each may keep.
+    pub connection_memory: u64,
+    /// Requests that were refused because this was too much.
+    pub overloaded: u64,
     /// Addresses in `X-Forwarded-For` of trusted proxies that were none, or that nobody can have;
     /// the proxy's own address was taken instead.
     pub forwarded_ignored: u64,

@@ -10,6 +10,7 @@
     reason = "neither the standard library nor rustix has these calls"
 )]
 
+use std::cmp::Reverse;
 use std::io;
 use std::mem::zeroed;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
@@ -41,8 +42,8 @@ pub(super) struct Inbox {
 
 /// Packets to be sent, each to where a packet of the inbox came from.
 ///
-/// Replies of one length to one address travel through the kernel as one and are cut apart at the
-/// end (UDP segmentation), which spares most of the way: programs that announce many torrents ask
+/// Replies of one length to one address, and a shorter one after them, travel through the kernel as
+/// one and are cut apart at the end (UDP segmentation), which spares most of the way: programs that announce many torrents ask
 /// for all of them at once.
 pub(super) struct Outbox {
     pub(super) bytes: Vec<u8>,
@@ -144,13 +145,18 @@ impl Inbox {
 
     /// A packet and where it came from; `None` when it is longer than [`PACKET`] or from no
     /// internet address.
-    pub(super) fn packet(&self, at: usize) -> Option<(&[u8], SocketAddr)> {
+    fn packet(&self, at: usize) -> Option<(&[u8], SocketAddr)> {
         let header = self.headers.get(..self.count)?.get(at)?;
         if header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0 {
             return None;
         }
         let packet = self.packets[at].get(..usize::try_from(header.msg_len).ok()?)?;
         Some((packet, address(&self.names[at])?))
+    }
+
+    /// The packets from a position on.
+    pub(super) fn packets(&self, from: usize) -> impl Iterator<Item = Option<(&[u8], SocketAddr)>> {
+        (from..self.count).map(|at| self.packet(at))
     }
 
     /// Which of our addresses a packet was sent to.
@@ -196,7 +202,7 @@ impl Outbox {
     pub(super) fn send(&mut self, socket: &UdpSocket, inbox: &mut Inbox) {
         if self.joins {
             self.replies
-                .sort_unstable_by_key(|reply| (reply.destination, reply.length));
+                .sort_unstable_by_key(|reply| (reply.destination, Reverse(reply.length)));
         }
         self.lay_out(inbox);
         let mut sent = 0;
@@ -240,22 +246,20 @@ impl Outbox {
         let mut first = 0;
         while let Some(reply) = self.replies.get(first) {
             let local = inbox.local(reply.to as usize);
-            let same = |next: &&Reply| {
+            let same = |next: &Reply| {
                 next.destination == reply.destination
-                    && next.length == reply.length
                     && inbox.local(next.to as usize) == local
                     && same_address(
                         &inbox.names[next.to as usize],
                         &inbox.names[reply.to as usize],
                     )
             };
-            let most = if self.joins {
-                segments(reply.length)
+            let count = if self.joins {
+                let lengths = self.replies[first..].iter().take_while(|next| same(next));
+                together(lengths.map(|reply| reply.length))
             } else {
                 1
             };
-            let rest = self.replies[first..].iter().take(most);
-            let count = rest.take_while(same).count().max(1);
             // SAFETY: plain data of C for which zero is a value.
             let mut header: libc::mmsghdr = unsafe { zeroed() };
             let to = reply.to as usize;
@@ -304,6 +308,22 @@ fn vector(bytes: &mut [u8]) -> libc::iovec {
         iov_base: bytes.as_mut_ptr().cast(),
         iov_len: bytes.len(),
     }
+}
+
+/// How many of the replies to one address travel as one, beginning with the first: those of one
+/// length, and then one that is shorter, since only the last part may be.
+fn together(mut lengths: impl Iterator<Item = u32>) -> usize {
+    let Some(length) = lengths.next() else {
+        return 1;
+    };
+    let mut count = 1;
+    for next in lengths.take(segments(length) - 1) {
+        count += usize::from(next <= length);
+        if next != length {
+            break;
+        }
+    }
+    count
 }
 
 /// How many replies of a length travel as one.
@@ -485,6 +505,18 @@ fn size_of_u32<T>() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn replies_of_one_length_travel_together_with_one_that_is_shorter() {
+        let of = |lengths: &[u32]| together(lengths.iter().copied());
+        assert_eq!([of(&[]), of(&[200]), of(&[200, 200])], [1, 1, 2]);
+        assert_eq!([of(&[200, 26]), of(&[200, 26, 26])], [2, 2]);
+        assert_eq!(of(&[200, 200, 26, 20]), 3);
+        // A longer one could not be the last part.
+        assert_eq!(of(&[20, 200]), 1);
+        assert_eq!(of(&[20; 100]), 64);
+        assert_eq!(of(&[1400; 100]), 46);
+    }
 
     #[test]
     fn where_a_packet_was_sent_to_is_read_as_it_is_written() {

@@ -3,7 +3,8 @@
 //! Knows nothing of sockets and encodings.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bt_metainfo::InfoHash;
@@ -11,10 +12,14 @@ use bt_metainfo::InfoHash;
 use super::access::{Access, Change};
 use super::accounts::Accounts;
 use super::history::History;
+use super::memory::Budget;
+use super::paths::Paths;
 use super::publisher::Publisher;
 use super::stats::{Stats, StatsSnapshot, StoreSnapshot, TransportStats};
 use super::token::Token;
-use super::{Config, Error};
+use super::{Config, Error, IpParam};
+use crate::limits::MAX_SCRAPE;
+use crate::seed;
 use crate::swarm::{self, Answer, Counts, Families, Refusal, Stored, Swarms};
 use crate::{AnnounceRequest, AnnounceResponse, Failure, RetryIn, ScrapeStats};
 
@@ -29,8 +34,9 @@ pub(super) enum Transport {
 /// Buffers of one connection or worker, used again for each request.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
-    answer: Answer,
-    /// The response to the last announce that was accepted.
+    /// Whom the last announce that was accepted is told about, packed.
+    pub(super) answer: Answer,
+    /// The response to it; over UDP without peers, which are sent as they are packed.
     pub(super) response: AnnounceResponse,
 }
 
@@ -40,6 +46,11 @@ pub(super) struct Tracker {
     pub(super) access: Access,
     pub(super) stats: Stats,
     pub(super) publisher: Publisher,
+    pub(super) paths: Paths,
+    /// What connections hold together.
+    pub(super) memory: Arc<Budget>,
+    /// Torrents in a scrape at most.
+    pub(super) max_scrape: usize,
     /// Who has it may upload.
     pub(super) upload_token: Option<Token>,
     pub(super) admin_token: Option<Token>,
@@ -51,9 +62,11 @@ pub(super) struct Tracker {
     pub(super) rooms: super::signal::Rooms,
     /// Tells other trackers; `None` when there are none.
     #[cfg(feature = "redis")]
-    pub(super) relay: Option<std::sync::Arc<super::relay::Relay>>,
+    pub(super) relay: Option<Arc<super::relay::Relay>>,
     pub(super) interval: Duration,
     min_interval: Duration,
+    jitter: Option<Jitter>,
+    ip_param: IpParam,
     keep_peer_ids: bool,
     started: Instant,
     history: Mutex<History>,
@@ -83,6 +96,9 @@ impl Tracker {
             access: Access::new(config)?,
             stats: Stats::default(),
             publisher: Publisher::new(config.torrents.as_deref()),
+            paths: Paths::new(&config.announce_path)?,
+            memory: Budget::new(config.max_connection_memory),
+            max_scrape: max_scrape(config)?,
             upload_token: Self::upload_token(config)?,
             admin_token: Self::admin_token(config)?,
             #[cfg(feature = "https")]
@@ -93,6 +109,8 @@ impl Tracker {
             relay: super::relay::Relay::new(config)?,
             interval: config.interval,
             min_interval: config.effective_min_interval(),
+            jitter: Jitter::new(config)?,
+            ip_param: config.ip_param,
             keep_peer_ids: config.keep_peer_ids,
             started: now,
             history: Mutex::default(),
@@ -140,7 +158,7 @@ impl Tracker {
             .access
             .admit(&request.info_hash, key)
             .map_err(refused)?;
-        let mut announce = self.swarms.asked(request, source);
+        let mut announce = self.swarms.asked(request, self.believed(request, source));
         match transport {
             Transport::Udp => announce.families = Families::Own,
             Transport::Http => {
@@ -167,14 +185,45 @@ impl Tracker {
             relay.note(&announce, answer.stored);
         }
         response.peers.clear();
-        response.peers.extend(answer.peers());
-        response.interval = self.interval;
-        response.min_interval = Some(self.min_interval);
+        if transport == Transport::Http {
+            response.peers.extend(answer.peers());
+        }
+        response.interval = self
+            .jitter
+            .as_ref()
+            .map_or(self.interval, |jitter| jitter.next(self.interval));
+        response.min_interval = Some(self.min_interval.min(response.interval));
         response.complete = Some(answer.counts.complete());
         response.incomplete = Some(answer.counts.incomplete());
         response.downloaded = Some(answer.counts.completed);
         response.external_ip = (transport == Transport::Http).then_some(source);
         Ok(())
+    }
+
+    /// The address that others are told: the proven one, unless the peer is in a private network and
+    /// may say which one it has outside of it.
+    fn believed(&self, request: &AnnounceRequest, proven: IpAddr) -> IpAddr {
+        if self.ip_param == IpParam::Deny || !is_private(proven.to_canonical()) {
+            return proven;
+        }
+        let v4 = request.ipv4.map(IpAddr::from);
+        let v6 = request.ipv6.map(IpAddr::from);
+        let of_family = if proven.to_canonical().is_ipv4() {
+            v4.or(v6)
+        } else {
+            v6.or(v4)
+        };
+        let said = request.ip.or(of_family).map(|ip| ip.to_canonical());
+        let can_be = |ip: &IpAddr| !ip.is_unspecified() && !ip.is_multicast() && !ip.is_loopback();
+        said.filter(can_be).unwrap_or(proven)
+    }
+
+    /// The refusal of a scrape of more torrents than may be.
+    pub(super) fn too_many_to_scrape(&self) -> String {
+        format!(
+            "at most {} torrents can be scraped at once",
+            self.max_scrape
+        )
     }
 
     /// The numbers of a torrent, if it is known and may be asked for.
@@ -196,7 +245,13 @@ impl Tracker {
         }
         for user in change.dropped {
             for (info_hash, peer) in user.dismiss() {
-                self.swarms.leave(now, &info_hash, peer);
+                let goodbye = self.swarms.leave(now, &info_hash, peer);
+                // Other trackers name the peer too, and may have a list of their own.
+                #[cfg(feature = "redis")]
+                if let Some(relay) = &self.relay {
+                    relay.note(&goodbye, Stored::Removed);
+                }
+                let _ = goodbye;
             }
         }
         #[cfg(feature = "websocket")]
@@ -274,6 +329,9 @@ impl Tracker {
             connections: stats.connections.get(),
             forwarded_ignored: stats.forwarded_ignored.get(),
             connections_refused: stats.connections_refused.get(),
+            connections_evicted: stats.connections_evicted.get(),
+            connection_memory: self.memory.held(),
+            overloaded: stats.overloaded.get(),
             connections_timed_out: stats.connections_timed_out.get(),
             handshakes_failed: stats.handshakes_failed.get(),
             store: self.store_snapshot(),
@@ -329,6 +387,56 @@ pub(super) fn scrape_stats(counts: Counts) -> ScrapeStats {
     let mut stats = ScrapeStats::new(counts.complete(), counts.completed, counts.incomplete());
     stats.downloaders = Some(counts.downloaders);
     stats
+}
+
+/// Makes intervals differ. A guess of the next one gains nobody anything.
+#[derive(Debug)]
+struct Jitter {
+    /// Percent of the interval, 1 to 100.
+    share: u8,
+    turn: AtomicU64,
+}
+
+impl Jitter {
+    /// `None` when all intervals shall be the same.
+    fn new(config: &Config) -> Result<Option<Self>, Error> {
+        match config.interval_jitter {
+            0 => Ok(None),
+            share @ 1..=100 => Ok(Some(Self {
+                share,
+                turn: AtomicU64::new(0),
+            })),
+            101.. => Err(Error::Setting(
+                "the jitter of the interval is at most 100 %",
+            )),
+        }
+    }
+
+    /// Between the interval less the share of it and the interval and the share more, at least a
+    /// second.
+    fn next(&self, interval: Duration) -> Duration {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let milliseconds = interval.as_millis() * u128::from(self.share) / 100;
+        let spread = u64::try_from(2 * milliseconds).unwrap_or(u64::MAX);
+        let by = seed::mix(turn) % spread.saturating_add(1);
+        let least = interval.saturating_sub(Duration::from_millis(spread / 2));
+        (least + Duration::from_millis(by)).max(Duration::from_secs(1))
+    }
+}
+
+fn max_scrape(config: &Config) -> Result<usize, Error> {
+    if (1..=MAX_SCRAPE).contains(&config.max_scrape) {
+        return Ok(config.max_scrape);
+    }
+    Err(Error::Setting("a scrape is of 1 to 74 torrents"))
+}
+
+/// Whether an address means something only here (RFC 1918, RFC 3927, RFC 4193, RFC 4291).
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_loopback() || ip.is_unicast_link_local(),
+    }
 }
 
 fn refused(reason: &str) -> Failure {

@@ -46,6 +46,14 @@ impl Index {
         }
     }
 
+    /// The slot that [`Index::find`] looks at first.
+    pub(super) fn first_slot(&self, hash: u64) -> Option<&u32> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        self.slots.get(self.home(hash))
+    }
+
     /// Adds an item that is not there yet. `hash_of` gives the hash of the item at a position; it
     /// is asked when the table grows.
     pub(super) fn insert(&mut self, hash: u64, position: usize, hash_of: impl FnMut(usize) -> u64) {

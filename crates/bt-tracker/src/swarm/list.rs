@@ -7,6 +7,7 @@ use bt_wire::PeerId;
 use siphasher::sip::SipHasher13;
 
 use super::index::Index;
+use super::prefetch::prefetch;
 use super::random::Random;
 use super::stamp::{Class, Stamp, Tick};
 
@@ -126,6 +127,14 @@ impl<const N: usize> List<N> {
             }),
         };
         at.and_then(|at| u32::try_from(at).ok())
+    }
+
+    /// Asks for what an announce looks at first: all of a short list, or the table of a long one.
+    pub(super) fn warm(&self) {
+        match &self.index {
+            Some(index) => prefetch(&**index),
+            None => prefetch(self.peers.as_slice()),
+        }
     }
 
     /// Adds the peer or updates what is known of it.

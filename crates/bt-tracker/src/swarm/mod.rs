@@ -26,6 +26,7 @@ mod index;
 mod list;
 mod locality;
 mod per_ip;
+mod prefetch;
 mod random;
 mod select;
 mod shard;
@@ -37,6 +38,7 @@ mod tests;
 mod tiny;
 mod torrent;
 mod visit;
+mod warm;
 
 pub use answer::{Answer, Counts, Refusal, Stored};
 pub use config::{
@@ -46,3 +48,4 @@ pub use config::{
 pub use locality::{Locality, LocalityError, Network};
 pub use snapshot::SnapshotError;
 pub use store::{Announce, Expired, Families, Swarms, Totals};
+pub use warm::Expected;

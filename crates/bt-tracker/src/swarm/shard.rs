@@ -8,6 +8,7 @@ use bt_metainfo::InfoHash;
 use super::answer::{Answer, Counts, Refusal};
 use super::index::{Index, MAX_POSITIONS};
 use super::list::Keys;
+use super::prefetch::prefetch;
 use super::random::Random;
 use super::store::Announce;
 use super::torrent::{Census, Env, Torrent, TorrentSweep};
@@ -82,6 +83,34 @@ impl Shard {
     pub(super) fn counts(&self, hash: u64, info_hash: &InfoHash) -> Option<Counts> {
         self.find(hash, info_hash)
             .map(|at| self.torrents[at].counts())
+    }
+
+    /// Asks for the place in the table where a search for this hash begins.
+    pub(super) fn warm_slot(&self, hash: u64) {
+        if let Some(slot) = self.index.first_slot(hash) {
+            prefetch(slot);
+        }
+    }
+
+    /// Asks for the torrent that this hash most likely is of. Returns where it is.
+    pub(super) fn warm_torrent(&self, hash: u64) -> Option<usize> {
+        let at = self.index.find(hash, |_| true)?;
+        prefetch(self.torrents.get(at)?);
+        Some(at)
+    }
+
+    /// Asks for what the torrent at a position has of its own.
+    pub(super) fn warm_swarm(&self, at: usize) {
+        if let Some(torrent) = self.torrents.get(at) {
+            torrent.warm_swarm();
+        }
+    }
+
+    /// Asks for its peers.
+    pub(super) fn warm_peers(&self, at: usize) {
+        if let Some(torrent) = self.torrents.get(at) {
+            torrent.warm_peers();
+        }
     }
 
     /// Ticks since a peer was heard, if it is known.

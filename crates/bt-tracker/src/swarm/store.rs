@@ -1,7 +1,7 @@
 //! [`Swarms`]: the shards together, and the calls that the server makes.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockResult};
 use std::time::Instant;
 
 use bt_metainfo::InfoHash;
@@ -258,8 +258,9 @@ impl Swarms {
             .remove(hash, info_hash, &self.open, &env)
     }
 
-    /// Takes one peer out of a torrent, as if it had said `stopped`.
-    pub fn leave(&self, now: Instant, info_hash: &InfoHash, peer: SocketAddr) {
+    /// Takes one peer out of a torrent, as if it had said `stopped`. Returns what it would have
+    /// said.
+    pub fn leave(&self, now: Instant, info_hash: &InfoHash, peer: SocketAddr) -> Announce {
         let stop = Announce {
             info_hash: *info_hash,
             peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
@@ -272,6 +273,7 @@ impl Swarms {
         };
         // It can only be refused where it is not known anyway, and no torrent is made for it.
         let _ = self.enter(now, &stop, &mut Answer::default());
+        stop
     }
 
     /// Sums over all shards, one after the other.
@@ -355,9 +357,18 @@ impl Swarms {
     }
 
     pub(super) fn shard_of(&self, hash: u64) -> MutexGuard<'_, Shard> {
+        lock(self.shard_at(hash))
+    }
+
+    /// The same without waiting.
+    pub(super) fn try_shard_of(&self, hash: u64) -> TryLockResult<MutexGuard<'_, Shard>> {
+        self.shard_at(hash).try_lock()
+    }
+
+    fn shard_at(&self, hash: u64) -> &Mutex<Shard> {
         // The lowest and the highest bits are used inside the shard.
         let at = usize::try_from(hash >> 32 & 0xffff).unwrap_or(0) & (self.shards.len() - 1);
-        lock(&self.shards[at])
+        &self.shards[at]
     }
 }
 

@@ -83,7 +83,7 @@ impl Model {
             swarm.peers.remove(&a.peer);
         } else if keeps {
             let before = swarm.peers.get(&a.peer).is_some_and(|peer| peer.completed);
-            let completed = before || a.event == Event::Completed;
+            let completed = before || a.event == Event::Completed && a.left == 0;
             swarm.completed += u32::from(completed && !before);
             let peer = ModelPeer {
                 heard: now,
@@ -428,6 +428,35 @@ proptest! {
     }
 
     #[test]
+    fn a_store_that_was_told_what_comes_answers_as_one_that_was_not(
+        steps in steps(), batch in 1usize..20,
+    ) {
+        let now = Instant::now();
+        let [told, plain] = [(); 2].map(|()| Swarms::new(config(), now));
+        let (mut expected, mut answers) = (Expected::default(), [(); 2].map(|()| Answer::default()));
+        let announces: Vec<_> = steps.iter().filter_map(|step| match step {
+            Step::Announce { torrent, peer, left, event, wanted, .. } => Some(Announce {
+                wanted: *wanted,
+                ..announce(*torrent, &peer.to_string(), *left, *event)
+            }),
+            _ => None,
+        }).collect();
+        for batch in announces.chunks(batch) {
+            batch.iter().for_each(|a| told.expect(&a.info_hash, &mut expected));
+            told.warm(&mut expected);
+            for a in batch {
+                let results = [&told, &plain].into_iter().zip(&mut answers);
+                let results: Vec<_> = results.map(|(s, out)| s.enter(now, a, out)).collect();
+                prop_assert_eq!(results[0], results[1]);
+                let [told, plain] = &answers;
+                prop_assert_eq!((&told.v4, &told.v6, told.counts, told.stored),
+                    (&plain.v4, &plain.v6, plain.counts, plain.stored));
+            }
+        }
+        prop_assert_eq!(told.totals(), plain.totals());
+    }
+
+    #[test]
     fn no_bytes_make_a_restore_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let now = Instant::now();
         let _ = Swarms::new(config(), now).restore(now, Duration::ZERO, &bytes);
@@ -461,6 +490,24 @@ fn seeds_are_not_named_to_seeds_nor_to_partial_seeds() {
     );
     assert_eq!((counts.complete(), counts.incomplete()), (2, 2));
     assert_eq!(ask("10.0.0.1:1", 0, Event::None).0, ["10.0.0.4:1"]);
+}
+
+#[test]
+fn a_completion_of_a_peer_that_lacks_bytes_does_not_count() {
+    let now = Instant::now();
+    let swarms = Swarms::new(config(), now);
+    let mut answer = Answer::default();
+    let mut ask = |peer, left, event| {
+        let counts = swarms.enter(now, &announce(1, peer, left, event), &mut answer);
+        counts
+            .map(|()| (answer.counts.completed, answer.counts.downloaders))
+            .unwrap()
+    };
+    assert_eq!(ask("10.0.0.1:1", 1, Event::Completed), (0, 1));
+    assert_eq!(ask("10.0.0.1:1", u64::MAX, Event::Completed), (0, 1));
+    // It still counts once it is true.
+    assert_eq!(ask("10.0.0.1:1", 0, Event::Completed), (1, 0));
+    assert_eq!(ask("10.0.0.1:1", 0, Event::Completed), (1, 0));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::group::{Groups, Sweep};
 use super::list::{Keys, List, News, Peer};
 use super::locality::{GroupId, Locality};
 use super::per_ip::PerIp;
+use super::prefetch::prefetch;
 use super::random::Random;
 use super::stamp::{Class, Tick};
 use super::store::{Announce, Families};
@@ -111,6 +112,20 @@ impl Torrent {
         }
     }
 
+    /// Asks for the memory of its own, if it has any.
+    pub(super) fn warm_swarm(&self) {
+        if let Peers::Swarm(swarm) = &self.peers {
+            prefetch(&**swarm);
+        }
+    }
+
+    /// Asks for the peers, once their place is near.
+    pub(super) fn warm_peers(&self) {
+        if let Peers::Swarm(swarm) = &self.peers {
+            swarm.v4.lists().take(1).for_each(List::warm);
+        }
+    }
+
     pub(super) fn counts(&self) -> Counts {
         let census = self.census();
         Counts {
@@ -176,7 +191,8 @@ impl Torrent {
         answer: &mut Answer,
     ) {
         let class = class_of(announce);
-        let completed = announce.event == Event::Completed;
+        // Who still lacks bytes has completed nothing, whatever it says.
+        let completed = announce.event == Event::Completed && announce.left == 0;
         let visit = Visit {
             announce,
             news: News {

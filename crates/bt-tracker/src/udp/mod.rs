@@ -26,7 +26,8 @@ pub use request::{
     encode_connect_request, encode_scrape_request, scrape_hashes,
 };
 pub use response::{
-    encode_announce_reply, encode_connect_reply, encode_error_reply, encode_scrape_reply,
+    encode_announce_reply, encode_connect_reply, encode_error_reply, encode_packed_announce_reply,
+    encode_scrape_reply,
 };
 
 /// What stands in the place of the connection id in a connect request (BEP 15, "Connect").

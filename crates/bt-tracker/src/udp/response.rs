@@ -21,16 +21,7 @@ pub fn encode_announce_reply(
     family: Family,
     out: &mut Vec<u8>,
 ) {
-    put_head(action::ANNOUNCE, transaction_id, out);
-    let interval = u32::try_from(response.interval.as_secs()).unwrap_or(u32::MAX);
-    for number in [
-        interval,
-        response.incomplete.unwrap_or(0),
-        response.complete.unwrap_or(0),
-    ] {
-        // The fields are signed in BEP 15.
-        out.extend_from_slice(&number.min(i32::MAX.unsigned_abs()).to_be_bytes());
-    }
+    put_announce_head(transaction_id, response, out);
     // Most packets of a tracker are these records: no detour on the way.
     out.reserve(response.peers.len() * compact::V4_LEN);
     for peer in &response.peers {
@@ -52,6 +43,18 @@ pub fn encode_announce_reply(
     }
 }
 
+/// Appends an announce reply whose records are packed already: 6 bytes for each peer of IPv4, 18 for
+/// each of IPv6, as the family of the packet has it. The peers of `response` are not looked at.
+pub fn encode_packed_announce_reply(
+    transaction_id: u32,
+    response: &AnnounceResponse,
+    records: &[u8],
+    out: &mut Vec<u8>,
+) {
+    put_announce_head(transaction_id, response, out);
+    out.extend_from_slice(records);
+}
+
 /// Appends a scrape reply: 8 bytes and 12 for each torrent, in the order of the request. A torrent
 /// that the tracker does not know is [`ScrapeStats::default`].
 pub fn encode_scrape_reply(
@@ -71,6 +74,19 @@ pub fn encode_scrape_reply(
 pub fn encode_error_reply(transaction_id: u32, reason: &str, out: &mut Vec<u8>) {
     put_head(action::ERROR, transaction_id, out);
     out.extend_from_slice(reason.as_bytes());
+}
+
+fn put_announce_head(transaction_id: u32, response: &AnnounceResponse, out: &mut Vec<u8>) {
+    put_head(action::ANNOUNCE, transaction_id, out);
+    let interval = u32::try_from(response.interval.as_secs()).unwrap_or(u32::MAX);
+    for number in [
+        interval,
+        response.incomplete.unwrap_or(0),
+        response.complete.unwrap_or(0),
+    ] {
+        // The fields are signed in BEP 15.
+        out.extend_from_slice(&number.min(i32::MAX.unsigned_abs()).to_be_bytes());
+    }
 }
 
 fn put_head(action: u32, transaction_id: u32, out: &mut Vec<u8>) {

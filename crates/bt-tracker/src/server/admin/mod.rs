@@ -261,6 +261,9 @@ fn rows(stats: &StatsSnapshot) -> Vec<(&'static str, u64)> {
         ("http_bytes_out_total", http.bytes_out),
         ("http_connections", stats.connections),
         ("http_connections_refused_total", stats.connections_refused),
+        ("http_connections_evicted_total", stats.connections_evicted),
+        ("http_connection_memory_bytes", stats.connection_memory),
+        ("http_overloaded_total", stats.overloaded),
         ("http_forwarded_ignored_total", stats.forwarded_ignored),
         (
             "http_connections_timed_out_total",

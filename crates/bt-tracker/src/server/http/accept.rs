@@ -115,11 +115,6 @@ fn greet(
     stop: &CancellationToken,
     session: &mut Session,
 ) {
-    let stats = &http.tracker.stats;
-    if stats.connections.get() >= http.max_connections {
-        stats.connections_refused.add(1);
-        return;
-    }
     session.renew(source);
     let mut flow = Flow::Read;
     match rustix::net::recv(&stream, session.space(), RecvFlags::DONTWAIT) {
@@ -140,9 +135,13 @@ fn greet(
         Err(rustix::io::Errno::WOULDBLOCK) => {}
         Err(_) => return,
     }
+    // Only those that are kept need a place: a full house still answers whoever asks at once.
+    let Some(seat) = http.seat(source, stop) else {
+        return;
+    };
     match watched(stream) {
         Ok(stream) => {
-            let connection = Connection::new(stream, session.split(), flow, http, stop.clone());
+            let connection = Connection::new(stream, session.split(), flow, http, seat);
             tasks.spawn(connection.run());
         }
         Err(error) => tracing::debug!(%error, "a connection was lost"),

@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Sleep, timeout};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::super::handle::DRAIN;
-use super::Http;
+use super::super::memory::Held;
+use super::crowd::Seat;
 use super::detour::Detour;
 use super::session::{Flow, Session};
+use super::{Http, Status};
 
 /// A request must come within this time, from its first byte or from the connection's start.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,6 +44,9 @@ pub(super) struct Connection<S> {
     /// The upload that is coming.
     upload: Option<Upload>,
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
+    seat: Seat,
+    /// What requests and replies under way take beyond what every connection may keep.
+    held: Held,
     /// When the connection ends in any case, once the server stops.
     drained: Option<Instant>,
     /// Rings at the deadline or earlier: it is only set anew when it rings too early, which is
@@ -57,13 +62,14 @@ struct Upload {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    /// The connection ends after the request under way once `stop` is cancelled.
+    /// The connection ends after the request under way once the server stops, and at once when it
+    /// has to make room.
     pub(super) fn new(
         stream: S,
         session: Session,
         flow: Flow,
         http: &Arc<Http>,
-        stop: CancellationToken,
+        seat: Seat,
     ) -> Self {
         let deadline = Instant::now() + HEAD_TIMEOUT;
         http.tracker.stats.connections.add(1);
@@ -75,7 +81,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             deadline,
             upload: None,
             drained: None,
-            stop: Box::pin(stop.cancelled_owned()),
+            stop: Box::pin(seat.leave().clone().cancelled_owned()),
+            held: http.tracker.memory.hold(0),
+            seat,
             alarm: Box::pin(tokio::time::sleep_until(deadline.into())),
         }
     }
@@ -91,8 +99,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     async fn serve(&mut self) -> io::Result<()> {
         loop {
+            self.weigh();
             if self.session.has_replies() {
                 self.write().await?;
+                self.held.set(self.session.held());
             }
             let was_within = self.session.is_within_request();
             match self.flow {
@@ -101,6 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Flow::Detour => match self.session.detour.take() {
                     None => {}
                     Some(Detour::Upload(mut upload)) => {
+                        self.seat.is_busy();
                         upload
                             .carry_out(&self.http.tracker, &mut self.session.out)
                             .await;
@@ -109,6 +120,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     }
                     #[cfg(feature = "websocket")]
                     Some(Detour::WebSocket { source, key }) => {
+                        // A browser is idle by nature.
+                        self.seat.is_busy();
                         let came = self.session.take_rest();
                         let tracker = &self.http.tracker;
                         let talk = crate::server::signal::serve(
@@ -135,13 +148,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.flow = self.session.advance(now, &self.http);
             self.follow_upload(now);
             if self.upload.is_some() {
+                self.seat.is_busy();
                 continue;
+            }
+            if self.session.has_replies() {
+                self.seat.is_idle_since(now);
             }
             if !self.session.is_within_request() {
                 self.deadline = now + IDLE_TIMEOUT;
             } else if !was_within || self.session.has_replies() {
                 self.set_deadline(now + HEAD_TIMEOUT);
             }
+        }
+    }
+
+    /// Counts what the connection holds, and refuses what it asks when all together hold too much.
+    fn weigh(&mut self) {
+        self.held.set(self.session.held());
+        if !self.held.is_nothing() && self.held.is_too_much() {
+            self.session.refuse(Status::Overloaded);
+            self.held.set(0);
+            self.flow = Flow::Close;
+            self.http.tracker.stats.overloaded.add(1);
         }
     }
 
@@ -178,6 +206,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     return Ok(count > 0);
                 }
                 () = &mut self.stop, if self.drained.is_none() => {
+                    if self.seat.is_evicted() {
+                        self.http.tracker.stats.connections_evicted.add(1);
+                        return Ok(false);
+                    }
                     if !self.session.is_within_request() {
                         return Ok(false);
                     }

@@ -6,6 +6,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+#[cfg(feature = "websocket")]
+use super::super::paths::Place;
 use super::super::publisher::{Refused, Uploaded};
 use super::super::tracker::Tracker;
 use super::head::{Head, Method};
@@ -66,10 +68,10 @@ pub(super) fn needed(
 ) -> Option<Detour> {
     #[cfg(feature = "websocket")]
     if let Some(key) = head.websocket_key
-        && let Some(passkey) = signals_at(head)
+        && let Some(passkey) = signals_at(head, &http.tracker)
     {
         route::upgrade(&super::super::signal::accept_key(key), reply);
-        let key = passkey.map(|key| key.as_bytes().into());
+        let key = passkey.map(Into::into);
         return Some(Detour::WebSocket { source, key });
     }
     let _ = (source, &reply);
@@ -88,16 +90,13 @@ pub(super) fn needed(
 
 /// Whether browsers find each other at this path; with the passkey in it.
 #[cfg(feature = "websocket")]
-fn signals_at<'a>(head: &Head<'a>) -> Option<Option<&'a str>> {
+fn signals_at<'a>(head: &Head<'a>, tracker: &Tracker) -> Option<Option<&'a [u8]>> {
     if head.method != Method::Get {
         return None;
     }
-    match head.path {
-        "/" | "/announce" => Some(None),
-        path => {
-            let key = path.strip_prefix('/')?.strip_suffix("/announce")?;
-            (!key.is_empty() && !key.contains('/')).then_some(Some(key))
-        }
+    match tracker.paths.find(head.path) {
+        Some(Place::Announce(key)) => Some(key),
+        _ => (head.path == "/").then_some(None),
     }
 }
 

@@ -39,18 +39,24 @@ pub(super) struct Head<'a> {
     pub(super) is_http_10: bool,
     pub(super) content_length: Option<u64>,
     pub(super) chunked: bool,
+    /// The client holds its body back until it is asked for it (RFC 9110, section 10.1.1).
+    pub(super) expects_continue: bool,
     pub(super) wants_json: bool,
     /// The key of a client that wants to speak WebSocket from here on.
     #[cfg(feature = "websocket")]
     pub(super) websocket_key: Option<&'a [u8]>,
     pub(super) authorization: Option<&'a [u8]>,
-    /// The last header of this name.
+    /// The last header in which proxies name the client.
     pub(super) forwarded_for: Option<&'a [u8]>,
 }
 
 /// Reads a head. Returns it with its length, `None` when it has not all come yet, or the status
-/// of the refusal, after which the connection cannot be used any more.
-pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Head<'_>, usize)>, Status> {
+/// of the refusal, after which the connection cannot be used any more. `forwarded` is the header in
+/// which proxies name the client.
+pub(super) fn parse<'a>(
+    bytes: &'a [u8],
+    forwarded: &str,
+) -> Result<Option<(Head<'a>, usize)>, Status> {
     let within = bytes.get(..MAX_HEAD).unwrap_or(bytes);
     // Nearly every head is shorter than either bound, and nothing is counted in it.
     let bounds = (bytes.len() > MAX_FIELDS).then(|| bounds(within));
@@ -65,7 +71,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Head<'_>, usize)>, Status> {
         {
             Err(Status::HeadTooLarge)
         }
-        Ok(httparse::Status::Complete(length)) => Ok(Some((head(&request)?, length))),
+        Ok(httparse::Status::Complete(length)) => Ok(Some((head(&request, forwarded)?, length))),
         Ok(httparse::Status::Partial) if bounds.is_some_and(|(_, rest)| rest >= MAX_FIELDS) => {
             Err(Status::HeadTooLarge)
         }
@@ -82,7 +88,7 @@ fn bounds(bytes: &[u8]) -> (usize, usize) {
     (line, bytes.len() - line)
 }
 
-fn head<'a>(request: &httparse::Request<'_, 'a>) -> Result<Head<'a>, Status> {
+fn head<'a>(request: &httparse::Request<'_, 'a>, forwarded: &str) -> Result<Head<'a>, Status> {
     let method = match request.method {
         Some("GET") => Method::Get,
         Some("HEAD") => Method::Head,
@@ -109,6 +115,7 @@ fn head<'a>(request: &httparse::Request<'_, 'a>) -> Result<Head<'a>, Status> {
         is_http_10,
         content_length: None,
         chunked: false,
+        expects_continue: false,
         wants_json: false,
         #[cfg(feature = "websocket")]
         websocket_key: None,
@@ -119,8 +126,14 @@ fn head<'a>(request: &httparse::Request<'_, 'a>) -> Result<Head<'a>, Status> {
     let mut upgrades = false;
     for header in request.headers.iter() {
         let named = |name: &str| header.name.eq_ignore_ascii_case(name);
+        if named(forwarded) {
+            head.forwarded_for = Some(header.value);
+        }
         match header.name.len() {
             6 if named("accept") => head.wants_json = contains(header.value, b"application/json"),
+            6 if named("expect") => {
+                head.expects_continue = header.value.eq_ignore_ascii_case(b"100-continue");
+            }
             #[cfg(feature = "websocket")]
             7 if named("upgrade") => upgrades = contains(header.value, b"websocket"),
             10 if named("connection") => {
@@ -143,7 +156,6 @@ fn head<'a>(request: &httparse::Request<'_, 'a>) -> Result<Head<'a>, Status> {
                     return Err(Status::BadRequest);
                 }
             }
-            15 if named("x-forwarded-for") => head.forwarded_for = Some(header.value),
             17 if named("transfer-encoding") => head.chunked = true,
             #[cfg(feature = "websocket")]
             17 if named("sec-websocket-key") => head.websocket_key = Some(header.value),
@@ -171,6 +183,10 @@ fn contains(value: &[u8], word: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(bytes: &[u8]) -> Result<Option<(Head<'_>, usize)>, Status> {
+        super::parse(bytes, "X-Forwarded-For")
+    }
 
     fn whole(text: &str) -> Head<'_> {
         let (head, length) = parse(text.as_bytes()).unwrap().unwrap();

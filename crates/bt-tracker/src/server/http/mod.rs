@@ -7,6 +7,7 @@
 
 mod accept;
 mod connection;
+mod crowd;
 mod detour;
 mod head;
 mod multi;
@@ -18,6 +19,7 @@ pub(super) mod tls;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::time::Instant;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +29,7 @@ use super::syscalls::defer_accept;
 use super::tracker::Tracker;
 use super::{Config, Error};
 use crate::swarm::Network;
+use crowd::{Crowd, Seat};
 use head::Head;
 
 /// Connections that the kernel keeps until they are accepted.
@@ -48,6 +51,7 @@ enum Status {
     BodyTooLarge,
     HeadTooLarge,
     ServerError,
+    Overloaded,
 }
 
 impl Status {
@@ -66,6 +70,7 @@ impl Status {
             Self::BodyTooLarge => "413 Content Too Large",
             Self::HeadTooLarge => "431 Request Header Fields Too Large",
             Self::ServerError => "500 Internal Server Error",
+            Self::Overloaded => "503 Service Unavailable",
         }
     }
 }
@@ -75,7 +80,10 @@ impl Status {
 struct Http {
     tracker: Arc<Tracker>,
     trusted_proxies: Vec<Network>,
-    max_connections: u64,
+    /// In which header they name the client; empty when there are none.
+    proxy_header: Box<str>,
+    /// The connections that are kept.
+    crowd: Arc<Crowd>,
 }
 
 /// The sockets, bound and not yet served.
@@ -159,7 +167,12 @@ pub(super) fn serve(
     let http = Arc::new(Http {
         tracker: Arc::clone(tracker),
         trusted_proxies: config.trusted_proxies.clone(),
-        max_connections: config.max_connections as u64,
+        proxy_header: proxy_header(config)?.into(),
+        crowd: Crowd::new(
+            Instant::now(),
+            config.max_connections,
+            config.effective_connections_per_ip(),
+        ),
     });
     for listener in bound.listeners {
         let acceptor = accept::Acceptor::new(listener, &http, tasks, stop).map_err(|source| {
@@ -200,15 +213,42 @@ fn listener(address: SocketAddr, worker: usize, config: &Config) -> io::Result<T
     Ok(listener)
 }
 
+/// The header in which trusted proxies name the client; empty when there are none.
+fn proxy_header(config: &Config) -> Result<&str, Error> {
+    let name = config.proxy_header.as_str();
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    if name.is_empty() || !name.bytes().all(is_name) {
+        return Err(Error::Setting(
+            "the header of proxies must have letters, digits, - and _",
+        ));
+    }
+    Ok(if config.trusted_proxies.is_empty() {
+        ""
+    } else {
+        name
+    })
+}
+
 impl Http {
+    /// Takes a connection in that is to be kept.
+    fn seat(&self, peer: IpAddr, stop: &CancellationToken) -> Option<Seat> {
+        let peer = peer.to_canonical();
+        let source = (!self.is_trusted(peer)).then_some(peer);
+        let seat = self.crowd.enter(source, Instant::now(), stop);
+        if seat.is_none() {
+            self.tracker.stats.connections_refused.add(1);
+        }
+        seat
+    }
+
+    fn is_trusted(&self, ip: IpAddr) -> bool {
+        let mut proxies = self.trusted_proxies.iter();
+        proxies.any(|network| network.contains(ip))
+    }
+
     /// Who asks: the other end of the connection, or whom a trusted proxy names.
     fn source(&self, peer: IpAddr, head: &Head<'_>) -> IpAddr {
-        let is_trusted = |ip| {
-            self.trusted_proxies
-                .iter()
-                .any(|network| network.contains(ip))
-        };
-        let Some(header) = head.forwarded_for.filter(|_| is_trusted(peer)) else {
+        let Some(header) = head.forwarded_for.filter(|_| self.is_trusted(peer)) else {
             return peer;
         };
         // The last address that no trusted proxy has is the one that a trusted proxy saw; those
@@ -222,7 +262,7 @@ impl Http {
                 break;
             };
             nearest = address;
-            if !is_trusted(nearest) {
+            if !self.is_trusted(nearest) {
                 break;
             }
         }
@@ -255,7 +295,7 @@ pub(super) fn fuzz(bytes: &[u8]) {
     let replies = cuts.map(|step| {
         let http = fuzz_server();
         let mut session = session::Session::new(IpAddr::from([192, 0, 2, 1]));
-        let now = std::time::Instant::now();
+        let now = Instant::now();
         let mut sent = Vec::new();
         'connection: for part in bytes.chunks(step) {
             let mut part = part;
@@ -267,7 +307,9 @@ pub(super) fn fuzz(bytes: &[u8]) {
                 part = &part[count..];
                 loop {
                     let flow = session.advance(now, &http);
-                    sent.extend_from_slice(&session.out);
+                    // Only a client whose body has not come is asked for it, which the cuts decide.
+                    let asked = session.out.strip_suffix(session::CONTINUE);
+                    sent.extend_from_slice(asked.unwrap_or(&session.out));
                     sent.extend_from_slice(&session.tail);
                     session.sent();
                     match flow {
@@ -294,11 +336,12 @@ fn fuzz_server() -> Http {
         max_numwant: 0,
         ..Config::default()
     };
-    let tracker = Tracker::new(&config, std::time::Instant::now());
+    let tracker = Tracker::new(&config, Instant::now());
     Http {
         tracker: Arc::new(tracker.expect("the default configuration is fine")),
         trusted_proxies: Vec::new(),
-        max_connections: 1,
+        proxy_header: "".into(),
+        crowd: Crowd::new(Instant::now(), 1, 1),
     }
 }
 

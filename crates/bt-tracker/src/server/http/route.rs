@@ -7,6 +7,7 @@ use std::time::Instant;
 use bt_metainfo::InfoHash;
 use bytes::Bytes;
 
+use super::super::paths::Place;
 use super::super::publisher::{self, Catalog, Published};
 use super::super::tracker::{Scratch, Tracker, Transport};
 use super::head::{Head, Method};
@@ -51,26 +52,29 @@ pub(super) fn answer(
     tracker: &Tracker,
     reply: &mut Reply<'_>,
 ) {
-    let mut parts = head.path.strip_prefix('/').unwrap_or(head.path).split('/');
-    let parts = [parts.next(), parts.next(), parts.next()];
-    let is_post = head.method == Method::Post;
-    match parts {
-        [Some("announce"), None, _] if is_post => {
-            multi::announce(body, source, None, now, tracker, reply);
+    match (tracker.paths.find(head.path), head.method) {
+        (Some(Place::Announce(key)), Method::Get) => {
+            announce(head, source, key, now, tracker, reply);
         }
-        [Some(key), Some("announce"), None] if is_post => {
-            multi::announce(body, source, Some(key.as_bytes()), now, tracker, reply);
+        (Some(Place::Announce(key)), Method::Post) => {
+            multi::announce(body, source, key, now, tracker, reply);
         }
-        _ if is_post || head.method == Method::Put => plain(reply, Status::MethodNotAllowed),
-        [Some("announce"), None, _] => announce(head, source, None, now, tracker, reply),
-        [Some("scrape"), None, _] => scrape(head, None, tracker, reply),
-        [Some("torrents"), None, _] => redirect(reply, "/torrents/"),
-        [Some("torrents"), Some(file), None] => torrents(head, file, tracker, reply),
-        [Some(key), Some("announce"), None] => {
-            announce(head, source, Some(key.as_bytes()), now, tracker, reply);
+        // To ask for the head of a reply must change nothing, and a reply to an announce is one to
+        // a peer that has come in.
+        (Some(Place::Announce(_)), Method::Head) | (_, Method::Post | Method::Put) => {
+            plain(reply, Status::MethodNotAllowed);
         }
-        [Some(key), Some("scrape"), None] => scrape(head, Some(key.as_bytes()), tracker, reply),
-        _ => plain(reply, Status::NotFound),
+        (Some(Place::Scrape(key)), Method::Get | Method::Head) => {
+            scrape(head, key, tracker, reply);
+        }
+        (None, Method::Get | Method::Head) => match head.path.strip_prefix("/torrents") {
+            Some("") => redirect(reply, "/torrents/"),
+            Some(rest) => match rest.strip_prefix('/') {
+                Some(file) if !file.contains('/') => torrents(head, file, tracker, reply),
+                _ => plain(reply, Status::NotFound),
+            },
+            None => plain(reply, Status::NotFound),
+        },
     }
 }
 
@@ -128,6 +132,10 @@ fn scrape(head: &Head<'_>, key: Option<&[u8]>, tracker: &Tracker, reply: &mut Re
                 reply,
                 &Failure::new("name the torrents with info_hash: there is no full scrape"),
             );
+        }
+        Ok(request) if request.info_hashes.len() > tracker.max_scrape => {
+            tracker.stats.http.failures.add(1);
+            fail(reply, &Failure::new(tracker.too_many_to_scrape()));
         }
         Ok(request) => {
             tracker.stats.http.scrapes.add(1);
@@ -224,12 +232,12 @@ fn plain(reply: &mut Reply<'_>, status: Status) {
     reply.body.clear();
     reply.body.extend_from_slice(status.line().as_bytes());
     reply.body.push(b'\n');
-    let challenge = if status == Status::Unauthorized {
-        "WWW-Authenticate: Bearer\r\n"
-    } else {
-        ""
+    let header = match status {
+        Status::Unauthorized => "WWW-Authenticate: Bearer\r\n",
+        Status::MethodNotAllowed => "Allow: GET, POST\r\n",
+        _ => "",
     };
-    send(reply, status, TEXT, challenge);
+    send(reply, status, TEXT, header);
 }
 
 /// Appends what ends HTTP on a connection (RFC 6455, section 4.2.2).

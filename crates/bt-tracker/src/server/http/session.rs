@@ -28,6 +28,9 @@ const BODY_STEP: usize = 64 * 1024;
 /// Bytes that are waited for at first. Nearly every head is shorter.
 const FIRST_READ: usize = 1024;
 
+/// What a client that asked for it waits for before it sends its body.
+pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
 /// Bytes of a buffer for requests that are kept between two of them.
 const KEPT_READ: usize = 4 * 1024;
 
@@ -60,6 +63,8 @@ pub(super) struct Session {
     pub(super) detour: Option<Detour>,
     /// The body of an upload has begun to come: it may take longer than other requests.
     pub(super) awaits_upload: bool,
+    /// The client of the request that is coming has been told to send its body.
+    told_to_continue: bool,
 }
 
 impl Session {
@@ -74,6 +79,7 @@ impl Session {
             scratch: Scratch::default(),
             detour: None,
             awaits_upload: false,
+            told_to_continue: false,
         }
     }
 
@@ -87,6 +93,7 @@ impl Session {
         self.sent();
         self.detour = None;
         self.awaits_upload = false;
+        self.told_to_continue = false;
     }
 
     /// A session of its own with what has come so far.
@@ -99,6 +106,7 @@ impl Session {
             tail: std::mem::take(&mut self.tail),
             detour: self.detour.take(),
             awaits_upload: self.awaits_upload,
+            told_to_continue: self.told_to_continue,
             ..Self::new(self.source)
         }
     }
@@ -139,6 +147,25 @@ impl Session {
         self.tail = Bytes::new();
     }
 
+    /// Bytes that requests and replies under way take beyond what a connection may keep. A torrent
+    /// file is not among them: all that are sent share one copy.
+    pub(super) fn held(&self) -> usize {
+        let tail = if self.tail.is_unique() {
+            self.tail.len()
+        } else {
+            0
+        };
+        let all = self.buffer.capacity() + self.out.capacity() + tail;
+        all.saturating_sub(MAX_KEPT_BUFFER)
+    }
+
+    /// Throws away what has come and what is to be sent, and says why; the connection has to be
+    /// closed after it.
+    pub(super) fn refuse(&mut self, status: Status) {
+        *self = Self::new(self.source);
+        route::refuse(status, &mut self.out);
+    }
+
     /// Answers the requests that have come. What the last call left must have been sent.
     pub(super) fn advance(&mut self, now: Instant, http: &Http) -> Flow {
         let tracker: &Tracker = &http.tracker;
@@ -152,7 +179,7 @@ impl Session {
             if self.out.len() >= MAX_GATHERED || !self.tail.is_empty() {
                 break Flow::Again;
             }
-            let (head, length) = match head::parse(bytes) {
+            let (head, length) = match head::parse(bytes, &http.proxy_header) {
                 Ok(Some(parsed)) => parsed,
                 Ok(None) => break Flow::Read,
                 Err(status) => {
@@ -185,9 +212,14 @@ impl Session {
             };
             let Some(body) = bytes.get(length..end) else {
                 self.awaits_upload = detour::is_upload(&head);
+                if head.expects_continue && !head.is_http_10 && !self.told_to_continue {
+                    self.told_to_continue = true;
+                    self.out.extend_from_slice(CONTINUE);
+                }
                 break Flow::Read;
             };
             consumed += end;
+            self.told_to_continue = false;
             tracker.stats.http.bytes_in.add(end as u64);
             let source = http.source(self.source, &head);
             let before = self.out.len();
@@ -282,7 +314,8 @@ mod tests {
         let http = Http {
             tracker: std::sync::Arc::new(tracker),
             trusted_proxies: Vec::new(),
-            max_connections: 1,
+            proxy_header: "".into(),
+            crowd: super::super::crowd::Crowd::new(Instant::now(), 1, 1),
         };
         let mut session = Session::new(IpAddr::from([192, 0, 2, 1]));
         let length = many(&mut session, &http, MAX_ANNOUNCES_IN_REQUEST);

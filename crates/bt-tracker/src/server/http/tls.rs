@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use super::super::{Config, Error};
 use super::Http;
 use super::connection::Connection;
+use super::crowd::Seat;
 use super::session::{Flow, Session};
 
 /// A handshake must be done within this time.
@@ -104,15 +105,9 @@ pub(super) fn serve(
         while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
             match accepted {
                 Ok((stream, address)) => {
-                    let stats = &http.tracker.stats;
-                    let open = stats.connections.get() + stats.handshakes.get();
-                    if open >= http.max_connections {
-                        stats.connections_refused.add(1);
-                        continue;
+                    if let Some(seat) = http.seat(address.ip(), &stop) {
+                        tasks.spawn(greet(stream, address.ip(), Arc::clone(&http), seat));
                     }
-                    // Counted here, so that a burst cannot pass the bound.
-                    stats.handshakes.add(1);
-                    tasks.spawn(greet(stream, address.ip(), Arc::clone(&http), stop.clone()));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept connections");
@@ -124,22 +119,20 @@ pub(super) fn serve(
     Ok(())
 }
 
-async fn greet(stream: TcpStream, source: IpAddr, http: Arc<Http>, stop: CancellationToken) {
+async fn greet(stream: TcpStream, source: IpAddr, http: Arc<Http>, seat: Seat) {
     let _ = stream.set_nodelay(true);
-    let handshake = Handshake(&http);
     let Some(identity) = &http.tracker.identity else {
         return;
     };
     let acceptor = TlsAcceptor::from(identity.current());
     let secured = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
-    let Some(secured) = stop.run_until_cancelled(secured).await else {
+    let Some(secured) = seat.leave().run_until_cancelled(secured).await else {
         return;
     };
     let stats = &http.tracker.stats;
     match secured {
         Ok(Ok(stream)) => {
-            let connection = Connection::new(stream, Session::new(source), Flow::Read, &http, stop);
-            drop(handshake);
+            let connection = Connection::new(stream, Session::new(source), Flow::Read, &http, seat);
             connection.run().await;
         }
         Ok(Err(error)) => {
@@ -147,14 +140,5 @@ async fn greet(stream: TcpStream, source: IpAddr, http: Arc<Http>, stop: Cancell
             tracing::debug!(%error, %source, "a handshake failed");
         }
         Err(_) => stats.connections_timed_out.add(1),
-    }
-}
-
-/// A handshake under way.
-struct Handshake<'a>(&'a Http);
-
-impl Drop for Handshake<'_> {
-    fn drop(&mut self) {
-        self.0.tracker.stats.handshakes.sub(1);
     }
 }

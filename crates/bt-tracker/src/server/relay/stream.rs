@@ -5,17 +5,19 @@
 //! entries that are older than the time-to-live, and the whole stream when it has taken none for
 //! that long.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bt_metainfo::InfoHash;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::{Link, Relay, lock, record};
-use crate::limits::{MAX_RELAY_BACKOFF, MAX_RELAY_ENTRIES, MAX_RELAY_ENTRY};
+use crate::limits::{MAX_RELAY_BACKOFF, MAX_RELAY_ENTRIES, MAX_RELAY_ENTRY, MAX_RELAY_MISSED};
 use crate::server::tracker::Tracker;
-use crate::swarm::Answer;
+use crate::swarm::{Answer, Refusal};
 
 /// The stream. The number is the version of the records.
 const STREAM: &str = "bt-tracker:1:announces";
@@ -38,13 +40,23 @@ const FAREWELL: Duration = Duration::from_millis(500);
 /// What ended a connection.
 type Lost = redis::RedisError;
 
+/// How far the stream has been read, and what could not be taken from it.
+#[derive(Debug, Default)]
+struct Bookmark {
+    /// The last entry that was read; `None` before the first connection.
+    place: Option<(u64, u64)>,
+    /// Torrents that others announced and that are not tracked here, [`MAX_RELAY_MISSED`] at most:
+    /// should they be registered or allowed one day, their peers are read again.
+    missed: HashSet<InfoHash>,
+}
+
 /// Connects until the token is cancelled.
 pub(super) async fn run(relay: Arc<Relay>, tracker: Arc<Tracker>, stop: CancellationToken) {
-    let mut place = None;
+    let mut bookmark = Bookmark::default();
     let mut backoff = FIRST_BACKOFF;
     while !stop.is_cancelled() {
         let started = Instant::now();
-        let Err(error) = connected(&relay, &tracker, &stop, &mut place).await else {
+        let Err(error) = connected(&relay, &tracker, &stop, &mut bookmark).await else {
             return;
         };
         let before = relay.link();
@@ -72,7 +84,7 @@ async fn connected(
     relay: &Relay,
     tracker: &Tracker,
     stop: &CancellationToken,
-    place: &mut Option<(u64, u64)>,
+    bookmark: &mut Bookmark,
 ) -> Result<(), Lost> {
     let config = AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE));
     let writing = config.clone().set_response_timeout(Some(PATIENCE));
@@ -105,10 +117,11 @@ async fn connected(
     // A Redis whose clock has gone back, or that is another one, has entries before our place.
     let begin = clock.milliseconds(Instant::now());
     let oldest = begin.saturating_sub(milliseconds(relay.peer_ttl));
-    *place = Some(place.filter(|at| at.0 <= begin).unwrap_or((oldest, 0)));
+    let place = bookmark.place.filter(|at| at.0 <= begin);
+    bookmark.place = Some(place.unwrap_or((oldest, 0)));
     tokio::select! {
         lost = write(relay, writer, clock, stop) => lost,
-        lost = read(relay, tracker, reader, place) => lost,
+        lost = read(relay, tracker, reader, bookmark) => lost,
     }
 }
 
@@ -179,59 +192,125 @@ async fn read(
     relay: &Relay,
     tracker: &Tracker,
     mut connection: MultiplexedConnection,
-    place: &mut Option<(u64, u64)>,
+    bookmark: &mut Bookmark,
 ) -> Result<(), Lost> {
     let mut answer = Answer::default();
     loop {
-        let (at, sequence) = place.unwrap_or_default();
-        let mut pipe = redis::pipe();
-        pipe.cmd("XREAD")
-            .arg(("COUNT", MAX_RELAY_ENTRIES, "BLOCK", milliseconds(BLOCK)))
-            .arg(("STREAMS", STREAM, format!("{at}-{sequence}")))
-            .cmd("TIME");
-        let (reply, time): (Value, (u64, u64)) = pipe.query_async(&mut connection).await?;
-        let clock = Clock::new(time);
+        read_again(relay, tracker, &mut connection, bookmark).await?;
+        let (reply, clock) =
+            fetch(&mut connection, bookmark.place.unwrap_or_default(), BLOCK).await?;
         for entry in entries(&reply) {
             let Some(entry) = entry else {
                 relay.malformed.add(1);
                 continue;
             };
-            *place = Some(entry.id);
+            bookmark.place = Some(entry.id);
             if entry.origin != relay.origin {
-                let age = clock.at.saturating_sub(entry.id.0);
-                carry_out(
-                    relay,
-                    tracker,
-                    Duration::from_millis(age),
-                    entry.records,
-                    &mut answer,
-                );
+                let missed = &mut bookmark.missed;
+                let miss = |info_hash| {
+                    if missed.len() < MAX_RELAY_MISSED {
+                        missed.insert(info_hash);
+                    }
+                };
+                carry_out(relay, tracker, &entry, clock, |_| true, miss, &mut answer);
                 tokio::task::yield_now().await;
             }
         }
     }
 }
 
+/// Reads the whole stream once more for torrents that were not tracked here when their announces
+/// were read, and now are. What was announced here is read as well: a peer that has left by way of
+/// this tracker must not come back.
+async fn read_again(
+    relay: &Relay,
+    tracker: &Tracker,
+    connection: &mut MultiplexedConnection,
+    bookmark: &mut Bookmark,
+) -> Result<(), Lost> {
+    let is_tracked = |info_hash: &InfoHash| {
+        tracker.access.tracks(info_hash)
+            && (!tracker.swarms.config().closed || tracker.swarms.scrape(info_hash).is_some())
+    };
+    let missed = bookmark.missed.iter();
+    let welcome: HashSet<InfoHash> = missed.filter(|hash| is_tracked(hash)).copied().collect();
+    let end = bookmark.place.unwrap_or_default();
+    let mut at = (0, 0);
+    let mut answer = Answer::default();
+    while !welcome.is_empty() && at < end {
+        let (reply, clock) = fetch(connection, at, Duration::ZERO).await?;
+        let before = at;
+        for entry in entries(&reply).flatten() {
+            at = entry.id;
+            let is_welcome = |info_hash: &InfoHash| welcome.contains(info_hash);
+            carry_out(
+                relay,
+                tracker,
+                &entry,
+                clock,
+                is_welcome,
+                |_| {},
+                &mut answer,
+            );
+            tokio::task::yield_now().await;
+        }
+        if at == before {
+            break;
+        }
+    }
+    bookmark.missed.retain(|hash| !welcome.contains(hash));
+    Ok(())
+}
+
+/// The entries after a place and the time of Redis; waits as long as `block` for the first one.
+async fn fetch(
+    connection: &mut MultiplexedConnection,
+    (at, sequence): (u64, u64),
+    block: Duration,
+) -> Result<(Value, Clock), Lost> {
+    let mut pipe = redis::pipe();
+    let read = pipe.cmd("XREAD").arg(("COUNT", MAX_RELAY_ENTRIES));
+    // To block for no time means for ever.
+    if !block.is_zero() {
+        read.arg(("BLOCK", milliseconds(block)));
+    }
+    read.arg(("STREAMS", STREAM, format!("{at}-{sequence}")))
+        .cmd("TIME");
+    let (reply, time): (Value, (u64, u64)) = pipe.query_async(connection).await?;
+    Ok((reply, Clock::new(time)))
+}
+
+/// Carries out those announces of an entry that are `wanted`, and says which torrents are not
+/// tracked here.
 fn carry_out(
     relay: &Relay,
     tracker: &Tracker,
-    age: Duration,
-    mut records: &[u8],
+    entry: &Entry<'_>,
+    clock: Clock,
+    wanted: impl Fn(&InfoHash) -> bool,
+    mut miss: impl FnMut(InfoHash),
     answer: &mut Answer,
 ) {
     let now = Instant::now();
+    let age = Duration::from_millis(clock.at.saturating_sub(entry.id.0));
+    let mut records = entry.records;
     while !records.is_empty() {
         let Some(announce) = record::decode(&mut records) else {
             relay.malformed.add(1);
             return;
         };
-        if tracker.access.tracks(&announce.info_hash)
-            && matches!(
-                tracker.swarms.hear_of(now, age, &announce, answer),
-                Ok(true)
-            )
-        {
-            relay.received.add(1);
+        if !wanted(&announce.info_hash) {
+            continue;
+        }
+        let heard = if tracker.access.tracks(&announce.info_hash) {
+            tracker.swarms.hear_of(now, age, &announce, answer)
+        } else {
+            Err(Refusal::Unregistered)
+        };
+        match heard {
+            Ok(true) => relay.received.add(1),
+            Err(Refusal::Unregistered) => miss(announce.info_hash),
+            Ok(false) | Err(_) => {}
         }
     }
 }

@@ -22,6 +22,10 @@ pub(super) struct Announce {
     pub(super) info_hash: InfoHash,
     pub(super) peer_id: [u8; 20],
     pub(super) is_seed: bool,
+    /// Bytes that it lacks, if it says so.
+    pub(super) left: Option<u64>,
+    /// Bytes uploaded and downloaded, if it says both.
+    pub(super) transferred: Option<(u64, u64)>,
     pub(super) event: Event,
     /// For peers that the tracker chooses; at most [`MAX_SIGNAL_OFFERS`].
     pub(super) offers: Vec<Offer>,
@@ -116,11 +120,17 @@ impl Announce {
             peer_id,
             // Clients that do not know yet say null, and lack something.
             is_seed: said.get("left").and_then(Value::as_f64) == Some(0.0),
+            left: number(said, "left"),
+            transferred: number(said, "uploaded").zip(number(said, "downloaded")),
             event,
             offers,
             answer,
         })
     }
+}
+
+fn number(said: &Map<String, Value>, name: &str) -> Option<u64> {
+    said.get(name)?.as_u64()
 }
 
 impl Offer {

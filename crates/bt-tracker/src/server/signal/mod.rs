@@ -7,7 +7,8 @@
 mod message;
 mod rooms;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bt_metainfo::InfoHash;
@@ -20,10 +21,12 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use super::accounts::User;
 use super::tracker::Tracker;
+use crate::AnnounceRequest;
 use crate::limits::{MAX_SIGNAL, MAX_SIGNALS_WAITING};
 use message::{Announce, Event, Request};
-use rooms::{Delivery, Seat};
+use rooms::{Delivery, Letter, Seat};
 
 pub(super) use rooms::Rooms;
 
@@ -90,7 +93,7 @@ impl Guest<'_> {
     async fn converse<S>(
         &mut self,
         socket: &mut WebSocketStream<S>,
-        mailbox: &mut mpsc::Receiver<String>,
+        mailbox: &mut mpsc::Receiver<Letter>,
     ) -> Result<(), Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -123,14 +126,14 @@ impl Guest<'_> {
                     }
                 }
                 Some(letter) = mailbox.recv() => {
-                    self.send(socket, Message::text(letter)).await?;
+                    self.send(socket, Message::text(letter.text)).await?;
                 }
                 Ok(()) = changes.changed() => {
                     let (tracker, key) = (self.tracker, self.key.as_deref());
                     if tracker.access.needs_key() && !key.is_some_and(|key| tracker.access.knows(key)) {
                         return Ok(());
                     }
-                    let may_not = |hash: &InfoHash| refuses(tracker, key, hash).is_some();
+                    let may_not = |hash: &InfoHash| admit(tracker, key, hash).is_err();
                     tracker.rooms.leave_those(&mut self.seat, may_not);
                 }
                 _ = pings.tick() => {
@@ -177,26 +180,36 @@ impl Guest<'_> {
     fn announce(&mut self, announce: Announce) -> Option<String> {
         let stats = &self.tracker.stats.ws;
         let info_hash = announce.info_hash;
-        if let Some(reason) = self.refuses(&info_hash) {
-            stats.failures.add(1);
-            // Whoever is no longer welcome may still leave.
-            if announce.event == Event::Stopped {
-                let _ = self.tracker.rooms.announce(&mut self.seat, announce);
+        let user = match admit(self.tracker, self.key.as_deref(), &info_hash) {
+            Ok(user) => user,
+            Err(reason) => {
+                stats.failures.add(1);
+                // Whoever is no longer welcome may still leave.
+                if announce.event == Event::Stopped {
+                    let _ = self.tracker.rooms.announce(&mut self.seat, announce);
+                }
+                return Some(message::failure(Some(&info_hash), reason));
             }
-            return Some(message::failure(Some(&info_hash), reason));
-        }
+        };
+        let totals = user.zip(self.totals(&announce));
         let is_answer = announce.answer.is_some();
         match self.tracker.rooms.announce(&mut self.seat, announce) {
             Ok((counts, deliveries)) => {
                 stats.announces.add(1);
+                if let Some((user, (request, peer))) = totals {
+                    let at = self.tracker.age(Instant::now().into_std());
+                    user.account(at, &request, peer);
+                }
                 for Delivery {
                     to,
                     letter,
                     is_offer,
                 } in deliveries
                 {
-                    // A client that does not read misses letters; it does not hold up others.
-                    if to.try_send(letter).is_ok() && is_offer {
+                    // A client that does not read misses letters; it does not hold up others, and
+                    // all that wait together stay within the memory of connections.
+                    let letter = Letter::new(letter, &self.tracker.memory);
+                    if !letter.is_too_much() && to.try_send(letter).is_ok() && is_offer {
                         stats.named.add(1);
                     }
                 }
@@ -210,17 +223,38 @@ impl Guest<'_> {
         }
     }
 
+    /// What a browser says of its transfers, for the accounts. It can be reached nowhere, and an
+    /// answer to another peer says nothing of them.
+    fn totals(&self, announce: &Announce) -> Option<(AnnounceRequest, SocketAddr)> {
+        let mut request = AnnounceRequest::new(announce.info_hash, announce.peer_id.into(), 0);
+        (request.uploaded, request.downloaded) = announce.transferred?;
+        request.left = if announce.is_seed {
+            0
+        } else {
+            announce.left.unwrap_or(u64::MAX)
+        };
+        if announce.event == Event::Stopped {
+            request.event = crate::Event::Stopped;
+        }
+        Some((request, SocketAddr::new(self.seat.source(), 0)))
+    }
+
     fn refuses(&self, info_hash: &InfoHash) -> Option<&'static str> {
-        refuses(self.tracker, self.key.as_deref(), info_hash)
+        admit(self.tracker, self.key.as_deref(), info_hash).err()
     }
 }
 
-fn refuses(tracker: &Tracker, key: Option<&[u8]>, info_hash: &InfoHash) -> Option<&'static str> {
-    tracker.access.admit(info_hash, key).err().or_else(|| {
-        let closed = tracker.swarms.config().closed;
-        (closed && tracker.swarms.scrape(info_hash).is_none())
-            .then_some("torrent is not registered with this tracker")
-    })
+/// Who announces, if there are users; or why it may not.
+fn admit(
+    tracker: &Tracker,
+    key: Option<&[u8]>,
+    info_hash: &InfoHash,
+) -> Result<Option<Arc<User>>, &'static str> {
+    let user = tracker.access.admit(info_hash, key)?;
+    if tracker.swarms.config().closed && tracker.swarms.scrape(info_hash).is_none() {
+        return Err("torrent is not registered with this tracker");
+    }
+    Ok(user)
 }
 
 fn late(_: tokio::time::error::Elapsed) -> Error {

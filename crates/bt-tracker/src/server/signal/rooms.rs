@@ -7,12 +7,13 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bt_metainfo::InfoHash;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::watch;
 
+use super::super::memory::{Budget, Held};
 use super::message::{Announce, Counts, Event};
 use crate::limits::{MAX_SIGNAL_PEERS, MAX_SIGNAL_TORRENTS};
 
@@ -32,16 +33,35 @@ pub(in super::super) struct Rooms {
 #[derive(Debug)]
 pub(super) struct Seat {
     guest: Option<u64>,
-    letters: Sender<String>,
+    letters: Sender<Letter>,
     source: IpAddr,
     /// At most [`MAX_SIGNAL_TORRENTS`].
     memberships: HashSet<(InfoHash, [u8; 20])>,
 }
 
+/// A letter that waits for its reader, and the memory that it takes meanwhile.
+#[derive(Debug)]
+pub(super) struct Letter {
+    pub(super) text: String,
+    held: Held,
+}
+
+impl Letter {
+    pub(super) fn new(text: String, memory: &Arc<Budget>) -> Self {
+        let held = memory.hold(text.len());
+        Self { text, held }
+    }
+
+    /// Whether all that waits is too much together.
+    pub(super) fn is_too_much(&self) -> bool {
+        self.held.is_too_much()
+    }
+}
+
 /// A letter for another connection.
 #[derive(Debug)]
 pub(super) struct Delivery {
-    pub(super) to: Sender<String>,
+    pub(super) to: Sender<Letter>,
     pub(super) letter: String,
     pub(super) is_offer: bool,
 }
@@ -64,17 +84,21 @@ struct Member {
     source: IpAddr,
     is_seed: bool,
     has_completed: bool,
-    letters: Sender<String>,
+    letters: Sender<Letter>,
 }
 
 impl Seat {
-    pub(super) fn new(letters: Sender<String>, source: IpAddr) -> Self {
+    pub(super) fn new(letters: Sender<Letter>, source: IpAddr) -> Self {
         Self {
             guest: None,
             letters,
             source,
             memberships: HashSet::new(),
         }
+    }
+
+    pub(super) fn source(&self) -> IpAddr {
+        self.source
     }
 }
 
@@ -312,7 +336,7 @@ mod tests {
 
     use super::*;
 
-    fn seat(last: u8) -> (Seat, Receiver<String>) {
+    fn seat(last: u8) -> (Seat, Receiver<Letter>) {
         let (letters, mailbox) = channel(10);
         (Seat::new(letters, [192, 0, 2, last].into()), mailbox)
     }
@@ -326,6 +350,8 @@ mod tests {
             info_hash: [1; 20].into(),
             peer_id: [id; 20],
             is_seed: left == 0,
+            left: Some(left),
+            transferred: None,
             event,
             offers: (0..offers).map(offer).collect(),
             answer: None,
@@ -349,7 +375,8 @@ mod tests {
             assert_eq!((counts.complete, counts.incomplete), (20, 20));
             assert!(deliveries.len() >= offers - 1, "{}", deliveries.len());
             for Delivery { to, letter, .. } in deliveries {
-                to.try_send(letter).unwrap();
+                let memory = Budget::new(usize::MAX);
+                to.try_send(Letter::new(letter, &memory)).unwrap();
             }
             for (at, (_, mailbox)) in seats.iter_mut().enumerate() {
                 let letters = std::iter::from_fn(|| mailbox.try_recv().ok()).count();

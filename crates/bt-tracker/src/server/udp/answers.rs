@@ -4,16 +4,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::super::paths::Place;
 use super::super::tracker::{Scratch, Tracker, Transport};
 use super::connection_id::{ConnectionIds, Window};
 use super::sources::Sources;
+use crate::swarm::Expected;
 use crate::udp::{
-    Family, Head, action, decode_announce_request, decode_url_data, encode_announce_reply,
-    encode_connect_reply, encode_error_reply, encode_scrape_reply, scrape_hashes,
+    Family, Head, action, decode_announce_request, decode_url_data, encode_connect_reply,
+    encode_error_reply, encode_packed_announce_reply, encode_scrape_reply, scrape_hashes,
 };
 
 /// Bytes of an announce request before its options (BEP 41).
 const ANNOUNCE: usize = 98;
+
+/// Where the info-hash is in it.
+const INFO_HASH: std::ops::Range<usize> = 16..36;
 
 /// Bytes of a reply: what every network carries in one packet. It holds 230 IPv4 peers or 76 IPv6
 /// peers.
@@ -26,6 +31,17 @@ pub(super) struct Answers {
     limits: Limits,
     scratch: Scratch,
     url_data: Vec<u8>,
+    /// The announces that were weighed and are not warm yet.
+    expected: Expected,
+}
+
+/// What a packet is to get.
+#[derive(Clone, Copy)]
+pub(super) enum Due {
+    Nothing,
+    Connect(Head),
+    /// The answer to what it asks; its source is proven.
+    Answer(Head),
 }
 
 /// How much each source may ask.
@@ -64,6 +80,7 @@ impl Answers {
             limits,
             scratch: Scratch::default(),
             url_data: Vec::new(),
+            expected: Expected::default(),
         }
     }
 
@@ -87,48 +104,80 @@ impl Answers {
         stats.udp.bytes_out.add(tally.bytes_out);
     }
 
-    /// Appends the reply to a packet, if it gets one.
+    /// Looks at a packet and its source, and has what it needs brought into the cache.
+    pub(super) fn weigh(
+        &mut self,
+        packet: &[u8],
+        source: SocketAddr,
+        moment: Moment,
+        tally: &mut Tally,
+    ) -> Due {
+        // Nobody has port 0; such a source is made up.
+        let head = Head::decode(packet).ok().filter(|_| source.port() != 0);
+        let Some(head) = head else {
+            tally.malformed += 1;
+            return Due::Nothing;
+        };
+        if head.is_connect() {
+            tally.connects += 1;
+            if !self.limits.connects.allow(source.ip(), moment.now) {
+                tally.limited += 1;
+                return Due::Nothing;
+            }
+            return Due::Connect(head);
+        }
+        if !self
+            .ids
+            .proves(head.connection_id, source.ip(), moment.window)
+        {
+            tally.unproven += 1;
+            return Due::Nothing;
+        }
+        if let Some(requests) = &mut self.limits.requests
+            && !requests.allow(source.ip(), moment.now)
+        {
+            tally.limited += 1;
+            return Due::Nothing;
+        }
+        if head.action == action::ANNOUNCE
+            && let Some(info_hash) = packet.get(INFO_HASH)
+            && let Ok(info_hash) = <[u8; 20]>::try_from(info_hash)
+        {
+            let swarms = &self.tracker.swarms;
+            swarms.expect(&info_hash.into(), &mut self.expected);
+        }
+        Due::Answer(head)
+    }
+
+    /// Has what the announces that were weighed since the last time need brought into the cache.
+    pub(super) fn warm(&mut self) {
+        self.tracker.swarms.warm(&mut self.expected);
+    }
+
+    /// Appends the reply to a packet that was weighed, if it gets one.
     pub(super) fn answer(
         &mut self,
+        due: Due,
         packet: &[u8],
         source: SocketAddr,
         moment: Moment,
         out: &mut Vec<u8>,
         tally: &mut Tally,
     ) {
-        // Nobody has port 0; such a source is made up.
-        let Ok(head) = Head::decode(packet) else {
-            tally.malformed += 1;
-            return;
-        };
-        if source.port() == 0 {
-            tally.malformed += 1;
-        } else if head.is_connect() {
-            tally.connects += 1;
-            if !self.limits.connects.allow(source.ip(), moment.now) {
-                tally.limited += 1;
-                return;
+        match due {
+            Due::Nothing => {}
+            Due::Connect(head) => {
+                let id = self.ids.give(source.ip(), moment.window);
+                encode_connect_reply(head.transaction_id, id, out);
             }
-            let id = self.ids.give(source.ip(), moment.window);
-            encode_connect_reply(head.transaction_id, id, out);
-        } else if !self
-            .ids
-            .proves(head.connection_id, source.ip(), moment.window)
-        {
-            tally.unproven += 1;
-        } else if let Some(requests) = &mut self.limits.requests
-            && !requests.allow(source.ip(), moment.now)
-        {
-            tally.limited += 1;
-        } else {
-            match head.action {
+            Due::Answer(head) => match head.action {
                 action::ANNOUNCE => self.announce(packet, head, source, moment.now, out, tally),
                 action::SCRAPE => self.scrape(packet, head, out, tally),
                 _ => {
                     tally.malformed += 1;
                     encode_error_reply(head.transaction_id, "action is unknown", out);
                 }
-            }
+            },
         }
     }
 
@@ -160,7 +209,12 @@ impl Answers {
             let options = packet.get(ANNOUNCE..).unwrap_or_default();
             decode_url_data(options, &mut self.url_data)
                 .ok()
-                .and_then(|()| key(&self.url_data))
+                .and_then(|()| self.url_data.split(|&byte| byte == b'?').next())
+                .and_then(|path| std::str::from_utf8(path).ok())
+                .and_then(|path| match self.tracker.paths.find(path) {
+                    Some(Place::Announce(key)) => key,
+                    _ => None,
+                })
         } else {
             None
         };
@@ -170,7 +224,12 @@ impl Answers {
             .announce(now, &request, ip, key, Transport::Udp, &mut self.scratch)
         {
             Ok(()) => {
-                encode_announce_reply(head.transaction_id, &self.scratch.response, family, out);
+                let Scratch { answer, response } = &self.scratch;
+                let records = match family {
+                    Family::V4 => &answer.v4,
+                    Family::V6 => &answer.v6,
+                };
+                encode_packed_announce_reply(head.transaction_id, response, records, out);
             }
             Err(failure) => {
                 tally.failures += 1;
@@ -190,6 +249,11 @@ impl Answers {
                     out,
                 );
             }
+            Ok(hashes) if hashes.len() > self.tracker.max_scrape => {
+                tally.failures += 1;
+                let reason = self.tracker.too_many_to_scrape();
+                encode_error_reply(head.transaction_id, &reason, out);
+            }
             Ok(hashes) => {
                 tally.scrapes += 1;
                 let stats = hashes.map(|hash| self.tracker.scrape(&hash, None).unwrap_or_default());
@@ -201,12 +265,4 @@ impl Answers {
             }
         }
     }
-}
-
-/// The passkey in the path of the announce URL: `/KEY/announce`.
-fn key(url_data: &[u8]) -> Option<&[u8]> {
-    let path = url_data.split(|&byte| byte == b'?').next()?;
-    let mut parts = path.strip_prefix(b"/")?.split(|&byte| byte == b'/');
-    let key = parts.next()?;
-    (parts.next() == Some(b"announce") && parts.next().is_none()).then_some(key)
 }

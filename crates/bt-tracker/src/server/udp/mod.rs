@@ -14,7 +14,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -97,8 +97,7 @@ pub(super) fn serve(
     let mut key = [0; 16];
     super::random::fill(&mut key)?;
     let now = Instant::now();
-    let ids = ConnectionIds::new(&key, now);
-    super::random::fill(&mut key)?;
+    let ids = ids(config, now)?;
     let start = |(at, socket)| {
         let limits = limits(&key, now, config.udp_requests_per_ip);
         let answers = Answers::new(Arc::clone(tracker), ids.clone(), limits);
@@ -113,6 +112,28 @@ pub(super) fn serve(
         what: "a thread",
         source,
     })
+}
+
+/// Connection ids of this server alone, or of all that have the same secret.
+fn ids(config: &Config, now: Instant) -> Result<ConnectionIds, Error> {
+    let mut key = [0; 16];
+    let Some(secret) = &config.udp_key else {
+        super::random::fill(&mut key)?;
+        return Ok(ConnectionIds::new(&key, now, Duration::ZERO));
+    };
+    let number = Some(secret.reveal())
+        .filter(|text| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        .and_then(|text| u128::from_str_radix(text, 16).ok());
+    let key = number.ok_or(Error::Setting(
+        "the secret of connection ids must be 32 hexadecimal digits",
+    ))?;
+    // Those that share it have only the time of day in common.
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH);
+    Ok(ConnectionIds::new(
+        &key.to_be_bytes(),
+        now,
+        clock.unwrap_or_default(),
+    ))
 }
 
 /// The limits of one worker. The kernel hands all packets of one socket to the same worker.
@@ -161,7 +182,7 @@ pub(super) fn fuzz(packets: &[u8]) {
         ..Config::default()
     };
     let tracker = Arc::new(Tracker::new(&config, now).expect("the default configuration is fine"));
-    let ids = ConnectionIds::new(&[7; 16], now);
+    let ids = ConnectionIds::new(&[7; 16], now, Duration::ZERO);
     let source: SocketAddr = ([192, 0, 2, 1], 7000).into();
     let id = ids.give(source.ip(), ids.window(now));
     let mut answers = Answers::new(tracker, ids, limits(&[7; 16], now, None));
@@ -169,7 +190,8 @@ pub(super) fn fuzz(packets: &[u8]) {
     for packet in packets.split(|&byte| byte == b'\n') {
         let mut tally = answers::Tally::default();
         out.clear();
-        answers.answer(packet, source, moment, &mut out, &mut tally);
+        let due = answers.weigh(packet, source, moment, &mut tally);
+        answers.answer(due, packet, source, moment, &mut out, &mut tally);
         assert!(
             out.len() <= packet.len(),
             "an unproven source got more than it sent"
@@ -177,7 +199,9 @@ pub(super) fn fuzz(packets: &[u8]) {
         if let Some((_, rest)) = packet.split_first_chunk::<8>() {
             let proven = [&id.to_be_bytes(), rest].concat();
             out.clear();
-            answers.answer(&proven, source, moment, &mut out, &mut tally);
+            let due = answers.weigh(&proven, source, moment, &mut tally);
+            answers.warm();
+            answers.answer(due, &proven, source, moment, &mut out, &mut tally);
             assert!(out.len() <= 1400, "a reply is too long for a network");
         }
     }

@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::super::syscalls::{BATCH, Inbox, Outbox};
-use super::answers::{Answers, Tally};
+use super::answers::{Answers, Due, Tally};
+
+/// Packets that are prepared together: what they need fits the nearest cache.
+const WARM: usize = 32;
 
 /// The wait after an error that is no usual one, so that it does not take a core.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -45,17 +48,34 @@ impl Worker {
         let moment = self.answers.moment(Instant::now());
         let mut tally = Tally::default();
         outbox.clear();
-        for at in 0..count {
-            let Some((packet, source)) = inbox.packet(at) else {
-                tally.malformed += 1;
-                continue;
-            };
-            tally.bytes_in += packet.len() as u64;
-            let start = outbox.bytes.len();
-            self.answers
-                .answer(packet, source, moment, &mut outbox.bytes, &mut tally);
-            if outbox.bytes.len() > start {
-                outbox.reply(start, at, source);
+        let mut due = [Due::Nothing; WARM];
+        for start in (0..count).step_by(WARM) {
+            // While one announce would wait for memory, what the others need is fetched as well.
+            let turn = || (start..count).zip(inbox.packets(start)).take(WARM);
+            for ((_, packet), due) in turn().zip(&mut due) {
+                *due = match packet {
+                    Some((packet, source)) => {
+                        tally.bytes_in += packet.len() as u64;
+                        self.answers.weigh(packet, source, moment, &mut tally)
+                    }
+                    None => {
+                        tally.malformed += 1;
+                        Due::Nothing
+                    }
+                };
+            }
+            self.answers.warm();
+            for ((at, packet), &due) in turn().zip(&due) {
+                let Some((packet, source)) = packet else {
+                    continue;
+                };
+                let start = outbox.bytes.len();
+                let out = &mut outbox.bytes;
+                self.answers
+                    .answer(due, packet, source, moment, out, &mut tally);
+                if outbox.bytes.len() > start {
+                    outbox.reply(start, at, source);
+                }
             }
         }
         tally.bytes_out = outbox.bytes.len() as u64;

@@ -1,22 +1,16 @@
 //! Every setting: its flag, its environment variable and its line of the configuration file, in
 //! one place.
 
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+mod config;
 
-use bt_tracker::server::{self, Config, Mode, Secret};
-use bt_tracker::swarm::{Limits, Locality, Network};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use bt_tracker::swarm::Network;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use super::failure::Failure;
-use super::units::{Near, Size, Span, Store};
-
-/// The port of trackers.
-const PORT: u16 = 6969;
-
-/// Threads and sockets at most: more than any machine has cores for.
-const MAX_WORKERS: usize = 1_024;
+use super::units::{Near, Share, Size, Span, Store};
 
 /// Who may announce what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -30,6 +24,16 @@ pub(super) enum ModeSetting {
     DenyList,
     /// Every torrent, for whoever has a key of --list in the announce URL
     Passkey,
+}
+
+/// Whose word for its own address is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum IpParamSetting {
+    /// Nobody's
+    Deny,
+    /// That of peers whose proven address is private: the tracker is behind the same NAT as they
+    PrivateOnly,
 }
 
 /// `None` and empty mean: not said here.
@@ -77,6 +81,16 @@ pub(super) struct Settings {
     )]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) udp: Vec<SocketAddr>,
+    /// Where announces over HTTP go; scrapes go to the same path with `scrape` for its last
+    /// `announce` [default: /announce]
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_ANNOUNCE_PATH",
+        value_name = "PATH"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) announce_path: Option<String>,
     /// Who may announce what [default: open]
     #[arg(long, global = true, env = "BT_TRACKER_MODE", value_name = "MODE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -156,6 +170,16 @@ pub(super) struct Settings {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) min_interval: Option<Span>,
+    /// How far the interval of a reply may be off, so that peers who came together do not come
+    /// back together [default: 0%]
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_INTERVAL_JITTER",
+        value_name = "PERCENT"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) interval_jitter: Option<Share>,
     /// Silence after which a peer is forgotten [default: twice the interval]
     #[arg(long, global = true, env = "BT_TRACKER_PEER_TTL", value_name = "DUR")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -173,6 +197,10 @@ pub(super) struct Settings {
     #[arg(long, global = true, env = "BT_TRACKER_MAX_NUMWANT", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_numwant: Option<u32>,
+    /// Torrents in a scrape, at most [default: 74]
+    #[arg(long, global = true, env = "BT_TRACKER_MAX_SCRAPE", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_scrape: Option<usize>,
     /// Peers of this network are near each other and are named to each other first; `auto` groups
     /// by prefix; repeat for more
     #[arg(
@@ -231,6 +259,19 @@ pub(super) struct Settings {
     )]
     #[serde(skip_serializing_if = "Vec::is_empty", with = "networks")]
     pub(super) trust_proxy: Vec<Network>,
+    /// The header in which these proxies name the client [default: X-Forwarded-For]
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_PROXY_HEADER",
+        value_name = "NAME"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) proxy_header: Option<String>,
+    /// Whose `ip` parameter is taken for its address [default: deny]
+    #[arg(long, global = true, env = "BT_TRACKER_IP_PARAM", value_name = "WHOSE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ip_param: Option<IpParamSetting>,
     /// Torrents that are not registered, at most [default: 8000000]
     #[arg(long, global = true, env = "BT_TRACKER_MAX_TORRENTS", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -271,10 +312,33 @@ pub(super) struct Settings {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_connections: Option<usize>,
+    /// HTTP connections of one address at once, or of one /64 of IPv6 [default: a quarter of all]
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_MAX_CONNECTIONS_PER_IP",
+        value_name = "N"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_connections_per_ip: Option<usize>,
+    /// Memory of all HTTP connections for requests and replies under way [default: 256MiB]
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_MAX_CONNECTION_MEMORY",
+        value_name = "SIZE"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_connection_memory: Option<Size>,
     /// Do not keep peer ids, which saves 20 bytes a peer; unpacked lists then have none
     #[arg(long, global = true, env = "BT_TRACKER_NO_PEER_IDS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) no_peer_ids: Option<bool>,
+    /// The secret of connection ids over UDP, 32 hexadecimal digits in a file: trackers with the same
+    /// one honor each other's ids, and so does one that is restarted [default: random]
+    #[arg(long, global = true, env = "BT_TRACKER_UDP_KEY", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) udp_key: Option<PathBuf>,
     /// Receive buffer of each UDP socket; the kernel may grant less [default: 4MiB]
     #[arg(
         long,
@@ -331,183 +395,18 @@ impl Settings {
                 .max_udp_requests_per_ip
                 .or(other.max_udp_requests_per_ip),
             max_connections: self.max_connections.or(other.max_connections),
+            max_connections_per_ip: self.max_connections_per_ip.or(other.max_connections_per_ip),
+            max_connection_memory: self.max_connection_memory.or(other.max_connection_memory),
+            announce_path: self.announce_path.or(other.announce_path),
+            interval_jitter: self.interval_jitter.or(other.interval_jitter),
+            max_scrape: self.max_scrape.or(other.max_scrape),
+            proxy_header: self.proxy_header.or(other.proxy_header),
+            ip_param: self.ip_param.or(other.ip_param),
+            udp_key: self.udp_key.or(other.udp_key),
             no_peer_ids: self.no_peer_ids.or(other.no_peer_ids),
             recv_buffer: self.recv_buffer.or(other.recv_buffer),
         }
     }
-
-    /// With the defaults written out.
-    pub(super) fn in_force(&self) -> Self {
-        let defaults = Config::default();
-        let (http, udp) = self.addresses();
-        let interval = self.interval.map_or(defaults.interval, |span| span.0);
-        Self {
-            http,
-            udp,
-            mode: Some(self.mode.unwrap_or(ModeSetting::Open)),
-            torrents_poll: Some(self.torrents_poll.unwrap_or(Span(defaults.torrents_poll))),
-            interval: Some(Span(interval)),
-            min_interval: Some(Span(
-                self.min_interval
-                    .map_or(interval / 2, |span| span.0.min(interval)),
-            )),
-            peer_ttl: Some(self.peer_ttl.unwrap_or(Span(interval * 2))),
-            default_numwant: Some(self.default_numwant.unwrap_or(defaults.default_numwant)),
-            max_numwant: Some(self.max_numwant.unwrap_or(defaults.max_numwant)),
-            snapshot_every: Some(self.snapshot_every.unwrap_or(Span(defaults.snapshot_every))),
-            store: Some(self.store.clone().unwrap_or_default()),
-            max_torrents: Some(self.max_torrents.unwrap_or(defaults.limits.torrents)),
-            max_peers_per_torrent: Some(
-                self.max_peers_per_torrent
-                    .unwrap_or(defaults.limits.peers_per_torrent),
-            ),
-            max_connections: Some(self.max_connections.unwrap_or(defaults.max_connections)),
-            no_peer_ids: Some(self.no_peer_ids.unwrap_or(false)),
-            recv_buffer: Some(self.recv_buffer.unwrap_or(Size(defaults.udp_buffer as u64))),
-            ..self.clone()
-        }
-    }
-
-    /// Without passwords, for people to see.
-    pub(super) fn redacted(&self) -> Self {
-        Self {
-            store: self.store.as_ref().map(Store::redacted),
-            ..self.clone()
-        }
-    }
-
-    /// Refuses what cannot be meant.
-    fn check(&self) -> Result<(), Failure> {
-        if self
-            .workers
-            .is_some_and(|workers| !(1..=MAX_WORKERS).contains(&workers))
-        {
-            let problem = format!("--workers must be between 1 and {MAX_WORKERS}");
-            return Err(Failure::usage(problem));
-        }
-        for (flag, path) in [("snapshot", &self.snapshot), ("accounts", &self.accounts)] {
-            let directory = path.as_deref().and_then(Path::parent);
-            let directory = directory.filter(|directory| !directory.as_os_str().is_empty());
-            if let Some(directory) = directory.filter(|directory| !directory.is_dir()) {
-                let problem = format!(
-                    "--{flag}: the directory {} does not exist",
-                    directory.display()
-                );
-                return Err(
-                    Failure::usage(problem).hint("make it, and let the tracker write there")
-                );
-            }
-        }
-        Ok(())
-    }
-
-    /// The configuration of the server.
-    pub(super) fn config(&self) -> Result<Config, Failure> {
-        self.check()?;
-        let settings = self.in_force();
-        let defaults = Config::default();
-        let span = |span: Option<Span>, default| span.map_or(default, |Span(span)| span);
-        Ok(Config {
-            mode: match settings.mode {
-                None | Some(ModeSetting::Open) => Mode::Open,
-                Some(ModeSetting::AllowList) => Mode::AllowList,
-                Some(ModeSetting::DenyList) => Mode::DenyList,
-                Some(ModeSetting::Passkey) => Mode::Passkey,
-            },
-            locality: settings.near()?,
-            upload_token: token(
-                "upload",
-                settings.upload_token.as_deref(),
-                settings.upload_token_file.as_deref(),
-            )?,
-            https: settings.https,
-            tls_cert: settings.tls_cert,
-            tls_key: settings.tls_key,
-            http: settings.http,
-            udp: settings.udp,
-            stats: settings.stats_addr,
-            list: settings.list,
-            accounts: settings.accounts,
-            admin_token: token(
-                "admin",
-                settings.admin_token.as_deref(),
-                settings.admin_token_file.as_deref(),
-            )?,
-            torrents: settings.torrents,
-            torrents_poll: span(settings.torrents_poll, defaults.torrents_poll),
-            interval: span(settings.interval, defaults.interval),
-            // As it was said, so that the server can doubt it.
-            min_interval: self.min_interval.map(|Span(span)| span),
-            peer_ttl: settings.peer_ttl.map(|Span(span)| span),
-            default_numwant: settings.default_numwant.unwrap_or(defaults.default_numwant),
-            max_numwant: settings.max_numwant.unwrap_or(defaults.max_numwant),
-            keep_peer_ids: settings.no_peer_ids != Some(true),
-            trusted_proxies: settings.trust_proxy,
-            limits: Limits {
-                torrents: settings.max_torrents.unwrap_or(defaults.limits.torrents),
-                peers_per_torrent: settings
-                    .max_peers_per_torrent
-                    .unwrap_or(defaults.limits.peers_per_torrent),
-                peers_per_ip: settings.max_peers_per_ip,
-            },
-            udp_requests_per_ip: settings.max_udp_requests_per_ip,
-            max_connections: settings.max_connections.unwrap_or(defaults.max_connections),
-            snapshot: settings.snapshot,
-            snapshot_every: span(settings.snapshot_every, defaults.snapshot_every),
-            store: match settings.store {
-                None | Some(Store::Memory) => server::Store::Memory,
-                Some(Store::Redis(url)) => server::Store::Redis(url),
-            },
-            workers: settings.workers,
-            udp_buffer: settings
-                .recv_buffer
-                .map_or(defaults.udp_buffer, |Size(size)| {
-                    usize::try_from(size).unwrap_or(usize::MAX)
-                }),
-            ..defaults
-        })
-    }
-
-    fn near(&self) -> Result<Locality, Failure> {
-        let mut named = Vec::new();
-        let mut auto = false;
-        for near in &self.locality {
-            match near {
-                Near::Named(network, name) => named.push((*network, name.clone())),
-                Near::Auto => auto = true,
-            }
-        }
-        let locality = Locality::named(named)
-            .map_err(|error| Failure::usage("--locality makes no sense").cause(&error))?;
-        Ok(if auto {
-            locality.by_prefix(24, 48)
-        } else {
-            locality
-        })
-    }
-
-    /// The addresses, by default port 6969 of every family that this machine has.
-    fn addresses(&self) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
-        if self.http.is_empty() && self.udp.is_empty() && self.https.is_empty() {
-            let everywhere = Config::every_address(PORT);
-            return (everywhere.clone(), everywhere);
-        }
-        (self.http.clone(), self.udp.clone())
-    }
-}
-
-/// A token that is given itself, or in a file.
-fn token(what: &str, token: Option<&str>, file: Option<&Path>) -> Result<Option<Secret>, Failure> {
-    if let Some(token) = token {
-        return Ok(Some(Secret::new(token)));
-    }
-    let Some(path) = file else {
-        return Ok(None);
-    };
-    let words = std::fs::read_to_string(path).map_err(|error| {
-        Failure::bad_input(format!("cannot read the {what} token {}", path.display())).cause(&error)
-    })?;
-    Ok(Some(Secret::new(words.trim())))
 }
 
 fn or<T>(ours: Vec<T>, theirs: Vec<T>) -> Vec<T> {

@@ -1,0 +1,269 @@
+//! The connections that are kept: how many there may be, in all and of one source, and which make
+//! room for new ones.
+//!
+//! Whoever has been idle for the longest leaves first, several at once, so that a full house costs
+//! newcomers little. Knows nothing of sockets and requests.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::limits::EVICTED_PART;
+
+#[derive(Debug)]
+pub(super) struct Crowd {
+    epoch: Instant,
+    most: usize,
+    most_of_source: usize,
+    seats: Mutex<Seats>,
+}
+
+#[derive(Debug, Default)]
+struct Seats {
+    /// By source; those of trusted proxies are under `None`, where their number has no bound of its
+    /// own. No list is empty.
+    taken: HashMap<Option<IpAddr>, Vec<Arc<Place>>>,
+    /// The sum of their lengths.
+    count: usize,
+}
+
+/// What a connection and the crowd know of each other.
+#[derive(Debug)]
+struct Place {
+    source: Option<IpAddr>,
+    /// Where it is in the list of its source; only used under the lock.
+    at: AtomicUsize,
+    /// When the connection came or was last answered, in milliseconds since the epoch of the crowd;
+    /// [`BUSY`] while it must not be sent away.
+    since: AtomicU64,
+    is_evicted: AtomicBool,
+    leave: CancellationToken,
+}
+
+const BUSY: u64 = u64::MAX;
+
+/// The place of one connection, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    crowd: Arc<Crowd>,
+    place: Arc<Place>,
+}
+
+impl Crowd {
+    pub(super) fn new(now: Instant, most: usize, most_of_source: usize) -> Arc<Self> {
+        Arc::new(Self {
+            epoch: now,
+            most,
+            most_of_source,
+            seats: Mutex::default(),
+        })
+    }
+
+    /// Takes a connection in, if need be by sending idle ones away. `source` is `None` for proxies,
+    /// which speak for many. `None` when nobody can make room.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        source: Option<IpAddr>,
+        now: Instant,
+        stop: &CancellationToken,
+    ) -> Option<Seat> {
+        let source = source.map(network);
+        let mut seats = self.lock();
+        if source.is_some() {
+            let of_source = seats.taken.get(&source).map_or(0, Vec::len);
+            if of_source >= self.most_of_source && !seats.make_room(Some(source)) {
+                return None;
+            }
+        }
+        if seats.count >= self.most && !seats.make_room(None) {
+            return None;
+        }
+        let of_source = seats.taken.entry(source).or_default();
+        let place = Arc::new(Place {
+            source,
+            at: AtomicUsize::new(of_source.len()),
+            since: AtomicU64::new(self.milliseconds(now)),
+            is_evicted: AtomicBool::new(false),
+            leave: stop.child_token(),
+        });
+        of_source.push(Arc::clone(&place));
+        seats.count += 1;
+        Some(Seat {
+            crowd: Arc::clone(self),
+            place,
+        })
+    }
+
+    fn milliseconds(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.epoch).as_millis();
+        u64::try_from(since).unwrap_or(BUSY - 1)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seats> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seats {
+    /// Sends away the idlest, of one source or of all. Returns whether there were any.
+    fn make_room(&mut self, of: Option<Option<IpAddr>>) -> bool {
+        let lists = self
+            .taken
+            .iter()
+            .filter(|(source, _)| of.is_none_or(|of| of == **source));
+        let mut idle: Vec<_> = lists
+            .flat_map(|(_, places)| places)
+            .map(|place| (place.since.load(Ordering::Relaxed), place))
+            .filter(|(since, _)| *since != BUSY)
+            .collect();
+        if idle.is_empty() {
+            return false;
+        }
+        let last = idle.len() / EVICTED_PART;
+        idle.select_nth_unstable_by_key(last, |(since, _)| *since);
+        let leaving: Vec<_> = idle
+            .into_iter()
+            .take(last + 1)
+            .map(|(_, place)| Arc::clone(place))
+            .collect();
+        for place in leaving {
+            place.is_evicted.store(true, Ordering::Relaxed);
+            self.remove(&place);
+            place.leave.cancel();
+        }
+        true
+    }
+
+    fn remove(&mut self, place: &Arc<Place>) {
+        let Some(places) = self.taken.get_mut(&place.source) else {
+            return;
+        };
+        let at = place.at.load(Ordering::Relaxed);
+        // Whoever was sent away is not there any more.
+        if places
+            .get(at)
+            .is_some_and(|other| Arc::ptr_eq(other, place))
+        {
+            places.swap_remove(at);
+            if let Some(moved) = places.get(at) {
+                moved.at.store(at, Ordering::Relaxed);
+            }
+            self.count -= 1;
+        }
+        if places.is_empty() {
+            self.taken.remove(&place.source);
+        }
+    }
+}
+
+impl Seat {
+    /// Is cancelled when the connection has to leave, or the server stops.
+    pub(super) fn leave(&self) -> &CancellationToken {
+        &self.place.leave
+    }
+
+    /// Whether it has to leave because others came.
+    pub(super) fn is_evicted(&self) -> bool {
+        self.place.is_evicted.load(Ordering::Relaxed)
+    }
+
+    /// Says that the connection has just been answered, and may be sent away if it is idle from now
+    /// on.
+    pub(super) fn is_idle_since(&self, now: Instant) {
+        let now = self.crowd.milliseconds(now);
+        self.place.since.store(now, Ordering::Relaxed);
+    }
+
+    /// Says that the connection must not be sent away for now.
+    pub(super) fn is_busy(&self) {
+        self.place.since.store(BUSY, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.crowd.lock().remove(&self.place);
+    }
+}
+
+/// An IPv4 address, or the /64 of an IPv6 address.
+fn network(source: IpAddr) -> IpAddr {
+    match source.to_canonical() {
+        IpAddr::V4(ip) => ip.into(),
+        IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() >> 64 << 64).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn ip(last: u8) -> Option<IpAddr> {
+        Some(IpAddr::from([192, 0, 2, last]))
+    }
+
+    #[test]
+    fn the_idlest_makes_room_and_whoever_is_busy_does_not() {
+        let (start, stop) = (Instant::now(), CancellationToken::new());
+        let crowd = Crowd::new(start, 3, 3);
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let enter = |last, seconds| crowd.enter(ip(last), at(seconds), &stop);
+        let seats = [enter(1, 1), enter(2, 2), enter(3, 3)].map(Option::unwrap);
+        seats[0].is_idle_since(at(9));
+        seats[1].is_busy();
+        let fourth = enter(4, 4).unwrap();
+        let evicted = |seats: &[Seat]| seats.iter().map(Seat::is_evicted).collect::<Vec<_>>();
+        assert_eq!(evicted(&seats), [false, false, true]);
+        assert!(seats[2].leave().is_cancelled() && !seats[0].leave().is_cancelled());
+        fourth.is_busy();
+        let fifth = enter(5, 5).unwrap();
+        assert_eq!(evicted(&seats), [true, false, true]);
+        fifth.is_busy();
+        assert!(enter(6, 6).is_none());
+        // Those that were sent away do not give a place back a second time.
+        drop(seats);
+        assert_eq!(crowd.lock().count, 2);
+        assert!(enter(6, 6).is_some());
+        drop((fourth, fifth));
+        assert!(crowd.lock().taken.is_empty() && crowd.lock().count == 0);
+    }
+
+    #[test]
+    fn a_source_that_has_its_share_makes_room_for_itself_and_proxies_have_no_share() {
+        let (now, stop) = (Instant::now(), CancellationToken::new());
+        let crowd = Crowd::new(now, 100, 2);
+        let v6 = |last: u16| Some(IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, last]));
+        let quiet = crowd.enter(ip(1), now, &stop).unwrap();
+        let later = now + Duration::from_secs(5);
+        let many: Vec<_> = (0..10)
+            .map(|n| crowd.enter(v6(n), later, &stop).unwrap())
+            .collect();
+        assert_eq!(many.iter().filter(|seat| !seat.is_evicted()).count(), 2);
+        assert!(!quiet.is_evicted());
+        let proxied: Vec<_> = (0..50).map(|_| crowd.enter(None, now, &stop)).collect();
+        assert!(proxied.iter().flatten().all(|seat| !seat.is_evicted()));
+        assert_eq!(proxied.iter().flatten().count(), 50);
+    }
+
+    #[test]
+    fn many_leave_at_once_in_a_large_house() {
+        let (now, stop) = (Instant::now(), CancellationToken::new());
+        let crowd = Crowd::new(now, 6_400, 6_400);
+        let seats: Vec<_> = (0..6_401)
+            .map(|n| {
+                crowd
+                    .enter(ip(1), now + Duration::from_millis(n), &stop)
+                    .unwrap()
+            })
+            .collect();
+        let evicted = seats.iter().position(|seat| !seat.is_evicted());
+        assert_eq!(evicted, Some(101), "the oldest have left");
+        assert!(seats[101..].iter().all(|seat| !seat.is_evicted()));
+    }
+}
