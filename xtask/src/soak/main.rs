@@ -43,7 +43,7 @@ type Outcome = Result<String, String>;
 type Row = (&'static str, fn(&Bench) -> Outcome);
 
 /// All rows in the order in which `all` runs them.
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 12] = [
     ("flood", flood::run),
     ("half-open", half_open::run),
     ("slow-loris", slow_loris::run),
@@ -55,6 +55,7 @@ const ROWS: [Row; 11] = [
     ("tracker", tracker::load::run),
     ("tracker-malformed", tracker::malformed::run),
     ("tracker-loris", tracker::loris::run),
+    ("tracker-forged", tracker::forged::run),
 ];
 
 fn main() -> ExitCode {

@@ -87,7 +87,7 @@ impl Failure {
         self.code
     }
 
-    fn message(&self) -> String {
+    pub(super) fn message(&self) -> String {
         self.causes
             .iter()
             .fold(self.what.clone(), |all, cause| format!("{all}: {cause}"))

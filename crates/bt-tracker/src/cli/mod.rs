@@ -4,6 +4,7 @@
 //! room prints.
 
 mod config_file;
+mod dump;
 mod failure;
 mod manual;
 mod probe;
@@ -13,14 +14,16 @@ mod systemd;
 mod top;
 mod units;
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
-use failure::Failure;
+use dump::Dump;
+use failure::{Failure, Printable};
 use manual::{Completions, Man};
 use probe::Probe;
 use settings::Settings;
@@ -44,11 +47,34 @@ pub(crate) struct Cli {
     /// What to log, such as `debug` or `bt_tracker=trace`
     #[arg(long, global = true, env = "BT_TRACKER_LOG", value_name = "FILTER")]
     log: Option<String>,
+    /// How logs are written [default: text, or json with --json]
+    #[arg(
+        long,
+        global = true,
+        env = "BT_TRACKER_LOG_FORMAT",
+        value_name = "FORMAT"
+    )]
+    log_format: Option<LogFormat>,
     /// A TOML file with these settings; flags and environment win over it
-    #[arg(long, global = true, env = "BT_TRACKER_CONFIG", value_name = "FILE")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        env = "BT_TRACKER_CONFIG",
+        value_name = "FILE"
+    )]
     config: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,
+}
+
+/// The form of a line of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people
+    Text,
+    /// An object a line, for programs
+    Json,
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -63,6 +89,8 @@ enum Command {
     Probe(Probe),
     /// Watch a running tracker
     Top(Top),
+    /// Print what is in a snapshot of swarms
+    Dump(Dump),
     /// Print the manual page
     Man(Man),
     /// Print what completes commands and flags in a shell
@@ -81,6 +109,9 @@ pub(crate) fn run() -> u8 {
 
 fn carry_out(cli: Cli) -> Result<u8, Failure> {
     log(&cli)?;
+    for name in strangers(std::env::vars_os().map(|(name, _)| name)) {
+        tracing::warn!("{name} is no setting of this program; --help names them all");
+    }
     let from_file = match &cli.config {
         Some(path) => config_file::read(path)?,
         None => Settings::default(),
@@ -90,6 +121,7 @@ fn carry_out(cli: Cli) -> Result<u8, Failure> {
         Command::Serve => serve::serve(&settings, cli.json),
         Command::Probe(probe) => probe.run(cli.json),
         Command::Top(top) => top.run(&settings, cli.json),
+        Command::Dump(dump) => dump.run(&settings, cli.json),
         Command::Man(man) => man.run(),
         Command::Completions(completions) => Ok(completions.run()),
         Command::PrintConfig => {
@@ -115,6 +147,20 @@ fn carry_out(cli: Cli) -> Result<u8, Failure> {
     }
 }
 
+/// The variables that look like settings of this program and are none: most likely mistyped.
+fn strangers(variables: impl Iterator<Item = OsString>) -> Vec<String> {
+    let command = Cli::command();
+    let known: Vec<_> = command
+        .get_arguments()
+        .filter_map(|arg| arg.get_env())
+        .collect();
+    let ours = variables.filter(|name| name.as_encoded_bytes().starts_with(b"BT_TRACKER_"));
+    let strange = ours.filter(|name| !known.contains(&name.as_os_str()));
+    strange
+        .map(|name| Printable(&name.to_string_lossy()).to_string())
+        .collect()
+}
+
 fn log(cli: &Cli) -> Result<(), Failure> {
     let level = match i16::from(cli.verbose) - i16::from(cli.quiet) {
         ..=-2 => "error",
@@ -128,7 +174,8 @@ fn log(cli: &Cli) -> Result<(), Failure> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
-    if cli.json {
+    let format = cli.log_format;
+    if format == Some(LogFormat::Json) || cli.json && format.is_none() {
         builder.json().init();
     } else {
         let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
@@ -141,4 +188,28 @@ fn log(cli: &Cli) -> Result<(), Failure> {
 fn print(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{}", line.trim_end_matches('\n')).and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_that_are_no_settings_are_named_and_others_are_not() {
+        let of = |names: &[&str]| strangers(names.iter().map(|name| (*name).into()));
+        assert!(
+            of(&[
+                "BT_TRACKER_HTTP",
+                "BT_TRACKER_LOG_FORMAT",
+                "BT_CLIENT_X",
+                "PATH"
+            ])
+            .is_empty()
+        );
+        assert_eq!(
+            of(&["BT_TRACKER_MAX_NUMWNT", "BT_TRACKER_"]),
+            ["BT_TRACKER_MAX_NUMWNT", "BT_TRACKER_"]
+        );
+        assert!(!of(&["BT_TRACKER_\x1b[2J"])[0].contains('\x1b'));
+    }
 }

@@ -95,7 +95,16 @@ impl Top {
         }
         while self.count.is_none_or(|count| looks < count) {
             clock.tick().await;
-            let stats = look(&client, url).await?;
+            let stats = match look(&client, url).await {
+                Ok(stats) => stats,
+                // A tracker that was there once comes back: it is being restarted.
+                Err(failure) if before.is_some() => {
+                    looks += 1;
+                    out(&absent(url, json, live, &failure))?;
+                    continue;
+                }
+                Err(failure) => return Err(failure),
+            };
             let (now, numbers) = (tokio::time::Instant::now(), Numbers::of(&stats));
             // The first look has nothing to compare with, and neither has one after a restart.
             let rates = before.filter(|(_, before)| before.uptime <= numbers.uptime);
@@ -112,6 +121,23 @@ impl Top {
             out(&text)?;
         }
         Ok(0)
+    }
+}
+
+/// What is shown while the tracker does not answer.
+fn absent(url: &str, json: bool, live: bool, failure: &Failure) -> String {
+    if json {
+        return format!(
+            "{}\n",
+            json!({"event": "away", "message": failure.message()})
+        );
+    }
+    let host = Printable(url.trim_end_matches("/stats?format=json")).to_string();
+    let line = format!("{host} does not answer; it is asked again\n");
+    if live {
+        format!("\x1b[H\x1b[J{line}")
+    } else {
+        line
     }
 }
 

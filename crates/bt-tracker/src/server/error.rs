@@ -70,6 +70,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A snapshot cannot be read.
+    #[error("snapshot {path}: {problem}")]
+    ReadSnapshot {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The snapshot is damaged or foreign and cannot be moved out of the way of the next one.
     #[error("snapshot {path} cannot be used and cannot be set aside")]
     Snapshot {

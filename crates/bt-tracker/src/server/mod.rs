@@ -47,6 +47,7 @@ pub use config::{Config, IpParam, Mode, Secret, Store};
 pub use error::Error;
 pub use handle::Handle;
 pub use inherited::Inherited;
+pub use snapshot::read_snapshot;
 pub use stats::{StatsSnapshot, StoreSnapshot, TransportSnapshot};
 
 /// Starts trackers.

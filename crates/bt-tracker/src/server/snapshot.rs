@@ -26,6 +26,10 @@ const END: u32 = u32::MAX;
 const HEAD: usize = 20;
 const TAIL: usize = 12;
 
+/// The silence after which a peer is left out of a snapshot that people look at: no tracker keeps
+/// peers for longer than a day.
+const READ_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Why a snapshot was not taken.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
@@ -60,6 +64,31 @@ pub(super) fn load(path: &Path, swarms: &Swarms, now: Instant) -> Result<Option<
         peers += swarms.restore(now, old, part)?;
     }
     Ok(Some(peers))
+}
+
+/// Reads a snapshot into a store of its own, as a server that takes in everything would. Peers that
+/// have been silent for a day have expired in it, whatever the server's time-to-live.
+///
+/// # Errors
+/// When the file cannot be read or is no snapshot of this program.
+pub fn read_snapshot(path: &Path, now: Instant) -> Result<Swarms, super::Error> {
+    let config = crate::swarm::Config {
+        peer_ttl: READ_TTL,
+        limits: crate::swarm::Limits {
+            torrents: u32::MAX,
+            ..crate::swarm::Limits::default()
+        },
+        ..crate::swarm::Config::default()
+    };
+    let swarms = Swarms::new(config, now);
+    let refused = |problem: Error| super::Error::ReadSnapshot {
+        path: path.into(),
+        problem: problem.to_string(),
+    };
+    match load(path, &swarms, now).map_err(refused)? {
+        Some(_) => Ok(swarms),
+        None => Err(refused(io::Error::from(io::ErrorKind::NotFound).into())),
+    }
 }
 
 fn write(file: &mut BufWriter<File>, swarms: &Swarms, now: Instant) -> io::Result<()> {

@@ -19,6 +19,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod answer;
+mod census;
 mod config;
 mod group;
 mod hearsay;
@@ -41,6 +42,7 @@ mod visit;
 mod warm;
 
 pub use answer::{Answer, Counts, Refusal, Stored};
+pub use census::{Member, Role, Swarm};
 pub use config::{
     Config, DEFAULT_MAX_NUMWANT, DEFAULT_NUMWANT, DEFAULT_PEER_TTL, Limits, MAX_PEERS_PER_TORRENT,
     MAX_SHARDS,

@@ -79,6 +79,19 @@ impl Running {
         kill_process(pid, signal).unwrap();
     }
 
+    /// The next line that it prints.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// Asks it to stop and waits for its end.
+    pub(crate) fn stop(self) -> (Option<i32>, String, String) {
+        self.signal(Signal::TERM);
+        self.end()
+    }
+
     /// Exit code, the rest of standard output, and standard error.
     pub(crate) fn end(mut self) -> (Option<i32>, String, String) {
         let (mut out, mut err) = (String::new(), String::new());
@@ -90,6 +103,14 @@ impl Running {
             .read_to_string(&mut err)
             .unwrap();
         (self.child.wait().unwrap().code(), out, err)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -52,26 +52,97 @@ async fn a_slow_head_is_not_waited_for_and_does_not_keep_others_from_being_serve
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_above_the_limit_are_closed_as_they_come() {
+async fn when_there_are_too_many_connections_the_idlest_makes_room() {
     let server = start(Config {
         max_connections: 3,
+        max_connections_per_ip: Some(3),
         workers: Some(1),
         ..config()
     })
     .await;
     let target = format!("/announce?{}", query(1, 1, 5, ""));
-    let mut kept: Vec<_> = (0..3).map(|_| Connection::open(http(&server))).collect();
-    for connection in &mut kept {
+    let mut kept = Vec::new();
+    for n in 1..=3 {
+        let mut connection = Connection::open(http(&server));
         connection.get(&target);
+        kept.push(connection);
+        eventually("it is kept", || server.stats().connections == n);
+        // Who came when is known to a millisecond.
+        std::thread::sleep(Duration::from_millis(5));
     }
-    eventually("all three are open", || server.stats().connections == 3);
-    assert!(Connection::open(http(&server)).is_closed());
-    assert_eq!(server.stats().connections_refused, 1);
-    kept.iter_mut()
-        .for_each(|connection| assert_eq!(connection.get(&target).status, 200));
-    drop(kept);
-    eventually("there is room again", || server.stats().connections == 0);
+    assert_eq!(kept[0].get(&target).status, 200);
+    let mut fourth = Connection::open(http(&server));
+    assert_eq!(fourth.get(&target).status, 200);
+    assert!(kept[1].is_closed(), "it was idle for the longest");
+    for at in [0, 2] {
+        assert_eq!(kept[at].get(&target).status, 200);
+    }
+    let stats = server.stats();
+    assert_eq!(
+        (stats.connections_evicted, stats.connections_refused),
+        (1, 0)
+    );
+    drop((kept, fourth));
+    eventually("all have gone", || server.stats().connections == 0);
     Connection::open(http(&server)).get(&target);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_source_has_its_share_of_the_connections_and_a_proxy_speaks_for_many() {
+    let crowded = |trusted: &[&str]| Config {
+        max_connections_per_ip: Some(2),
+        workers: Some(1),
+        trusted_proxies: trusted.iter().map(|proxy| proxy.parse().unwrap()).collect(),
+        ..config()
+    };
+    let target = format!("/announce?{}", query(1, 1, 5, ""));
+    for (trusted, evicted) in [(&[][..], 3), (&["127.0.0.0/8"], 0)] {
+        let server = start(crowded(trusted)).await;
+        let open = |_| {
+            let mut connection = Connection::open(http(&server));
+            assert_eq!(connection.get(&target).status, 200);
+            connection
+        };
+        let _kept: Vec<_> = (0..5).map(open).collect();
+        eventually("those above the share have left", || {
+            let stats = server.stats();
+            (stats.connections_evicted, stats.connections) == (evicted, 5 - evicted)
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_connections_hold_together_is_bounded_and_announces_go_on() {
+    let server = start(Config {
+        max_connection_memory: 200_000,
+        ..config()
+    })
+    .await;
+    let head = "POST /announce HTTP/1.1\r\nContent-Length: 4000000\r\n\r\n";
+    let mut large: Vec<_> = (0..8)
+        .map(|_| {
+            let mut connection = Connection::open(http(&server));
+            connection.send(head.as_bytes());
+            connection
+        })
+        .collect();
+    // A step at a time, so that each is taken before the next one comes.
+    let line = [b'x'; 10_000];
+    for at in (0..large.len()).cycle().take(800) {
+        if server.stats().overloaded > 0 {
+            break;
+        }
+        large[at].send(&line);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(server.stats().overloaded > 0, "{:?}", server.stats());
+    // Each of the eight can be a step above it.
+    assert!(server.stats().connection_memory < 200_000 + 8 * 128 * 1024);
+    announce(http(&server), 1, 1, 5, "").unwrap();
+    drop(large);
+    eventually("all is given back", || {
+        server.stats().connection_memory == 0
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]

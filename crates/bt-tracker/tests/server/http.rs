@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bt_metainfo::Metainfo;
 use bt_metainfo::assemble::{Assembly, Content};
-use bt_tracker::server::Config;
+use bt_tracker::server::{Config, IpParam};
 use bt_tracker::swarm::Locality;
 
 use crate::harness::{
@@ -373,4 +373,140 @@ async fn a_reply_under_way_is_finished_when_the_server_stops() {
     assert_eq!((reply.status, reply.body == large.to_bytes()), (200, true));
     assert!(connection.is_closed());
     stopping.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asking_for_the_head_of_an_announce_lets_nobody_in() {
+    let server = start(config()).await;
+    let mut connection = Connection::open(http(&server));
+    for target in ["/announce", "/some-key/announce"] {
+        let query = query(1, 1001, 5, "");
+        connection.send(format!("HEAD {target}?{query} HTTP/1.1\r\nHost: t\r\n\r\n").as_bytes());
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            assert!(!connection.is_closed_after(&mut head));
+        }
+        let head = String::from_utf8(head).unwrap();
+        assert!(head.starts_with("HTTP/1.1 405 "), "{head}");
+        assert!(head.contains("\r\nAllow: GET, POST\r\n"), "{head}");
+    }
+    assert_eq!(server.stats().torrents, 0);
+    // The connection is as good as before.
+    assert_eq!(
+        connection
+            .get(&format!("/announce?{}", query(1, 1, 5, "")))
+            .status,
+        200
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_waits_to_be_asked_for_is_asked_for_once() {
+    let server = start(config()).await;
+    let body = format!("http://t/announce?{}\n", query(1, 1001, 5, ""));
+    let mut connection = Connection::open(http(&server));
+    for _ in 0..2 {
+        let head = format!(
+            "POST /announce HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        connection.send(head.as_bytes());
+        let mut asked = Vec::new();
+        while asked.len() < 25 {
+            assert!(!connection.is_closed_after(&mut asked));
+        }
+        assert_eq!(asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+        let (first, rest) = body.split_at(10);
+        connection.send(first.as_bytes());
+        connection.hears_nothing_for(Duration::from_millis(50));
+        connection.send(rest.as_bytes());
+        assert!(connection.reply().unwrap().text().contains("8:interval"));
+    }
+    // Who has sent its body already is not asked, and who may not send one is refused instead.
+    let all = format!(
+        "POST /announce HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    connection.send(all.as_bytes());
+    assert_eq!(connection.reply().unwrap().status, 200);
+    connection.send(
+        b"PUT /torrents/a.torrent HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n",
+    );
+    assert_eq!(connection.reply().unwrap().status, 405);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn announces_and_scrapes_can_be_elsewhere_and_intervals_differ() {
+    let interval = Duration::from_secs(1000);
+    let server = start(Config {
+        announce_path: "/a/announce".into(),
+        interval,
+        min_interval: Some(interval),
+        interval_jitter: 10,
+        max_scrape: 2,
+        ..config()
+    })
+    .await;
+    let at = |path: &str| get(http(&server), &format!("{path}?{}", query(1, 1001, 5, "")));
+    assert_eq!(at("/announce").status, 404);
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..40 {
+        let reply = bt_tracker::http::decode_announce_reply(&at("/a/announce").body).unwrap();
+        assert!(reply.min_interval.unwrap() <= reply.interval);
+        seen.insert(reply.interval.as_secs());
+    }
+    assert!(
+        seen.first() >= Some(&900) && seen.last() <= Some(&1100),
+        "{seen:?}"
+    );
+    assert!(
+        seen.len() > 20 && seen.first() < Some(&960) && seen.last() > Some(&1040),
+        "{seen:?}"
+    );
+    let scrape = |count: usize| {
+        let hashes = format!("info_hash={}&", escaped(hash(1))).repeat(count);
+        get(http(&server), &format!("/a/scrape?{hashes}")).text()
+    };
+    assert!(scrape(2).contains("5:filesd"), "{}", scrape(2));
+    assert!(scrape(3).contains("at most 2 torrents"), "{}", scrape(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_of_a_private_network_may_say_where_it_is_if_the_owner_lets_it() {
+    let seen = |server: &bt_tracker::server::Handle, port: u16, more: &str| {
+        announce(http(server), 1, port, 5, more).unwrap();
+        let reply = announce(http(server), 1, 9999, 5, "").unwrap();
+        let named = reply.peers.iter().find(|peer| peer.addr.port() == port);
+        named.unwrap().addr.ip().to_string()
+    };
+    let strict = start(config()).await;
+    assert_eq!(seen(&strict, 1001, "&ip=198.51.100.7"), "127.0.0.1");
+    let server = start(Config {
+        ip_param: IpParam::PrivateOnly,
+        proxy_header: "X-Real-IP".into(),
+        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        ..config()
+    })
+    .await;
+    assert_eq!(seen(&server, 1001, "&ip=198.51.100.7"), "198.51.100.7");
+    assert_eq!(seen(&server, 1002, "&ipv4=198.51.100.8"), "198.51.100.8");
+    for nobody in ["&ip=0.0.0.0", "&ip=224.0.0.1", "&ip=nonsense", ""] {
+        assert_eq!(seen(&server, 1003, nobody), "127.0.0.1", "{nobody}");
+    }
+    // One that comes from elsewhere, as a proxy has seen in the header of its choice, may not.
+    let mut connection = Connection::open(http(&server));
+    let ask = query(1, 1004, 5, "&ip=198.51.100.9");
+    connection.send(
+        format!("GET /announce?{ask} HTTP/1.1\r\nX-Forwarded-For: 6.6.6.6\r\nX-Real-IP: 192.0.2.1\r\n\r\n")
+            .as_bytes(),
+    );
+    assert_eq!(connection.reply().unwrap().status, 200);
+    assert_eq!(seen(&server, 1005, ""), "127.0.0.1");
+    let reply = announce(http(&server), 1, 9999, 5, "").unwrap();
+    let found = reply
+        .peers
+        .iter()
+        .find(|peer| peer.addr.port() == 1004)
+        .unwrap();
+    assert_eq!(found.addr.ip().to_string(), "192.0.2.1");
 }

@@ -35,14 +35,14 @@ fn script(node: &Path, dir: &Path, text: &str) -> Command {
     command
 }
 
-/// The interpreter that has libtorrent.
-fn python() -> Option<PathBuf> {
+/// The interpreter that has a module.
+fn python(module: &str) -> Option<PathBuf> {
     let named = std::env::var_os("BT_PEERS_PYTHON").map(PathBuf::from);
     let usual = std::env::var_os("HOME")
         .map(|home| Path::new(&home).join(".cache/bt-peers/venv/bin/python"));
     let python = named.or(usual).filter(|path| path.exists())?;
     let probe = Command::new(&python)
-        .args(["-c", "import libtorrent"])
+        .args(["-c", &format!("import {module}")])
         .stderr(Stdio::null())
         .status();
     probe.is_ok_and(|status| status.success()).then_some(python)
@@ -142,7 +142,7 @@ print(json.dumps({"announced": announced, "scraped": scraped}))
 
 #[tokio::test(flavor = "multi_thread")]
 async fn libtorrent_announces_and_scrapes_over_both_transports_and_families() {
-    let Some(python) = python() else {
+    let Some(python) = python("libtorrent") else {
         return leave_out("libtorrent on our tracker", "libtorrent");
     };
     let tracker = tracker().await;
@@ -251,6 +251,46 @@ async fn transmission_announces_over_http_and_udp() {
                 .is_some_and(|stats| stats.incomplete == 1)
         });
     }
+    tracker.stop().await;
+}
+
+const RQBIT: &str = r#"
+import pyrqbit, sys
+home, torrents = sys.argv[1], sys.argv[2:]
+session = pyrqbit.Session(home, disable_dht=True)
+for n, torrent in enumerate(torrents):
+    session.add_torrent(torrent, output_folder=f"{home}/{n}", overwrite=True)
+sys.stdin.read()
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rqbit_announces_over_both_transports_and_families() {
+    let Some(python) = python("pyrqbit") else {
+        return leave_out("rqbit on our tracker", "pyrqbit");
+    };
+    let tracker = tracker().await;
+    let home = tempfile::tempdir().unwrap();
+    let torrents = urls(&tracker).into_iter().enumerate().map(|(n, url)| {
+        let dir = home.path().join(format!("torrent {n}"));
+        std::fs::create_dir(&dir).unwrap();
+        (url.clone(), torrent_of(&url, &dir))
+    });
+    let torrents: Vec<_> = torrents.collect();
+    let mut command = Command::new(python);
+    command.args(["-c", RQBIT]).arg(home.path());
+    command.args(torrents.iter().map(|(_, (_, file))| file));
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::null());
+    let _running = Running::of(command.spawn().unwrap());
+    for (url, (metainfo, _)) in &torrents {
+        eventually(&format!("rqbit has announced to {url}"), || {
+            tracker
+                .scrape(metainfo.info_hash())
+                .is_some_and(|stats| stats.incomplete == 1)
+        });
+    }
+    let stats = tracker.stats();
+    assert_eq!((stats.http.malformed, stats.udp.malformed), (0, 0));
+    assert_eq!((stats.http.failures, stats.udp.failures), (0, 0));
     tracker.stop().await;
 }
 

@@ -65,3 +65,7 @@ mod replay;
 /// The program as a service: sockets handed over, killed and started again, watched.
 #[cfg(feature = "bin")]
 mod service;
+
+/// What the program does besides tracking.
+#[cfg(feature = "bin")]
+mod tools;

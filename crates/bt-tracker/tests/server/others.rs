@@ -17,6 +17,11 @@ impl Running {
     pub(crate) fn of(child: Child) -> Self {
         Self(child)
     }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let id = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(id, signal).expect("it runs");
+    }
 }
 
 impl Drop for Running {

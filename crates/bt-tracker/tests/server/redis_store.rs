@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bt_tracker::server::{Config, Handle, Mode, Store};
 
-use crate::harness::{announce, config, eventually, get, hash, http, local, ports, start};
+use crate::harness::{announce, config, eventually, get, hash, http, local, ports, query, start};
 use crate::others::{leave_out, program, redis};
 
 /// The test, if its Redis is here.
@@ -224,4 +224,105 @@ async fn without_redis_a_tracker_starts_serves_and_says_so() {
     let error = nonsense.check().unwrap_err().to_string();
     assert!(error.starts_with("the store cannot be used"), "{error}");
     assert!(!error.contains("secret"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn peers_of_a_revoked_key_leave_all_trackers() {
+    let program = redis_or_return!("a key that is revoked, on Redis");
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("redis");
+    let _redis = redis(&program, &socket);
+    let list = dir.path().join("keys");
+    std::fs::write(&list, "secret-key-1\nsecret-key-2\n").unwrap();
+    let first = start(Config {
+        mode: Mode::Passkey,
+        list: Some(list),
+        ..sharing(&socket)
+    })
+    .await;
+    let second = start(sharing(&socket)).await;
+    eventually("both are connected", || is_up(&first) && is_up(&second));
+    for (key, port) in [("secret-key-1", 1001), ("secret-key-2", 1002)] {
+        let target = format!("/{key}/announce?{}", query(1, port, 0, ""));
+        assert!(get(http(&first), &target).text().contains("8:interval"));
+    }
+    eventually("the second knows both", || seeds(&second, 1) == 2);
+    first.remove_from_list("secret-key-1").unwrap();
+    assert_eq!(seeds(&first, 1), 1);
+    eventually("it has left the second", || seeds(&second, 1) == 1);
+    let reply = announce(http(&second), 1, 9, 5, "").unwrap();
+    assert_eq!(ports(&reply), [1002]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_torrent_that_is_registered_later_has_the_peers_that_others_heard_before() {
+    let program = redis_or_return!("a torrent that is registered later, on Redis");
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("redis");
+    let _redis = redis(&program, &socket);
+    let first = start(sharing(&socket)).await;
+    let closed = start(Config {
+        closed: true,
+        ..sharing(&socket)
+    })
+    .await;
+    let list = dir.path().join("list");
+    std::fs::write(&list, format!("{}\n", hash(9))).unwrap();
+    let allowing = start(Config {
+        mode: Mode::AllowList,
+        list: Some(list),
+        ..sharing(&socket)
+    })
+    .await;
+    let all = [&first, &closed, &allowing];
+    eventually("all are connected", || {
+        all.iter().all(|server| is_up(server))
+    });
+    closed.register_hash(hash(9));
+    announce(http(&first), 1, 1001, 0, "").unwrap();
+    announce(http(&first), 1, 1002, 0, "").unwrap();
+    announce(http(&first), 1, 1002, 0, "&event=stopped").unwrap();
+    announce(http(&first), 2, 1003, 0, "").unwrap();
+    // What comes last has been read, and so has what came before it.
+    announce(http(&first), 9, 1009, 0, "").unwrap();
+    eventually("all is read", || {
+        seeds(&closed, 9) == 1 && seeds(&allowing, 9) == 1
+    });
+    assert_eq!(
+        (closed.scrape(hash(1)), allowing.scrape(hash(1))),
+        (None, None)
+    );
+
+    closed.register_hash(hash(1));
+    allowing.add_to_list(&hash(1).to_string()).unwrap();
+    eventually("the peers are known", || {
+        seeds(&closed, 1) == 1 && seeds(&allowing, 1) == 1
+    });
+    assert_eq!(
+        (closed.scrape(hash(2)), allowing.scrape(hash(2))),
+        (None, None)
+    );
+    let reply = announce(http(&closed), 1, 9, 5, "").unwrap();
+    assert_eq!(ports(&reply), [1001]);
+    assert_eq!(closed.stats().store.unwrap().malformed, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_redis_that_hangs_is_away_until_it_goes_on() {
+    let program = redis_or_return!("a Redis that hangs");
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("redis");
+    let running = redis(&program, &socket);
+    let server = start(sharing(&socket)).await;
+    eventually("it is connected", || is_up(&server));
+    // Nothing is written meanwhile: only reading can notice.
+    running.signal(rustix::process::Signal::STOP);
+    eventually("it is noticed", || !is_up(&server));
+    announce(http(&server), 1, 1001, 0, "").unwrap();
+    assert!(readiness(&server).contains("store: redis has been away for"));
+    running.signal(rustix::process::Signal::CONT);
+    eventually("it is connected again", || is_up(&server));
+    eventually("what waited is told", || {
+        server.stats().store.unwrap().sent == 1
+    });
 }

@@ -2,7 +2,7 @@
 
 use std::net::UdpSocket;
 
-use bt_tracker::server::{Config, Handle};
+use bt_tracker::server::{Config, Handle, Secret, Server};
 use bt_tracker::udp::{
     Family, decode_announce_reply, decode_connect_reply, decode_error_reply, decode_scrape_reply,
     encode_announce_request, encode_connect_request, encode_scrape_request,
@@ -207,7 +207,7 @@ async fn two_servers_cannot_have_one_port() {
         workers,
         ..config()
     };
-    let error = bt_tracker::server::Server::start(taken).await.unwrap_err();
+    let error = Server::start(taken).await.unwrap_err();
     assert!(
         error
             .to_string()
@@ -219,7 +219,7 @@ async fn two_servers_cannot_have_one_port() {
         workers,
         ..config()
     };
-    let error = bt_tracker::server::Server::start(taken).await.unwrap_err();
+    let error = Server::start(taken).await.unwrap_err();
     assert!(
         error
             .to_string()
@@ -362,4 +362,32 @@ async fn a_flood_gets_no_more_than_it_sends_and_others_are_served() {
         to_good <= u64::from(ROUNDS) * 1400,
         "nobody else got anything"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_with_one_secret_honor_each_others_ids_and_others_do_not() {
+    let with = |secret: &str| Config {
+        udp_key: Some(Secret::new(secret)),
+        ..config()
+    };
+    let secret = "00112233445566778899aabbccddeeff";
+    let (one, other) = (start(with(secret)).await, start(with(secret)).await);
+    let stranger = start(config()).await;
+    let id = connect(&udp_client(&one));
+    let packet = packet(id, &request(1, 1001, 5, Event::Started));
+    let reply = ask(&udp_client(&other), &packet);
+    assert!(decode_announce_reply(&reply, Family::V4).is_ok());
+    udp_client(&stranger).send(&packet).unwrap();
+    eventually("the stranger does not believe it", || {
+        stranger.stats().udp_unproven == 1
+    });
+    for bad in [
+        "",
+        "0011",
+        &secret[1..],
+        &secret.replace('f', "g"),
+        &format!("{secret}00"),
+    ] {
+        assert!(Server::start(with(bad)).await.is_err(), "{bad}");
+    }
 }

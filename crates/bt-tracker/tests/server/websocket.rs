@@ -266,3 +266,53 @@ async fn browsers_that_are_no_longer_welcome_leave_at_once() {
         1
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_browsers_transfer_is_accounted_to_their_user() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("keys");
+    std::fs::write(&list, "secret-key-1 ann\nsecret-key-2 bob\n").unwrap();
+    let server = start(Config {
+        mode: Mode::Passkey,
+        list: Some(list),
+        ..config()
+    })
+    .await;
+    let path = "/secret-key-1/announce";
+    let mut browser = Browser::open(&server, path).await.unwrap();
+    let totals =
+        |up: u64, down: u64| json!({"uploaded": up, "downloaded": down, "event": "update"});
+    for (up, down) in [(100, 200), (150, 1_200), (160, 2_200)] {
+        browser.ask(&announce(1, 1, 5, &totals(up, down))).await;
+    }
+    let account = |name: &str| {
+        let accounts = server.accounts();
+        accounts
+            .into_iter()
+            .find(|account| account.name.as_deref() == Some(name))
+            .unwrap()
+    };
+    let ann = account("ann");
+    assert_eq!((ann.uploaded, ann.downloaded, ann.leeching), (60, 2_000, 1));
+    assert_eq!((account("bob").uploaded, account("bob").announces), (0, 0));
+    // What says nothing of transfers counts nothing.
+    let without = announce(1, 1, 5, &json!({"uploaded": null, "downloaded": null}));
+    browser.ask(&without).await;
+    browser
+        .ask(&announce(
+            1,
+            1,
+            0,
+            &json!({"uploaded": 160, "downloaded": 2_300}),
+        ))
+        .await;
+    let stop = announce(
+        1,
+        1,
+        0,
+        &json!({"event": "stopped", "uploaded": 170, "downloaded": 2_300}),
+    );
+    browser.ask(&stop).await;
+    let ann = account("ann");
+    assert_eq!((ann.uploaded, ann.downloaded, ann.leeching), (70, 2_100, 0));
+}

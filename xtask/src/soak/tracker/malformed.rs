@@ -29,6 +29,12 @@ const HEADS: usize = 8;
 /// The part of the run after which memory must not grow any more.
 const WARM_UP: f64 = 0.3;
 
+/// Clients that send heads side by side, so that the tracker need not wait for one of them.
+const CLIENTS: u64 = 4;
+
+/// How often memory is looked at, which costs as much as a hundred packets.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// What a flood sent, and the memory of the tracker after the warm-up and at the end.
 struct Flood {
     sent: u64,
@@ -44,14 +50,19 @@ fn measure(bench: &Bench) -> Result<(String, bool), Fault> {
     // What is well-formed by chance fills the store up to its limits.
     let tracker = Tracker::start(bench, &["--max-torrents", "10000"])?;
     let packets = flood_udp(&tracker, bench.time / 2, &mut Noise::new(1))?;
-    let heads = flood_http(&tracker, bench.time / 2, &mut Noise::new(2))?;
+    let heads = flood_http(&tracker, bench.time / 2)?;
     announce(tracker.http)?;
     connect(&client(tracker.udp)?)?;
     let numbers = tracker.numbers()?;
     let of = |name: &str| number(&numbers, name);
+    // Of the heads on one connection those after a broken one are never looked at.
+    let heads_seen = ["malformed", "announces", "scrapes", "failures"]
+        .iter()
+        .map(|what| of(&format!("http_{what}_total")))
+        .sum::<u64>();
     let figures = format!(
         "{} packets ({} malformed, {} unproven, {} taken; memory {} → {} KiB), {} heads ({} \
-         malformed, {} taken; memory {} → {} KiB)",
+         looked at, of which {} malformed and {} taken; memory {} → {} KiB)",
         packets.sent,
         of("udp_malformed_total"),
         of("udp_unproven_total"),
@@ -59,6 +70,7 @@ fn measure(bench: &Bench) -> Result<(String, bool), Fault> {
         packets.warm,
         packets.end,
         heads.sent,
+        heads_seen,
         of("http_malformed_total"),
         of("http_announces_total") + of("http_scrapes_total"),
         heads.warm,
@@ -80,7 +92,8 @@ fn measure(bench: &Bench) -> Result<(String, bool), Fault> {
 fn flood_udp(tracker: &Tracker, time: Duration, noise: &mut Noise) -> Result<Flood, Fault> {
     let socket = client(tracker.udp)?;
     let (mut id, mut packet) = (0, Vec::new());
-    let (start, mut warm, mut sent) = (Instant::now(), 0, 0_u64);
+    let (start, mut sent) = (Instant::now(), 0_u64);
+    let mut memory = Memory::new(time);
     while start.elapsed() < time {
         if sent.is_multiple_of(RENEW) {
             // Connect requests have a limit for each source, which has been reached.
@@ -100,12 +113,9 @@ fn flood_udp(tracker: &Tracker, time: Duration, noise: &mut Noise) -> Result<Flo
             sent += 1;
         }
         settle(&socket, id, sent)?;
-        if start.elapsed().as_secs_f64() < WARM_UP * time.as_secs_f64() {
-            warm = tracker.rss()?;
-        }
+        memory.look(tracker)?;
     }
-    let end = tracker.rss()?;
-    Ok(Flood { sent, warm, end })
+    memory.flood(sent, tracker)
 }
 
 /// Asks a good question after a batch and waits for its answer: packets are answered in their
@@ -162,38 +172,91 @@ fn connect(socket: &UdpSocket) -> Result<u64, Fault> {
     Err("the tracker gives no connection id any more".into())
 }
 
-fn flood_http(tracker: &Tracker, time: Duration, noise: &mut Noise) -> Result<Flood, Fault> {
-    let (start, mut warm, mut sent) = (Instant::now(), 0, 0);
-    let mut replies = Vec::new();
-    while start.elapsed() < time {
-        let mut bytes = Vec::new();
-        for _ in 0..=noise.below(HEADS) {
-            let mut head = seed_head(noise).into_bytes();
-            noise.mutate(&mut head);
-            bytes.append(&mut head);
-            sent += 1;
-        }
-        let mut stream = TcpStream::connect(tracker.http)?;
-        // Closing resets, so that no port is kept waiting.
-        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        // The tracker may have seen enough before everything is sent.
-        let _ = stream.write_all(&bytes);
-        let _ = stream.shutdown(std::net::Shutdown::Write);
-        replies.clear();
-        match stream.read_to_end(&mut replies) {
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                return Err("the tracker neither answers nor closes".into());
+fn flood_http(tracker: &Tracker, time: Duration) -> Result<Flood, Fault> {
+    let address = tracker.http;
+    let end = Instant::now() + time;
+    let clients = (0..CLIENTS).map(|n| {
+        std::thread::spawn(move || {
+            let (mut noise, mut sent) = (Noise::new(2 + n), 0);
+            while Instant::now() < end {
+                sent += send_heads(address, &mut noise)?;
             }
-            // A reset comes from a tracker that closes with something unread.
-            _ => {}
+            Ok::<u64, Fault>(sent)
+        })
+    });
+    let clients: Vec<_> = clients.collect();
+    let mut memory = Memory::new(time);
+    while Instant::now() < end {
+        std::thread::sleep(LOOK);
+        memory.look(tracker)?;
+    }
+    let mut sent = 0;
+    for client in clients {
+        sent += client.join().map_err(|_| "a client had a panic")??;
+    }
+    memory.flood(sent, tracker)
+}
+
+/// Sends broken heads on one connection and reads what comes back. Returns how many they were.
+fn send_heads(address: SocketAddr, noise: &mut Noise) -> Result<u64, Fault> {
+    let mut bytes = Vec::new();
+    let count = 1 + noise.below(HEADS);
+    for _ in 0..count {
+        let mut head = seed_head(noise).into_bytes();
+        noise.mutate(&mut head);
+        bytes.append(&mut head);
+    }
+    let mut stream = TcpStream::connect(address)?;
+    // Closing resets, so that no port is kept waiting.
+    rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    // The tracker may have seen enough before everything is sent.
+    let _ = stream.write_all(&bytes);
+    let _ = stream.shutdown(std::net::Shutdown::Write);
+    match stream.read_to_end(&mut Vec::new()) {
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+            Err("the tracker neither answers nor closes".into())
         }
-        if start.elapsed().as_secs_f64() < WARM_UP * time.as_secs_f64() {
-            warm = tracker.rss()?;
+        // A reset comes from a tracker that closes with something unread.
+        _ => Ok(u64::try_from(count)?),
+    }
+}
+
+/// What a tracker takes during a flood.
+struct Memory {
+    start: Instant,
+    looked: Instant,
+    warm_up: Duration,
+    warm: u64,
+}
+
+impl Memory {
+    fn new(time: Duration) -> Self {
+        let now = Instant::now();
+        Self {
+            start: now,
+            looked: now,
+            warm_up: time.mul_f64(WARM_UP),
+            warm: 0,
         }
     }
-    let end = tracker.rss()?;
-    Ok(Flood { sent, warm, end })
+
+    /// Looks, unless it is after the warm-up or was done just now.
+    fn look(&mut self, tracker: &Tracker) -> Result<(), Fault> {
+        if self.looked.elapsed() >= LOOK && self.start.elapsed() < self.warm_up {
+            self.looked = Instant::now();
+            self.warm = self.warm.max(tracker.rss()?);
+        }
+        Ok(())
+    }
+
+    fn flood(self, sent: u64, tracker: &Tracker) -> Result<Flood, Fault> {
+        Ok(Flood {
+            sent,
+            warm: self.warm,
+            end: tracker.rss()?,
+        })
+    }
 }
 
 fn seed_head(noise: &mut Noise) -> String {

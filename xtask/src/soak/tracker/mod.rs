@@ -1,5 +1,6 @@
 //! The tracker under load and under attack: the real program, and loads that run here.
 
+pub(super) mod forged;
 pub(super) mod load;
 pub(super) mod loris;
 pub(super) mod malformed;

@@ -122,7 +122,12 @@ fn greet(
         Ok((_, count)) => {
             session.received(count);
             flow = session.advance(Instant::now(), http);
-            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            let mut flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+            if flow == Flow::Close && session.tail.is_empty() {
+                // The reply and the end of the connection travel in one segment, and the client is
+                // woken up once: closing sends what is held back.
+                flags |= SendFlags::MORE;
+            }
             match rustix::net::send(&stream, &session.out, flags) {
                 Ok(sent) => drop(session.out.drain(..sent)),
                 Err(rustix::io::Errno::WOULDBLOCK) => {}
