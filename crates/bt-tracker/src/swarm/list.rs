@@ -129,11 +129,16 @@ impl<const N: usize> List<N> {
         at.and_then(|at| u32::try_from(at).ok())
     }
 
-    /// Asks for what an announce looks at first: all of a short list, or the table of a long one.
+    /// Asks for what an announce looks at first: all of a short list, or the table of a long one and
+    /// the two places that a new peer takes part in.
     pub(super) fn warm(&self) {
-        match &self.index {
-            Some(index) => prefetch(&**index),
-            None => prefetch(self.peers.as_slice()),
+        let Some(index) = &self.index else {
+            return prefetch(self.peers.as_slice());
+        };
+        prefetch(&**index);
+        let first_seed = self.peers.get(self.downloaders as usize);
+        for peer in self.peers.last().into_iter().chain(first_seed) {
+            prefetch(peer);
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bt_tracker::server::{Config, Handle, Mode, Store};
 
 use crate::harness::{announce, config, eventually, get, hash, http, local, ports, query, start};
-use crate::others::{leave_out, program, redis};
+use crate::others::{Running, leave_out, program, redis};
 
 /// The test, if its Redis is here.
 macro_rules! redis_or_return {
@@ -325,4 +325,35 @@ async fn a_redis_that_hangs_is_away_until_it_goes_on() {
     eventually("what waited is told", || {
         server.stats().store.unwrap().sent == 1
     });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_redis_behind_tls_is_believed_only_with_a_certificate_that_is_trusted() {
+    let program = redis_or_return!("a Redis behind TLS");
+    let certificates = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/certificates");
+    // It takes no port 0.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port().to_string();
+    drop(free);
+    let mut command = std::process::Command::new(program);
+    command.args(["--port", "0", "--save", "", "--bind", "127.0.0.1", "--tls-port", &port]);
+    command.args(["--tls-auth-clients", "no", "--tls-cert-file"]);
+    command.arg(certificates.join("good.pem")).arg("--tls-key-file");
+    command.arg(certificates.join("good.key")).arg("--tls-ca-cert-file");
+    let _redis = Running::start(command.arg(certificates.join("root.pem")));
+    eventually("redis listens", || {
+        std::net::TcpStream::connect(format!("127.0.0.1:{port}")).is_ok()
+    });
+    let store = format!("rediss://127.0.0.1:{port}");
+    for (root, state) in [
+        ("root.pem", "store: redis is connected"),
+        ("good.pem", "store: redis has been away for"),
+    ] {
+        let arguments = crate::cli::with(&["--stats-addr", "127.0.0.1:0", "--store", &store]);
+        let mut tracker = crate::cli::program(&arguments);
+        tracker.env("SSL_CERT_FILE", certificates.join(root));
+        let tracker = crate::cli::Running::spawn(&mut tracker);
+        let stats = tracker.address("stats=");
+        eventually(state, || get(stats, "/readyz").text().contains(state));
+    }
 }
