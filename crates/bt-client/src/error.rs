@@ -42,6 +42,17 @@ pub enum Error {
     /// that is not mounted looks like this, and downloading would fill the one below.
     #[error("the folder {} is not the one used before: it is on another disk, and the content is not there", .0.display())]
     Elsewhere(PathBuf),
+    /// A name cannot be given to a file: it is empty, leaves the directory, or cannot stand on every system.
+    #[error("\"{name}\" cannot be the name of a file; \"{instead}\" can")]
+    Name {
+        /// What was asked for.
+        name: String,
+        /// The nearest that can be had.
+        instead: String,
+    },
+    /// This cannot stand behind the names of incomplete files: it has a slash in it, or is too long.
+    #[error("\"{0}\" cannot stand behind the names of files")]
+    Suffix(String),
     /// The torrent has failed; the text says how.
     #[error("{0}")]
     Failed(String),

@@ -26,6 +26,7 @@ mod error;
 pub mod fuzz;
 pub mod limits;
 mod net;
+mod scrub;
 pub mod session;
 pub mod state;
 

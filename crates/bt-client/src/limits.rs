@@ -136,6 +136,17 @@ pub const COMMIT_AFTER_BYTES: u64 = 64 * 1024 * 1024;
 /// milliseconds at the next start.
 pub const CHECKPOINT_AFTER: u64 = 1024 * 1024;
 
+/// Bytes of a suffix behind the names of incomplete files: a name has at most 240 bytes, and file systems take 255.
+pub const MAX_SUFFIX_BYTES: usize = 15;
+
+/// Room on the disk that is kept for the state of a session: a journal of a large torrent and its settings, several
+/// times over.
+pub const STATE_RESERVE: u64 = 1024 * 1024;
+
+/// What memory holds of a file is dropped in stretches of this, since the kernel drops only whole pages, which may be as
+/// large.
+pub const LARGEST_PAGE: u64 = 2 * 1024 * 1024;
+
 /// Directories of state of one-shot downloads that are kept: each is a torrent file and a few kilobytes, and losing one
 /// costs a check of the content if it is ever taken up again.
 pub const KEPT_DOWNLOADS: usize = 500;

@@ -131,7 +131,8 @@ impl fmt::Display for Warning {
                 original,
                 path,
             } => {
-                write!(f, "file {file}: {original:?} becomes {path:?}")
+                let number = number(*file);
+                write!(f, "file {number}: {original:?} becomes {path:?}")
             }
             Self::Ignored { place, reason } => write!(f, "{place} is left out: {reason}"),
             Self::TooMany { place, limit } => {
@@ -143,14 +144,20 @@ impl fmt::Display for Warning {
                  which other programs may refuse"
             ),
             Self::Link { file, path, reason } => {
+                let number = number(*file);
                 write!(
                     f,
-                    "file {file}: the link {path:?} becomes an empty file: {reason}"
+                    "file {number}: the link {path:?} becomes an empty file: {reason}"
                 )
             }
             Self::More { count } => write!(f, "{count} more warnings are not shown"),
         }
     }
+}
+
+/// People count from 1, as every list of files does that they see.
+fn number(file: FileIndex) -> u64 {
+    u64::from(file.0) + 1
 }
 
 /// Collects warnings up to the limit.
@@ -220,7 +227,7 @@ mod tests {
         );
         let text = warnings.finish()[0].to_string();
         assert!(
-            text.starts_with(r#"file 2: "\u{1b}[2J\u{202e}xxx"#),
+            text.starts_with(r#"file 3: "\u{1b}[2J\u{202e}xxx"#),
             "{text}"
         );
         assert!(text.len() < 200, "{text}");

@@ -48,13 +48,14 @@ const CLIENT: &[Row] = &[
     ("engine", &["limits"]),
     ("disk", &["limits"]),
     ("state", &["limits"]),
+    ("scrub", &["limits"]),
     ("error", &["limits", "disk", "state"]),
     // A connection hands blocks to the disk room and files to the kernel itself: a hop more would
     // be a copy more.
     ("net", &["limits", "error", "engine", "disk"]),
     (
         "session",
-        &["limits", "error", "engine", "disk", "net", "state"],
+        &["limits", "error", "engine", "disk", "net", "state", "scrub"],
     ),
     // The program is a user of the library like any other, and fetches through its one dialer.
     (

@@ -130,9 +130,8 @@ pub(crate) fn run(args: &CreateArgs, context: &Context) -> Outcome {
             "-o - and --json both want standard output",
         ));
     }
-    let options = options(args)?;
-    let plan = plan(&args.path, &options)?;
-    let warnings: Vec<String> = plan.warnings().iter().map(ToString::to_string).collect();
+    let mut options = options(args)?;
+    let mut plan = plan(&args.path, &options)?;
     let output = args
         .output
         .clone()
@@ -141,6 +140,18 @@ pub(crate) fn run(args: &CreateArgs, context: &Context) -> Outcome {
         // Now rather than after an hour of hashing.
         refuse_to_replace(&output, args.force)?;
     }
+    let own = (!to_stdout).then(|| place_within(&args.path, &output));
+    let mut warnings = Vec::new();
+    if let Some(own) = own.flatten() {
+        warnings.push(format!(
+            "{} is left out: it is the torrent that is about to be written",
+            own.display()
+        ));
+        let own = globset::escape(&own.to_string_lossy());
+        options.exclude.push(format!("/{own}"));
+        plan = self::plan(&args.path, &options)?;
+    }
+    warnings.extend(plan.warnings().iter().map(ToString::to_string));
     for warning in &warnings {
         context.report.caution(warning);
     }
@@ -163,6 +174,19 @@ pub(crate) fn run(args: &CreateArgs, context: &Context) -> Outcome {
     save(&output, &metainfo.to_bytes(), args.force)?;
     tell(&output, &metainfo, warnings, context);
     Ok(Exit::Success)
+}
+
+/// Where a file that is there lies below a folder, if it does.
+fn place_within(folder: &Path, file: &Path) -> Option<PathBuf> {
+    fs::symlink_metadata(file).ok()?;
+    let whole = fs::canonicalize(folder).ok()?;
+    let parent = file
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = fs::canonicalize(parent.unwrap_or(Path::new("."))).ok()?;
+    let within = parent.join(file.file_name()?);
+    let within = within.strip_prefix(&whole).ok()?;
+    (within != Path::new("")).then(|| within.to_owned())
 }
 
 /// Finds the files, with errors in our words.

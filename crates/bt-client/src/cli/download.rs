@@ -28,6 +28,12 @@ pub(crate) struct DownloadArgs {
     /// Put the file or folder of the torrent here
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     output: PathBuf,
+    /// Keep the content in this folder until it is complete, then move it to the one of -o
+    #[arg(long, value_name = "DIR")]
+    incomplete_dir: Option<PathBuf>,
+    /// Let this stand behind the name of each file until all is complete, such as .part
+    #[arg(long, value_name = "SUFFIX")]
+    incomplete_suffix: Option<String>,
     /// Get pieces in their order instead of the rarest first
     #[arg(long)]
     sequential: bool,
@@ -59,6 +65,10 @@ pub(crate) struct DownloadArgs {
     events: Option<Events>,
     #[command(flatten)]
     selection: Selection,
+    /// Read the content again from the disk at this many bytes a second, and fetch again what has
+    /// changed there
+    #[arg(long, value_name = "RATE", value_parser = units::parse_rate)]
+    scrub: Option<u64>,
     #[command(flatten)]
     network: Network,
 }
@@ -86,7 +96,8 @@ enum Events {
 }
 
 pub(crate) async fn run(args: &DownloadArgs, context: &Context) -> Outcome {
-    let config = network::session(&args.network)?;
+    let mut config = network::session(&args.network)?;
+    config.scrub_rate = args.scrub;
     let Some(metainfo) = torrent(args, &config, context).await? else {
         return Ok(context
             .stop
@@ -94,9 +105,15 @@ pub(crate) async fn run(args: &DownloadArgs, context: &Context) -> Outcome {
             .map_or(Exit::Other, |reason| reason.exit()));
     };
     let only_files = args.selection.choose(metainfo.info())?;
+    let priorities = args
+        .selection
+        .priorities(metainfo.info(), only_files.as_deref())?;
     let kept = home::take(context, &metainfo, &args.output)?;
     let mut add = AddTorrent::new(metainfo, &args.output);
     add.only_files = only_files;
+    add.priorities = priorities;
+    add.incomplete_dir.clone_from(&args.incomplete_dir);
+    add.incomplete_suffix.clone_from(&args.incomplete_suffix);
     add.sequential = args.sequential;
     add.peers.clone_from(&args.network.peer);
     add.check = match args.check {

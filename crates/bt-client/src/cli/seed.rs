@@ -16,6 +16,7 @@ use super::exit::Exit;
 use super::goal::{Goal, SeedGoal};
 use super::home::Kept;
 use super::report::{Failure, Outcome};
+use super::source::Word;
 use super::verify::{check, summary};
 use super::watch::{self, Job};
 use super::{home, network, source, units};
@@ -50,12 +51,17 @@ pub(crate) struct SeedArgs {
     /// End when so many times the size of the content has been uploaded
     #[arg(long, value_name = "R", value_parser = units::parse_ratio)]
     ratio: Option<f64>,
+    /// Read the content again from the disk at this many bytes a second, and fetch again what has
+    /// changed there
+    #[arg(long, value_name = "RATE", value_parser = units::parse_rate)]
+    scrub: Option<u64>,
     #[command(flatten)]
     network: Network,
 }
 
 pub(crate) async fn run(args: &SeedArgs, context: &Context) -> Outcome {
-    let config = network::session(&args.network)?;
+    let mut config = network::session(&args.network)?;
+    config.scrub_rate = args.scrub;
     let Some((metainfo, dir, check, kept)) = content(args, context)? else {
         // Asked to stop before there was anything to serve; a seeder has nothing to lose.
         return Ok(Exit::Success);
@@ -103,6 +109,12 @@ fn content(args: &SeedArgs, context: &Context) -> Result<Option<Content>, Failur
             Exit::Usage,
             "-o writes the torrent of a PATH, but a torrent was given",
         ));
+    }
+    if let Word::Magnet(_) | Word::InfoHash(_) | Word::Url(_) = Word::of(args.source.as_os_str()) {
+        let what = format!("{} is not content", args.source.display());
+        return Err(Failure::new(Exit::Usage, what)
+            .because("seed serves what is on this machine")
+            .hint("give the .torrent file with --data DIR, or the file or folder to share; to get it first and serve it on: bt-client download SRC --seed"));
     }
     let metainfo = source::torrent(&args.source)?;
     let dir = args.data.clone().unwrap_or_else(|| PathBuf::from("."));

@@ -1,5 +1,6 @@
 //! Which files of a torrent are wanted: numbers, ranges and globs. It must not know sessions.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use bt_metainfo::{FileIndex, Info};
@@ -8,6 +9,7 @@ use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::exit::Exit;
 use super::report::Failure;
+use crate::engine::Priority;
 
 /// Options that choose files.
 #[derive(Debug, Args)]
@@ -16,6 +18,10 @@ pub(crate) struct Selection {
     /// Only these files, by the numbers that `show` prints: 1,3-5,9-
     #[arg(short, long, value_name = "LIST", value_delimiter = ',', value_parser = parse_range)]
     files: Vec<Range>,
+    /// How much files are wanted: 1,3-5=high; high comes before normal, normal before low, and
+    /// skip is not fetched; repeat for more
+    #[arg(long, value_name = "LIST=CLASS", value_parser = parse_wish)]
+    priority: Vec<Wish>,
     /// Only files that match: names, or paths if there is a / in it; repeat for more
     #[arg(long, value_name = "GLOB", value_parser = glob_text)]
     include: Vec<String>,
@@ -32,16 +38,7 @@ impl Selection {
             return Ok(None);
         }
         let count = u32::try_from(info.files().len()).unwrap_or(u32::MAX);
-        if let Some(range) = self
-            .files
-            .iter()
-            .find(|range| range.from > count || range.to_within(count) > count)
-        {
-            let message = format!("--files {}: the torrent has {count} files", range.text());
-            return Err(
-                Failure::new(Exit::Usage, message).hint("show --files prints their numbers")
-            );
-        }
+        refuse_beyond("--files", &self.files, count)?;
         let (include, exclude) = (Globs::new(&self.include)?, Globs::new(&self.exclude)?);
         let chosen: Vec<FileIndex> = info
             .files()
@@ -57,13 +54,81 @@ impl Selection {
             .map(|(_, number)| FileIndex(number - 1))
             .collect();
         if chosen.is_empty() {
-            return Err(
-                Failure::new(Exit::Usage, "no file of the torrent is selected")
-                    .hint("show prints the files; look at --files, --include and --exclude"),
-            );
+            return Err(nothing_selected());
         }
         Ok(Some(chosen))
     }
+
+    /// What is asked for besides, in the order in which it was; the last word on a file counts.
+    /// `chosen` are the files that [`Selection::choose`] gave.
+    pub(crate) fn priorities(
+        &self,
+        info: &Info,
+        chosen: Option<&[FileIndex]>,
+    ) -> Result<Vec<(FileIndex, Priority)>, Failure> {
+        let count = u32::try_from(info.files().len()).unwrap_or(u32::MAX);
+        let mut wishes = BTreeMap::new();
+        for wish in &self.priority {
+            refuse_beyond("--priority", &wish.files, count)?;
+            for range in &wish.files {
+                let numbers = range.from..=range.to_within(count);
+                wishes.extend(numbers.map(|number| (FileIndex(number - 1), wish.class)));
+            }
+        }
+        let is_pad = |file: &FileIndex| info.layout().is_pad(*file);
+        wishes.retain(|file, _| !is_pad(file));
+        let is_wanted = |file: FileIndex| match wishes.get(&file) {
+            Some(class) => *class != Priority::Skip,
+            None => chosen.is_none_or(|chosen| chosen.contains(&file)),
+        };
+        let mut files = (0..count).map(FileIndex).filter(|file| !is_pad(file));
+        if !wishes.is_empty() && !files.any(is_wanted) {
+            return Err(nothing_selected());
+        }
+        Ok(wishes.into_iter().collect())
+    }
+}
+
+fn nothing_selected() -> Failure {
+    Failure::new(Exit::Usage, "no file of the torrent is selected")
+        .hint("show prints the files; look at --files, --priority, --include and --exclude")
+}
+
+fn refuse_beyond(option: &str, ranges: &[Range], count: u32) -> Result<(), Failure> {
+    let beyond = |range: &&Range| range.from > count || range.to_within(count) > count;
+    match ranges.iter().find(beyond) {
+        None => Ok(()),
+        Some(range) => {
+            let message = format!("{option} {}: the torrent has {count} files", range.text());
+            Err(Failure::new(Exit::Usage, message).hint("show --files prints their numbers"))
+        }
+    }
+}
+
+/// One `--priority`: files and how much they are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wish {
+    files: Vec<Range>,
+    class: Priority,
+}
+
+/// `1,3-5=high`.
+fn parse_wish(text: &str) -> Result<Wish, String> {
+    let (files, class) = text
+        .split_once('=')
+        .ok_or("expected files and a class, such as 1,3-5=high")?;
+    let class = match class.trim() {
+        "skip" => Priority::Skip,
+        "low" => Priority::Low,
+        "normal" => Priority::Normal,
+        "high" => Priority::High,
+        _ => return Err("the classes are skip, low, normal and high".to_owned()),
+    };
+    let files = files
+        .split(',')
+        .map(parse_range)
+        .collect::<Result<_, _>>()?;
+    Ok(Wish { files, class })
 }
 
 /// One part of `--files`: both ends are included and count from 1.
@@ -175,7 +240,7 @@ fn set(globs: &[&String]) -> Result<GlobSet, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Globs, Range, glob_text, parse_range};
+    use super::{Globs, Priority, Range, glob_text, parse_range, parse_wish};
 
     #[test]
     fn ranges_read_as_people_write_them() {
@@ -213,6 +278,21 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(parse_range(text).ok(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn wishes_are_read_or_refused() {
+        let range = |from, to| Range { from, to };
+        let wish = parse_wish("2,4-6,9-=high").unwrap();
+        assert_eq!(wish.class, Priority::High);
+        let expected = [range(2, Some(2)), range(4, Some(6)), range(9, None)];
+        assert_eq!(wish.files, expected);
+        assert_eq!(parse_wish("1=skip").unwrap().class, Priority::Skip);
+        for bad in [
+            "", "1", "=high", "1=", "1=urgent", "0=low", "1,=low", "high=1",
+        ] {
+            assert!(parse_wish(bad).is_err(), "{bad:?}");
         }
     }
 

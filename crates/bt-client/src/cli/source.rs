@@ -69,7 +69,12 @@ pub(crate) fn torrent(path: &Path) -> Result<Metainfo, Failure> {
         )
     } else {
         let label = path.display().to_string();
-        let file = File::open(path).map_err(|error| unreadable(&label, &error))?;
+        let file = File::open(path).map_err(|error| match scheme(&label) {
+            Some(scheme) => Failure::new(Exit::BadInput, format!("{label} cannot be fetched"))
+                .because(format!("{scheme} is none of the ways that are known"))
+                .hint("give the http or https URL of the torrent, or a file"),
+            None => unreadable(&label, &error),
+        })?;
         let bytes = read_all(file, &label)?;
         (label, bytes)
     };
@@ -116,6 +121,13 @@ pub(crate) fn magnet(text: &str) -> Result<Magnet, Failure> {
             .cause(&error)
             .hint("a magnet looks like magnet:?xt=urn:btih:<40 hexadecimal digits>; quote it, since & ends a command")
     })
+}
+
+/// Of something that looks like a URL, what stands before `://`.
+fn scheme(text: &str) -> Option<&str> {
+    let (scheme, _) = text.split_once("://")?;
+    let is_one = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    (!scheme.is_empty() && scheme.chars().all(is_one)).then_some(scheme)
 }
 
 /// Reads everything, but no more than a torrent may be long.
@@ -178,7 +190,7 @@ fn looks_like(bytes: &[u8]) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Word, looks_like};
+    use super::{Word, looks_like, scheme};
     use std::ffi::OsStr;
     use std::path::Path;
 
@@ -202,6 +214,15 @@ mod tests {
         ];
         for (word, meaning) in table {
             assert_eq!(Word::of(OsStr::new(word)), meaning, "{word}");
+        }
+    }
+
+    #[test]
+    fn urls_of_other_kinds_are_told_from_paths() {
+        assert_eq!(scheme("ftp://a/b.torrent"), Some("ftp"));
+        assert_eq!(scheme("a+b://"), Some("a+b"));
+        for path in ["a/b", "://x", "a b://x", "dir/x://y"] {
+            assert_eq!(scheme(path), None, "{path}");
         }
     }
 

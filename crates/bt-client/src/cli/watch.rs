@@ -387,7 +387,13 @@ impl Watch<'_> {
         match end {
             End::Done => Ok(Exit::Success),
             End::TimeUp if self.complete => Ok(Exit::Success),
-            End::TimeUp => Ok(Exit::Unfinished),
+            End::TimeUp => {
+                self.context.report.note(&format!(
+                    "the time is over at {:.1} %; what is here is kept: start again to go on",
+                    100.0 * have(status) as f64 / wanted(status).max(1) as f64
+                ));
+                Ok(Exit::Unfinished)
+            }
             End::Stalled(patience) => {
                 let message = format!("nothing came for {}", units::elapsed(patience));
                 let exit = match status.state {
@@ -466,6 +472,10 @@ pub(crate) fn failure(error: &Error) -> Failure {
         Error::Elsewhere(_) => (
             Exit::Storage,
             "mount the disk that was used before; with --check always the folder is taken as it is now",
+        ),
+        Error::Suffix(_) => (
+            Exit::Usage,
+            "a suffix has no slash and at most 15 bytes, such as .part",
         ),
         Error::Failed(_) => (Exit::Storage, ""),
         _ => (Exit::Other, ""),

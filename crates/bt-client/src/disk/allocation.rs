@@ -18,6 +18,28 @@ pub enum Allocation {
     Full,
 }
 
+impl From<Allocation> for u8 {
+    /// As it is kept.
+    fn from(how: Allocation) -> Self {
+        match how {
+            Allocation::None => 0,
+            Allocation::Sparse => 1,
+            Allocation::Full => 2,
+        }
+    }
+}
+
+impl From<u8> for Allocation {
+    /// The usual one for what no version has written.
+    fn from(kept: u8) -> Self {
+        match kept {
+            0 => Self::None,
+            2 => Self::Full,
+            _ => Self::Sparse,
+        }
+    }
+}
+
 /// Gives a file that is to have `length` bytes what it should have before they come. One that is longer stays so.
 pub(super) fn allocate(file: &File, length: u64, how: Allocation) -> io::Result<()> {
     let size = file.metadata()?.len();

@@ -18,7 +18,7 @@ use super::places::{PARTS, Places};
 use super::pool::Shared;
 use super::root::{self, Root};
 use super::transfer::{fill_zeros, read_part, write_exact};
-use super::{Allocation, Disk, DiskError, Fault, worker};
+use super::{Allocation, Disk, DiskError, Fault, Site, worker};
 
 /// News from the disk about one torrent.
 #[derive(Debug)]
@@ -65,15 +65,20 @@ impl Warmth {
 /// Who is told; called on a disk thread.
 pub type Report = Box<dyn Fn(Done) + Send + Sync>;
 
+/// The directory of the content, for whoever does not hold the places.
+struct Base {
+    directory: PathBuf,
+    /// Opened when it is first needed.
+    root: Option<Arc<Root>>,
+}
+
 /// See the module.
 pub struct Content {
     id: u64,
     shared: Arc<Shared>,
     metainfo: Arc<Metainfo>,
     layout: Arc<Layout>,
-    directory: PathBuf,
-    /// Opened when it is first needed.
-    root: Mutex<Option<Arc<Root>>>,
+    base: Mutex<Base>,
     pub(super) places: RwLock<Places>,
     assembly: Mutex<Assembly>,
     pub(super) written: Written,
@@ -82,42 +87,51 @@ pub struct Content {
     failed: AtomicBool,
     /// What the file system can say of the page cache.
     warmth: OnceLock<Warmth>,
+    /// The hash of a piece of so many zeros.
+    pub(super) zeros: Mutex<Option<(u32, [u8; 20])>>,
 }
 
 impl std::fmt::Debug for Content {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Content")
             .field("id", &self.id)
-            .field("directory", &self.directory)
+            .field("directory", &self.directory())
             .finish_non_exhaustive()
     }
 }
 
 impl Content {
-    /// The files of `metainfo` under `directory`. Nothing is opened or made yet.
+    /// The files of `metainfo` at `site`. Nothing is opened or made yet.
     #[must_use]
     pub fn new(
         disk: &Disk,
         metainfo: Arc<Metainfo>,
         layout: Arc<Layout>,
-        directory: PathBuf,
+        site: Site,
         report: Report,
     ) -> Arc<Self> {
         let shared = Arc::clone(disk.shared());
         let content = Arc::new(Self {
             id: shared.next_id(),
-            places: RwLock::new(Places::new(Arc::clone(&metainfo), Arc::clone(&layout))),
+            base: Mutex::new(Base {
+                directory: site.directory.clone(),
+                root: None,
+            }),
+            places: RwLock::new(Places::new(
+                Arc::clone(&metainfo),
+                Arc::clone(&layout),
+                site,
+            )),
             assembly: Mutex::new(Assembly::new(Arc::clone(&layout))),
             shared,
             metainfo,
             layout,
-            directory,
-            root: Mutex::default(),
             written: Written::default(),
             report,
             allocation: OnceLock::new(),
             failed: AtomicBool::new(false),
             warmth: OnceLock::new(),
+            zeros: Mutex::default(),
         });
         content.shared.enroll(&content);
         content
@@ -125,8 +139,18 @@ impl Content {
 
     /// The directory that holds the content.
     #[must_use]
-    pub fn directory(&self) -> &Path {
-        &self.directory
+    pub fn directory(&self) -> PathBuf {
+        self.base().directory.clone()
+    }
+
+    /// Where a file lies, or would.
+    #[must_use]
+    pub fn path(&self, file: FileIndex) -> PathBuf {
+        let directory = self.directory();
+        match self.root(false) {
+            Ok(root) => directory.join(self.places().path(&root, file)),
+            Err(_) => directory.join(self.info().disk_path(file)),
+        }
     }
 
     /// How files are made; to be said before the first is.
@@ -192,7 +216,7 @@ impl Content {
     ) {
         let content = Arc::clone(self);
         self.shared
-            .run(move || then(root::free_space(&content.directory)));
+            .run(move || then(root::free_space(&content.directory())));
     }
 
     /// Whether any byte of the content may be there already.
@@ -324,7 +348,7 @@ impl Content {
         });
     }
 
-    fn info(&self) -> &Info {
+    pub(super) fn info(&self) -> &Info {
         self.metainfo.info()
     }
 
@@ -370,7 +394,7 @@ impl Content {
             write_exact(&file, &mut rest, run.length, run.offset)
                 .map_err(|error| self.failed(&places, "write", number, error))?;
             // Only now: a sync that takes the set in between would pass the file over.
-            self.written.mark(number);
+            self.written.wrote(number, run.offset, run.length as u64);
         }
         Ok(())
     }
@@ -390,8 +414,7 @@ impl Content {
     pub fn retry(&self) {
         self.failed.store(false, Ordering::Relaxed);
         // A disk that was away and is back is opened anew. Another directory in its place stays refused.
-        let mut root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
-        root.take_if(|root| root.is_unchanged());
+        self.base().root.take_if(|root| root.is_unchanged());
     }
 
     /// Opens a file of the torrent, or the parts.
@@ -429,17 +452,32 @@ impl Content {
 
     /// The directory, which must still be the one that was opened first: in its place a mount point may stand empty.
     pub(super) fn root(&self, create: bool) -> Result<Arc<Root>, DiskError> {
-        let mut place = self.root.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(root) = &*place {
+        let mut base = self.base();
+        if let Some(root) = &base.root {
             return if root.is_unchanged() {
                 Ok(Arc::clone(root))
             } else {
-                Err(DiskError::replaced(&self.directory))
+                Err(DiskError::replaced(&base.directory))
             };
         }
-        let root = self.shared.root(&self.directory, create)?;
-        *place = Some(Arc::clone(&root));
+        let root = self.shared.root(&base.directory, create)?;
+        base.root = Some(Arc::clone(&root));
         Ok(root)
+    }
+
+    /// The directory at `path`, which need not be that of the content.
+    pub(super) fn other_root(&self, path: &Path, create: bool) -> Result<Arc<Root>, DiskError> {
+        self.shared.root(path, create)
+    }
+
+    /// The content lies elsewhere from now on. To be called by whoever holds the places for writing.
+    pub(super) fn set_base(&self, directory: PathBuf, root: Option<Arc<Root>>) {
+        self.shared.files.close(self.id);
+        *self.base() = Base { directory, root };
+    }
+
+    fn base(&self) -> MutexGuard<'_, Base> {
+        self.base.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn close_file(&self, file: FileIndex) {
@@ -448,7 +486,7 @@ impl Content {
     }
 
     pub(super) fn error(&self, action: &'static str, path: &Path, error: io::Error) -> DiskError {
-        DiskError::new(action, &self.directory.join(path), error)
+        DiskError::new(action, &self.directory().join(path), error)
     }
 
     pub(super) fn failed(

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::PoisonError;
 
-use super::places::PARTS;
+use super::root::Root;
 use super::{Content, DiskError, Fault};
 
 impl Content {
@@ -24,24 +24,30 @@ impl Content {
             Err(error) => return Err(error),
         };
         let places = self.places.write().unwrap_or_else(PoisonError::into_inner);
-        let mut directories: BTreeSet<PathBuf> = BTreeSet::new();
-        let files = self.layout().files().chain([PARTS]);
-        for file in files.filter(|file| !self.layout().is_pad(*file)) {
-            let path = places.path(&root, file);
-            if matches!(root.file_size(&path), Ok(Some(_))) {
-                root.remove_file(&path)?;
+        let paths: Vec<PathBuf> = places
+            .stored()
+            .map(|file| places.path(&root, file))
+            .collect();
+        for path in &paths {
+            if matches!(root.file_size(path), Ok(Some(_))) {
+                root.remove_file(path)?;
             }
-            let above = path.ancestors().skip(1);
-            directories.extend(
-                above
-                    .filter(|path| !path.as_os_str().is_empty())
-                    .map(PathBuf::from),
-            );
         }
-        // What is below a directory sorts behind it.
-        for directory in directories.iter().rev() {
-            root.remove_empty_directory(directory);
-        }
+        remove_empty_above(&root, &paths);
         Ok(())
+    }
+}
+
+/// Removes the directories above these files that are empty now; the root itself stays.
+pub(super) fn remove_empty_above(root: &Root, paths: &[PathBuf]) {
+    let above = |path: &PathBuf| -> Vec<PathBuf> {
+        let above = path.ancestors().skip(1);
+        let below_root = above.filter(|path| !path.as_os_str().is_empty());
+        below_root.map(PathBuf::from).collect()
+    };
+    let directories: BTreeSet<PathBuf> = paths.iter().flat_map(above).collect();
+    // What is below a directory sorts behind it.
+    for directory in directories.iter().rev() {
+        root.remove_empty_directory(directory);
     }
 }

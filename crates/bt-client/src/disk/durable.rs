@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bt_metainfo::{FileIndex, PieceIndex};
 
@@ -14,7 +14,10 @@ use super::root::Root;
 use super::{Content, DiskError};
 
 /// More dirty files than this are synced by one call for the whole file system instead of one call each.
-const SYNC_ONE_BY_ONE: usize = 64;
+pub(super) const SYNC_ONE_BY_ONE: usize = 64;
+
+/// Bytes that are copied again when one of them was written while the content was copied.
+pub(super) const STRETCH: u64 = 1 << 20;
 
 /// Which files have been written since the last sync.
 #[derive(Debug, Default)]
@@ -22,9 +25,41 @@ pub(super) struct Written {
     dirty: Mutex<BTreeSet<FileIndex>>,
     /// Files whose names have been synced.
     named: Mutex<BTreeSet<FileIndex>>,
+    /// While somebody copies the content: what was written since, in stretches of [`STRETCH`].
+    since: Mutex<Option<BTreeSet<(FileIndex, u64)>>>,
 }
 
 impl Written {
+    /// Bytes of `file` were written.
+    pub(super) fn wrote(&self, file: FileIndex, offset: u64, length: u64) {
+        if let Some(since) = &mut *self.since() {
+            let stretches = offset / STRETCH..(offset + length).div_ceil(STRETCH);
+            since.extend(stretches.map(|stretch| (file, stretch)));
+        }
+        self.mark(file);
+    }
+
+    /// From now on takes note of what is written, and gives what was written since the last call.
+    pub(super) fn take_since(&self) -> BTreeSet<(FileIndex, u64)> {
+        let since = self.since().replace(BTreeSet::new());
+        since.unwrap_or_default()
+    }
+
+    /// Nobody copies any more.
+    pub(super) fn end_since(&self) {
+        *self.since() = None;
+    }
+
+    fn since(&self) -> MutexGuard<'_, Option<BTreeSet<(FileIndex, u64)>>> {
+        self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All files have other names now.
+    pub(super) fn forget_names(&self) {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        named.clear();
+    }
+
     /// Something of `file` is in memory only, or may be.
     pub(super) fn mark(&self, file: FileIndex) {
         self.dirty
@@ -171,7 +206,7 @@ impl Content {
             return Ok(Identity { device, inode });
         }
         let path = std::path::absolute(self.directory());
-        let path = path.unwrap_or_else(|_| self.directory().to_owned());
+        let path = path.unwrap_or_else(|_| self.directory());
         let above = path.ancestors().find_map(|path| path.metadata().ok());
         Ok(Identity {
             device: above.map_or(0, |meta| meta.dev()),

@@ -71,7 +71,9 @@ impl DiskError {
             | ErrorKind::NotConnected
             | ErrorKind::UnexpectedEof => Fault::Gone,
             ErrorKind::InvalidFilename | ErrorKind::FileTooLarge => Fault::TooLong,
-            ErrorKind::NotADirectory | ErrorKind::IsADirectory => Fault::InTheWay,
+            ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::AlreadyExists => {
+                Fault::InTheWay
+            }
             _ if is(Errno::LOOP) => Fault::InTheWay,
             _ if is(Errno::MFILE) || is(Errno::NFILE) => Fault::NoDescriptors,
             _ if is(Errno::NODEV) || is(Errno::NXIO) || is(Errno::SHUTDOWN) => Fault::Gone,
@@ -85,6 +87,9 @@ impl DiskError {
         match self.fault() {
             _ if self.action == "sync" => {
                 "what was written last may not be on the disk: look after the disk, then check the content again"
+            }
+            Fault::Full if matches!(self.action, "copy to" | "move to") => {
+                "make room there; the content is complete where it was"
             }
             Fault::Full => "make room on the disk; the download goes on by itself",
             Fault::ReadOnly => {
@@ -100,6 +105,9 @@ impl DiskError {
             Fault::Gone => "the file was moved, cut or removed; check the content again",
             Fault::TooLong => {
                 "the file system cannot hold a file of this name or size; choose a directory on another one"
+            }
+            Fault::InTheWay if self.action == "move to" => {
+                "nothing that is there is replaced: choose another directory or name, or move away what is there"
             }
             Fault::InTheWay => {
                 "something else (a link, a directory) stands where the torrent's file belongs; choose another directory"
@@ -134,6 +142,7 @@ mod tests {
             (Errno::FBIG, Fault::TooLong),
             (Errno::NOTDIR, Fault::InTheWay),
             (Errno::ISDIR, Fault::InTheWay),
+            (Errno::EXIST, Fault::InTheWay),
             (Errno::LOOP, Fault::InTheWay),
             (Errno::MFILE, Fault::NoDescriptors),
             (Errno::NFILE, Fault::NoDescriptors),

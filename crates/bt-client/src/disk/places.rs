@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use bt_metainfo::{Extent, FileIndex, Layout, Metainfo, Naming, PartsMap, PieceIndex};
 
+use super::Site;
 use super::root::Root;
 
 /// Stands for the file of parts among the files of a torrent, which has fewer files than that.
@@ -70,6 +71,7 @@ impl Iterator for Runs<'_> {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Places {
+    pub(super) site: Site,
     metainfo: Arc<Metainfo>,
     layout: Arc<Layout>,
     parts: PartsMap,
@@ -80,8 +82,9 @@ pub(super) struct Places {
 }
 
 impl Places {
-    pub(super) fn new(metainfo: Arc<Metainfo>, layout: Arc<Layout>) -> Self {
+    pub(super) fn new(metainfo: Arc<Metainfo>, layout: Arc<Layout>, site: Site) -> Self {
         Self {
+            site,
             parts: PartsMap::new(&layout),
             metainfo,
             layout,
@@ -154,23 +157,60 @@ impl Places {
             .collect()
     }
 
-    /// Where a file is, relative to the root: under the first of its names that is there, or else the portable one.
+    /// Where a file is, relative to the root.
     pub(super) fn path(&self, root: &Root, file: FileIndex) -> PathBuf {
+        self.path_at(&self.site, file, &self.given(root, file))
+    }
+
+    /// Where a file would be at another site; `given` is its path by the torrent alone.
+    pub(super) fn path_at(&self, site: &Site, file: FileIndex, given: &Path) -> PathBuf {
         if file == PARTS {
-            return self.metainfo.info().parts_path();
+            return given.to_owned();
         }
+        site.path(self.metainfo.info(), file, given)
+    }
+
+    /// What the torrent alone says of where a file is: under the first of its names that is there, or else the portable
+    /// one.
+    pub(super) fn given(&self, root: &Root, file: FileIndex) -> PathBuf {
         let info = self.metainfo.info();
-        let is_there = |path: &Path| matches!(root.file_size(path), Ok(Some(_)));
-        let naming = self.naming.get_or_init(|| Naming::find(info, is_there));
+        if file == PARTS {
+            return info.parts_path();
+        }
+        let is_there = |file, path: &Path| {
+            let path = self.site.path(info, file, path);
+            matches!(root.file_size(&path), Ok(Some(_)))
+        };
+        // A name of its own stands for all that the torrent may mean.
+        let naming = self
+            .naming
+            .get_or_init(|| Naming::find(info, |path| is_there(FileIndex(u32::MAX - 1), path)));
         let mut paths = naming.paths(info, file);
         let first = paths.next().unwrap_or_default();
         let Some(second) = paths.next() else {
             return first;
         };
-        if is_there(&second) && !is_there(&first) {
+        if is_there(file, &second) && !is_there(file, &first) {
             second
         } else {
             first
         }
+    }
+
+    /// All that [`Places::given`] may say of a file.
+    pub(super) fn all_given(&self, file: FileIndex) -> Vec<PathBuf> {
+        let info = self.metainfo.info();
+        if file == PARTS {
+            return vec![info.parts_path()];
+        }
+        let portable = info.disk_path(file);
+        let native = info.native_path(file).filter(|native| *native != portable);
+        std::iter::once(portable).chain(native).collect()
+    }
+
+    /// Files that are kept on the disk, and the parts.
+    pub(super) fn stored(&self) -> impl Iterator<Item = FileIndex> + '_ {
+        let stored = |file: &FileIndex| !self.layout.is_pad(*file);
+        self.layout.files().filter(stored).chain([PARTS])
     }
 }

@@ -11,7 +11,8 @@ use bt_metainfo::{PieceIndex, lanes};
 use rustix::fs::{Advice, SeekFrom, fadvise, seek};
 use rustix::io::Errno;
 
-use super::{Content, DiskError};
+use super::{Content, DiskError, Fault};
+use crate::limits::LARGEST_PAGE;
 
 /// Bytes that one thread reads before it hashes them together.
 const TOGETHER: usize = 16 * 1024 * 1024;
@@ -101,6 +102,10 @@ impl Content {
         let mut whole = Vec::with_capacity(pieces.len());
         let mut verdicts = Vec::with_capacity(pieces.len());
         for &piece in pieces {
+            if self.is_hole(piece) {
+                verdicts.push((piece, self.is_all_zeros(piece)));
+                continue;
+            }
             match self.read_piece(piece) {
                 Ok(data) => whole.push((piece, data)),
                 Err(error) if is_absence(&error) => verdicts.push((piece, false)),
@@ -118,13 +123,48 @@ impl Content {
 
     fn read_piece(&self, piece: PieceIndex) -> Result<Vec<u8>, DiskError> {
         let mut data = vec![0; self.layout().piece_size(piece) as usize];
-        let mut rest = data.as_mut_slice();
-        for block in self.layout().blocks(piece) {
-            let (part, after) = rest.split_at_mut((block.length as usize).min(rest.len()));
-            self.read(block, part)?;
-            rest = after;
-        }
+        self.read_at(self.layout().piece_offset(piece), &mut data)?;
         Ok(data)
+    }
+
+    /// Whether the piece is a hole in one file, so that it need not be read to know it: a file of terabytes may have few
+    /// bytes.
+    fn is_hole(&self, piece: PieceIndex) -> bool {
+        let places = self.places();
+        let mut runs = places.piece_runs(piece);
+        let (Some(run), None) = (runs.next(), runs.next()) else {
+            return false;
+        };
+        let Some(number) = run.file else {
+            return false;
+        };
+        let Ok(file) = self.open_at(&places, number, false) else {
+            return false;
+        };
+        let end = run.offset + run.length as u64;
+        let is_there = file.metadata().is_ok_and(|meta| meta.len() >= end);
+        is_there
+            && match seek(&*file, SeekFrom::Data(run.offset)) {
+                Ok(data) => data >= end,
+                Err(errno) => errno == Errno::NXIO,
+            }
+    }
+
+    fn is_all_zeros(&self, piece: PieceIndex) -> bool {
+        let size = self.layout().piece_size(piece);
+        let mut known = self.zeros.lock().unwrap_or_else(PoisonError::into_inner);
+        let hash = match *known {
+            Some((of, hash)) if of == size => hash,
+            _ => {
+                {
+                    let zeros = vec![0; size as usize];
+                    let hash = lanes::sha1_each(&[&[zeros.as_slice()]]);
+                    *known.insert((size, hash.first().copied().unwrap_or_default()))
+                }
+                .1
+            }
+        };
+        self.piece_hash(piece) == Some(&hash)
     }
 
     /// Writes out and drops what memory holds of these pieces, so that it is the disk that is read next.
@@ -150,8 +190,10 @@ impl Content {
                     let _ = file.sync_data();
                     synced = Some(number);
                 }
-                let length = std::num::NonZero::new(run.length as u64);
-                let _ = fadvise(&*file, run.offset, length, Advice::DontNeed);
+                let start = run.offset / LARGEST_PAGE * LARGEST_PAGE;
+                let end = (run.offset + run.length as u64).next_multiple_of(LARGEST_PAGE);
+                let length = std::num::NonZero::new(end - start);
+                let _ = fadvise(&*file, start, length, Advice::DontNeed);
             }
         }
         Ok(())
@@ -159,8 +201,10 @@ impl Content {
 }
 
 fn is_absence(error: &DiskError) -> bool {
-    matches!(
+    let is_cut = matches!(
         error.source.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof
-    )
+    );
+    // What stands in the place of the file is none of its bytes.
+    is_cut || error.fault() == Fault::InTheWay
 }

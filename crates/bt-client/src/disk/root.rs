@@ -12,7 +12,10 @@ use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, Mode, OFlags, RenameFlags, ResolveFlags, mkdirat, openat, openat2, renameat,
+    renameat_with, statat, unlinkat,
+};
 use rustix::io::Errno;
 
 use super::DiskError;
@@ -135,6 +138,48 @@ impl Root {
     /// The size of a regular file, or `None` if there is none of that name.
     pub(crate) fn file_size(&self, relative: &Path) -> Result<Option<u64>, DiskError> {
         Ok(self.look(relative)?.map(|meta| meta.len()))
+    }
+
+    /// Whether anything at all has this name: a file, a directory, a link.
+    pub(crate) fn is_taken(&self, relative: &Path) -> Result<bool, DiskError> {
+        let look = || -> io::Result<()> {
+            let (parents, name) = split(relative)?;
+            let parent = self.walk(&parents, false)?;
+            let directory = parent.as_ref().unwrap_or(&self.directory);
+            statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            Ok(())
+        };
+        match look() {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(self.error("look at", relative, error)),
+        }
+    }
+
+    /// Gives a file another name, here or below another root on the same file system, with the directories above it.
+    /// Nothing that is there is replaced.
+    pub(crate) fn rename(&self, from: &Path, into: &Self, to: &Path) -> Result<(), DiskError> {
+        into.make_parents(to)?;
+        let rename = || -> io::Result<()> {
+            let (parents, old) = split(from)?;
+            let old_parent = self.walk(&parents, false)?;
+            let old_parent = old_parent.as_ref().unwrap_or(&self.directory);
+            let (parents, new) = split(to)?;
+            let new_parent = into.walk(&parents, false)?;
+            let new_parent = new_parent.as_ref().unwrap_or(&into.directory);
+            match renameat_with(old_parent, old, new_parent, new, RenameFlags::NOREPLACE) {
+                // Some file systems cannot promise that: then look first.
+                Err(Errno::INVAL | Errno::NOSYS) => {
+                    match statat(new_parent, new, AtFlags::SYMLINK_NOFOLLOW) {
+                        Err(Errno::NOENT) => Ok(renameat(old_parent, old, new_parent, new)?),
+                        Ok(_) => Err(Errno::EXIST.into()),
+                        Err(errno) => Err(errno.into()),
+                    }
+                }
+                other => Ok(other?),
+            }
+        };
+        rename().map_err(|error| into.error("move a file to", to, error))
     }
 
     /// Removes a file; one that is not there is no fault.

@@ -94,7 +94,7 @@ impl Content {
                 done += read as u64;
             }
         }
-        self.written.mark(file);
+        self.written.wrote(file, 0, self.layout().file_length(file));
         Ok(())
     }
 

@@ -5,13 +5,13 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bt_metainfo::verify::{self, Place, Problem, Verdict};
+use bt_metainfo::{FileIndex, PieceIndex};
 use bt_wire::Bitfield;
 
 use super::config::Check;
 use super::events::EventKind;
 use super::member::Member;
-use super::resume;
+use super::{relocate, resume};
 use crate::disk::{DiskError, Fault};
 use crate::engine::Input;
 use crate::state::knowledge::Plan;
@@ -133,7 +133,11 @@ fn enqueue(member: &Arc<Member>, plan: Option<Plan>) {
         plan,
     };
     if let Err(error) = session.checks.push(job) {
-        let error = DiskError::new("start a thread to check", member.content.directory(), error);
+        let error = DiskError::new(
+            "start a thread to check",
+            &member.content.directory(),
+            error,
+        );
         member.disk_failed(&error);
     }
 }
@@ -163,7 +167,7 @@ fn look(job: &Job) {
             hash_some(member, checking, plan)
         }
         _ => match member.content.is_anything_there() {
-            Ok(true) => hash(member, checking),
+            Ok(true) => hash_all(member, checking),
             Ok(false) => Ok(Some((Bitfield::new(member.layout.piece_count()), 0))),
             Err(error) => Err(error),
         },
@@ -188,7 +192,9 @@ fn forget(member: &Arc<Member>, plan: Option<&Plan>) -> Result<(), DiskError> {
     if plan.is_some() {
         return Ok(());
     }
-    member.content.find_apart(&[])?;
+    let split = member.settings().absent.clone();
+    let split: Vec<FileIndex> = split.into_iter().map(FileIndex).collect();
+    member.content.find_apart(&split)?;
     if let Some(doubtful) = session.durable.take_doubtful(number) {
         member.content.forget_pages(&doubtful)?;
     }
@@ -220,6 +226,8 @@ fn start(member: &Arc<Member>, have: Bitfield, hashed: u64, looked: bool) {
     if let Some(error) = full {
         member.disk_failed(&error);
     }
+    // Complete since an earlier run that ended before it was brought to its place.
+    relocate::try_again(member);
 }
 
 /// Hashes what the plan leaves open, as far as it can have been written; `None` when it was canceled.
@@ -234,9 +242,59 @@ fn hash_some(
             pieces.push(piece);
         }
     }
+    hash(
+        member,
+        checking,
+        &pieces,
+        plan.trust.clone(),
+        plan.was_cut_short,
+    )
+}
+
+/// Hashes everything; `None` when it was canceled.
+fn hash_all(
+    member: &Arc<Member>,
+    checking: &Checking,
+) -> Result<Option<(Bitfield, u64)>, DiskError> {
+    let pieces: Vec<PieceIndex> = member.layout.pieces().collect();
+    let nothing = Bitfield::new(member.layout.piece_count());
+    let found = hash(member, checking, &pieces, nothing, false)?;
+    for file in member
+        .layout
+        .files()
+        .filter(|file| !member.layout.is_pad(*file))
+    {
+        let length = member.layout.file_length(file);
+        match member.content.look(file) {
+            Ok(Some(look)) if look.size > length => {
+                let path = member.content.path(file);
+                let more = look.size - length;
+                warn(
+                    member,
+                    format!(
+                        "{}: it is {more} bytes longer than expected",
+                        path.display()
+                    ),
+                );
+            }
+            // What a download cannot replace; files that are missing or short are what a download is for.
+            Err(error) if error.fault() == Fault::InTheWay => warn(member, error.to_string()),
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+/// Hashes these pieces besides those in `have`; gives what is here, and how many bytes were hashed.
+fn hash(
+    member: &Arc<Member>,
+    checking: &Checking,
+    pieces: &[PieceIndex],
+    mut have: Bitfield,
+    from_disk: bool,
+) -> Result<Option<(Bitfield, u64)>, DiskError> {
     let sizes = pieces.iter().map(|piece| member.layout.piece_size(*piece));
     let total: u64 = sizes.map(u64::from).sum();
-    let mut have = plan.trust.clone();
     let (mut done, mut told) = (0, 0);
     // Pieces that are not hashed because nothing was ever written count as done from the start.
     let skipped = checking.total.saturating_sub(total);
@@ -247,80 +305,19 @@ fn hash_some(
         checking.done.store(skipped + done, Ordering::Relaxed);
         if good {
             have.set(piece);
+            // It may be in memory only, whoever wrote it.
             member.content.mark_written(piece);
             member.note(piece);
         }
+        // About a hundred times in all: listeners want to see it move, not to be flooded.
         if done - told > total / 100 || done == total {
             told = done;
             tell(member, done, total);
         }
     };
-    let from_disk = plan.was_cut_short;
-    member
-        .content
-        .recheck(&pieces, from_disk, cancel, recheck)?;
+    member.content.recheck(pieces, from_disk, cancel, recheck)?;
     let canceled = checking.cancel.load(Ordering::Relaxed);
     Ok((!canceled).then_some((have, done)))
-}
-
-/// Hashes everything; `None` when it was canceled.
-fn hash(member: &Arc<Member>, checking: &Checking) -> Result<Option<(Bitfield, u64)>, DiskError> {
-    let mut have = Bitfield::new(member.layout.piece_count());
-    let options = verify::Options {
-        place: Place::Parent,
-        ..verify::Options::default()
-    };
-    let mut told = 0;
-    let result = verify::verify(
-        member.metainfo.info(),
-        member.content.directory(),
-        &options,
-        &checking.cancel,
-        |event| match event {
-            verify::Event::Piece {
-                piece,
-                verdict: Verdict::Good,
-            } => {
-                have.set(piece);
-                // It may be in memory only, whoever wrote it.
-                member.content.mark_written(piece);
-                member.note(piece);
-            }
-            verify::Event::Progress { done, total } => {
-                checking.done.store(done, Ordering::Relaxed);
-                // About a hundred times in all: listeners want to see it move, not to be flooded.
-                if done - told > total / 100 || done == total {
-                    told = done;
-                    tell(member, done, total);
-                }
-            }
-            _ => {}
-        },
-    );
-    match result {
-        Ok(report) => {
-            for problem in report
-                .files
-                .iter()
-                .filter(|found| is_in_the_way(&found.problem))
-            {
-                warn(member, problem.to_string());
-            }
-            Ok(Some((have, member.layout.total_length())))
-        }
-        Err(verify::Error::Canceled) => Ok(None),
-        Err(verify::Error::Io { path, source }) => Err(DiskError::new("check", &path, source)),
-        Err(error) => Err(DiskError::new(
-            "check",
-            member.content.directory(),
-            io::Error::other(error),
-        )),
-    }
-}
-
-/// What a download will overwrite or cannot replace; files that are missing or short are what a download is for.
-fn is_in_the_way(problem: &Problem) -> bool {
-    !matches!(problem, Problem::Missing | Problem::Short { .. })
 }
 
 fn warn(member: &Member, message: String) {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use bt_metainfo::{FileIndex, Metainfo};
 
+use crate::engine::Priority;
 use crate::limits::{DEFAULT_MAX_PEERS, DEFAULT_MEMORY_BUDGET, UPLOAD_SLOTS};
 use crate::state::Store;
 
@@ -33,6 +34,9 @@ pub struct SessionConfig {
     pub upload_slots: usize,
     /// Bytes of pieces under way that may be held in memory; at least a few times the length of a piece is of use.
     pub memory_budget: usize,
+    /// Read what is here again from the disk, piece by piece and torrent by torrent, at so many bytes per second; a piece
+    /// that is not what it was any more is a warning of the kind `scrub`, is forgotten, and fetched again. `None`: never.
+    pub scrub_rate: Option<u64>,
     /// What trackers that ask for it are told: the `User-Agent` of our requests.
     pub user_agent: String,
     /// Where torrents, settings and the journal of proven pieces are kept; `None` keeps nothing beyond the process.
@@ -52,6 +56,7 @@ impl Default for SessionConfig {
             max_peers: DEFAULT_MAX_PEERS,
             upload_slots: UPLOAD_SLOTS,
             memory_budget: DEFAULT_MEMORY_BUDGET,
+            scrub_rate: None,
             user_agent: concat!("bt-client/", env!("CARGO_PKG_VERSION")).to_owned(),
             state: None,
         }
@@ -92,6 +97,15 @@ pub struct AddTorrent {
     pub sequential: bool,
     /// How files are made.
     pub allocation: Allocation,
+    /// Keep the content in this directory until all that is wanted of it is here and on the disk to stay; then it moves
+    /// to `dir`, and only then the torrent counts as complete. Content that is in `dir` already stays there, and what an
+    /// earlier run has begun goes on where it is. `None`: in `dir` from the start.
+    pub incomplete_dir: Option<PathBuf>,
+    /// Let this stand behind the name of each file until then, such as `.part`; at most
+    /// [`MAX_SUFFIX_BYTES`](crate::limits::MAX_SUFFIX_BYTES).
+    pub incomplete_suffix: Option<String>,
+    /// How much these files are wanted; others as `only_files` says.
+    pub priorities: Vec<(FileIndex, Priority)>,
     /// Do not start yet.
     pub paused: bool,
     /// Spread like an initial seeder (BEP 16): reveal pieces one by one, different ones to different peers. `None`
@@ -121,6 +135,9 @@ impl AddTorrent {
             only_files: None,
             sequential: false,
             allocation: Allocation::default(),
+            incomplete_dir: None,
+            incomplete_suffix: None,
+            priorities: Vec::new(),
             paused: false,
             spread: None,
         }

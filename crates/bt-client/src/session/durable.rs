@@ -368,15 +368,20 @@ impl Shared {
         let mut closed = Vec::new();
         let (synced, failed) = batch.sync(|torrent, pieces| {
             let Some(member) = self.member(torrent) else {
-                return Ok(());
+                // It has left, and nobody has synced what it wrote.
+                return Err(None);
             };
-            member.content.sync()?;
-            let whole = self.whole_files(torrent, pieces);
-            closed.extend(seal(&member, torrent, &whole)?);
-            Ok::<_, DiskError>(())
+            let synced = member.content.sync().and_then(|()| {
+                let whole = self.whole_files(torrent, pieces);
+                closed.extend(seal(&member, torrent, &whole)?);
+                Ok(())
+            });
+            synced.map_err(Some)
         });
         for (torrent, _, error) in failed {
-            self.fail(torrent, &error);
+            if let Some(error) = error {
+                self.fail(torrent, &error);
+            }
         }
         let mut records = synced.records();
         records.append(&mut closed);

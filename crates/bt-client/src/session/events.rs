@@ -54,7 +54,7 @@ pub enum EventKind {
     Banned(IpAddr),
     /// Something to read that does not stop the torrent.
     Warning {
-        /// What it is about: `tracker`, `file`, `state`, `disk_full`.
+        /// What it is about: `tracker`, `file`, `state`, `disk_full`, `scrub`.
         kind: &'static str,
         /// In words.
         message: String,
@@ -67,6 +67,18 @@ pub enum EventKind {
         message: String,
         /// What can be done.
         hint: String,
+    },
+    /// The content is copied to another file system; so many bytes are.
+    Moving {
+        /// Copied.
+        done: u64,
+        /// To be copied in all.
+        total: u64,
+    },
+    /// The content has moved, or got other names.
+    Moved {
+        /// It lies in this directory now.
+        directory: std::path::PathBuf,
     },
     /// It has left the session.
     Removed,

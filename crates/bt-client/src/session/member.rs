@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::clock;
+use super::relocate::{self, Relocating};
 use super::selection::Selection;
 use super::session::Inner;
 use crate::disk::{Content, DiskError, Done, Fault};
@@ -20,6 +22,7 @@ use crate::engine::{
     self, Input, Outputs, PeerInfo, PeerKey, PieceVerdict, Priority, Refusal, State,
     Torrent as Engine, Trouble, TroubleKind,
 };
+use crate::error::Error;
 use crate::limits::OUR_REQQ;
 use crate::net::{Host, Mailbox};
 use crate::state::knowledge::Settings;
@@ -42,6 +45,11 @@ pub(crate) struct Member {
     pub(super) number: OnceLock<u32>,
     /// What its owner decided, as it is kept.
     settings: Mutex<Settings>,
+    /// Held while they are written, so that no older ones come last; and whether nothing is to be written any more.
+    saving: Mutex<bool>,
+    pub(super) relocating: Relocating,
+    /// It has become complete, and nobody has been told.
+    pub(super) owes_completion: AtomicBool,
 }
 
 impl std::fmt::Debug for Member {
@@ -58,7 +66,6 @@ pub(super) struct Parts {
     pub(super) layout: Arc<Layout>,
     pub(super) engine: engine::Config,
     pub(super) selection: Selection,
-    pub(super) directory: std::path::PathBuf,
     pub(super) settings: Settings,
 }
 
@@ -76,7 +83,8 @@ impl Member {
                 }
             });
             let (metainfo, layout) = (Arc::clone(&parts.metainfo), Arc::clone(&parts.layout));
-            let content = Content::new(&session.disk, metainfo, layout, parts.directory, report);
+            let site = relocate::site(&parts.settings.stand);
+            let content = Content::new(&session.disk, metainfo, layout, site, report);
             Self {
                 session: Arc::downgrade(session),
                 info_hash,
@@ -96,6 +104,9 @@ impl Member {
                 introduction,
                 number: OnceLock::new(),
                 settings: Mutex::new(parts.settings),
+                saving: Mutex::default(),
+                relocating: Relocating::default(),
+                owes_completion: AtomicBool::new(false),
             }
         })
     }
@@ -124,6 +135,11 @@ impl Member {
         }
     }
 
+    /// The content is where it is to be when it is complete, and whoever waited for that has been told.
+    pub(super) fn is_home(&self) -> bool {
+        self.settings().goal.is_none() && !self.owes_completion.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn state(&self) -> State {
         self.engine().state()
     }
@@ -140,17 +156,14 @@ impl Member {
 
     /// Notes at once which files are there and among the parts as well: bytes are about to be written by it.
     fn keep_split(&self, split: Vec<u32>) {
-        let settings = {
+        {
             let mut settings = self.settings();
             if settings.absent == split {
                 return;
             }
             settings.absent = split;
-            settings.clone()
-        };
-        if let Some(session) = self.session.upgrade() {
-            self.save(&session, &settings);
         }
+        self.save();
     }
 
     /// What outlives the session.
@@ -166,20 +179,36 @@ impl Member {
             && session.durable.store().is_some()
         {
             session.durable.after_commit(move || {
-                let settings = member.settings().clone();
-                if let Some(session) = member.session.upgrade() {
-                    member.save(&session, &settings);
-                }
+                member.save();
             });
         }
     }
 
-    fn save(&self, session: &Inner, settings: &Settings) {
-        if let Some(store) = session.durable.store()
-            && let Err(error) = store.save(&self.metainfo, settings)
+    /// Nothing of it is kept from now on.
+    pub(super) fn keep_nothing(&self) {
+        *self.saving.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
+    fn save(&self) {
+        if let Err(Error::State(error)) = self.save_now()
+            && let Some(session) = self.session.upgrade()
         {
             session.durable.cannot_keep(self, &error);
         }
+    }
+
+    /// Writes what outlives the session. When it returns, it survives a power cut.
+    pub(super) fn save_now(&self) -> Result<(), Error> {
+        let session = self.session.upgrade().ok_or(Error::Stopped)?;
+        let Some(store) = session.durable.store() else {
+            return Ok(());
+        };
+        let is_gone = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        if *is_gone {
+            return Ok(());
+        }
+        let settings = self.settings().clone();
+        Ok(store.save(&self.metainfo, &settings)?)
     }
 
     /// The picture for people, with what the engine cannot know.

@@ -12,7 +12,9 @@ mod events;
 mod member;
 mod perform;
 mod recheck;
+mod relocate;
 mod resume;
+mod scrub;
 mod selection;
 #[expect(
     clippy::module_inception,

@@ -1,12 +1,14 @@
 //! Outputs become effects: the only place where a decision of the engine does something.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use bt_tracker::http::redacted;
 
 use super::events::EventKind;
 use super::member::{Member, Seat};
+use super::relocate;
 use super::session::Inner;
 use crate::disk::Fault;
 use crate::engine::{CloseReason, Input, Notice, Output, Outputs, PeerKey, State, Trouble};
@@ -119,6 +121,7 @@ fn look_for_room(member: &Arc<Member>) {
 
 /// What we call complete survives a power cut: the event and the trackers wait until the disk says so.
 fn complete(session: &Arc<Inner>, member: &Arc<Member>) {
+    member.owes_completion.store(true, Ordering::Relaxed);
     let completing = Arc::clone(member);
     session.disk.run(move || {
         // Files without bytes may have found no room in their directory before.
@@ -137,13 +140,12 @@ fn complete(session: &Arc<Inner>, member: &Arc<Member>) {
     });
 }
 
-fn complete_when_safe(session: &Arc<Inner>, member: &Arc<Member>) {
-    let (events, member) = (Arc::clone(&session.events), Arc::clone(member));
+/// Looks after each commit whether all is on the disk to stay.
+pub(super) fn complete_when_safe(session: &Arc<Inner>, member: &Arc<Member>) {
+    let member = Arc::clone(member);
     session.durable.after_commit(move || {
         if member.is_durable() {
-            events.send(member.info_hash, EventKind::Completed);
-            member.handle(Input::CompletionIsSafe);
-            member.changed.notify_waiters();
+            relocate::go_home(&member);
         } else if member.state() != State::Failed
             && let Some(session) = member.session.upgrade()
         {
@@ -151,6 +153,17 @@ fn complete_when_safe(session: &Arc<Inner>, member: &Arc<Member>) {
             complete_when_safe(&session, &member);
         }
     });
+}
+
+/// All is where it is to be, and on the disk to stay.
+pub(super) fn completed(member: &Arc<Member>) {
+    if member.owes_completion.swap(false, Ordering::Relaxed)
+        && let Some(session) = member.session.upgrade()
+    {
+        session.events.send(member.info_hash, EventKind::Completed);
+        member.handle(Input::CompletionIsSafe);
+    }
+    member.changed.notify_waiters();
 }
 
 fn complete_later(member: &Arc<Member>) {

@@ -53,11 +53,7 @@ fn look(member: &Arc<Member>, pieces: &[PieceIndex]) -> Result<(), DiskError> {
     };
     member.content.recheck(pieces, false, &never, found)?;
     if !lost.is_empty() {
-        if let (Some(session), Some(&number)) = (member.session.upgrade(), member.number.get()) {
-            let lost = lost.iter().map(|piece| piece.0).collect();
-            session.durable.forget(member, number, &lost);
-        }
-        member.handle(Input::Lost(lost));
+        self::lost(member, lost);
     }
     for piece in good {
         member.content.mark_written(piece);
@@ -66,4 +62,13 @@ fn look(member: &Arc<Member>, pieces: &[PieceIndex]) -> Result<(), DiskError> {
         member.handle(Input::PieceChecked(piece, PieceVerdict::Good { digests }));
     }
     Ok(())
+}
+
+/// These pieces are not on the disk any more: that is recorded, and they are missing. Blocks the thread.
+pub(super) fn lost(member: &Arc<Member>, pieces: Vec<PieceIndex>) {
+    if let (Some(session), Some(&number)) = (member.session.upgrade(), member.number.get()) {
+        let pieces = pieces.iter().map(|piece| piece.0).collect();
+        session.durable.forget(member, number, &pieces);
+    }
+    member.handle(Input::Lost(pieces));
 }

@@ -14,7 +14,8 @@ use super::config::Check;
 use super::durable::{Durable, stamp};
 use super::events::EventKind;
 use super::member::Member;
-use crate::disk::{Content, Disk, DiskError};
+use super::relocate;
+use crate::disk::{Content, Disk, DiskError, Site};
 use crate::engine::{Command, Input};
 use crate::error::Error;
 use crate::state::knowledge::{
@@ -38,8 +39,8 @@ pub(super) fn prepare(
         return Ok(None);
     };
     let known = store.known(member.info_hash).map(|(_, known)| known);
-    let known =
-        known.filter(|known| known.origin.directory == directory_bytes(member.content.directory()));
+    let known = known
+        .filter(|known| known.origin.directory == directory_bytes(&member.content.directory()));
     let plan = match (&known, check) {
         (Some(known), Check::Auto) => {
             let split = store.settings(member.info_hash);
@@ -54,7 +55,7 @@ pub(super) fn prepare(
     if let (Some(known), Some(plan)) = (&known, &plan)
         && is_elsewhere(&known.origin, identity.device, plan)
     {
-        return Err(Error::Elsewhere(member.content.directory().to_owned()));
+        return Err(Error::Elsewhere(member.content.directory()));
     }
     let anew = matches!(check, Check::Always | Check::Never | Check::Proven);
     match enroll(store, member, anew, plan.as_ref()) {
@@ -108,16 +109,22 @@ pub fn is_proven(store: &Store, metainfo: &Metainfo, dir: &Path) -> bool {
         return false;
     };
     let layout = Arc::new(metainfo.info().layout().clone());
+    let saved = metainfo
+        .info_hash_v1()
+        .and_then(|hash| store.settings(hash));
+    let saved = saved.map(|saved| relocate::site(&saved.stand));
     let content = Content::new(
         &disk,
         Arc::new(metainfo.clone()),
         Arc::clone(&layout),
-        dir.to_owned(),
+        saved.unwrap_or_else(|| Site::plain(dir.to_owned())),
         Box::new(|_| {}),
     );
     let plan = plan(&content, &layout, &known, &[]);
     disk.stop();
-    known.origin.directory == directory_bytes(dir) && plan.is_ok_and(|plan| plan.trust.is_full())
+    directory_bytes(&content.directory()) == directory_bytes(dir)
+        && known.origin.directory == directory_bytes(dir)
+        && plan.is_ok_and(|plan| plan.trust.is_full())
 }
 
 fn open_files(known: &Known) -> IndexSet {
@@ -162,7 +169,7 @@ fn origin(member: &Member) -> Origin {
         info_hash: *member.info_hash.as_bytes(),
         device: identity.map_or(0, |identity| identity.device),
         inode: identity.map_or(0, |identity| identity.inode),
-        directory: directory_bytes(member.content.directory()),
+        directory: directory_bytes(&member.content.directory()),
     }
 }
 
@@ -180,6 +187,16 @@ pub(super) fn open(member: &Member, looked: bool) {
         durable.cannot_keep(member, &error);
     }
     durable.open(member, number, looked);
+}
+
+/// The content is in another directory now, and what is proven of it stays proven.
+pub(super) fn moved(member: &Member) {
+    if let Some(session) = member.session.upgrade()
+        && let Some(store) = session.durable.store()
+        && let Err(error) = store.moved(origin(member))
+    {
+        session.durable.cannot_keep(member, &error);
+    }
 }
 
 fn tell_changes(member: &Member, plan: &Plan) {
@@ -201,8 +218,7 @@ fn tell_changes(member: &Member, plan: &Plan) {
             ),
             Change::Touched(file) => (file, "was changed by somebody else, and is hashed again"),
         };
-        let path = member.metainfo.info().disk_path(*file);
-        let path = member.content.directory().join(path);
+        let path = member.content.path(*file);
         tell(format!("{} {what}", path.display()));
     }
     let more = plan.changes.len().saturating_sub(CHANGES_NAMED);
@@ -237,7 +253,10 @@ pub(super) fn recheck_doubtful(member: &Arc<Member>, doubtful: Vec<PieceIndex>) 
         // What could not be read is not claimed either.
         member.handle(Input::Lost(lost.into_iter().collect()));
         match checked {
-            Ok(()) => member.handle(Input::Command(Command::Resume)),
+            Ok(()) => {
+                member.handle(Input::Command(Command::Resume));
+                relocate::try_again(&member);
+            }
             Err(error) => tracing::warn!(%error, "the disk still fails"),
         }
     };

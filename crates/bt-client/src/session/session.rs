@@ -20,8 +20,8 @@ use super::member::{Member, Parts, Seat};
 use super::selection::Selection;
 use super::timers::Timers;
 use super::torrent::Torrent;
-use super::{chance, check, clock, perform, resume};
-use crate::disk::Disk;
+use super::{chance, check, clock, perform, relocate, resume, scrub};
+use crate::disk::{Allocation, Disk};
 use crate::engine::{self, Command, Input, Priority, Source};
 use crate::error::Error;
 use crate::net::{self, Buffers, Dialer, Host, Lobby, RateLimits, Tools};
@@ -122,6 +122,9 @@ impl Session {
             inner.spawn(accept(Arc::clone(&inner), socket));
         }
         inner.spawn(keep_time(Arc::clone(&inner)));
+        if let Some(rate) = inner.config.scrub_rate {
+            inner.spawn(scrub::run(Arc::clone(&inner), rate));
+        }
         Ok(Self { inner })
     }
 
@@ -144,7 +147,7 @@ impl Session {
     pub async fn add(&self, add: AddTorrent) -> Result<Torrent, Error> {
         let inner = Arc::clone(&self.inner);
         // What is known is read and written where waiting is allowed.
-        let added = tokio::task::spawn_blocking(move || inner.add(add, &[])).await;
+        let added = tokio::task::spawn_blocking(move || inner.add(add)).await;
         added.unwrap_or(Err(Error::Stopped))
     }
 
@@ -183,6 +186,10 @@ impl Session {
         // The disk threads are waited for where waiting is allowed.
         let ending = move || {
             inner.disk.stop();
+            // What is on its way is ended before nothing can be kept any more.
+            for member in members {
+                drop(member.relocating.turn());
+            }
             inner.durable.end();
         };
         let _ = tokio::task::spawn_blocking(ending).await;
@@ -194,6 +201,7 @@ impl Drop for Session {
         self.inner.cancel.cancel();
         for member in self.inner.members().values() {
             Torrent::cancel_check(member);
+            member.relocating.cancel();
         }
         self.inner.disk.close();
         self.inner.durable.abandon();
@@ -212,29 +220,33 @@ impl Inner {
         });
     }
 
+    pub(super) fn members_in_order(&self) -> Vec<Arc<Member>> {
+        let mut members: Vec<Arc<Member>> = self.members().values().cloned().collect();
+        members.sort_unstable_by_key(|member| member.info_hash);
+        members
+    }
+
     fn members(&self) -> MutexGuard<'_, HashMap<InfoHash, Arc<Member>>> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(
-        self: &Arc<Self>,
-        add: AddTorrent,
-        wishes: &[(FileIndex, Priority)],
-    ) -> Result<Torrent, Error> {
+    fn add(self: &Arc<Self>, add: AddTorrent) -> Result<Torrent, Error> {
+        let info_hash = add.metainfo.info_hash_v1().ok_or(Error::OnlyV2)?;
+        let (place, is_open) = relocate::begin(self.durable.store(), &add, info_hash)?;
         let AddTorrent {
             metainfo,
-            dir,
             check,
             peers,
             only_files,
             sequential,
             allocation,
+            priorities,
             paused,
             spread,
+            ..
         } = add;
-        let info_hash = metainfo.info_hash_v1().ok_or(Error::OnlyV2)?;
         let layout = Arc::new(metainfo.info().layout().clone());
-        let selection = Selection::new(&layout, only_files.as_deref(), wishes)?;
+        let selection = Selection::new(&layout, only_files.as_deref(), &priorities)?;
         let mut config = engine::Config::new(info_hash, self.peer_id, chance::seed());
         if self.config.trackers {
             config.trackers = metainfo.trackers().to_vec();
@@ -245,11 +257,11 @@ impl Inner {
         config.sequential = sequential;
         config.spread = spread.unwrap_or(check == Check::Trust);
         let mut settings = Settings {
-            directory: resume::directory_bytes(&dir),
             sequential,
             paused,
             spread,
-            ..Settings::default()
+            allocation: Some(allocation.into()),
+            ..place
         };
         selection.note(&mut settings);
         let parts = Parts {
@@ -258,7 +270,6 @@ impl Inner {
             layout,
             engine: config,
             selection,
-            directory: dir,
         };
         let member = Member::new(self, parts);
         member.content.set_allocation(allocation);
@@ -268,7 +279,9 @@ impl Inner {
             }
             std::collections::hash_map::Entry::Vacant(place) => place.insert(Arc::clone(&member)),
         };
-        let plan = match resume::prepare(&self.durable, &member, check) {
+        let prepared = relocate::mend(&member, is_open)
+            .and_then(|()| resume::prepare(&self.durable, &member, check));
+        let plan = match prepared {
             Ok(plan) => plan,
             Err(error) => {
                 self.members().remove(&info_hash);
@@ -277,7 +290,7 @@ impl Inner {
         };
         self.events.send(info_hash, EventKind::Added);
         member.handle(Input::Candidates(Source::User, peers));
-        if !wishes.is_empty() {
+        if !priorities.is_empty() {
             let pieces = member.selection.pieces(&member.layout);
             member.handle(Input::Prioritize(pieces));
         }
@@ -295,23 +308,29 @@ impl Inner {
         };
         for Saved { metainfo, settings } in store.torrents()? {
             let info_hash = metainfo.info_hash_v1();
-            let directory = OsString::from_vec(settings.directory);
+            let directory = settings.goal.unwrap_or(settings.stand.directory);
+            let directory = OsString::from_vec(directory);
             let as_wished = |files: Vec<u32>, priority| {
                 let files = files.into_iter();
                 files.map(move |file| (FileIndex(file), priority))
             };
-            let mut wishes: Vec<_> = as_wished(settings.high, Priority::High).collect();
-            wishes.extend(as_wished(settings.low, Priority::Low));
+            let mut priorities: Vec<_> = as_wished(settings.high, Priority::High).collect();
+            priorities.extend(as_wished(settings.low, Priority::Low));
             let add = AddTorrent {
                 only_files: settings
                     .only_files
                     .map(|files| files.into_iter().map(FileIndex).collect()),
                 sequential: settings.sequential,
+                allocation: settings
+                    .allocation
+                    .map(Allocation::from)
+                    .unwrap_or_default(),
+                priorities,
                 paused: settings.paused,
                 spread: settings.spread,
                 ..AddTorrent::new(metainfo, PathBuf::from(directory))
             };
-            match (self.add(add, &wishes), info_hash) {
+            match (self.add(add), info_hash) {
                 (Ok(torrent), _) => restored.torrents.push(torrent),
                 (Err(error), Some(info_hash)) => restored.failed.push((info_hash, error)),
                 (Err(error), None) => tracing::warn!(%error, "a torrent cannot begin"),
@@ -325,6 +344,8 @@ impl Inner {
         self.leave(member).await;
         let (inner, member) = (Arc::clone(self), Arc::clone(member));
         let forget = move || {
+            let _turn = member.relocating.turn();
+            member.keep_nothing();
             if let Some(number) = member.number.get() {
                 inner.durable.leave(*number);
             }
@@ -339,6 +360,7 @@ impl Inner {
 
     async fn leave(&self, member: &Arc<Member>) {
         Torrent::cancel_check(member);
+        member.relocating.cancel();
         member.handle(Input::Command(Command::Stop));
         perform::close_all(member);
         let goodbye = async {

@@ -1,5 +1,6 @@
 //! The owner's handle on one torrent.
 
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use bt_metainfo::{FileIndex, InfoHash, Metainfo};
 
 use super::config::Check;
 use super::member::Member;
-use super::{check, clock, recheck, resume, selection};
+use super::{check, clock, recheck, relocate, resume, selection};
 use crate::engine::{Command, Input, PeerStatus, Priority, State, Status};
 use crate::error::Error;
 
@@ -71,6 +72,8 @@ impl Torrent {
         self.member.handle(Input::Command(Command::Resume));
         if failed_check {
             check::begin(&self.member, Check::Auto, None);
+        } else {
+            relocate::try_again(&self.member);
         }
     }
 
@@ -108,7 +111,46 @@ impl Torrent {
         self.member.handle(Input::Command(Command::Reannounce));
     }
 
-    /// Returns when every wanted piece is here and on the disk to stay.
+    /// Takes the content to another directory while the torrent runs: the torrent's own file or directory is below it
+    /// afterwards. Within a file system files get other names; to another one they are copied, blocks go in and out
+    /// meanwhile, and the old copy goes when the new one is on the disk to stay. After a crash the next run finds the
+    /// content at one of the two places. With [`AddTorrent::incomplete_dir`](crate::AddTorrent::incomplete_dir) it is the
+    /// place for what is complete that changes, as long as it is not. Returns when it is done.
+    ///
+    /// # Errors
+    /// If something of the same name is there, the system refuses, or the torrent leaves the session; all is where it
+    /// was then.
+    pub async fn move_to(&self, directory: impl Into<PathBuf>) -> Result<(), Error> {
+        let (member, directory) = (Arc::clone(&self.member), directory.into());
+        let moved =
+            tokio::task::spawn_blocking(move || relocate::move_to(&member, &directory)).await;
+        moved.unwrap_or(Err(Error::Stopped))
+    }
+
+    /// Gives a file another path below the torrent's own directory (`/` between names), or with `None` the directory
+    /// itself another name; for a torrent of one file both mean that file. It stays so in later runs. What is shared is
+    /// still called as the torrent says.
+    ///
+    /// # Errors
+    /// If it cannot be a name on every system, something has that name, or the system refuses; nothing has changed then.
+    pub async fn rename(
+        &self,
+        file: Option<FileIndex>,
+        name: impl Into<String>,
+    ) -> Result<(), Error> {
+        let (member, name) = (Arc::clone(&self.member), name.into());
+        let renamed =
+            tokio::task::spawn_blocking(move || relocate::rename(&member, file, &name)).await;
+        renamed.unwrap_or(Err(Error::Stopped))
+    }
+
+    /// Where a file lies, or will.
+    #[must_use]
+    pub fn path(&self, file: FileIndex) -> PathBuf {
+        self.member.content.path(file)
+    }
+
+    /// Returns when every wanted piece is here, on the disk to stay, and where it is to be.
     ///
     /// # Errors
     /// If the torrent fails or leaves the session before.
@@ -118,7 +160,11 @@ impl Torrent {
             tokio::pin!(changed);
             changed.as_mut().enable();
             match self.member.state() {
-                State::Seeding | State::Finished if self.member.is_durable() => return Ok(()),
+                State::Seeding | State::Finished
+                    if self.member.is_durable() && self.member.is_home() =>
+                {
+                    return Ok(());
+                }
                 State::Failed => return Err(Error::Failed(self.status().reason)),
                 State::Stopped => return Err(Error::Stopped),
                 _ => changed.await,

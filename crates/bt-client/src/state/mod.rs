@@ -9,6 +9,7 @@ mod home;
 mod journal;
 pub mod knowledge;
 mod lock;
+mod reserve;
 mod storage;
 mod store;
 #[cfg(test)]

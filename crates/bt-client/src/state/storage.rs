@@ -78,10 +78,17 @@ impl Folder {
     /// # Errors
     /// Those of the system.
     pub fn open(path: &Path) -> io::Result<Self> {
+        let absolute = std::path::absolute(path)?;
+        let missing = absolute.ancestors().take_while(|above| !above.exists());
+        let missing: Vec<&Path> = missing.collect();
         DirBuilder::new()
             .recursive(true)
             .mode(DIRECTORY_MODE)
             .create(path)?;
+        // The names of those that were made survive a power cut.
+        for above in missing.iter().filter_map(|made| made.parent()) {
+            File::open(above)?.sync_all()?;
+        }
         Ok(Self {
             path: path.to_owned(),
         })

@@ -11,8 +11,9 @@ use bt_metainfo::{InfoHash, Metainfo};
 
 use super::StateError;
 use super::journal::Journal;
-use super::knowledge::{Known, Origin, Record, Settings};
+use super::knowledge::{Known, Origin, Record, Settings, Stand};
 use super::lock::Lock;
+use super::reserve::Reserve;
 use super::storage::{Folder, Storage};
 use crate::limits::{CHECKPOINT_AFTER, DYING_PROCESS};
 
@@ -36,7 +37,8 @@ struct Inner {
     journal: Mutex<Journal<Folder>>,
     notices: Mutex<Vec<String>>,
     path: PathBuf,
-    /// `None` once the store is closed.
+    reserve: Reserve,
+    /// `None` once the store is closed: nothing may be written any more.
     lock: Mutex<Option<Lock>>,
 }
 
@@ -79,6 +81,7 @@ impl Store {
             journal: Mutex::new(journal),
             notices: Mutex::new(notices),
             path: path.to_owned(),
+            reserve: Reserve::take(path),
             lock: Mutex::new(Some(lock)),
         })))
     }
@@ -148,7 +151,10 @@ impl Store {
         let settings = self.settings(info_hash).or_else(|| {
             let directory = self.known(info_hash)?.1.origin.directory;
             Some(Settings {
-                directory,
+                stand: Stand {
+                    directory,
+                    ..Stand::default()
+                },
                 ..Settings::default()
             })
         });
@@ -201,6 +207,7 @@ impl Store {
         let Some(info_hash) = metainfo.info_hash_v1() else {
             return Ok(());
         };
+        let _open = self.while_open()?;
         let folder = &self.0.torrents;
         let files = [
             (name(info_hash, TORRENT), metainfo.to_bytes()),
@@ -212,9 +219,9 @@ impl Store {
             if there.is_ok_and(|there| there.as_deref() == Some(&*bytes)) {
                 continue;
             }
-            folder
-                .replace(&name, &bytes)
-                .map_err(StateError::io("write", &path))?;
+            let replace = || folder.replace(&name, &bytes);
+            let replaced = self.0.reserve.spend(replace);
+            replaced.map_err(StateError::io("write", &path))?;
         }
         Ok(())
     }
@@ -233,6 +240,7 @@ impl Store {
     /// # Errors
     /// If the system refuses.
     pub fn enroll(&self, origin: Origin, anew: bool) -> Result<u32, StateError> {
+        let _open = self.while_open()?;
         let mut journal = self.journal();
         let mut records = Vec::new();
         let torrent = match journal.known().find(origin.info_hash) {
@@ -245,9 +253,42 @@ impl Store {
             None => journal.known().next_number(),
         };
         records.push(Record::Added { torrent, origin });
-        let written = journal.write(&records);
+        let written = self.append(&mut journal, &records);
         written.map_err(StateError::io("write", &self.0.path))?;
         Ok(torrent)
+    }
+
+    /// Keeps the store open as long as the guard lives.
+    fn while_open(&self) -> Result<MutexGuard<'_, Option<Lock>>, StateError> {
+        let lock = self.0.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock.is_none() {
+            let closed = std::io::Error::other("it has been closed");
+            return Err(StateError::io("write", &self.0.path)(closed));
+        }
+        Ok(lock)
+    }
+
+    fn append(&self, journal: &mut Journal<Folder>, records: &[Record]) -> std::io::Result<()> {
+        let mut is_second = false;
+        self.0
+            .reserve
+            .spend(|| match std::mem::replace(&mut is_second, true) {
+                false => journal.write(records),
+                // The records are known by now.
+                true => journal.checkpoint(),
+            })
+    }
+
+    /// The content of a torrent is in another directory now; what is known of it stays known.
+    ///
+    /// # Errors
+    /// If the system refuses.
+    pub fn moved(&self, origin: Origin) -> Result<(), StateError> {
+        let known = self.known(InfoHash::from(origin.info_hash));
+        let moved = known
+            .filter(|(_, known)| known.origin != origin)
+            .map(|(torrent, _)| Record::Added { torrent, origin });
+        self.write(moved.as_slice())
     }
 
     /// Records what is true from now on. When it returns, it survives a power cut.
@@ -255,7 +296,8 @@ impl Store {
     /// # Errors
     /// If the system refuses; the next call writes these records as well.
     pub fn write(&self, records: &[Record]) -> Result<(), StateError> {
-        let written = self.journal().write(records);
+        let _open = self.while_open()?;
+        let written = self.append(&mut self.journal(), records);
         written.map_err(StateError::io("write the journal in", &self.0.path))
     }
 
@@ -265,11 +307,14 @@ impl Store {
     /// If the system refuses.
     pub fn remove(&self, info_hash: InfoHash) -> Result<(), StateError> {
         let folder = &self.0.torrents;
-        for ending in [SETTINGS, TORRENT] {
+        // The torrent first, and for good: settings without a torrent mean nothing, but a torrent without settings begins
+        // anew.
+        for ending in [TORRENT, SETTINGS] {
             let name = name(info_hash, ending);
             let path = folder.path().join(&name);
             folder
                 .remove(&name)
+                .and_then(|()| folder.sync_names())
                 .map_err(StateError::io("remove", &path))?;
         }
         // Last: a record without a torrent means nothing, a torrent without a record is hashed.
@@ -284,8 +329,13 @@ impl Store {
     /// # Errors
     /// If the system refuses; the directory is free all the same.
     pub fn close(&self) -> Result<(), StateError> {
-        let closed = self.journal().close();
         let mut lock = self.0.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock.is_none() {
+            return Ok(());
+        }
+        // A clean end leaves nothing that takes room for nothing.
+        self.0.reserve.give_up();
+        let closed = self.journal().close();
         lock.take();
         closed.map_err(StateError::io("write the journal in", &self.0.path))
     }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::journal::{Journal, Notice};
 use super::knowledge::{
-    FileThen, HeaderError, IndexSet, Origin, Pending, Record, Settings, Stamp, spans,
+    FileThen, HeaderError, IndexSet, Origin, Pending, Record, Settings, Stamp, Stand, spans,
 };
 use super::storage::{Folder, Storage};
 use super::store::Store;
@@ -526,7 +526,10 @@ fn torrents_and_settings_are_found_again_or_rebuilt() {
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (torrent("one"), torrent("two"));
     let settings = Settings {
-        directory: b"/srv".to_vec(),
+        stand: Stand {
+            directory: b"/srv".to_vec(),
+            ..Stand::default()
+        },
         sequential: true,
         ..Settings::default()
     };
@@ -558,7 +561,7 @@ fn torrents_and_settings_are_found_again_or_rebuilt() {
     let saved = store.torrents().unwrap();
     assert_eq!(saved.len(), 2, "the journal knows where the first one is");
     for found in &saved {
-        assert_eq!(found.settings.directory, b"/srv");
+        assert_eq!(found.settings.stand.directory, b"/srv");
         assert_eq!(
             found.settings.sequential,
             hash(&found.metainfo) == hash(&two)

@@ -346,6 +346,43 @@ async fn a_damaged_file_is_found_by_a_recheck_and_repaired_from_the_swarm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_disk_has_lost_is_noticed_without_asking_and_repaired_from_the_swarm() {
+    let swarm = Swarm::new(|config| config.scrub_rate = Some(1_000_000)).await;
+    let mut events = swarm.leech.subscribe();
+    let torrent = swarm.leech.add(swarm.add(&[0, 1, 2, 3, 4])).await.unwrap();
+    timeout(PATIENCE, torrent.wait_until_seeding())
+        .await
+        .expect("in time")
+        .unwrap();
+    let before = torrent.status().downloaded;
+    let file = swarm.dir.path().join("b/stuff/sub/b.bin");
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[150_000] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let noticed = async {
+        loop {
+            if let EventKind::Warning {
+                kind: "scrub",
+                message,
+            } = events.next().await.unwrap().kind
+            {
+                return message;
+            }
+        }
+    };
+    let message = timeout(PATIENCE, noticed).await.expect("in time");
+    assert!(
+        message.contains("sub/b.bin is no longer what it was"),
+        "{message}"
+    );
+    let repaired = torrent
+        .wait_for(|status| status.state == State::Seeding && status.downloaded == before + 65_536);
+    timeout(PATIENCE, repaired).await.expect("in time").unwrap();
+    assert_same(&swarm.dir.path().join("a"), &swarm.dir.path().join("b"));
+    swarm.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn removing_the_content_removes_what_is_ours_and_nothing_else() {
     let swarm = Swarm::new(|_| {}).await;
     let b = swarm.dir.path().join("b");

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use bt_client::disk::{Content, Disk, Done};
+use bt_client::disk::{Content, Disk, Done, Site};
 use bt_metainfo::{Layout, Metainfo, lanes};
 use bytes::Bytes;
 use rustix::fs::{Mode, OFlags, RenameFlags, mkdirat, open, openat, renameat_with};
@@ -90,8 +90,8 @@ fn attack(disk: &Disk, metainfo: Metainfo, root: &Path, data: &[u8]) {
         let _ = sender.send(matches!(done, Done::Good { .. }));
     });
     let metainfo = Arc::new(metainfo);
-    let directory = root.to_path_buf();
-    let content = Content::new(disk, metainfo, Arc::clone(&layout), directory, report);
+    let site = Site::plain(root.to_path_buf());
+    let content = Content::new(disk, metainfo, Arc::clone(&layout), site, report);
     let _ = content.select(|_| true, drop);
     let blocks = layout.pieces().flat_map(|piece| layout.blocks(piece));
     let whole = Bytes::copy_from_slice(data);

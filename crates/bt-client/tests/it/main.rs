@@ -6,6 +6,8 @@ mod article;
 #[cfg(feature = "cli")]
 mod cli_bad_input;
 #[cfg(feature = "cli")]
+mod cli_files;
+#[cfg(feature = "cli")]
 mod cli_offline;
 #[cfg(feature = "cli")]
 mod cli_resume;
@@ -20,6 +22,8 @@ mod files;
 #[path = "../../../../tests/filler.rs"]
 mod filler;
 mod hostile;
+mod large;
+mod relocate;
 #[cfg(feature = "cli")]
 #[path = "../../../../tests/bad-input/replay.rs"]
 mod replay;

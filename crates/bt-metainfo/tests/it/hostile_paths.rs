@@ -319,8 +319,8 @@ fn both_names_are_there_and_people_are_told() {
         warnings(&torrent),
         [
             "the torrent's name \"..\" becomes \"__\"",
-            "file 0: \"../a.txt\" becomes \"__/a.txt\"",
-            "file 2: \"B\" becomes \"B (2)\""
+            "file 1: \"../a.txt\" becomes \"__/a.txt\"",
+            "file 3: \"B\" becomes \"B (2)\""
         ]
     );
 }

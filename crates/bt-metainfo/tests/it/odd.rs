@@ -77,7 +77,7 @@ fn names_in_utf8_win_over_names_in_other_encodings() {
     assert_eq!(torrent.comment(), Some("好"));
     assert_eq!(
         warnings(&torrent),
-        ["file 1: \"\u{fffd}\u{fffd}.\u{fffd}\" becomes \"%B5%E7.%E0\""]
+        ["file 2: \"\u{fffd}\u{fffd}.\u{fffd}\" becomes \"%B5%E7.%E0\""]
     );
 }
 

@@ -209,7 +209,7 @@ mod tests {
             &disk,
             metainfo,
             layout,
-            directory.to_owned(),
+            crate::disk::Site::plain(directory.to_owned()),
             Box::new(|_| ()),
         );
         (disk, content, bytes)

@@ -3,14 +3,48 @@
 //! Keys that are not known are left alone by older programs and written by newer ones; none is required but the
 //! directory.
 
-use bt_bencode::{DictEncoder, Encoder, parse};
+use std::collections::BTreeMap;
+
+use bt_bencode::{Dict, DictEncoder, Encoder, parse};
 use thiserror::Error;
+
+/// Where the content lies and what its files are called there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stand {
+    /// The directory that holds the content, as the system spells paths.
+    pub directory: Vec<u8>,
+    /// Another name for the torrent's own directory.
+    pub top: Option<String>,
+    /// Files with other names than the torrent gives them.
+    pub names: BTreeMap<u32, String>,
+    /// What stands behind the name of each file while not all is here.
+    pub suffix: String,
+}
+
+/// Content on its way to another stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moving {
+    /// Where it goes.
+    pub to: Stand,
+    /// It is copied there first.
+    pub copied: bool,
+    /// Files get their names there: this is to be finished. Otherwise copies are to be dropped.
+    pub placing: bool,
+}
 
 /// The settings of one torrent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
-    /// The directory that holds the content, as the system spells paths.
-    pub directory: Vec<u8>,
+    /// Where the content is.
+    pub stand: Stand,
+    /// The directory where the content is to be when it is complete, while it is not there.
+    pub goal: Option<Vec<u8>>,
+    /// The content is on its way.
+    pub moving: Option<Moving>,
+    /// The content was copied from here, and the copy here may still be there.
+    pub leaving: Option<Stand>,
+    /// How files are made: 0 as bytes come, 2 with all their room at once; else of their full size.
+    pub allocation: Option<u8>,
     /// Only these files, by number; `None` means all.
     pub only_files: Option<Vec<u32>>,
     /// Of these files, bytes that shared pieces brought lie among the parts, even where the file itself is there.
@@ -38,6 +72,53 @@ pub enum SettingsError {
     Checksum,
 }
 
+impl Stand {
+    /// Everything is called as the torrent says.
+    fn is_plain(&self) -> bool {
+        self.top.is_none() && self.names.is_empty() && self.suffix.is_empty()
+    }
+
+    fn encode(&self, dict: &mut DictEncoder<'_>) -> Result<(), bt_bencode::Error> {
+        dict.bytes("directory", &self.directory)?;
+        dict.list("names", |list| {
+            self.names.iter().try_for_each(|(file, name)| {
+                list.int(*file)?;
+                list.bytes(name)
+            })
+        })?;
+        dict.bytes("suffix", &self.suffix)?;
+        match &self.top {
+            Some(top) => dict.bytes("top", top),
+            None => Ok(()),
+        }
+    }
+
+    fn decode(dict: Dict<'_>) -> Result<Self, SettingsError> {
+        let mut names = BTreeMap::new();
+        let mut items = dict.list("names")?.iter();
+        while let (Some(file), Some(name)) = (items.next(), items.next()) {
+            let file = u32::try_from(file.u64()?).unwrap_or(u32::MAX);
+            names.insert(file, name.str()?.to_owned());
+        }
+        Ok(Self {
+            directory: dict.bytes("directory")?.to_vec(),
+            top: dict.opt_str("top")?.map(str::to_owned),
+            names,
+            suffix: dict.str("suffix")?.to_owned(),
+        })
+    }
+}
+
+impl Moving {
+    fn decode(dict: Dict<'_>) -> Result<Self, SettingsError> {
+        Ok(Self {
+            to: Stand::decode(dict.dict("to")?)?,
+            copied: dict.int("copied")? != 0,
+            placing: dict.int("placing")? != 0,
+        })
+    }
+}
+
 /// Where the checksum stands: behind the bencoded bytes.
 const CHECKSUM: usize = 4;
 
@@ -49,14 +130,34 @@ impl Settings {
         let written = encoder.dict(|dict| {
             let some = |files: &Vec<u32>| (!files.is_empty()).then(|| files.clone());
             numbers(dict, "absent", some(&self.absent))?;
-            dict.bytes("directory", &self.directory)?;
+            if let Some(allocation) = self.allocation {
+                dict.int("allocation", allocation)?;
+            }
+            dict.bytes("directory", &self.stand.directory)?;
+            if let Some(goal) = &self.goal {
+                dict.bytes("goal", goal)?;
+            }
             numbers(dict, "high", some(&self.high))?;
+            if let Some(leaving) = &self.leaving {
+                dict.dict("leaving", |dict| leaving.encode(dict))?;
+            }
             numbers(dict, "low", some(&self.low))?;
+            if let Some(moving) = &self.moving {
+                dict.dict("moving", |dict| {
+                    dict.int("copied", u8::from(moving.copied))?;
+                    dict.int("placing", u8::from(moving.placing))?;
+                    dict.dict("to", |dict| moving.to.encode(dict))
+                })?;
+            }
             numbers(dict, "only_files", self.only_files.clone())?;
             dict.int("paused", u8::from(self.paused))?;
             dict.int("sequential", u8::from(self.sequential))?;
             if let Some(spread) = self.spread {
                 dict.int("spread", u8::from(spread))?;
+            }
+            // Programs of before know the directory alone, which says all where nothing has another name.
+            if !self.stand.is_plain() {
+                dict.dict("stand", |dict| self.stand.encode(dict))?;
             }
             Ok(())
         });
@@ -86,8 +187,21 @@ impl Settings {
                 Ok(Some(list.iter().map(number).collect::<Result<_, _>>()?))
             }
         };
+        let stand = |key| dict.opt_dict(key)?.map(Stand::decode).transpose();
+        let plain = || {
+            Ok::<_, SettingsError>(Stand {
+                directory: dict.bytes("directory")?.to_vec(),
+                ..Stand::default()
+            })
+        };
         Ok(Self {
-            directory: dict.bytes("directory")?.to_vec(),
+            stand: stand("stand")?.map_or_else(plain, Ok)?,
+            goal: dict.opt_bytes("goal")?.map(<[u8]>::to_vec),
+            moving: dict.opt_dict("moving")?.map(Moving::decode).transpose()?,
+            leaving: stand("leaving")?,
+            allocation: dict
+                .opt_int("allocation")?
+                .and_then(|how| u8::try_from(how).ok()),
             only_files: numbers("only_files")?,
             absent: numbers("absent")?.unwrap_or_default(),
             high: numbers("high")?.unwrap_or_default(),
@@ -114,12 +228,27 @@ fn numbers(
 
 #[cfg(test)]
 mod tests {
-    use super::{Settings, SettingsError};
+    use super::{Moving, Settings, SettingsError, Stand};
+    use std::collections::BTreeMap;
 
     #[test]
     fn what_is_written_is_read_and_damage_is_noticed() {
+        let stand = |directory: &[u8], suffix: &str| Stand {
+            directory: directory.to_vec(),
+            top: Some("top".to_owned()),
+            names: BTreeMap::from([(3, "ä/b".to_owned()), (4, "c".to_owned())]),
+            suffix: suffix.to_owned(),
+        };
         let settings = Settings {
-            directory: b"/srv/\xff\xfe".to_vec(),
+            stand: stand(b"/srv/\xff\xfe", ".part"),
+            goal: Some(b"/done\xff".to_vec()),
+            moving: Some(Moving {
+                to: stand(b"/new", ""),
+                copied: true,
+                placing: false,
+            }),
+            leaving: Some(Stand::default()),
+            allocation: Some(2),
             only_files: Some(vec![0, 7]),
             absent: vec![1, 2],
             high: vec![7],

@@ -1,0 +1,363 @@
+//! Where the content of a torrent lies: found out when it begins, and changed because the owner says so or because all
+//! of it is here.
+//!
+//! How files are moved is the disk's matter. Here it is kept what was begun, in an order in which the next run finds the
+//! content after a crash at any moment.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bt_metainfo::{FileIndex, InfoHash, SafePath};
+
+use super::config::{AddTorrent, Check};
+use super::events::EventKind;
+use super::member::Member;
+use super::{perform, resume};
+use crate::disk::{DiskError, Fault, Site, Stage};
+use crate::engine::State;
+use crate::error::Error;
+use crate::limits::{LOOK_FOR_ROOM, MAX_SUFFIX_BYTES};
+use crate::state::Store;
+use crate::state::knowledge::{Moving, Settings, Stand};
+
+/// One torrent's content goes one way at a time, and not at all when the torrent leaves.
+#[derive(Debug, Default)]
+pub(super) struct Relocating {
+    turn: Mutex<()>,
+    cancel: AtomicBool,
+}
+
+impl Relocating {
+    /// Copying ends early, and nothing is begun any more.
+    pub(super) fn cancel(&self) {
+        self.cancel.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns when nothing is on its way, and keeps it so.
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is known of the place of a torrent that is added: where an earlier run has left it, or else where it is to be.
+pub(super) fn begin(
+    store: Option<&Store>,
+    add: &AddTorrent,
+    info_hash: InfoHash,
+) -> Result<(Settings, bool), Error> {
+    let directory = resume::directory_bytes(&add.dir);
+    let plain = Stand {
+        directory: directory.clone(),
+        ..Stand::default()
+    };
+    let suffix = add.incomplete_suffix.clone().unwrap_or_default();
+    if suffix.len() > MAX_SUFFIX_BYTES || suffix.contains(['/', '\0']) {
+        return Err(Error::Suffix(suffix));
+    }
+    let is_of_it = |saved: &Settings| {
+        saved.goal.as_ref() == Some(&directory) || saved.stand.directory == directory
+    };
+    let vouched = matches!(add.check, Check::Trust | Check::Proven);
+    let saved = store.and_then(|store| store.settings(info_hash));
+    if let Some(saved) = saved.filter(|saved| is_of_it(saved) && (!vouched || saved.goal.is_none()))
+    {
+        let settings = Settings {
+            stand: saved.stand,
+            goal: saved.goal,
+            moving: saved.moving,
+            leaving: saved.leaving,
+            absent: saved.absent,
+            ..Settings::default()
+        };
+        return Ok((settings, false));
+    }
+    let mut settings = Settings {
+        stand: plain,
+        ..Settings::default()
+    };
+    let is_apart = add.incomplete_dir.is_some() || !suffix.is_empty();
+    if is_apart && !vouched {
+        if let Some(apart) = &add.incomplete_dir {
+            settings.stand.directory = resume::directory_bytes(apart);
+        }
+        settings.stand.suffix = suffix;
+        settings.goal = Some(directory);
+    }
+    let is_open = settings.goal.is_some();
+    Ok((settings, is_open))
+}
+
+/// Ends what an earlier run has begun. If it `is_open` where the content is, it is where there is any. Blocks the thread.
+pub(super) fn mend(member: &Arc<Member>, is_open: bool) -> Result<(), Error> {
+    let (moving, leaving) = {
+        let settings = member.settings();
+        (settings.moving.clone(), settings.leaving.clone())
+    };
+    if let Some(Moving {
+        to,
+        copied,
+        placing,
+    }) = moving
+    {
+        let from = member.content.site();
+        let to = site(&to);
+        if placing {
+            member.content.finish_relocation(&to, copied)?;
+            keep(member, &from, &to, Stage::Arrived)?;
+        } else {
+            member.content.drop_copies(&to)?;
+            keep(member, &from, &to, Stage::Abandoned)?;
+        }
+    }
+    // What has just arrived may have left copies as well.
+    let leaving = member.settings().leaving.clone().or(leaving);
+    if let Some(old) = leaving {
+        match member.content.leave(&site(&old)) {
+            Ok(()) => {
+                member.settings().leaving = None;
+                member.save_now()?;
+            }
+            Err(error) => tracing::warn!(%error, "the old copy of the content stays for now"),
+        }
+    }
+    if is_open {
+        choose(member)?;
+    }
+    Ok(())
+}
+
+/// Content that is where it is to be at last stays there.
+fn choose(member: &Member) -> Result<(), DiskError> {
+    let apart = member.content.site();
+    if member.content.is_anything_there()? {
+        return Ok(());
+    }
+    let Some(goal) = member.settings().goal.clone() else {
+        return Ok(());
+    };
+    let at_last = Site::plain(path(goal));
+    member.content.set_site(&at_last);
+    if member.content.is_anything_there()? {
+        let mut settings = member.settings();
+        settings.stand = stand(&at_last);
+        settings.goal = None;
+    } else {
+        member.content.set_site(&apart);
+    }
+    Ok(())
+}
+
+/// Takes the content to another directory. Blocks the thread.
+pub(super) fn move_to(member: &Arc<Member>, directory: &Path) -> Result<(), Error> {
+    let bytes = resume::directory_bytes(directory);
+    let is_pending = {
+        let mut settings = member.settings();
+        let is_pending = settings.goal.is_some();
+        if is_pending {
+            settings.goal = Some(bytes.clone());
+        }
+        is_pending
+    };
+    if is_pending {
+        // It goes there when all of it is here.
+        return member.save_now();
+    }
+    let mut to = member.content.site();
+    to.directory = path(bytes);
+    run(member, &to)
+}
+
+/// Gives a file another path, or with `None` the whole another name. Blocks the thread.
+pub(super) fn rename(
+    member: &Arc<Member>,
+    file: Option<FileIndex>,
+    name: &str,
+) -> Result<(), Error> {
+    let info = member.metainfo.info();
+    let safe = SafePath::sanitize(name.split('/').map(str::as_bytes));
+    let is_one = safe.components().count() == 1;
+    if safe.as_str() != name || (file.is_none() && !is_one) {
+        return Err(Error::Name {
+            name: name.to_owned(),
+            instead: safe.to_string(),
+        });
+    }
+    let mut to = member.content.site();
+    match file {
+        Some(file) => {
+            let entry = info.file(file).filter(|entry| !entry.attributes.pad);
+            entry.ok_or(Error::NoSuchFile(file.0))?;
+            to.names.insert(file, safe);
+        }
+        None if info.is_single_file() => {
+            to.names.insert(FileIndex(0), safe);
+        }
+        None => to.top = Some(safe),
+    }
+    run(member, &to)
+}
+
+fn run(member: &Arc<Member>, to: &Site) -> Result<(), Error> {
+    let _turn = member.relocating.turn();
+    let cancel = &member.relocating.cancel;
+    let session = member.session.upgrade();
+    let session = session.filter(|_| !cancel.load(Ordering::Relaxed));
+    let session = session.ok_or(Error::Stopped)?;
+    let from = member.content.site();
+    if from == *to {
+        return Ok(());
+    }
+    let mut told = 0;
+    let tell = |done, total| {
+        // About a hundred times in all.
+        if done - told > total / 100 || done == total {
+            told = done;
+            let kind = EventKind::Moving { done, total };
+            session.events.send(member.info_hash, kind);
+        }
+    };
+    let kept = |stage| keep(member, &from, to, stage);
+    member.content.relocate(to, cancel, kept, tell)?;
+    let directory = to.directory.clone();
+    let kind = EventKind::Moved { directory };
+    session.events.send(member.info_hash, kind);
+    Ok(())
+}
+
+/// Makes a stage survive a crash.
+fn keep(member: &Member, from: &Site, to: &Site, stage: Stage) -> Result<(), Error> {
+    match stage {
+        Stage::Copying => member.settings().moving = Some(moving(to, true, false)),
+        Stage::Placing { copied } => member.settings().moving = Some(moving(to, copied, true)),
+        Stage::Arrived => {
+            // The journal first: it speaks of the directory that the settings are about to name.
+            resume::moved(member);
+            let mut settings = member.settings();
+            let copied = settings.moving.take().is_some_and(|moving| moving.copied);
+            settings.leaving = copied.then(|| stand(from));
+            settings.stand = stand(to);
+            if settings.goal.as_ref() == Some(&settings.stand.directory) && to.suffix.is_empty() {
+                settings.goal = None;
+            }
+        }
+        Stage::Gone => member.settings().leaving = None,
+        Stage::Abandoned => member.settings().moving = None,
+    }
+    let saved = member.save_now();
+    match stage {
+        Stage::Copying | Stage::Placing { .. } => saved,
+        // It is done, whatever can be kept of it; the next run finds the stage before and ends it.
+        _ => {
+            if let Err(error) = saved {
+                tracing::warn!(%error, "where the content is cannot be kept");
+            }
+            Ok(())
+        }
+    }
+}
+
+fn moving(to: &Site, copied: bool, placing: bool) -> Moving {
+    Moving {
+        to: stand(to),
+        copied,
+        placing,
+    }
+}
+
+/// All that is wanted is here and on the disk to stay: it goes where it is to be at last, on a thread of its own, and
+/// then whoever waits is told.
+pub(super) fn go_home(member: &Arc<Member>) {
+    let goal = member.settings().goal.clone();
+    let Some(goal) = goal else {
+        return perform::completed(member);
+    };
+    let owner = Arc::clone(member);
+    let work = move || {
+        let member = owner;
+        let to = Site {
+            directory: path(goal),
+            suffix: String::new(),
+            ..member.content.site()
+        };
+        match run(&member, &to) {
+            Ok(()) => perform::completed(&member),
+            Err(Error::Stopped) => {}
+            Err(_) if member.relocating.cancel.load(Ordering::Relaxed) => {}
+            Err(error) => cannot_go(&member, &error),
+        }
+    };
+    let thread = std::thread::Builder::new().name("move".to_owned());
+    if let Err(error) = thread.spawn(work) {
+        cannot_go(member, &Error::Threads(error));
+    }
+}
+
+/// With room it goes by itself; anything else its owner has to look at.
+fn cannot_go(member: &Arc<Member>, error: &Error) {
+    match error {
+        Error::Disk(error) if error.fault() == Fault::Full && error.action != "sync" => {
+            member.disk_failed(error);
+            let Some(session) = member.session.upgrade() else {
+                return;
+            };
+            let member = Arc::clone(member);
+            session.spawn(async move {
+                tokio::time::sleep(LOOK_FOR_ROOM).await;
+                go_home(&member);
+            });
+        }
+        Error::Disk(error) => member.disk_failed(error),
+        error => {
+            let source = std::io::Error::other(error.to_string());
+            let directory = member.content.directory();
+            member.disk_failed(&DiskError::new("move the content from", &directory, source));
+        }
+    }
+}
+
+/// The torrent works, perhaps again: what is complete and not where it is to be goes there as soon as it is on the disk
+/// to stay.
+pub(super) fn try_again(member: &Arc<Member>) {
+    let is_complete = matches!(member.state(), State::Seeding | State::Finished);
+    if member.is_home() || !is_complete {
+        return;
+    }
+    if let Some(session) = member.session.upgrade() {
+        perform::complete_when_safe(&session, member);
+    }
+}
+
+fn path(bytes: Vec<u8>) -> PathBuf {
+    OsString::from_vec(bytes).into()
+}
+
+pub(super) fn site(stand: &Stand) -> Site {
+    let safe = |name: &String| SafePath::sanitize(name.split('/').map(str::as_bytes));
+    let names = stand.names.iter();
+    Site {
+        directory: path(stand.directory.clone()),
+        top: stand.top.as_ref().map(safe),
+        names: names
+            .map(|(file, name)| (FileIndex(*file), safe(name)))
+            .collect(),
+        suffix: stand.suffix.clone(),
+    }
+}
+
+fn stand(site: &Site) -> Stand {
+    let names: BTreeMap<u32, String> = site
+        .names
+        .iter()
+        .map(|(file, name)| (file.0, name.to_string()))
+        .collect();
+    Stand {
+        directory: resume::directory_bytes(&site.directory),
+        top: site.top.as_ref().map(SafePath::to_string),
+        names,
+        suffix: site.suffix.clone(),
+    }
+}

@@ -1,0 +1,351 @@
+//! Content that changes its place or its names while the torrent runs, and that a later run finds there.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bt_client::engine::State;
+use bt_client::state::Store;
+use bt_client::{AddTorrent, Allocation, Error, EventKind, Session, SessionConfig, Torrent};
+use bt_metainfo::{FileIndex, Metainfo};
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+use crate::content::{assert_same, share};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const FILES: &[(&str, usize)] = &[
+    ("a.bin", 2_000_000),
+    ("empty", 0),
+    ("sub/b.bin", 1_000_001),
+    ("sub/c", 9),
+];
+const SIZE: u64 = 3_000_010;
+
+/// A seed, and a session with a state that downloads from it.
+struct Pair {
+    dir: TempDir,
+    metainfo: Metainfo,
+    seed: Session,
+    leech: Session,
+}
+
+async fn session(state: Option<&Path>, down: Option<u64>) -> Session {
+    let config = SessionConfig {
+        trackers: false,
+        state: state.map(|state| Store::open(state).unwrap()),
+        down_rate: down,
+        ..SessionConfig::default()
+    };
+    Session::start(config).await.unwrap()
+}
+
+impl Pair {
+    async fn new(down: Option<u64>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let metainfo = share(&dir.path().join("source"), "stuff", FILES, 65_536);
+        let seed = session(None, None).await;
+        let add = AddTorrent {
+            spread: Some(false),
+            ..AddTorrent::initial_seeder(metainfo.clone(), dir.path().join("source"))
+        };
+        seed.add(add).await.unwrap();
+        let leech = session(Some(&dir.path().join("state")), down).await;
+        Self {
+            dir,
+            metainfo,
+            seed,
+            leech,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn add(&self, name: &str) -> AddTorrent {
+        AddTorrent {
+            peers: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, self.seed.port()))],
+            ..AddTorrent::new(self.metainfo.clone(), self.path(name))
+        }
+    }
+
+    /// As a process that ends and one that begins.
+    async fn restart(&mut self) -> Vec<Torrent> {
+        self.leech.stop().await;
+        drop(std::mem::replace(
+            &mut self.leech,
+            session(None, None).await,
+        ));
+        self.leech = session(Some(&self.path("state")), None).await;
+        let restored = self.leech.restore().await.unwrap();
+        assert!(restored.failed.is_empty(), "{:?}", restored.failed);
+        restored.torrents
+    }
+
+    async fn stop(self) {
+        self.seed.stop().await;
+        self.leech.stop().await;
+    }
+}
+
+async fn complete(torrent: &Torrent) {
+    match timeout(PATIENCE, torrent.wait_until_seeding()).await {
+        Ok(done) => done.unwrap(),
+        Err(_) => panic!("not complete in time: {:?}", torrent.status()),
+    }
+}
+
+async fn until_some(torrent: &Torrent) {
+    let some = torrent.wait_for(|status| status.pieces_have >= 5);
+    let some = timeout(PATIENCE, some).await.expect("in time").unwrap();
+    assert_eq!(
+        some.state,
+        State::Downloading,
+        "too fast to be in the middle"
+    );
+}
+
+/// A directory on another file system.
+fn other_disk() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").expect("a second file system")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_moves_while_it_is_downloaded_and_served_and_is_found_there_again() {
+    let mut pair = Pair::new(Some(1_500_000)).await;
+    let other = other_disk();
+    let torrent = pair.leech.add(pair.add("one")).await.unwrap();
+    until_some(&torrent).await;
+    // Within the file system, then to another one, and again within that.
+    let places = [
+        pair.path("two"),
+        other.path().join("three"),
+        other.path().join("four"),
+    ];
+    for place in &places {
+        torrent.move_to(place).await.unwrap();
+        assert!(place.join("stuff/a.bin").exists());
+    }
+    for left in [
+        pair.path("one"),
+        pair.path("two"),
+        other.path().join("three"),
+    ] {
+        assert_eq!(
+            std::fs::read_dir(left).unwrap().count(),
+            0,
+            "nothing of it stays"
+        );
+    }
+    complete(&torrent).await;
+    assert_eq!(torrent.status().hash_failures, 0);
+    assert_same(&pair.path("source"), &places[2]);
+
+    // As a seed, with times that say that nobody has touched it.
+    torrent.move_to(pair.path("five")).await.unwrap();
+    assert_same(&pair.path("source"), &pair.path("five"));
+    drop(torrent);
+    let torrents = pair.restart().await;
+    let status = torrents[0].status();
+    assert_eq!(
+        (status.bytes_have, status.state),
+        (SIZE, State::Seeding),
+        "known at once"
+    );
+    drop(torrents);
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_to_where_others_have_files_of_that_name_is_refused() {
+    let pair = Pair::new(None).await;
+    let torrent = pair.leech.add(pair.add("one")).await.unwrap();
+    complete(&torrent).await;
+    std::fs::create_dir_all(pair.path("two/stuff")).unwrap();
+    std::fs::write(pair.path("two/stuff/a.bin"), "mine").unwrap();
+    let Err(Error::Disk(error)) = torrent.move_to(pair.path("two")).await else {
+        panic!("it was not refused");
+    };
+    assert!(error.to_string().contains("two/stuff/a.bin"), "{error}");
+    assert!(error.hint().contains("nothing that is there is replaced"));
+    assert_eq!(
+        std::fs::read(pair.path("two/stuff/a.bin")).unwrap(),
+        b"mine"
+    );
+    assert_eq!(torrent.state(), State::Seeding);
+    assert_same(&pair.path("source"), &pair.path("one"));
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn incomplete_content_lies_apart_until_it_is_complete_also_over_a_restart() {
+    for is_other in [false, true] {
+        let mut pair = Pair::new(Some(1_000_000)).await;
+        let other = other_disk();
+        let apart = if is_other {
+            other.path().join("apart")
+        } else {
+            pair.path("apart")
+        };
+        let add = AddTorrent {
+            incomplete_dir: Some(apart.clone()),
+            incomplete_suffix: Some(".part".to_owned()),
+            allocation: Allocation::Full,
+            ..pair.add("done")
+        };
+        let torrent = pair.leech.add(add).await.unwrap();
+        until_some(&torrent).await;
+        assert!(apart.join("stuff/a.bin.part").exists());
+        assert!(!pair.path("done").exists(), "nothing is there before");
+        drop(torrent);
+
+        let torrents = pair.restart().await;
+        let torrent = &torrents[0];
+        let had = torrent.status().bytes_have;
+        assert!(had >= 4 * 65_536, "{had} bytes are known");
+        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, pair.seed.port()));
+        drop(torrents);
+        // The same once more by its owner, who need not say again where it lies.
+        pair.leech.stop().await;
+        drop(std::mem::replace(
+            &mut pair.leech,
+            session(None, None).await,
+        ));
+        pair.leech = session(Some(&pair.path("state")), None).await;
+        let mut events = pair.leech.subscribe();
+        let torrent = pair
+            .leech
+            .add(AddTorrent {
+                peers: vec![addr],
+                ..pair.add("done")
+            })
+            .await
+            .unwrap();
+        complete(&torrent).await;
+        assert_same(&pair.path("source"), &pair.path("done"));
+        assert_eq!(torrent.status().downloaded, SIZE - had);
+        assert_eq!(std::fs::read_dir(&apart).unwrap().count(), 0);
+        let completed = async {
+            loop {
+                match events.next().await.unwrap().kind {
+                    EventKind::Moved { directory } => assert_eq!(directory, pair.path("done")),
+                    EventKind::Completed => return,
+                    _ => {}
+                }
+            }
+        };
+        timeout(PATIENCE, completed).await.expect("in time");
+        drop(torrent);
+        let torrents = pair.restart().await;
+        assert_eq!(torrents[0].status().bytes_have, SIZE);
+        drop(torrents);
+        pair.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn complete_content_that_cannot_go_where_it_belongs_says_so_and_goes_later() {
+    let pair = Pair::new(None).await;
+    std::fs::create_dir_all(pair.path("done/stuff")).unwrap();
+    let add = AddTorrent {
+        incomplete_dir: Some(pair.path("apart")),
+        ..pair.add("done")
+    };
+    // Not there when the torrent begins, or its content would be taken to be there.
+    let torrent = pair.leech.add(add).await.unwrap();
+    std::fs::create_dir(pair.path("done/stuff/a.bin")).unwrap();
+    let refused = timeout(PATIENCE, torrent.wait_until_seeding())
+        .await
+        .expect("in time");
+    match refused {
+        Err(Error::Failed(why)) => assert!(why.contains("done/stuff/a.bin"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    std::fs::remove_dir(pair.path("done/stuff/a.bin")).unwrap();
+    torrent.resume();
+    complete(&torrent).await;
+    assert_same(&pair.path("source"), &pair.path("done"));
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_that_is_complete_at_its_place_stays_there() {
+    let pair = Pair::new(None).await;
+    let add = AddTorrent {
+        incomplete_dir: Some(pair.path("apart")),
+        incomplete_suffix: Some(".part".to_owned()),
+        ..pair.add("source")
+    };
+    let torrent = pair.leech.add(add).await.unwrap();
+    complete(&torrent).await;
+    assert_eq!(torrent.status().downloaded, 0);
+    assert!(!pair.path("apart").exists());
+    let bad = AddTorrent {
+        incomplete_suffix: Some("/x".to_owned()),
+        ..AddTorrent::new(pair.metainfo.clone(), pair.path("else"))
+    };
+    let session = session(None, None).await;
+    assert!(matches!(session.add(bad).await, Err(Error::Suffix(_))));
+    session.stop().await;
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_change_while_it_runs_and_stay_so() {
+    let mut pair = Pair::new(Some(1_500_000)).await;
+    let torrent = pair.leech.add(pair.add("one")).await.unwrap();
+    until_some(&torrent).await;
+    torrent.rename(None, "other").await.unwrap();
+    torrent
+        .rename(Some(FileIndex(2)), "deep/er/ü.bin")
+        .await
+        .unwrap();
+    assert_eq!(
+        torrent.path(FileIndex(2)),
+        pair.path("one/other/deep/er/ü.bin")
+    );
+    for bad in ["", "../x", "/x", "a//b", "con", "a\0b"] {
+        let refused = torrent.rename(Some(FileIndex(0)), bad).await;
+        assert!(
+            matches!(refused, Err(Error::Name { .. })),
+            "{bad:?}: {refused:?}"
+        );
+    }
+    assert!(matches!(
+        torrent.rename(None, "a/b").await,
+        Err(Error::Name { .. })
+    ));
+    assert!(matches!(
+        torrent.rename(Some(FileIndex(9)), "x").await,
+        Err(Error::NoSuchFile(9))
+    ));
+    let taken = torrent.rename(Some(FileIndex(0)), "deep/er/ü.bin").await;
+    assert!(matches!(taken, Err(Error::Disk(_))), "{taken:?}");
+    complete(&torrent).await;
+
+    let renamed = |dir: PathBuf| {
+        std::fs::create_dir_all(dir.join("stuff/sub")).unwrap();
+        std::fs::rename(dir.join("other/a.bin"), dir.join("stuff/a.bin")).unwrap();
+        std::fs::rename(dir.join("other/empty"), dir.join("stuff/empty")).unwrap();
+        std::fs::rename(dir.join("other/deep/er/ü.bin"), dir.join("stuff/sub/b.bin")).unwrap();
+        std::fs::rename(dir.join("other/sub/c"), dir.join("stuff/sub/c")).unwrap();
+        std::fs::remove_dir_all(dir.join("other")).unwrap();
+    };
+    drop(torrent);
+    let torrents = pair.restart().await;
+    assert_eq!(
+        torrents[0].status().bytes_have,
+        SIZE,
+        "found under its new names"
+    );
+    // Hashed in full it is found as well.
+    torrents[0].recheck();
+    complete(&torrents[0]).await;
+    assert_eq!(torrents[0].status().downloaded, 0);
+    drop(torrents);
+    renamed(pair.path("one"));
+    assert_same(&pair.path("source"), &pair.path("one"));
+    pair.stop().await;
+}
