@@ -60,7 +60,13 @@ fn pieces_are_verified_while_tasks_never_end() {
     let directory = tempfile::tempdir().expect("a directory");
     let disk = Disk::start(1 << 20).expect("threads");
     let report = Box::new(move |done| tell.send(done).expect("somebody listens"));
-    let content = Content::new(&disk, metainfo, layout, directory.path().to_owned(), report);
+    let content = Content::new(
+        &disk,
+        metainfo,
+        layout,
+        directory.path().to_owned().into(),
+        report,
+    );
     let stop = Arc::new(AtomicBool::new(false));
     for _ in 0..100 {
         for_ever(disk.shared(), Arc::clone(&stop));

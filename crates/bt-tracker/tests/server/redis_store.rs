@@ -336,10 +336,23 @@ async fn a_redis_behind_tls_is_believed_only_with_a_certificate_that_is_trusted(
     let port = free.local_addr().unwrap().port().to_string();
     drop(free);
     let mut command = std::process::Command::new(program);
-    command.args(["--port", "0", "--save", "", "--bind", "127.0.0.1", "--tls-port", &port]);
+    command.args([
+        "--port",
+        "0",
+        "--save",
+        "",
+        "--bind",
+        "127.0.0.1",
+        "--tls-port",
+        &port,
+    ]);
     command.args(["--tls-auth-clients", "no", "--tls-cert-file"]);
-    command.arg(certificates.join("good.pem")).arg("--tls-key-file");
-    command.arg(certificates.join("good.key")).arg("--tls-ca-cert-file");
+    command
+        .arg(certificates.join("good.pem"))
+        .arg("--tls-key-file");
+    command
+        .arg(certificates.join("good.key"))
+        .arg("--tls-ca-cert-file");
     let _redis = Running::start(command.arg(certificates.join("root.pem")));
     eventually("redis listens", || {
         std::net::TcpStream::connect(format!("127.0.0.1:{port}")).is_ok()
