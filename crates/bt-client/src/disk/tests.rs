@@ -64,7 +64,7 @@ fn pieces_are_verified_while_tasks_never_end() {
         &disk,
         metainfo,
         layout,
-        directory.path().to_owned().into(),
+        super::Site::plain(directory.path().to_owned()),
         report,
     );
     let stop = Arc::new(AtomicBool::new(false));

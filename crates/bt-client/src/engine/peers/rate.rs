@@ -41,15 +41,16 @@ impl RateMeter {
     /// Counts `bytes` that moved at `now`.
     pub fn add(&mut self, now: Instant, bytes: u64) {
         let silence = now.saturating_duration_since(self.last) >= METER_SILENCE;
-        if self.since.is_none() || (silence && self.pending == 0) {
-            (self.rate, self.last, self.since) = (0.0, now, Some(now));
+        if self.since.is_none() || silence {
+            (self.rate, self.pending, self.last, self.since) = (0.0, 0, now, Some(now));
         }
-        self.pending = self.pending.saturating_add(bytes);
+        // What came before is folded without what comes now: it was silent in between.
         if now.saturating_duration_since(self.last) >= METER_FOLD {
             self.rate = self.folded(now);
             self.pending = 0;
             self.last = now;
         }
+        self.pending = self.pending.saturating_add(bytes);
     }
 
     /// Bytes per second as of `now`.
@@ -68,18 +69,18 @@ impl RateMeter {
         average / covered
     }
 
+    /// The average at `now`: what is pending came within the first [`METER_FOLD`], and nothing after it.
     fn folded(&self, now: Instant) -> f64 {
-        let dt = now
-            .saturating_duration_since(self.last)
-            .as_secs_f64()
-            .max(1e-3);
-        let keep = (-dt / METER_WINDOW.as_secs_f64()).exp();
+        let keep = |time: Duration| (-time.as_secs_f64() / METER_WINDOW.as_secs_f64()).exp();
+        let elapsed = now.saturating_duration_since(self.last);
+        let busy = elapsed.clamp(Duration::from_millis(1), METER_FOLD);
         #[expect(
             clippy::cast_precision_loss,
             reason = "rates are shown and compared, not counted"
         )]
-        let fresh = self.pending as f64 / dt;
-        self.rate * keep + fresh * (1.0 - keep)
+        let fresh = self.pending as f64 / busy.as_secs_f64();
+        let rate = self.rate * keep(busy) + fresh * (1.0 - keep(busy));
+        rate * keep(elapsed.saturating_sub(busy))
     }
 }
 
@@ -182,6 +183,19 @@ mod tests {
         let rate = meter.rate(start + Duration::from_secs(30));
         assert!((950_000.0..1_050_000.0).contains(&rate), "{rate}");
         assert!(meter.rate(start + Duration::from_secs(90)) < 2_000.0);
+    }
+
+    #[test]
+    fn a_burst_is_forgotten_as_fast_as_a_stream() {
+        let start = Instant::now();
+        let mut meter = RateMeter::new(start);
+        for i in 0..100u64 {
+            meter.add(start + Duration::from_millis(i), 100_000);
+        }
+        let after = |seconds| meter.rate(start + Duration::from_secs(seconds));
+        assert!(after(1) > 5_000_000.0, "{}", after(1));
+        // Five windows later less than one part in a hundred of ten megabytes a window is left.
+        assert!(after(20) < 25_000.0, "{}", after(20));
     }
 
     #[test]
