@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bt_client::engine::{Command, Input, TokenBucket};
-use bt_metainfo::PieceIndex;
+use bt_metainfo::{BlockRef, PieceIndex};
 use bt_wire::Message;
 
+use super::disk::Truth;
 use super::link::Uplink;
 use super::node::Log;
 use super::plan::{Conduct, Fault};
@@ -15,6 +16,9 @@ use super::world::{Happening, MISCHIEF, World};
 
 /// Requests that a hoarder sends to each peer at a time.
 const HOARD: usize = 200;
+
+/// What a pusher sends: unlike the truth, and unlike what anybody else sends.
+const RUBBISH: Truth = 254;
 
 impl World {
     pub(crate) fn strike(&mut self, fault: Fault) {
@@ -141,6 +145,9 @@ impl World {
         if !self.nodes[node].online {
             return;
         }
+        if self.nodes[node].member.conduct == Conduct::Pusher {
+            self.push_rubbish(node);
+        }
         let mut mail = Mail::default();
         let keys: Vec<_> = self.nodes[node].ends.keys().copied().collect();
         for key in keys {
@@ -188,5 +195,28 @@ impl World {
         self.post(node, mail);
         let life = self.nodes[node].life;
         self.after(MISCHIEF, Happening::Mischief(node, life));
+    }
+
+    /// One block of rubbish into each piece of which its peers have asked others.
+    fn push_rubbish(&mut self, node: usize) {
+        let ends = self.nodes[node].ends.values();
+        let ends: Vec<_> = ends.map(|end| (end.node, end.key, end.link)).collect();
+        for (to, key, link) in ends {
+            let others = self.nodes[to].ends.values().filter(|end| end.node != node);
+            let asked = others.flat_map(|end| end.unanswered());
+            let by_piece: BTreeMap<PieceIndex, BlockRef> =
+                asked.map(|block| (block.piece, *block)).collect();
+            let delay = self.distance(node, to);
+            for block in by_piece.into_values() {
+                let what = Happening::BlockArrives {
+                    to,
+                    key,
+                    link,
+                    block,
+                    truth: RUBBISH,
+                };
+                self.after(delay, what);
+            }
+        }
     }
 }

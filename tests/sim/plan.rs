@@ -32,6 +32,10 @@ pub(crate) enum Conduct {
     Deaf,
     /// It sends every block twice.
     Repeater,
+    /// It answers well, and pushes rubbish into what others were asked for.
+    Pusher,
+    /// It answers everything but the first block of each piece.
+    Withholder,
 }
 
 /// What a node has when it joins.

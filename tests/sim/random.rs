@@ -83,6 +83,8 @@ impl Recipe {
                 Conduct::Fickle,
                 Conduct::Deaf,
                 Conduct::Repeater,
+                Conduct::Pusher,
+                Conduct::Withholder,
             ];
             let kind = kinds[dice.below(kinds.len())];
             let late = dice.between(0, 3_000);

@@ -228,6 +228,7 @@ impl World {
         };
         match conduct {
             Conduct::Snubber => {}
+            Conduct::Withholder if block.begin == 0 => {}
             Conduct::Rejecter => {
                 if end.over(block) {
                     mail.add(key, Message::Reject(block));

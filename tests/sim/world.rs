@@ -172,7 +172,7 @@ impl World {
         let [high, low] = low.to_be_bytes();
         let addr = SocketAddr::from(([10, member.group, high, low], 6881));
         let have = self.initial(&member);
-        if matches!(member.conduct, Conduct::Poisoner) {
+        if matches!(member.conduct, Conduct::Poisoner | Conduct::Pusher) {
             self.culprits.insert(number);
         }
         let engine = self.engine(number, &member, 0, self.start);
@@ -370,7 +370,7 @@ impl World {
         self.nodes[node].log.complete_at_start = complete;
         if matches!(
             self.nodes[node].member.conduct,
-            Conduct::Hoarder | Conduct::Flapper | Conduct::Fickle
+            Conduct::Hoarder | Conduct::Flapper | Conduct::Fickle | Conduct::Pusher
         ) {
             let life = self.nodes[node].life;
             self.after(MISCHIEF, Happening::Mischief(node, life));

@@ -27,6 +27,16 @@ pub const MAX_ENDGAME_REQUESTS: u16 = 3;
 /// keeps the end of a download short).
 pub const SNUB_AFTER: Duration = Duration::from_secs(15);
 
+/// A request that so many later ones have overtaken is lost: peers with many disk threads answer out of order, but by
+/// fewer blocks.
+pub const MAX_OVERTAKING: u64 = 64;
+
+/// Pieces of one peer of which a request was lost, and that are remembered for a moment.
+pub const MAX_WITHHELD: usize = 16;
+
+/// How long a piece that a peer failed to deliver waits for another peer, before that one is asked for it again.
+pub const OTHERS_FIRST: Duration = Duration::from_secs(5);
+
 /// How long a peer is not asked that rejected a request while it did not choke us: time for others to be asked for the
 /// same block, and for the peer to empty its queue.
 pub const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
@@ -40,6 +50,13 @@ pub const OPTIMISTIC_ROUND: Duration = Duration::from_secs(30);
 /// Peers that are unchoked at once, the optimistic one included. Twenty fill the links of a swarm that begins together
 /// sooner than eight do (`docs/decisions/0005-initial-seeder-spreads.md`); in larger swarms tit-for-tat still chooses.
 pub const UPLOAD_SLOTS: usize = 20;
+
+/// Bytes per second that a limit on uploads leaves for each unchoked peer, at least: a block every two seconds. With less
+/// peers take us for one that does not answer.
+pub const LEAST_RATE_PER_SLOT: u64 = 8 * 1024;
+
+/// Peers that are unchoked at once however low the limit: three that give us most and one by lot.
+pub const LEAST_UPLOAD_SLOTS: usize = 4;
 
 /// Peers of one torrent, unless configured.
 pub const DEFAULT_MAX_PEERS: usize = 200;
@@ -59,6 +76,28 @@ pub const MAX_DIAL_FAILURES: u8 = 4;
 /// First wait after a failed dial; it doubles each time.
 pub const DIAL_BACKOFF: Duration = Duration::from_secs(10);
 
+/// The longest wait after failed dials.
+pub const MAX_DIAL_BACKOFF: Duration = Duration::from_secs(320);
+
+/// The longest wait after connections that came up and were of no use: a full peer may have room half an hour later.
+pub const MAX_BACKOFF_IN_VAIN: Duration = Duration::from_secs(30 * 60);
+
+/// A connection that lasted this long was not sent away for being one too many.
+pub const SHORT_CONNECTION: Duration = Duration::from_secs(60);
+
+/// A peer that neither gave nor took anything for this long makes room for a newcomer.
+pub const USELESS_AFTER: Duration = Duration::from_secs(300);
+
+/// Least time between two peers that are sent away to look for better ones.
+pub const TURNOVER_PAUSE: Duration = Duration::from_secs(30);
+
+/// A peer with this many pieces needs no gift to begin to trade (BEP 6 gives the fast set to those that have fewer).
+pub const NEEDS_NO_GIFT: u32 = 10;
+
+/// How often each byte of the pieces that a choked peer may fetch is sent to it, at most: a piece may fail at its end, and
+/// a peer that fetches the same again and again takes what others are choked for.
+pub const GIFT_COPIES: u64 = 3;
+
 /// Time for a TCP connection to come up.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -73,6 +112,15 @@ pub const MAX_BANNED: usize = 10_000;
 
 /// Failed pieces whose block digests are kept until the piece verifies.
 pub const MAX_FAILED_PIECES_KEPT: usize = 64;
+
+/// Addresses that come last when a failed piece is asked for again; of a piece with more senders, any may come first.
+pub const MAX_SUSPECTS_PER_PIECE: usize = 64;
+
+/// Requests of one peer that were called off and may be answered all the same; as many as may be under way.
+pub const MAX_CALLED_OFF: usize = MAX_OUTSTANDING_REQUESTS as usize;
+
+/// Senders whose addresses are remembered while pieces are under way; above it those are forgotten that nobody asks for.
+pub const MAX_ADDRESSES: usize = 16 * 1024;
 
 /// Pieces a peer may suggest or allow; more is forgotten.
 pub const MAX_SUGGESTED: usize = 128;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::story;
+use super::{story, with_seeds};
 use crate::link::Line;
 use crate::plan::{Conduct, Member, Plan};
 use crate::world::World;
@@ -51,6 +51,70 @@ fn three_poisoners_of_ten_are_banned_by_those_they_fed() {
     story("three_poisoners", 1, plan, |world| {
         let bans: usize = (7..10).map(|bad| world.bans_of(bad)).sum();
         assert!(bans > 0, "nobody found a poisoner");
+    });
+}
+
+/// Pieces so large that each is made of blocks of everybody: without an attempt from one peer alone, hardly any attempt
+/// is without a poisoner, and nobody can be proved to be one.
+#[test]
+fn poisoners_who_mix_with_others_in_large_pieces_are_found() {
+    let plan = |_| {
+        let mut plan = Plan::swarm(2, 4 * 1024 * 1024, 2, 50.0);
+        for _ in 0..5 {
+            plan = plan.and(Member::bad(Line::mbit(50.0), Conduct::Poisoner));
+        }
+        plan
+    };
+    with_seeds("poisoners_who_mix", 2, |seed| {
+        let mut world = World::new(seed, plan(seed));
+        world.audit_every = 50;
+        world.play();
+        for node in &world.nodes[1..3] {
+            let failed = node.log.failed_pieces;
+            assert!(failed <= 14, "{failed} pieces failed");
+        }
+    });
+}
+
+#[test]
+fn rubbish_that_nobody_asked_for_spoils_no_piece() {
+    let plan = |_| {
+        let mut plan = Plan::swarm(12, 1024 * 1024, 3, 50.0);
+        for _ in 0..2 {
+            plan = plan.and(Member::bad(Line::mbit(50.0), Conduct::Pusher));
+        }
+        plan
+    };
+    with_seeds("rubbish_that_nobody_asked_for", 2, |seed| {
+        let mut world = World::new(seed, plan(seed));
+        world.audit_every = 50;
+        world.play();
+        for node in &world.nodes[1..4] {
+            let failed = node.log.failed_pieces;
+            assert!(failed <= 2, "{failed} pieces failed");
+        }
+    });
+}
+
+/// Before, each such piece stayed open until the end of the download.
+#[test]
+fn a_peer_that_withholds_a_block_of_each_piece_does_not_keep_them_open() {
+    let plan = |_| {
+        let line = Line::mbit(2.0);
+        Plan::new(
+            400,
+            PIECE,
+            vec![Member::seed(line), Member::leecher(Line::mbit(20.0))],
+        )
+        .and(Member::bad(line, Conduct::Withholder))
+    };
+    with_seeds("a_peer_that_withholds", 1, |seed| {
+        let mut world = World::new(seed, plan(seed));
+        world.audit_every = 20;
+        world.run(Duration::from_secs(40), |_| false);
+        let open = world.nodes[1].disk.held();
+        assert!(open <= 80, "{open} pieces are open");
+        world.play();
     });
 }
 
@@ -154,6 +218,8 @@ fn one_of_each_kind_cannot_stop_a_swarm() {
             Conduct::Fickle,
             Conduct::Deaf,
             Conduct::Repeater,
+            Conduct::Pusher,
+            Conduct::Withholder,
         ] {
             plan = plan.and(Member::bad(Line::mbit(20.0), conduct));
         }

@@ -124,6 +124,23 @@ fn a_swarm_whose_seed_left_at_ninety_nine_percent_waits_and_finishes_with_the_ne
     });
 }
 
+/// They fill each other's places and have nothing for each other. Without turnover the one that has it all is refused by
+/// everybody, for ever.
+#[test]
+fn a_seed_that_comes_late_finds_a_place_among_peers_that_wait_for_it() {
+    let plan = |_| {
+        let line = Line::mbit(20.0);
+        let crowded = |member: &mut Member| member.max_peers = 5;
+        let mut plan = Plan::new(40, PIECE, Vec::new());
+        for _ in 0..6 {
+            plan = plan.and(Member::leecher(line).with(crowded));
+        }
+        plan.and(Member::seed(line).at_millis(400_000))
+            .with(|plan| plan.limit = Duration::from_secs(4_000))
+    };
+    story("a_seed_that_comes_late", 1, plan, |_| {});
+}
+
 #[test]
 fn half_the_swarm_leaves_every_minute_and_the_others_finish() {
     let plan = |seed| {

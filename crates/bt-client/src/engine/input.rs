@@ -21,6 +21,8 @@ pub enum Input {
     Message(PeerKey, Message),
     /// The peer's extension handshake (BEP 10) says how many requests it queues, if it says so.
     PeerQueues(PeerKey, u32),
+    /// The peer's extension handshake (BEP 10) says on which port it listens.
+    PeerListens(PeerKey, u16),
     /// All that a peer sent in one read has been handed in: time to ask it for more.
     Flush(PeerKey),
     /// This many bytes of blocks were handed to the kernel for a peer.

@@ -53,7 +53,8 @@ pub enum Notice {
     Piece(PieceIndex),
     /// A piece did not verify.
     PieceFailed(PieceIndex),
-    /// Every wanted piece is here. Comes once, and never if all were here at the start.
+    /// Every wanted piece is here. Never said if all were here at the start; said again only after pieces were lost, or
+    /// others chosen, and those have come as well.
     Completed,
     /// An address was banned: it sent this much that was proved bad.
     Banned(IpAddr),
@@ -81,6 +82,8 @@ pub enum CloseReason {
     Misbehaved(String),
     /// The same peer is connected twice.
     Duplicate,
+    /// It neither gave nor took anything for minutes, and another peer is to have its place.
+    Useless,
 }
 
 impl fmt::Display for CloseReason {
@@ -90,6 +93,7 @@ impl fmt::Display for CloseReason {
             Self::BothSeeds => f.write_str("both sides have everything"),
             Self::Leaving => f.write_str("we leave the swarm"),
             Self::Misbehaved(how) => write!(f, "it broke the protocol: {how}"),
+            Self::Useless => f.write_str("it has been of no use, and others need its place"),
             Self::Duplicate => f.write_str("the peer is connected already"),
         }
     }

@@ -13,7 +13,7 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 
 use super::download::{Ask, Availability, Pieces, next_blocks};
-use super::peers::Candidates;
+use super::peers::{Candidates, Ended};
 use super::rng::Rng;
 use super::upload::{ChokeCandidate, Choker};
 use super::{PeerKey, Priority, RateMeter, Source, TokenBucket};
@@ -166,12 +166,20 @@ fn pick(classes: &[Priority], has: &[Vec<bool>], have: &[bool], turns: &[(usize,
         let index = |list: &[u32]| list.iter().copied().map(PieceIndex).collect::<Vec<_>>();
         let (only, suggested) = (asked.only.as_deref().map(index), index(&asked.suggested));
         let mut now_at = asked.current.map(PieceIndex);
+        let listed = model.has[*peer].iter_ones();
+        let listed = listed.filter(|piece| availability.is_listed(*piece));
+        let open = u32::try_from(listed.count()).unwrap();
+        let mut started = Vec::new();
         let mut ask = Ask {
             has: &model.has[*peer],
             only: only.as_deref(),
             suggested: &suggested,
             current: &mut now_at,
             sequential: asked.sequential,
+            first: &[],
+            barred: &[],
+            open,
+            started: &mut started,
         };
         let mut out = Vec::new();
         next_blocks(&mut pieces, &mut availability, &mut ask, 1, rng, &mut out);
@@ -231,6 +239,7 @@ fn choke_candidate(now: Instant) -> impl Strategy<Value = ChokeCandidate> {
             snubbing,
             unchoked_since: unchoked.then_some(then),
             waiting_since: then,
+            joined: then,
         }
     })
 }
@@ -253,13 +262,18 @@ fn is_fair(now: Instant, chosen: &BTreeSet<PeerKey>, interested: &[ChokeCandidat
     );
 }
 
-/// Whether a leecher's choice is right: but for one, they are the fastest of those that answer.
+/// Whether a leecher's choice is right: but for one, they are the fastest of those that answer, and no slot is empty.
 fn is_tit_for_tat(chosen: &BTreeSet<PeerKey>, interested: &[ChokeCandidate], slots: usize) {
     let best_but = |lucky: Option<PeerKey>| {
         let earn = |one: &&ChokeCandidate| !one.snubbing && Some(one.peer) != lucky;
         let mut earning: Vec<_> = interested.iter().filter(earn).collect();
         earning.sort_by(|a, b| b.rate.total_cmp(&a.rate).then(a.peer.cmp(&b.peer)));
         let slots = slots - usize::from(lucky.is_some());
+        // What they leave is for those that do not answer: first those that have a slot, then whoever waited longest.
+        let idle = |one: &&ChokeCandidate| one.snubbing && Some(one.peer) != lucky;
+        let mut idle: Vec<_> = interested.iter().filter(idle).collect();
+        idle.sort_by_key(|one| (one.unchoked_since.is_none(), one.waiting_since, one.peer));
+        earning.append(&mut idle);
         let best = earning.iter().take(slots).map(|one| one.peer);
         best.chain(lucky).collect::<BTreeSet<_>>()
     };
@@ -275,7 +289,7 @@ enum Step {
     Next,
     Connected(u8),
     Failed(u8),
-    Closed(u8, bool),
+    Closed(u8, bool, bool),
     Forget(u8),
     ForgetIp(u8),
     Clear,
@@ -289,7 +303,8 @@ fn step() -> impl Strategy<Value = Step> {
         6 => Just(Step::Next),
         2 => number().prop_map(Step::Connected),
         3 => number().prop_map(Step::Failed),
-        2 => (number(), any::<bool>()).prop_map(|(one, seed)| Step::Closed(one, seed)),
+        2 => (number(), any::<bool>(), any::<bool>())
+            .prop_map(|(one, seed, useful)| Step::Closed(one, seed, useful)),
         1 => number().prop_map(Step::Forget),
         1 => number().prop_map(Step::ForgetIp),
         1 => Just(Step::Clear),
@@ -331,6 +346,7 @@ proptest! {
             assert_eq!(chosen.len(), slots);
             is_fair(now, &chosen, &candidates);
         } else {
+            assert_eq!(chosen.len(), slots);
             is_tit_for_tat(&chosen, &candidates, slots);
         }
     }
@@ -356,10 +372,10 @@ proptest! {
                 }
                 Step::Connected(one) => { candidates.connected(addr(one)); dialing.remove(&addr(one)); }
                 Step::Failed(one) => { candidates.failed(now, addr(one)); dialing.remove(&addr(one)); }
-                Step::Closed(one, seed) => { candidates.closed(now, addr(one), seed); dialing.remove(&addr(one)); }
+                Step::Closed(one, seed, useful) => { candidates.closed(now, addr(one), Ended { seed, useful }); dialing.remove(&addr(one)); }
                 Step::Forget(one) => { candidates.forget(addr(one)); dialing.remove(&addr(one)); }
                 Step::ForgetIp(one) => {
-                    candidates.forget_ip(addr(one).ip());
+                    candidates.forget_ips(|ip| ip == addr(one).ip());
                     dialing.retain(|other: &SocketAddr| other.ip() != addr(one).ip());
                 }
                 // Those named by hand stay, dialed or not.

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use bt_metainfo::{FileIndex, Metainfo};
 
 use crate::engine::Priority;
-use crate::limits::{DEFAULT_MAX_PEERS, DEFAULT_MEMORY_BUDGET, UPLOAD_SLOTS};
+use crate::limits::{
+    DEFAULT_MAX_PEERS, DEFAULT_MEMORY_BUDGET, LEAST_RATE_PER_SLOT, LEAST_UPLOAD_SLOTS, UPLOAD_SLOTS,
+};
 use crate::state::Store;
 
 pub use crate::disk::Allocation;
@@ -30,7 +32,8 @@ pub struct SessionConfig {
     pub up_rate: Option<u64>,
     /// Peers of one torrent, at most.
     pub max_peers: usize,
-    /// Peers that one torrent uploads to at once, at least 1.
+    /// Peers that one torrent uploads to at once, at least 1. Fewer are uploaded to while [`SessionConfig::up_rate`] is
+    /// so low that each would get too little for a block now and then.
     pub upload_slots: usize,
     /// Bytes of pieces under way that may be held in memory; at least a few times the length of a piece is of use.
     pub memory_budget: usize,
@@ -41,6 +44,17 @@ pub struct SessionConfig {
     pub user_agent: String,
     /// Where torrents, settings and the journal of proven pieces are kept; `None` keeps nothing beyond the process.
     pub state: Option<Store>,
+}
+
+impl SessionConfig {
+    /// Peers that one torrent uploads to at once under the limit of the session.
+    pub(super) fn slots(&self) -> usize {
+        let affordable = self
+            .up_rate
+            .map_or(u64::MAX, |rate| rate / LEAST_RATE_PER_SLOT);
+        let affordable = usize::try_from(affordable).unwrap_or(usize::MAX);
+        self.upload_slots.min(affordable.max(LEAST_UPLOAD_SLOTS))
+    }
 }
 
 impl Default for SessionConfig {
@@ -141,5 +155,28 @@ impl AddTorrent {
             paused: false,
             spread: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SessionConfig;
+    use crate::limits::{LEAST_RATE_PER_SLOT, LEAST_UPLOAD_SLOTS, UPLOAD_SLOTS};
+
+    #[test]
+    fn a_low_limit_feeds_few_peers_well_instead_of_many_badly() {
+        let slots = |up_rate, upload_slots| {
+            let config = SessionConfig {
+                up_rate,
+                upload_slots,
+                ..SessionConfig::default()
+            };
+            config.slots()
+        };
+        assert_eq!(slots(None, UPLOAD_SLOTS), UPLOAD_SLOTS);
+        assert_eq!(slots(Some(1), UPLOAD_SLOTS), LEAST_UPLOAD_SLOTS);
+        assert_eq!(slots(Some(6 * LEAST_RATE_PER_SLOT), UPLOAD_SLOTS), 6);
+        assert_eq!(slots(Some(u64::MAX), UPLOAD_SLOTS), UPLOAD_SLOTS);
+        assert_eq!(slots(Some(1), 2), 2, "the owner may want even fewer");
     }
 }

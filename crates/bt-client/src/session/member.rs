@@ -337,6 +337,9 @@ impl Host for Seat {
                         if let Some(reqq) = handshake.max_requests {
                             engine.handle(now, Input::PeerQueues(peer, reqq), &mut out);
                         }
+                        if let Some(port) = handshake.port {
+                            engine.handle(now, Input::PeerListens(peer, port), &mut out);
+                        }
                     }
                     // Other extensions have no room of their own yet, and refused requests were answered by the
                     // connection.

@@ -17,6 +17,8 @@ const NOT_LISTED: u32 = u32::MAX;
 pub(crate) struct Availability {
     /// Peers that have the piece, not counting those in `seeds`.
     counts: Vec<u32>,
+    /// `holders[c]` = pieces that `c` peers have, not counting those in `seeds`; never shrinks.
+    holders: Vec<u32>,
     /// Peers that have every piece.
     seeds: u32,
     /// The listed pieces of each class, the most urgent class first.
@@ -79,6 +81,7 @@ impl Availability {
         };
         Self {
             counts: vec![0; pieces as usize],
+            holders: vec![pieces],
             seeds: 0,
             classes,
             ranks: Vec::new(),
@@ -106,6 +109,7 @@ impl Availability {
         let at = piece.0 as usize;
         let count = self.counts[at];
         self.counts[at] += 1;
+        self.moved(count, count + 1);
         if self.position[at] != NOT_LISTED {
             self.raise(piece.0, count, rng);
         }
@@ -119,6 +123,7 @@ impl Availability {
             return;
         }
         self.counts[at] -= 1;
+        self.moved(count, count - 1);
         if self.position[at] != NOT_LISTED {
             self.lower(piece.0, count, rng);
         }
@@ -187,12 +192,19 @@ impl Availability {
         Priority::WANTED
             .into_iter()
             .flat_map(|class| self.of_class(class))
+            .map(|piece| PieceIndex(*piece))
     }
 
     /// Listed pieces of one class, rarest first.
-    pub(crate) fn of_class(&self, class: Priority) -> impl Iterator<Item = PieceIndex> + '_ {
-        let order = &self.classes[class.rank()].order;
-        order.iter().map(|&piece| PieceIndex(piece))
+    pub(crate) fn of_class(&self, class: Priority) -> &[u32] {
+        &self.classes[class.rank()].order
+    }
+
+    /// The same without those that nobody but seeds has: a peer that is no seed has none of them.
+    pub(crate) fn of_class_with_peers(&self, class: Priority) -> &[u32] {
+        let class = &self.classes[class.rank()];
+        let first = class.ends.first().map_or(0, |end| *end as usize);
+        &class.order[first..]
     }
 
     /// The `n`-th listed piece of a class, modulo their number.
@@ -215,10 +227,20 @@ impl Availability {
 
     /// Full copies that the connected peers have together: the least availability of any piece.
     pub(crate) fn distributed_copies(&self) -> u32 {
-        self.counts
-            .iter()
-            .min()
-            .map_or(0, |least| least + self.seeds)
+        let least = self.holders.iter().position(|pieces| *pieces > 0);
+        least.map_or(0, |least| {
+            u32::try_from(least).unwrap_or(u32::MAX) + self.seeds
+        })
+    }
+
+    /// A piece that `from` peers had is one that `to` peers have.
+    fn moved(&mut self, from: u32, to: u32) {
+        let (from, to) = (from as usize, to as usize);
+        if self.holders.len() <= to {
+            self.holders.resize(to + 1, 0);
+        }
+        self.holders[from] -= 1;
+        self.holders[to] += 1;
     }
 
     /// Whether every listed piece stands in its class, in the bucket of its count, where `position` says.

@@ -27,11 +27,29 @@ pub(crate) struct Ask<'a> {
     pub(crate) current: &'a mut Option<PieceIndex>,
     /// In the order of the pieces instead of by rarity.
     pub(crate) sequential: bool,
+    /// Pieces that wait for a peer like it and are asked for before all others.
+    pub(crate) first: &'a [PieceIndex],
+    /// Pieces that are for others alone.
+    pub(crate) barred: &'a [PieceIndex],
+    /// How many listed pieces it has: without any there is nothing to search for.
+    pub(crate) open: u32,
+    /// Where pieces are noted that were started.
+    pub(crate) started: &'a mut Vec<PieceIndex>,
 }
 
 impl Ask<'_> {
     fn may(&self, piece: PieceIndex) -> bool {
-        self.has.get(piece) && self.only.is_none_or(|only| only.contains(&piece))
+        self.has.get(piece)
+            && self.only.is_none_or(|only| only.contains(&piece))
+            && !self.barred.contains(&piece)
+    }
+
+    /// Whether it may have a listed piece for us. A search costs as much as there are listed pieces, so it must not be
+    /// made in vain by every message of a peer.
+    fn has_open(&self, availability: &Availability) -> bool {
+        let barred = |piece: &&PieceIndex| availability.is_listed(**piece) && self.has.get(**piece);
+        let barred = self.barred.iter().filter(barred).count();
+        self.open as usize > barred + self.started.len()
     }
 }
 
@@ -55,14 +73,35 @@ pub(crate) fn next_blocks(
             }
             *ask.current = None;
         }
-        *ask.current = pieces.classes().iter().find_map(|&class| {
-            started_piece(pieces, ask, class)
-                .or_else(|| new_piece(pieces, availability, ask, class, rng))
-        });
+        *ask.current = first_piece(pieces, availability, ask);
+        for &class in pieces.classes() {
+            if ask.current.is_none() {
+                *ask.current = started_piece(pieces, ask, class)
+                    .or_else(|| new_piece(pieces, availability, ask, class, rng));
+            }
+        }
         if ask.current.is_none() {
             return;
         }
     }
+}
+
+/// A piece that comes before all others; it is started if it is not under way.
+fn first_piece(
+    pieces: &mut Pieces,
+    availability: &mut Availability,
+    ask: &mut Ask<'_>,
+) -> Option<PieceIndex> {
+    let is_open = |piece: &PieceIndex| match pieces.partial(*piece) {
+        Some(partial) => partial.missing() > 0,
+        None => availability.is_listed(*piece),
+    };
+    let first = ask.first.iter().copied();
+    let piece = first.filter(|piece| ask.may(*piece)).find(is_open)?;
+    if pieces.partial(piece).is_none() {
+        start(pieces, availability, ask, piece);
+    }
+    Some(piece)
 }
 
 /// A piece under way with blocks that nobody has been asked for; the one closest to completion.
@@ -82,14 +121,24 @@ fn started_piece(pieces: &Pieces, ask: &Ask<'_>, class: Priority) -> Option<Piec
 fn new_piece(
     pieces: &mut Pieces,
     availability: &mut Availability,
-    ask: &Ask<'_>,
+    ask: &mut Ask<'_>,
     class: Priority,
     rng: &mut Rng,
 ) -> Option<PieceIndex> {
     let piece = choose_new(pieces, availability, ask, class, rng)?;
+    start(pieces, availability, ask, piece);
+    Some(piece)
+}
+
+fn start(
+    pieces: &mut Pieces,
+    availability: &mut Availability,
+    ask: &mut Ask<'_>,
+    piece: PieceIndex,
+) {
     availability.unlist(piece);
     pieces.start(piece);
-    Some(piece)
+    ask.started.push(piece);
 }
 
 fn choose_new(
@@ -99,25 +148,29 @@ fn choose_new(
     class: Priority,
     rng: &mut Rng,
 ) -> Option<PieceIndex> {
-    if availability.listed(class) == 0 {
+    if availability.listed(class) == 0 || !ask.has_open(availability) {
         return None;
     }
     let is_open = |piece: &PieceIndex| {
-        ask.has.get(*piece) && availability.is_listed(*piece) && pieces.priority(*piece) == class
+        ask.may(*piece) && availability.is_listed(*piece) && pieces.priority(*piece) == class
     };
     if let Some(only) = ask.only {
         return only.iter().copied().find(is_open);
     }
+    // What no peer has is at the front of the list, which may be most of it.
+    let listed = if ask.has.is_full() {
+        availability.of_class(class)
+    } else {
+        availability.of_class_with_peers(class)
+    };
+    let listed = listed.iter().map(|piece| PieceIndex(*piece));
+    let mut candidates = listed.filter(|piece| ask.may(*piece));
     if ask.sequential {
-        return availability
-            .of_class(class)
-            .filter(|piece| ask.may(*piece))
-            .min();
+        return candidates.min();
     }
     if let Some(piece) = ask.suggested.iter().copied().find(is_open) {
         return Some(piece);
     }
-    let rarest = || availability.of_class(class).find(|piece| ask.may(*piece));
     if pieces.have().count_ones() < RANDOM_FIRST {
         // A few draws, then the list from a random place: uniform enough, and bounded.
         let listed = availability.listed(class);
@@ -126,7 +179,7 @@ fn choose_new(
         return random
             .take(64)
             .find(|piece| ask.may(*piece))
-            .or_else(rarest);
+            .or_else(|| candidates.next());
     }
-    rarest()
+    candidates.next()
 }

@@ -64,10 +64,7 @@ impl Partial {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Received {
     /// Keep it.
-    New {
-        /// It was the last one of its piece.
-        completes_piece: bool,
-    },
+    New,
     /// We have it already, or did not want it.
     Duplicate,
 }
@@ -82,6 +79,9 @@ pub(crate) struct Pieces {
     priorities: Vec<Priority>,
     /// Wanted pieces that we do not have.
     left: u32,
+    /// Bytes of the pieces that we have, and of those that are left.
+    bytes_have: u64,
+    bytes_left: u64,
     partial: BTreeMap<PieceIndex, Partial>,
     /// Blocks in `Missing` over all partial pieces.
     unrequested: u32,
@@ -91,12 +91,16 @@ impl Pieces {
     /// `have` and `wanted` have one bit a piece of `layout`.
     pub(crate) fn new(layout: Arc<Layout>, have: Bitfield, wanted: Bitfield) -> Self {
         let left = count_left(&have, &wanted);
+        let bytes_have = bytes(&layout, have.iter_ones());
+        let bytes_left = bytes(&layout, wanted.iter_and_not(&have));
         Self {
             layout,
             have,
             wanted,
             priorities: Vec::new(),
             left,
+            bytes_have,
+            bytes_left,
             partial: BTreeMap::new(),
             unrequested: 0,
         }
@@ -136,6 +140,7 @@ impl Pieces {
     /// From now on `piece` is wanted so much.
     pub(crate) fn set_priority(&mut self, piece: PieceIndex, priority: Priority) {
         let was_left = self.wants(piece);
+        let size = u64::from(self.layout.piece_size(piece));
         if priority == Priority::Skip {
             self.wanted.clear(piece);
         } else {
@@ -147,12 +152,24 @@ impl Pieces {
                 *place = priority;
             }
         }
-        self.left = self.left + u32::from(self.wants(piece)) - u32::from(was_left);
+        let is_left = self.wants(piece);
+        self.left = self.left + u32::from(is_left) - u32::from(was_left);
+        self.bytes_left = self.bytes_left + size * u64::from(is_left) - size * u64::from(was_left);
     }
 
     /// Wanted pieces that we do not have.
     pub(crate) fn left(&self) -> u32 {
         self.left
+    }
+
+    /// Bytes of the pieces that we have.
+    pub(crate) fn bytes_have(&self) -> u64 {
+        self.bytes_have
+    }
+
+    /// Bytes of the wanted pieces that we do not have.
+    pub(crate) fn bytes_left(&self) -> u64 {
+        self.bytes_left
     }
 
     pub(crate) fn is_everything_here(&self) -> bool {
@@ -286,34 +303,57 @@ impl Pieces {
         }
         *state = Block::Received { from };
         partial.received += 1;
-        Received::New {
-            completes_piece: partial.is_complete(),
-        }
+        Received::New
     }
 
-    /// `piece` verified: it is ours now. Returns who sent its blocks, in block order.
-    pub(crate) fn verified(&mut self, piece: PieceIndex) -> Vec<PeerKey> {
-        let senders = self.forget_partial(piece);
-        if !self.have.get(piece) {
-            self.have.set(piece);
+    /// `piece` verified: it is ours now.
+    pub(crate) fn verified(&mut self, piece: PieceIndex) {
+        self.forget_partial(piece);
+        if self.have.set(piece) {
+            let size = u64::from(self.layout.piece_size(piece));
+            self.bytes_have += size;
             if self.wanted.get(piece) {
                 self.left -= 1;
+                self.bytes_left -= size;
             }
         }
-        senders
     }
 
     /// `piece` did not verify, or its bytes were lost on the way to the disk: everything of it is missing again.
     /// Returns who sent its blocks, in block order.
     pub(crate) fn failed(&mut self, piece: PieceIndex) -> Vec<PeerKey> {
-        self.forget_partial(piece)
+        let Some(partial) = self.forget_partial(piece) else {
+            return Vec::new();
+        };
+        // Padding is never wrong, so whoever it is booked on is not blamed for it; the list has an entry a block.
+        let mut last = partial.blocks.iter().find_map(Block::sender);
+        let sender = |block: &Block| match block {
+            Block::Received { from } => {
+                last = Some(*from);
+                last
+            }
+            Block::Padding => last,
+            Block::Missing | Block::Requested { .. } => None,
+        };
+        partial.blocks.iter().filter_map(sender).collect()
+    }
+
+    /// Who sent blocks of pieces under way, some several times.
+    pub(crate) fn senders(&self) -> impl Iterator<Item = PeerKey> + '_ {
+        let partials = self.partial.values();
+        partials.flat_map(|partial| partial.blocks.iter().filter_map(Block::sender))
     }
 
     /// `piece` is here no more; false if it was not.
     pub(crate) fn lost(&mut self, piece: PieceIndex) -> bool {
         let was_here = piece.0 < self.have.len() && self.have.clear(piece);
-        if was_here && self.wanted.get(piece) {
-            self.left += 1;
+        if was_here {
+            let size = u64::from(self.layout.piece_size(piece));
+            self.bytes_have -= size;
+            if self.wanted.get(piece) {
+                self.left += 1;
+                self.bytes_left += size;
+            }
         }
         was_here
     }
@@ -388,25 +428,18 @@ impl Pieces {
         if unrequested != self.unrequested || self.left != count_left(&self.have, &self.wanted) {
             return Err("the totals of missing blocks or pieces are wrong".to_owned());
         }
+        let here = bytes(&self.layout, self.have.iter_ones());
+        let left = bytes(&self.layout, self.wanted.iter_and_not(&self.have));
+        if (here, left) != (self.bytes_have, self.bytes_left) {
+            return Err("the totals of bytes are wrong".to_owned());
+        }
         Ok(())
     }
 
-    fn forget_partial(&mut self, piece: PieceIndex) -> Vec<PeerKey> {
-        let Some(partial) = self.partial.remove(&piece) else {
-            return Vec::new();
-        };
+    fn forget_partial(&mut self, piece: PieceIndex) -> Option<Partial> {
+        let partial = self.partial.remove(&piece)?;
         self.unrequested -= partial.missing;
-        // Padding is never wrong, so whoever it is booked on is not blamed for it; the list has an entry a block.
-        let mut last = partial.blocks.iter().find_map(Block::sender);
-        let sender = |block: &Block| match block {
-            Block::Received { from } => {
-                last = Some(*from);
-                last
-            }
-            Block::Padding => last,
-            Block::Missing | Block::Requested { .. } => None,
-        };
-        partial.blocks.iter().filter_map(sender).collect()
+        Some(partial)
     }
 
     fn block_mut(&mut self, block: BlockRef) -> Option<&mut Block> {
@@ -418,4 +451,10 @@ impl Pieces {
 fn count_left(have: &Bitfield, wanted: &Bitfield) -> u32 {
     let both = wanted.iter_ones().filter(|&piece| have.get(piece)).count();
     u32::try_from(wanted.iter_ones().count() - both).expect("a torrent has fewer than 2^32 pieces")
+}
+
+fn bytes(layout: &Layout, pieces: impl Iterator<Item = PieceIndex>) -> u64 {
+    pieces
+        .map(|piece| u64::from(layout.piece_size(piece)))
+        .sum()
 }

@@ -84,7 +84,7 @@ impl Pipeline {
     }
 
     /// How long a block may take.
-    fn target(&self) -> Duration {
+    pub(crate) fn target(&self) -> Duration {
         self.least.min(Duration::from_secs(2)) * 2 + SLACK
     }
 

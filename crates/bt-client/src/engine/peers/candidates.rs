@@ -2,12 +2,14 @@
 //!
 //! It must not know sockets, or peers that are connected beyond the fact that they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::engine::rng::Rng;
-use crate::limits::{DIAL_BACKOFF, MAX_CANDIDATES, MAX_DIAL_FAILURES};
+use crate::limits::{
+    DIAL_BACKOFF, MAX_BACKOFF_IN_VAIN, MAX_CANDIDATES, MAX_DIAL_BACKOFF, MAX_DIAL_FAILURES,
+};
 
 /// Who told us of an address. There is nobody else to ask yet, so private torrents (BEP 27) need no filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +31,10 @@ enum Status {
 #[derive(Debug)]
 struct Candidate {
     source: Source,
+    /// Dials in a row that ended in nothing.
     failures: u8,
+    /// Connections in a row that came up and were of no use.
+    in_vain: u8,
     not_before: Option<Instant>,
     status: Status,
     /// It had everything when we last saw it, so a seed has no reason to dial it.
@@ -47,7 +52,19 @@ pub(crate) struct Candidates {
     /// Where in `order` the search for the next one goes on, so that all get their turn.
     cursor: usize,
     dialing: usize,
+    /// Those that wait until they may be dialed again, by time: first those that lacked something when we last saw them,
+    /// then the seeds.
+    waiting: [BTreeSet<(Instant, SocketAddr)>; 2],
     rng: Rng,
+}
+
+/// What a connection was that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// The peer had everything.
+    pub(crate) seed: bool,
+    /// It lasted, or blocks were exchanged.
+    pub(crate) useful: bool,
 }
 
 impl Candidates {
@@ -57,6 +74,7 @@ impl Candidates {
             order: Vec::new(),
             cursor: 0,
             dialing: 0,
+            waiting: Default::default(),
             rng,
         }
     }
@@ -72,6 +90,7 @@ impl Candidates {
         let fresh = Candidate {
             source,
             failures: 0,
+            in_vain: 0,
             not_before: None,
             status: Status::Idle,
             seed: false,
@@ -93,8 +112,7 @@ impl Candidates {
             .map(|step| (self.cursor + step) % count)
             .find(|at| self.known.get(&self.order[*at]).is_some_and(due))?;
         let addr = self.order[at];
-        self.known.get_mut(&addr)?.status = Status::Dialing;
-        self.dialing += 1;
+        self.set(addr, Status::Dialing);
         self.cursor = at + 1;
         Some(addr)
     }
@@ -117,13 +135,20 @@ impl Candidates {
 
     /// When the next idle candidate becomes due.
     pub(crate) fn next_due(&self, we_seed: bool) -> Option<Instant> {
-        let idle = self
-            .known
-            .values()
-            .filter(|c| c.status == Status::Idle && !(we_seed && c.seed));
-        idle.filter_map(|candidate| candidate.not_before).min()
+        let [lacking, seeds] = &self.waiting;
+        let seeds = seeds.first().filter(|_| !we_seed);
+        let first = lacking.first().into_iter().chain(seeds);
+        first.map(|(at, _)| *at).min()
     }
 
+    /// Whether one could be dialed now.
+    pub(crate) fn is_one_due(&self, now: Instant) -> bool {
+        let due =
+            |c: &Candidate| c.status == Status::Idle && c.not_before.is_none_or(|at| at <= now);
+        self.known.values().any(due)
+    }
+
+    /// There is a connection to `addr`; unknown addresses are none of our business.
     pub(crate) fn connected(&mut self, addr: SocketAddr) {
         self.set(addr, Status::Connected);
         if let Some(candidate) = self.known.get_mut(&addr) {
@@ -131,55 +156,68 @@ impl Candidates {
         }
     }
 
-    /// The dial failed, or the connection closed before it was of use.
+    /// A dial came to nothing.
     pub(crate) fn failed(&mut self, now: Instant, addr: SocketAddr) {
         self.set(addr, Status::Idle);
         let Some(candidate) = self.known.get_mut(&addr) else {
             return;
         };
-        candidate.failures += 1;
+        candidate.failures = candidate.failures.saturating_add(1);
         if candidate.failures >= MAX_DIAL_FAILURES && candidate.source != Source::User {
-            self.known.remove(&addr);
+            self.remove(addr);
         } else {
-            let shift = u32::from(candidate.failures.min(6)) - 1;
-            candidate.not_before = Some(now + DIAL_BACKOFF * 2u32.pow(shift));
+            let wait = back_off(candidate.failures).min(MAX_DIAL_BACKOFF);
+            self.wait_until(addr, now + wait);
         }
     }
 
-    /// A connection that had come up closed; `seed` tells whether the peer had everything.
-    pub(crate) fn closed(&mut self, now: Instant, addr: SocketAddr, seed: bool) {
+    /// A connection that had come up closed. Whoever lets us in and sends us away at once is full, or knows us already:
+    /// it is tried less and less often, and not forgotten.
+    pub(crate) fn closed(&mut self, now: Instant, addr: SocketAddr, ended: Ended) {
         self.set(addr, Status::Idle);
-        if let Some(candidate) = self.known.get_mut(&addr) {
-            candidate.seed = seed;
-            candidate.not_before = Some(now + DIAL_BACKOFF);
+        let Some(candidate) = self.known.get_mut(&addr) else {
+            return;
+        };
+        if let Some(at) = candidate.not_before.take() {
+            self.waiting[usize::from(candidate.seed)].remove(&(at, addr));
         }
+        candidate.seed = ended.seed;
+        candidate.in_vain = match ended.useful {
+            true => 0,
+            false => candidate.in_vain.saturating_add(1),
+        };
+        let wait = back_off(candidate.in_vain).min(MAX_BACKOFF_IN_VAIN);
+        self.wait_until(addr, now + wait);
     }
 
     /// It leads to ourselves, or nowhere.
     pub(crate) fn forget(&mut self, addr: SocketAddr) {
         self.set(addr, Status::Idle);
-        self.known.remove(&addr);
+        self.remove(addr);
     }
 
     /// Forgets all that nobody named by hand.
     pub(crate) fn clear(&mut self) {
-        self.known
-            .retain(|_, candidate| candidate.source == Source::User);
-        self.dialing = self
-            .known
-            .values()
-            .filter(|candidate| candidate.status == Status::Dialing)
-            .count();
+        self.forget_where(|_, candidate| candidate.source != Source::User);
     }
 
-    pub(crate) fn forget_ip(&mut self, ip: IpAddr) {
-        let dialing = self
-            .known
-            .iter()
-            .filter(|(a, c)| a.ip() == ip && c.status == Status::Dialing)
-            .count();
-        self.dialing -= dialing;
-        self.known.retain(|addr, _| addr.ip() != ip);
+    /// Forgets all addresses that `which` names.
+    pub(crate) fn forget_ips(&mut self, which: impl Fn(IpAddr) -> bool) {
+        self.forget_where(|addr, _| which(addr.ip()));
+    }
+
+    fn forget_where(&mut self, which: impl Fn(&SocketAddr, &Candidate) -> bool) {
+        let gone = self.known.iter().filter(|(addr, c)| which(addr, c));
+        let gone: Vec<SocketAddr> = gone.map(|(addr, _)| *addr).collect();
+        for addr in gone {
+            self.forget(addr);
+        }
+    }
+
+    /// Whether `addr` is known, and nobody is there or asked to come.
+    pub(crate) fn is_idle(&self, addr: SocketAddr) -> bool {
+        let candidate = self.known.get(&addr);
+        candidate.is_some_and(|candidate| candidate.status == Status::Idle)
     }
 
     pub(crate) fn dialing(&self) -> usize {
@@ -215,6 +253,15 @@ impl Candidates {
                 self.order.len()
             ));
         }
+        for (place, waiting) in self.waiting.iter().enumerate() {
+            let of_place = self.known.iter().filter_map(|(addr, one)| {
+                let waits = one.status == Status::Idle && usize::from(one.seed) == place;
+                Some((one.not_before.filter(|_| waits)?, *addr))
+            });
+            if of_place.collect::<BTreeSet<_>>() != *waiting {
+                return Err(format!("those who wait are not {waiting:?}"));
+            }
+        }
         let mut order: Vec<&SocketAddr> = self.order.iter().collect();
         order.sort_unstable();
         if order.windows(2).any(|pair| pair[0] == pair[1]) {
@@ -228,16 +275,40 @@ impl Candidates {
     }
 
     fn set(&mut self, addr: SocketAddr, status: Status) {
-        if let Some(candidate) = self.known.get_mut(&addr) {
-            if candidate.status == Status::Dialing {
-                self.dialing -= 1;
-            }
-            if status == Status::Dialing {
-                self.dialing += 1;
-            }
-            candidate.status = status;
+        let Some(candidate) = self.known.get_mut(&addr) else {
+            return;
+        };
+        self.dialing -= usize::from(candidate.status == Status::Dialing);
+        self.dialing += usize::from(status == Status::Dialing);
+        candidate.status = status;
+        if let Some(at) = candidate.not_before.filter(|_| status != Status::Idle) {
+            self.waiting[usize::from(candidate.seed)].remove(&(at, addr));
         }
     }
+
+    /// An idle candidate is not dialed before `at`.
+    fn wait_until(&mut self, addr: SocketAddr, at: Instant) {
+        if let Some(candidate) = self.known.get_mut(&addr) {
+            let waiting = &mut self.waiting[usize::from(candidate.seed)];
+            if let Some(before) = candidate.not_before.replace(at) {
+                waiting.remove(&(before, addr));
+            }
+            waiting.insert((at, addr));
+        }
+    }
+
+    fn remove(&mut self, addr: SocketAddr) {
+        if let Some(candidate) = self.known.remove(&addr)
+            && let Some(at) = candidate.not_before
+        {
+            self.waiting[usize::from(candidate.seed)].remove(&(at, addr));
+        }
+    }
+}
+
+/// Ten seconds after the first time in a row, and twice as long each time; the caller bounds it.
+fn back_off(times: u8) -> Duration {
+    DIAL_BACKOFF * 2u32.pow(u32::from(times.clamp(1, 16)) - 1)
 }
 
 /// Nobody listens on port 0, the unspecified address, or a group.
@@ -251,9 +322,11 @@ fn is_dialable(addr: SocketAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Candidates, Source};
+    use super::{Candidates, Ended, Source};
     use crate::engine::rng::Rng;
-    use crate::limits::{DIAL_BACKOFF, MAX_CANDIDATES, MAX_DIAL_FAILURES};
+    use crate::limits::{
+        DIAL_BACKOFF, MAX_BACKOFF_IN_VAIN, MAX_CANDIDATES, MAX_DIAL_BACKOFF, MAX_DIAL_FAILURES,
+    };
     use std::net::SocketAddr;
     use std::time::Instant;
 
@@ -340,11 +413,96 @@ mod tests {
         candidates.add(addr(1), Source::Tracker);
         candidates.next(now, true);
         candidates.connected(addr(1));
-        candidates.closed(now, addr(1), true);
+        let ended = Ended {
+            seed: true,
+            useful: true,
+        };
+        candidates.closed(now, addr(1), ended);
         assert_eq!(candidates.next(now + DIAL_BACKOFF * 2, true), None);
         assert_eq!(
             candidates.next(now + DIAL_BACKOFF * 2, false),
             Some(addr(1))
         );
+    }
+
+    #[test]
+    fn connections_of_no_use_are_tried_less_and_less_often_and_not_forgotten() {
+        let mut now = Instant::now();
+        let mut candidates = Candidates::new(Rng::new(1));
+        candidates.add(addr(1), Source::Tracker);
+        let mut round = |candidates: &mut Candidates, useful| {
+            assert_eq!(candidates.next(now, false), Some(addr(1)));
+            assert_eq!(candidates.next_due(false), None, "it is being dialed");
+            candidates.connected(addr(1));
+            candidates.closed(
+                now,
+                addr(1),
+                Ended {
+                    seed: false,
+                    useful,
+                },
+            );
+            let due = candidates.next_due(false).unwrap();
+            let wait = due - now;
+            now = due;
+            wait
+        };
+        let waits: Vec<_> = (0..12).map(|_| round(&mut candidates, false)).collect();
+        assert_eq!(
+            waits[..3],
+            [DIAL_BACKOFF, DIAL_BACKOFF * 2, DIAL_BACKOFF * 4]
+        );
+        assert_eq!(waits[11], MAX_BACKOFF_IN_VAIN);
+        assert_eq!(round(&mut candidates, true), DIAL_BACKOFF);
+        assert_eq!(round(&mut candidates, false), DIAL_BACKOFF);
+    }
+
+    #[test]
+    fn an_address_of_the_user_is_tried_for_ever_at_the_longest_wait() {
+        let mut now = Instant::now();
+        let mut candidates = Candidates::new(Rng::new(1));
+        candidates.add(addr(1), Source::User);
+        for round in 0..300 {
+            assert_eq!(candidates.next(now, false), Some(addr(1)), "round {round}");
+            candidates.failed(now, addr(1));
+            let due = candidates.next_due(false).unwrap();
+            assert!(due > now && due - now <= MAX_DIAL_BACKOFF);
+            assert!(round < 5 || due - now == MAX_DIAL_BACKOFF, "round {round}");
+            now = due;
+        }
+    }
+
+    #[test]
+    fn who_waits_is_known_whatever_happens_to_them() {
+        let now = Instant::now();
+        let mut candidates = Candidates::new(Rng::new(1));
+        for n in 1..=4 {
+            candidates.add(
+                addr(n),
+                if n == 1 {
+                    Source::User
+                } else {
+                    Source::Tracker
+                },
+            );
+        }
+        let used = |seed| Ended { seed, useful: true };
+        while let Some(addr) = candidates.next(now, false) {
+            candidates.connected(addr);
+        }
+        candidates.closed(now, addr(2), used(true));
+        assert_eq!(candidates.next_due(true), None, "we would not dial a seed");
+        assert!(candidates.next_due(false).is_some());
+        candidates.connected(addr(2));
+        assert_eq!(candidates.next_due(false), None, "it came by itself");
+        candidates.closed(now, addr(2), used(false));
+        candidates.failed(now, addr(3));
+        candidates.closed(now, addr(1), used(true));
+        candidates.forget_ips(|ip| ip == addr(3).ip());
+        candidates.clear();
+        assert_eq!((candidates.len(), candidates.next_due(true)), (1, None));
+        candidates.forget(addr(1));
+        assert_eq!(candidates.next_due(false), None);
+        assert_eq!(candidates.dialing(), 0);
     }
 }

@@ -1,14 +1,18 @@
 //! The peers of one torrent: those connected, those we might dial, whom to trust, how fast each is.
 
 mod candidates;
+mod host;
 mod peer;
 mod rate;
+mod suspects;
 mod trust;
 
-pub(crate) use candidates::Candidates;
 pub use candidates::Source;
+pub(crate) use candidates::{Candidates, Ended};
+pub(crate) use host::{host_of, is_private, same_host};
 pub use peer::{Direction, PeerInfo};
 pub(crate) use peer::{InFlight, Peer};
 pub use rate::{RateMeter, TokenBucket};
+pub(crate) use suspects::Suspects;
 pub use trust::BlockDigest;
 pub(crate) use trust::Trust;

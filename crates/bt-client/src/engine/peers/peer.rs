@@ -9,7 +9,10 @@ use bt_wire::{Bitfield, PeerId};
 
 use crate::engine::download::Pipeline;
 use crate::engine::peers::RateMeter;
-use crate::limits::{DEFAULT_PEER_REQQ, MAX_SUGGESTED};
+use crate::limits::{
+    DEFAULT_PEER_REQQ, MAX_CALLED_OFF, MAX_OVERTAKING, MAX_SUGGESTED, MAX_WITHHELD, OTHERS_FIRST,
+    SHORT_CONNECTION, SNUB_AFTER,
+};
 
 /// Which side opened the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,17 +36,27 @@ pub struct PeerInfo {
     pub fast: bool,
 }
 
+/// How long a block may still come after its request was called off: what a slow line has queued by then.
+const STILL_WELCOME: Duration = Duration::from_secs(120);
+
 /// A request of ours that is under way.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InFlight {
     pub(crate) block: BlockRef,
     pub(crate) at: Instant,
+    /// How many answers the peer will have given when it has answered all that it was asked before.
+    turn: u64,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub(crate) info: PeerInfo,
+    pub(crate) joined: Instant,
+    /// Where it listens, if it dialed us and that address is among those that we might dial.
+    pub(crate) listens: Option<SocketAddr>,
+    /// When it last gave us a block that we could use, or took one.
+    pub(crate) last_use: Instant,
     pub(crate) has: Bitfield,
     /// It has told us what it has, be it nothing.
     pub(crate) announced: bool,
@@ -53,8 +66,17 @@ pub(crate) struct Peer {
     pub(crate) peer_interested: bool,
     /// Pieces it has that we want.
     pub(crate) useful: u32,
+    /// Pieces it has that are listed, that is, which nobody has been asked for.
+    pub(crate) open: u32,
     /// Oldest first.
     pub(crate) in_flight: VecDeque<InFlight>,
+    /// Requests that are not under way any more, and to which a block may come all the same; with the time at which they
+    /// were called off, oldest first.
+    called_off: VecDeque<(BlockRef, Instant)>,
+    /// Requests that it has answered.
+    answers: u64,
+    /// Pieces of which it has passed over a request, and when that was noticed.
+    withheld: VecDeque<(PieceIndex, Instant)>,
     /// The piece whose blocks we ask of it one after the other.
     pub(crate) current: Option<PieceIndex>,
     pub(crate) pipeline: Pipeline,
@@ -65,6 +87,8 @@ pub(crate) struct Peer {
     pub(crate) allowed: Vec<PieceIndex>,
     /// Pieces we let it ask for while we choke it.
     pub(crate) granted: Vec<PieceIndex>,
+    /// Bytes of them that it may yet fetch while choked.
+    pub(crate) gift: u64,
     pub(crate) down: RateMeter,
     pub(crate) up: RateMeter,
     pub(crate) downloaded: u64,
@@ -83,6 +107,9 @@ impl Peer {
         let client = info.id.client_name();
         Self {
             info,
+            joined: now,
+            listens: None,
+            last_use: now,
             has: Bitfield::new(pieces),
             announced: false,
             am_choking: true,
@@ -90,13 +117,18 @@ impl Peer {
             peer_choking: true,
             peer_interested: false,
             useful: 0,
+            open: 0,
             in_flight: VecDeque::new(),
+            called_off: VecDeque::new(),
+            answers: 0,
+            withheld: VecDeque::new(),
             current: None,
             pipeline: Pipeline::new(now),
             reqq: DEFAULT_PEER_REQQ,
             suggested: Vec::new(),
             allowed: Vec::new(),
             granted: Vec::new(),
+            gift: 0,
             down: RateMeter::new(now),
             up: RateMeter::new(now),
             downloaded: 0,
@@ -108,6 +140,22 @@ impl Peer {
             waiting_since: now,
             client,
         }
+    }
+
+    /// Whether a connection leads to the same client.
+    pub(crate) fn is_at(&self, other: &PeerInfo) -> bool {
+        self.info.id == other.id && self.info.addr.ip() == other.addr.ip()
+    }
+
+    /// Notes where it can be dialed; false if another address is noted.
+    pub(crate) fn listens_at(&mut self, addr: SocketAddr) -> bool {
+        *self.listens.get_or_insert(addr) == addr
+    }
+
+    /// Whether it was worth to connect to it: blocks went one way or the other, or it let us stay.
+    pub(crate) fn was_useful(&self, now: Instant) -> bool {
+        self.last_use != self.joined
+            || now.saturating_duration_since(self.joined) >= SHORT_CONNECTION
     }
 
     pub(crate) fn is_seed(&self) -> bool {
@@ -126,6 +174,52 @@ impl Peer {
         }
     }
 
+    /// It has been asked for `block`.
+    pub(crate) fn asked(&mut self, now: Instant, block: BlockRef) {
+        self.in_flight.push_back(InFlight {
+            block,
+            at: now,
+            turn: self.answers + self.in_flight.len() as u64,
+        });
+    }
+
+    /// Whether it has passed over the oldest request, as far as one can tell: later ones were answered, many of them or
+    /// long since. Peers may answer in any order, but not that much.
+    pub(crate) fn has_lost_request(&self, now: Instant) -> bool {
+        self.in_flight.front().is_some_and(|oldest| {
+            let age = now.saturating_duration_since(oldest.at);
+            let later = self.answers.saturating_sub(oldest.turn);
+            let long = age >= 4 * self.pipeline.target();
+            long && (later > MAX_OVERTAKING || (later > 0 && age >= SNUB_AFTER))
+        })
+    }
+
+    /// Takes the requests that it has passed over off the list of what is under way. It is not asked for these pieces
+    /// for a moment.
+    pub(crate) fn take_lost_requests(&mut self, now: Instant) -> Vec<BlockRef> {
+        let mut lost = Vec::new();
+        while self.has_lost_request(now)
+            && let Some(flying) = self.in_flight.pop_front()
+        {
+            self.called_off(now, flying.block);
+            if self.withheld.len() >= MAX_WITHHELD {
+                self.withheld.pop_front();
+            }
+            self.withheld.push_back((flying.block.piece, now));
+            lost.push(flying.block);
+        }
+        lost
+    }
+
+    /// Pieces of which it has passed over a request a moment ago: others come first.
+    pub(crate) fn withheld(&self, now: Instant) -> impl Iterator<Item = PieceIndex> + '_ {
+        let is_recent = move |at: &Instant| now.saturating_duration_since(*at) < OTHERS_FIRST;
+        let withheld = self.withheld.iter();
+        withheld
+            .filter(move |(_, at)| is_recent(at))
+            .map(|(piece, _)| *piece)
+    }
+
     /// Takes `block` off the list of what is under way; gives how long it took.
     pub(crate) fn arrived(&mut self, now: Instant, block: BlockRef) -> Option<Duration> {
         let at = self
@@ -133,7 +227,51 @@ impl Peer {
             .iter()
             .position(|flying| flying.block == block)?;
         let flying = self.in_flight.remove(at)?;
+        self.answers += 1;
         Some(now.saturating_duration_since(flying.at))
+    }
+
+    /// Nothing is under way any more; gives what was.
+    pub(crate) fn call_all_off(&mut self, now: Instant) -> Vec<BlockRef> {
+        self.call_off_where(now, |_| true)
+    }
+
+    /// Takes requests off the list of what is under way; gives them.
+    pub(crate) fn call_off_where(
+        &mut self,
+        now: Instant,
+        which: impl Fn(BlockRef) -> bool,
+    ) -> Vec<BlockRef> {
+        let (gone, kept): (Vec<InFlight>, Vec<InFlight>) = self
+            .in_flight
+            .drain(..)
+            .partition(|flying| which(flying.block));
+        self.in_flight.extend(kept);
+        let gone: Vec<BlockRef> = gone.into_iter().map(|flying| flying.block).collect();
+        for block in &gone {
+            self.called_off(now, *block);
+        }
+        gone
+    }
+
+    /// A request was canceled, given up, or made void by a choke. The block may be on its way.
+    pub(crate) fn called_off(&mut self, now: Instant, block: BlockRef) {
+        let is_old = |at: Instant| now.saturating_duration_since(at) > STILL_WELCOME;
+        while self.called_off.len() >= MAX_CALLED_OFF
+            || self.called_off.front().is_some_and(|(_, at)| is_old(*at))
+        {
+            self.called_off.pop_front();
+        }
+        self.called_off.push_back((block, now));
+    }
+
+    /// Whether `block` answers a request that was called off not long ago; each is answered once.
+    pub(crate) fn answers_called_off(&mut self, now: Instant, block: BlockRef) -> bool {
+        let is_it = |(called_off, at): &(BlockRef, Instant)| {
+            *called_off == block && now.saturating_duration_since(*at) <= STILL_WELCOME
+        };
+        let at = self.called_off.iter().position(is_it);
+        at.is_some_and(|at| self.called_off.remove(at).is_some())
     }
 
     pub(crate) fn suggest(&mut self, piece: PieceIndex) {

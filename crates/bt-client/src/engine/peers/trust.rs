@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use bt_metainfo::PieceIndex;
 
+use super::{host_of, same_host};
 use crate::limits::{MAX_BANNED, MAX_FAILED_PIECES_KEPT};
 
 /// SHA-1 of one block, computed by whoever has the bytes.
@@ -30,7 +31,7 @@ pub(crate) struct Trust {
 
 impl Trust {
     pub(crate) fn is_banned(&self, ip: IpAddr) -> bool {
-        self.banned.contains(&ip)
+        self.banned.contains(&host_of(ip))
     }
 
     /// How many addresses are banned.
@@ -53,7 +54,7 @@ impl Trust {
         let Some(&first) = senders.first() else {
             return Vec::new();
         };
-        if senders.iter().all(|sender| *sender == first) {
+        if senders.iter().all(|sender| same_host(*sender, first)) {
             self.ban(first);
             return vec![first];
         }
@@ -108,6 +109,7 @@ impl Trust {
     }
 
     fn ban(&mut self, ip: IpAddr) {
+        let ip = host_of(ip);
         if self.banned.insert(ip) {
             self.banned_order.push_back(ip);
         }

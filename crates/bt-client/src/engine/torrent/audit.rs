@@ -121,6 +121,17 @@ impl Torrent {
                     peer.useful
                 ));
             }
+            let open = self
+                .layout
+                .pieces()
+                .filter(|piece| peer.has.get(*piece) && self.availability.is_listed(*piece))
+                .count();
+            if open != peer.open as usize {
+                return Err(format!(
+                    "{key} has {open} pieces that are listed, booked are {}",
+                    peer.open
+                ));
+            }
             if peer.am_interested != (useful > 0) {
                 return Err(format!(
                     "{key} has {useful} useful pieces, interested: {}",

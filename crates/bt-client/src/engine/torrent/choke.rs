@@ -5,7 +5,7 @@ use std::time::Instant;
 use bt_wire::Message;
 
 use super::Torrent;
-use crate::engine::upload::{ChokeCandidate, Listener};
+use crate::engine::upload::{ChokeCandidate, Listener, Spread};
 use crate::engine::{Output, Outputs, PeerKey};
 use crate::limits::CHOKE_ROUND;
 
@@ -27,6 +27,7 @@ impl Torrent {
                 snubbing: p.snubbing,
                 unchoked_since: p.unchoked_since,
                 waiting_since: p.waiting_since,
+                joined: p.joined,
             })
             .collect();
         let slots = self.slots();
@@ -56,7 +57,7 @@ impl Torrent {
                 .iter()
                 .filter(|(_, peer)| peer.am_choking && peer.peer_interested);
             let Some(key) = waiting
-                .min_by_key(|(_, peer)| peer.waiting_since)
+                .min_by_key(|(_, peer)| (peer.snubbing, peer.waiting_since))
                 .map(|(key, _)| *key)
             else {
                 break;
@@ -102,6 +103,13 @@ impl Torrent {
                 spread.choked(key);
             }
             out.push(Output::Send(key, Message::Choke));
+        }
+    }
+
+    /// An initial seeder reveals more if something happened by which it may have to.
+    pub(super) fn spread_if_due(&mut self, now: Instant, out: &mut Outputs) {
+        if self.spread.as_ref().is_some_and(Spread::is_due) {
+            self.spread_more(now, out);
         }
     }
 

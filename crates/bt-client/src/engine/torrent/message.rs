@@ -19,7 +19,7 @@ impl Torrent {
         out: &mut Outputs,
     ) {
         match message {
-            Message::Choke => self.peer_chokes(now, key, out),
+            Message::Choke => self.peer_chokes(now, key),
             Message::Unchoke => self.peer_unchokes(now, key, out),
             Message::Interested => self.peer_interested(now, key, out),
             Message::NotInterested => self.peer_not_interested(now, key, out),
@@ -41,15 +41,13 @@ impl Torrent {
             }
             Message::Request(block) => {
                 self.peer_requests(now, key, block, out);
-                self.spread_more(now, out);
             }
-            Message::Reject(block) => self.peer_rejects(now, key, block, out),
+            Message::Reject(block) => self.peer_rejects(now, key, block),
             Message::Suggest(piece) => {
                 self.with_valid_piece(key, piece, |peer| peer.suggest(piece))
             }
             Message::AllowedFast(piece) => {
                 self.with_valid_piece(key, piece, |peer| peer.allow(piece));
-                self.request_more(now, key, out);
             }
             // Ports of DHT nodes and extensions are for rooms that do not exist yet; unknown messages are never fatal.
             // Cancels are answered where the queue to the peer is, in the connection.
@@ -73,24 +71,30 @@ impl Torrent {
             self.counters.wasted += bytes;
             return false;
         };
+        let latency = peer.arrived(now, block);
+        if latency.is_none() && !peer.answers_called_off(now, block) {
+            // Nobody asked it for this. What is pushed into pieces under way may be rubbish, and earns nothing.
+            self.counters.wasted += bytes;
+            return false;
+        }
         peer.down.add(now, bytes);
         peer.downloaded += bytes;
         peer.last_block = now;
         peer.snubbing = false;
-        let latency = peer.arrived(now, block);
         if let Some(latency) = latency {
             peer.pipeline.received(now, latency);
         }
         match self.pieces.receive(block, key) {
-            Received::New { .. } if self.state == State::Downloading => {
+            Received::New if self.state == State::Downloading => {
                 // In the end-game others have been asked too; and what comes from a peer that was given up has been asked
                 // of another since.
+                peer.last_use = now;
                 if self.endgame || latency.is_none() {
-                    self.cancel_elsewhere(key, block, out);
+                    self.cancel_elsewhere(now, key, block, out);
                 }
                 true
             }
-            Received::New { .. } | Received::Duplicate => {
+            Received::New | Received::Duplicate => {
                 self.counters.wasted += bytes;
                 false
             }
@@ -109,26 +113,25 @@ impl Torrent {
         if let Some(peer) = self.peers.get_mut(&key) {
             peer.up.add(now, bytes);
             peer.uploaded += bytes;
+            peer.last_use = now;
         }
         if let Some(spread) = &mut self.spread {
             spread.sent(now, key, bytes);
-            self.spread_more(now, out);
+            self.spread_if_due(now, out);
         }
     }
 
-    fn peer_chokes(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
+    fn peer_chokes(&mut self, now: Instant, key: PeerKey) {
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
         peer.peer_choking = true;
+        let ip = peer.info.addr.ip();
+        self.suspects.released(now, key, ip, |_| true);
         // With the Fast extension each request is answered by a reject of its own (BEP 6); without, all are void.
         if !peer.info.fast {
-            let dropped: Vec<BlockRef> = peer
-                .in_flight
-                .drain(..)
-                .map(|flying| flying.block)
-                .collect();
-            self.take_back(now, key, &dropped, out);
+            let dropped = peer.call_all_off(now);
+            self.take_back(now, key, &dropped);
         }
     }
 
@@ -177,6 +180,9 @@ impl Torrent {
         if self.pieces.wants(piece) {
             peer.useful += 1;
         }
+        if self.availability.is_listed(piece) {
+            peer.open += 1;
+        }
         self.availability.gained(piece, &mut self.rng);
         if became_seed {
             self.count_as_seed(key);
@@ -184,9 +190,11 @@ impl Torrent {
         let shown_by = self.availability.of(piece);
         if let Some(spread) = &mut self.spread {
             spread.has(now, key, piece, shown_by);
-            self.spread_more(now, out);
         }
-        self.after_news_of(now, key, out);
+        // It is asked for more when all that came with this was looked at.
+        if !self.dismiss_fellow_seed(now, key, out) {
+            self.update_interest(key, out);
+        }
     }
 
     fn has_announced(&self, key: PeerKey) -> bool {
@@ -220,6 +228,11 @@ impl Torrent {
             .filter(|piece| self.pieces.wants(*piece))
             .count();
         peer.useful = u32::try_from(useful).unwrap_or(u32::MAX);
+        let listed = has
+            .iter_and_not(self.pieces.have())
+            .filter(|piece| self.availability.is_listed(*piece))
+            .count();
+        peer.open = u32::try_from(listed).unwrap_or(u32::MAX);
         let is_seed = has.is_full();
         peer.has = has;
         if is_seed {
@@ -232,6 +245,7 @@ impl Torrent {
             for piece in peer.has.iter_ones() {
                 self.availability.gained(piece, &mut self.rng);
             }
+            self.grant(key, out);
         }
         self.after_news_of(now, key, out);
     }
@@ -288,7 +302,7 @@ impl Torrent {
     }
 
     fn peer_requests(&mut self, now: Instant, key: PeerKey, block: BlockRef, out: &mut Outputs) {
-        let Some(peer) = self.peers.get(&key) else {
+        let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
         let shown = self
@@ -296,8 +310,12 @@ impl Torrent {
             .as_ref()
             .is_none_or(|spread| spread.is_shown(key, block.piece));
         let here = self.layout.contains(block) && self.pieces.has(block.piece) && shown;
-        let allowed = !peer.am_choking || peer.granted.contains(&block.piece);
+        let gift = peer.granted.contains(&block.piece) && peer.gift >= u64::from(block.length);
+        let allowed = !peer.am_choking || gift;
         if here && allowed {
+            if peer.am_choking {
+                peer.gift -= u64::from(block.length);
+            }
             out.push(Output::Serve(key, block));
             if let Some(spread) = &mut self.spread {
                 spread.serving(now, key, block.piece, block.length);
@@ -308,7 +326,7 @@ impl Torrent {
         }
     }
 
-    fn peer_rejects(&mut self, now: Instant, key: PeerKey, block: BlockRef, out: &mut Outputs) {
+    fn peer_rejects(&mut self, now: Instant, key: PeerKey, block: BlockRef) {
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
@@ -323,7 +341,7 @@ impl Torrent {
             peer.refused = Some(now);
         }
         peer.suggested.retain(|piece| *piece != block.piece);
-        self.take_back(now, key, &[block], out);
+        self.take_back(now, key, &[block]);
     }
 
     fn with_valid_piece(

@@ -29,11 +29,11 @@ use bt_wire::{Bitfield, PeerId};
 use self::announce::Announcing;
 use self::storage::Shortage;
 use super::download::{Availability, Pieces};
-use super::peers::{Candidates, Peer, Trust};
+use super::peers::{Candidates, Peer, Suspects, Trust};
 use super::rng::Rng;
 use super::upload::{Choker, Spread};
 use super::{Command, Input, Notice, Output, Outputs, PeerKey, RateMeter, State};
-use crate::limits::{DEFAULT_MAX_PEERS, UPLOAD_SLOTS};
+use crate::limits::{DEFAULT_MAX_PEERS, MAX_ADDRESSES, UPLOAD_SLOTS};
 
 pub use self::peers::Refusal;
 pub use self::status::{PeerStatus, Status};
@@ -106,8 +106,11 @@ pub struct Torrent {
     next_key: u32,
     /// Where blocks came from, also after the peer has left.
     addresses: BTreeMap<PeerKey, IpAddr>,
+    /// When there are so many of them, it is time to see which are still needed.
+    prune_addresses_at: usize,
     candidates: Candidates,
     trust: Trust,
+    suspects: Suspects,
     choker: Choker,
     next_choke: Instant,
     spread: Option<Spread>,
@@ -117,7 +120,10 @@ pub struct Torrent {
     /// Complete and safe, and no tracker has heard of it because we were not in the swarm.
     owes_completed: bool,
     endgame: bool,
+    /// Requests were taken back since the peers were last asked for more.
+    ask_others: bool,
     next_tick: Option<Instant>,
+    next_turnover: Instant,
     down: RateMeter,
     up: RateMeter,
     counters: Counters,
@@ -173,6 +179,8 @@ impl Torrent {
             addresses: BTreeMap::new(),
             candidates: Candidates::new(Rng::new(!seed)),
             trust: Trust::default(),
+            suspects: Suspects::default(),
+            prune_addresses_at: MAX_ADDRESSES,
             choker: Choker::default(),
             next_choke: now,
             spread: None,
@@ -180,7 +188,9 @@ impl Torrent {
             completed_before: false,
             owes_completed: false,
             endgame: false,
+            ask_others: false,
             next_tick: None,
+            next_turnover: now,
             down: RateMeter::new(now),
             up: RateMeter::new(now),
             counters: Counters::default(),
@@ -195,7 +205,8 @@ impl Torrent {
             Input::PeerClosed(peer) => self.close(now, peer, out),
             Input::Message(peer, message) => self.message(now, peer, message, out),
             Input::PeerQueues(peer, reqq) => self.peer_queues(peer, reqq),
-            Input::Flush(peer) => self.request_more(now, peer, out),
+            Input::PeerListens(peer, port) => self.peer_listens(peer, port),
+            Input::Flush(peer) => self.flush(now, peer, out),
             Input::Uploaded(peer, bytes) => self.uploaded(now, peer, bytes, out),
             Input::PieceChecked(piece, verdict) => self.verdict(now, piece, verdict, out),
             Input::Checked(have) => self.checked(now, &have, out),
@@ -291,7 +302,7 @@ impl Torrent {
 
     fn checked(&mut self, now: Instant, have: &Bitfield, out: &mut Outputs) {
         for piece in have.iter_ones() {
-            self.availability.unlist(piece);
+            self.unlist(piece);
             self.pieces.verified(piece);
         }
         self.checked = true;
@@ -316,6 +327,10 @@ impl Torrent {
     }
 
     fn command(&mut self, now: Instant, command: &Command, out: &mut Outputs) {
+        if self.state == State::Stopped {
+            // It has left the session: whoever still holds a handle cannot bring it back from outside.
+            return;
+        }
         match command {
             Command::Pause | Command::Stop => {
                 self.close_all(now, out);
@@ -362,9 +377,6 @@ impl Torrent {
 
     /// Nothing is known of what is on the disk any more.
     fn recheck(&mut self, now: Instant, out: &mut Outputs) {
-        if self.state == State::Stopped {
-            return;
-        }
         self.close_all(now, out);
         self.announcing.stop(now);
         out.push(Output::Forget);
@@ -374,7 +386,7 @@ impl Torrent {
             }
             self.pieces.lost(piece);
             if self.pieces.wants(piece) {
-                self.availability.list(piece, &mut self.rng);
+                self.list(piece);
             }
         }
         self.spread = None;
@@ -394,6 +406,7 @@ impl Torrent {
                 self.choke_round(now, out);
             }
             self.spread_more(now, out);
+            self.turn_over(now, out);
         }
         self.look_for_room(now, out);
         self.dial(now, out);

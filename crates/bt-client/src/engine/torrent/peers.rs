@@ -1,5 +1,6 @@
 //! Peers come and go: who is let in, what a newcomer is told, what is forgotten when it leaves.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
@@ -9,9 +10,12 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use super::Torrent;
-use crate::engine::peers::{Direction, Peer, PeerInfo, Source};
-use crate::engine::{CloseReason, Notice, Output, Outputs, PeerKey};
-use crate::limits::{MAX_HALF_OPEN, MAX_PEERS_PER_IP, MAX_PEERS_PER_PRIVATE_IP};
+use crate::engine::peers::{Direction, Ended, Peer, PeerInfo, Source, is_private, same_host};
+use crate::engine::{CloseReason, Notice, Output, Outputs, PeerKey, State};
+use crate::limits::{
+    GIFT_COPIES, MAX_ADDRESSES, MAX_HALF_OPEN, MAX_PEERS_PER_IP, MAX_PEERS_PER_PRIVATE_IP,
+    NEEDS_NO_GIFT, TURNOVER_PAUSE, USELESS_AFTER,
+};
 
 /// Pieces that a newcomer may fetch while choked (BEP 6 proposes ten).
 const ALLOWED_FAST: usize = 10;
@@ -56,11 +60,7 @@ impl Torrent {
         }
         if let Err(refusal) = self.admit(now, &info, out) {
             if info.direction == Direction::Outgoing {
-                if refusal == Refusal::Ourselves {
-                    self.candidates.forget(info.addr);
-                } else {
-                    self.candidates.closed(now, info.addr, false);
-                }
+                self.refused_outgoing(now, &info, refusal);
             }
             return Err(refusal);
         }
@@ -78,6 +78,38 @@ impl Torrent {
         Ok(key)
     }
 
+    /// What becomes of an address that we dialed in vain.
+    fn refused_outgoing(&mut self, now: Instant, info: &PeerInfo, refusal: Refusal) {
+        if refusal == Refusal::Ourselves {
+            return self.candidates.forget(info.addr);
+        }
+        let twin = self.peers.values_mut().find(|peer| peer.is_at(info));
+        // It came to us from another port: this is where it listens, and there is nobody else to find there.
+        let is_twin = twin.is_some_and(|twin| twin.listens_at(info.addr));
+        if !is_twin || refusal != Refusal::Duplicate {
+            let ended = Ended {
+                seed: false,
+                // We are full for now, which says nothing of the peer.
+                useful: refusal == Refusal::Full,
+            };
+            self.candidates.closed(now, info.addr, ended);
+        }
+    }
+
+    /// A peer that dialed us says on which port it listens (BEP 10): we need not dial it there.
+    pub(super) fn peer_listens(&mut self, key: PeerKey, port: u16) {
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
+        let addr = SocketAddr::new(peer.info.addr.ip(), port);
+        if peer.info.direction == Direction::Incoming
+            && self.candidates.is_idle(addr)
+            && peer.listens_at(addr)
+        {
+            self.candidates.connected(addr);
+        }
+    }
+
     fn admit(&mut self, now: Instant, info: &PeerInfo, out: &mut Outputs) -> Result<(), Refusal> {
         let ip = info.addr.ip();
         if !self.is_active() {
@@ -89,10 +121,7 @@ impl Torrent {
         if info.id == self.config.peer_id {
             return Err(Refusal::Ourselves);
         }
-        let twin = self
-            .peers
-            .iter()
-            .find(|(_, p)| p.info.id == info.id && p.info.addr.ip() == ip);
+        let twin = self.peers.iter().find(|(_, peer)| peer.is_at(info));
         if let Some((&twin, other)) = twin {
             // When both sides dial at once, both keep the connection that the smaller id opened, or none would remain.
             let opener_is_us = self.config.peer_id < info.id;
@@ -112,12 +141,45 @@ impl Torrent {
         let same = self
             .peers
             .values()
-            .filter(|peer| peer.info.addr.ip() == ip)
+            .filter(|peer| same_host(peer.info.addr.ip(), ip))
             .count();
-        if self.peers.len() >= self.config.max_peers || same >= limit {
+        if same >= limit || (self.is_full() && !self.make_room(now, out)) {
             return Err(Refusal::Full);
         }
         Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.peers.len() >= self.config.max_peers
+    }
+
+    /// Sends away the peer that has been of no use either way for longest; false if each was of use lately.
+    fn make_room(&mut self, now: Instant, out: &mut Outputs) -> bool {
+        let idle = |peer: &Peer| now.saturating_duration_since(peer.last_use);
+        let useless = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| idle(peer) >= USELESS_AFTER);
+        let longest = useless.min_by_key(|(_, peer)| peer.last_use);
+        let Some(key) = longest.map(|(key, _)| *key) else {
+            return false;
+        };
+        self.dismiss(now, key, CloseReason::Useless, out);
+        true
+    }
+
+    /// We have as many peers as we dial, and none of them has anything for us: those that others know may.
+    pub(super) fn turn_over(&mut self, now: Instant, out: &mut Outputs) {
+        let dialing = self.candidates.dialing();
+        if self.state == State::Downloading
+            && self.peers.len() + dialing >= self.dial_limit()
+            && now >= self.next_turnover
+            && !self.peers.values().any(|peer| peer.am_interested)
+            && self.candidates.is_one_due(now)
+        {
+            self.next_turnover = now + TURNOVER_PAUSE;
+            self.make_room(now, out);
+        }
     }
 
     /// The first words to a newcomer: what we have (BEP 3, 6), and what it may fetch at once.
@@ -143,17 +205,31 @@ impl Torrent {
                 Message::Bitfield(Bytes::copy_from_slice(have.as_bytes())),
             ));
         }
-        if fast && let IpAddr::V4(ip) = peer.info.addr.ip() {
-            let set = allowed_fast_set(
-                ip,
-                self.config.info_hash,
-                self.layout.piece_count(),
-                ALLOWED_FAST,
-            );
-            for piece in set.into_iter().filter(|piece| have.get(*piece)) {
-                peer.granted.push(piece);
-                out.push(Output::Send(key, Message::AllowedFast(piece)));
-            }
+    }
+
+    /// What a newcomer that has next to nothing may fetch while we choke it (BEP 6).
+    pub(super) fn grant(&mut self, key: PeerKey, out: &mut Outputs) {
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
+        let is_poor = peer.has.count_ones() < NEEDS_NO_GIFT;
+        let IpAddr::V4(ip) = peer.info.addr.ip() else {
+            return;
+        };
+        if self.spread.is_some() || !peer.info.fast || !is_poor {
+            return;
+        }
+        let have = self.pieces.have();
+        let set = allowed_fast_set(
+            ip,
+            self.config.info_hash,
+            self.layout.piece_count(),
+            ALLOWED_FAST,
+        );
+        for piece in set.into_iter().filter(|piece| have.get(*piece)) {
+            peer.granted.push(piece);
+            peer.gift += GIFT_COPIES * u64::from(self.layout.piece_size(piece));
+            out.push(Output::Send(key, Message::AllowedFast(piece)));
         }
     }
 
@@ -162,6 +238,8 @@ impl Torrent {
         let Some(peer) = self.peers.remove(&key) else {
             return;
         };
+        self.suspects
+            .released(now, key, peer.info.addr.ip(), |_| true);
         for flying in &peer.in_flight {
             self.pieces.unrequest(flying.block);
         }
@@ -178,8 +256,13 @@ impl Torrent {
             let availability = &self.availability;
             spread.left(key, |piece| availability.of(piece));
         }
-        if peer.info.direction == Direction::Outgoing {
-            self.candidates.closed(now, peer.info.addr, seed);
+        let ended = Ended {
+            seed,
+            useful: peer.was_useful(now),
+        };
+        let dialed = (peer.info.direction == Direction::Outgoing).then_some(peer.info.addr);
+        for addr in [dialed, peer.listens].into_iter().flatten() {
+            self.candidates.closed(now, addr, ended);
         }
         self.prune_addresses();
         let freed_slot = !peer.am_choking;
@@ -195,7 +278,7 @@ impl Torrent {
         let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
         let state = self.state;
         // Nobody is asked or dialed while everyone is sent away.
-        self.state = super::State::Paused;
+        self.state = State::Paused;
         for key in keys {
             out.push(Output::Close(key, CloseReason::Leaving));
             self.close(now, key, out);
@@ -218,11 +301,11 @@ impl Torrent {
 
     pub(super) fn ban(&mut self, now: Instant, ip: IpAddr, out: &mut Outputs) {
         out.push(Output::Notice(Notice::Banned(ip)));
-        self.candidates.forget_ip(ip);
+        self.candidates.forget_ips(|known| same_host(known, ip));
         let keys: Vec<PeerKey> = self
             .peers
             .iter()
-            .filter(|(_, peer)| peer.info.addr.ip() == ip)
+            .filter(|(_, peer)| same_host(peer.info.addr.ip(), ip))
             .map(|(key, _)| *key)
             .collect();
         for key in keys {
@@ -279,27 +362,26 @@ impl Torrent {
     /// Pieces whose last request was taken back go to the list of pieces to be started.
     pub(super) fn relist_untouched(&mut self, pieces: impl Iterator<Item = PieceIndex>) {
         for piece in pieces {
-            if self.pieces.drop_if_untouched(piece) && self.pieces.wants(piece) {
-                self.availability.list(piece, &mut self.rng);
+            if self.pieces.drop_if_untouched(piece) {
+                self.suspects.begun_anew(piece);
+                if self.pieces.wants(piece) {
+                    self.list(piece);
+                }
             }
         }
     }
 
-    /// Addresses are kept while blocks of that peer may still be judged: as long as it or any partial piece is here.
+    /// Addresses are kept while blocks of that peer may still be judged: as long as it is here or any of its blocks is in
+    /// a piece under way.
     fn prune_addresses(&mut self) {
+        let peers = &self.peers;
         if self.pieces.partial_count() == 0 {
-            let peers = &self.peers;
             self.addresses.retain(|key, _| peers.contains_key(key));
-        } else if self.addresses.len() > 16 * 1024 {
-            self.addresses.pop_first();
+        } else if self.addresses.len() >= self.prune_addresses_at {
+            let needed: BTreeSet<PeerKey> = self.pieces.senders().collect();
+            self.addresses
+                .retain(|key, _| peers.contains_key(key) || needed.contains(key));
+            self.prune_addresses_at = MAX_ADDRESSES.max(self.addresses.len() * 2);
         }
-    }
-}
-
-/// Addresses that never cross the internet, behind which many clients of one owner may sit.
-fn is_private(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
     }
 }

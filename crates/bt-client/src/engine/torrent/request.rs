@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use bt_metainfo::BlockRef;
+use bt_metainfo::{BlockRef, PieceIndex};
 use bt_wire::Message;
 
 use super::Torrent;
@@ -17,6 +17,43 @@ use crate::limits::{MAX_ENDGAME_REQUESTS, REFUSAL_PAUSE, SNUB_AFTER};
 const ENDGAME_AGE: Duration = Duration::from_millis(750);
 
 impl Torrent {
+    /// All that a peer sent in one read was looked at: what follows from it for requests and for what is revealed.
+    pub(super) fn flush(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
+        if std::mem::take(&mut self.ask_others) {
+            // Others get their turn first: it has just given up blocks that they may have.
+            let others: Vec<PeerKey> = self.peers.keys().copied().filter(|k| *k != key).collect();
+            for other in others {
+                self.request_more(now, other, out);
+            }
+        }
+        self.request_more(now, key, out);
+        self.spread_if_due(now, out);
+    }
+
+    /// Puts `piece` on the list of those that nobody has been asked for.
+    pub(super) fn list(&mut self, piece: PieceIndex) {
+        if !self.availability.is_listed(piece) {
+            self.availability.list(piece, &mut self.rng);
+            for peer in self.peers.values_mut().filter(|p| p.has.get(piece)) {
+                peer.open += 1;
+            }
+        }
+    }
+
+    /// Takes `piece` off that list.
+    pub(super) fn unlist(&mut self, piece: PieceIndex) {
+        if self.availability.is_listed(piece) {
+            self.availability.unlist(piece);
+            self.was_unlisted(piece);
+        }
+    }
+
+    fn was_unlisted(&mut self, piece: PieceIndex) {
+        for peer in self.peers.values_mut().filter(|p| p.has.get(piece)) {
+            peer.open = peer.open.saturating_sub(1);
+        }
+    }
+
     /// Fills the pipeline of `key`.
     pub(super) fn request_more(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
         if self.state != State::Downloading {
@@ -33,13 +70,20 @@ impl Torrent {
         if room == 0 || peer.refused.is_some_and(sulks) {
             return;
         }
-        let mut blocks = Vec::new();
+        let ip = peer.info.addr.ip();
+        let mut reserved = self.suspects.reserved(now, key, ip);
+        reserved.barred.extend(peer.withheld(now));
+        let (mut blocks, mut started) = (Vec::new(), Vec::new());
         let mut ask = Ask {
             has: &peer.has,
             only: peer.peer_choking.then_some(peer.allowed.as_slice()),
             suggested: &peer.suggested,
             current: &mut peer.current,
             sequential: self.config.sequential,
+            first: &reserved.first,
+            barred: &reserved.barred,
+            open: peer.open,
+            started: &mut started,
         };
         next_blocks(
             &mut self.pieces,
@@ -49,7 +93,14 @@ impl Torrent {
             &mut self.rng,
             &mut blocks,
         );
-        if blocks.is_empty() && !peer.peer_choking {
+        let choking = peer.peer_choking;
+        for piece in started {
+            self.was_unlisted(piece);
+        }
+        for block in &blocks {
+            self.suspects.asked(now, block.piece, key);
+        }
+        if blocks.is_empty() && !choking {
             self.endgame(now, key, room, &mut blocks);
         }
         self.ask(now, key, &blocks, out);
@@ -73,7 +124,7 @@ impl Torrent {
             peer.last_block = now;
         }
         for &block in blocks {
-            peer.in_flight.push_back(InFlight { block, at: now });
+            peer.asked(now, block);
             out.push(Output::Send(key, Message::Request(block)));
         }
     }
@@ -94,6 +145,7 @@ impl Torrent {
         let late: BTreeSet<BlockRef> = late
             .map(|flying| flying.block)
             .filter(|block| peer.has.get(block.piece))
+            .filter(|block| self.suspects.may_share(now, block.piece))
             .collect();
         if late.is_empty() {
             return;
@@ -111,7 +163,13 @@ impl Torrent {
     }
 
     /// `block` is here: whoever else was asked for it need not send it.
-    pub(super) fn cancel_elsewhere(&mut self, from: PeerKey, block: BlockRef, out: &mut Outputs) {
+    pub(super) fn cancel_elsewhere(
+        &mut self,
+        now: Instant,
+        from: PeerKey,
+        block: BlockRef,
+        out: &mut Outputs,
+    ) {
         for (&key, peer) in self.peers.iter_mut().filter(|(key, _)| **key != from) {
             // With the Fast extension a reject (or the block) still comes, and is then no longer expected.
             if let Some(at) = peer
@@ -120,56 +178,51 @@ impl Torrent {
                 .position(|flying| flying.block == block)
             {
                 peer.in_flight.remove(at);
+                peer.called_off(now, block);
                 out.push(Output::Send(key, Message::Cancel(block)));
             }
         }
     }
 
-    /// Requests that `key` will not answer become missing again, and others are asked.
-    pub(super) fn take_back(
-        &mut self,
-        now: Instant,
-        key: PeerKey,
-        blocks: &[BlockRef],
-        out: &mut Outputs,
-    ) {
-        if blocks.is_empty() {
+    /// Requests that `key` will not answer become missing again. Others are asked at the end of what is being handled: a
+    /// peer that says no a thousand times in one breath must not cost a thousand rounds.
+    pub(super) fn take_back(&mut self, now: Instant, key: PeerKey, blocks: &[BlockRef]) {
+        let Some(peer) = self.peers.get_mut(&key).filter(|_| !blocks.is_empty()) else {
             return;
-        }
+        };
+        peer.current = None;
+        let ip = peer.info.addr.ip();
+        let is_among = |piece| blocks.iter().any(|block| block.piece == piece);
+        self.suspects.released(now, key, ip, is_among);
         for &block in blocks {
             self.pieces.unrequest(block);
         }
-        if let Some(peer) = self.peers.get_mut(&key) {
-            peer.current = None;
-        }
         self.relist_untouched(blocks.iter().map(|block| block.piece));
-        let others: Vec<PeerKey> = self
-            .peers
-            .keys()
-            .copied()
-            .filter(|other| *other != key)
-            .collect();
-        for other in others {
-            self.request_more(now, other, out);
-        }
+        self.ask_others = true;
     }
 
     /// The second-by-second look: how fast, who does not answer, who can be asked for more.
     pub(super) fn look_at_peers(&mut self, now: Instant, out: &mut Outputs) {
-        let mut late = Vec::new();
+        let (mut silent, mut overtaken) = (Vec::new(), Vec::new());
         for (&key, peer) in &mut self.peers {
             let rate = peer.down.rate(now);
             if !peer.in_flight.is_empty() {
                 peer.pipeline.adjust(rate);
                 if now.saturating_duration_since(peer.last_block) >= SNUB_AFTER {
-                    late.push(key);
+                    silent.push(key);
+                } else if peer.has_lost_request(now) {
+                    overtaken.push(key);
                 }
             }
         }
-        for key in late {
+        for key in silent {
             self.give_up_on(now, key, out);
         }
+        for key in overtaken {
+            self.give_up_overtaken(now, key, out);
+        }
         self.endgame = self.endgame && self.pieces.requested().any(|(_, by)| by > 1);
+        self.ask_others = false;
         self.request_more_of_all(now, out);
     }
 
@@ -181,14 +234,22 @@ impl Torrent {
         peer.snubbing = true;
         peer.pipeline.snubbed();
         peer.last_block = now;
-        let blocks: Vec<BlockRef> = peer
-            .in_flight
-            .drain(..)
-            .map(|flying| flying.block)
-            .collect();
+        let blocks = peer.call_all_off(now);
         for &block in &blocks {
             out.push(Output::Send(key, Message::Cancel(block)));
         }
-        self.take_back(now, key, &blocks, out);
+        self.take_back(now, key, &blocks);
+    }
+
+    /// A peer that answers, but not everything: only what it has passed over is asked of others.
+    fn give_up_overtaken(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
+        let Some(peer) = self.peers.get_mut(&key) else {
+            return;
+        };
+        let blocks = peer.take_lost_requests(now);
+        for &block in &blocks {
+            out.push(Output::Send(key, Message::Cancel(block)));
+        }
+        self.take_back(now, key, &blocks);
     }
 }

@@ -33,7 +33,7 @@ impl Torrent {
         }
         let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
         for key in keys {
-            self.call_off_where(key, |block| given_up.contains(&block.piece), out);
+            self.call_off_where(now, key, |block| given_up.contains(&block.piece), out);
         }
         for piece in given_up {
             self.pieces.failed(piece);
@@ -46,6 +46,7 @@ impl Torrent {
     /// comes, and is then no longer expected.
     pub(super) fn call_off_where(
         &mut self,
+        now: Instant,
         key: PeerKey,
         which: impl Fn(BlockRef) -> bool,
         out: &mut Outputs,
@@ -53,15 +54,7 @@ impl Torrent {
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
-        let mut called_off = Vec::new();
-        peer.in_flight.retain(|flying| {
-            let keep = !which(flying.block);
-            if !keep {
-                called_off.push(flying.block);
-            }
-            keep
-        });
-        for block in called_off {
+        for block in peer.call_off_where(now, which) {
             self.pieces.unrequest(block);
             out.push(Output::Send(key, Message::Cancel(block)));
         }

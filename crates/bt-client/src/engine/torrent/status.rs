@@ -92,17 +92,7 @@ impl Torrent {
     #[must_use]
     pub fn status(&self, now: Instant) -> Status {
         let have = self.pieces.have().clone();
-        let bytes_have = have
-            .iter_ones()
-            .map(|piece| u64::from(self.layout.piece_size(piece)))
-            .sum();
-        let wanted_left = self
-            .layout
-            .pieces()
-            .filter(|piece| self.pieces.wants(*piece));
-        let bytes_left = wanted_left
-            .map(|piece| u64::from(self.layout.piece_size(piece)))
-            .sum();
+        let bytes_left = self.pieces.bytes_left();
         let down_rate = self.down.rate(now);
         let Self { counters, .. } = self;
         Status {
@@ -110,7 +100,7 @@ impl Torrent {
             pieces_have: have.count_ones(),
             pieces_total: self.layout.piece_count(),
             have,
-            bytes_have,
+            bytes_have: self.pieces.bytes_have(),
             bytes_left,
             size: self.layout.total_length(),
             downloaded: counters.received - counters.wasted - counters.failed,
@@ -158,13 +148,7 @@ impl Torrent {
     /// Bytes of wanted content that are missing, as announced to trackers.
     #[must_use]
     pub fn left(&self) -> u64 {
-        let missing = self
-            .layout
-            .pieces()
-            .filter(|piece| !self.pieces.has(*piece));
-        missing
-            .map(|piece| u64::from(self.layout.piece_size(piece)))
-            .sum()
+        self.layout.total_length() - self.pieces.bytes_have()
     }
 
     /// Payload sent and received since the torrent was added, as announced to trackers.

@@ -53,17 +53,17 @@ impl Torrent {
         self.endgame = false;
         self.failure = Some(trouble.message.clone());
         self.set_state(State::DiskFull, out);
-        self.call_everything_off(out);
+        self.call_everything_off(now, out);
         self.drop_all_partials();
         out.push(Output::Forget);
         out.push(Output::Notice(Notice::DiskFull(trouble)));
     }
 
     /// Cancels every request under way.
-    fn call_everything_off(&mut self, out: &mut Outputs) {
+    fn call_everything_off(&mut self, now: Instant, out: &mut Outputs) {
         let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
         for key in keys {
-            self.call_off_where(key, |_| true, out);
+            self.call_off_where(now, key, |_| true, out);
         }
     }
 
@@ -72,7 +72,7 @@ impl Torrent {
     pub(super) fn drop_all_partials(&mut self) {
         for piece in self.pieces.drop_partials() {
             if self.pieces.wants(piece) {
-                self.availability.list(piece, &mut self.rng);
+                self.list(piece);
             }
         }
     }
@@ -107,22 +107,16 @@ impl Torrent {
 
     /// Room with which it is worth to go on: for two pieces, or for all that is missing.
     fn room_needed(&self) -> u64 {
-        let missing = self
-            .layout
-            .pieces()
-            .filter(|piece| self.pieces.wants(*piece))
-            .map(|piece| u64::from(self.layout.piece_size(piece)))
-            .sum();
         ENOUGH_ROOM
             .min(2 * u64::from(self.layout.piece_length()))
-            .min(missing)
+            .min(self.pieces.bytes_left())
     }
 
     /// These pieces turned out not to be on the disk any more: they are missing again.
     pub(super) fn pieces_lost(&mut self, now: Instant, lost: &[PieceIndex], out: &mut Outputs) {
         for &piece in lost {
             if self.pieces.lost(piece) && self.pieces.wants(piece) {
-                self.availability.list(piece, &mut self.rng);
+                self.list(piece);
             }
         }
         // Whoever has told of a completion tells of the next one.
@@ -136,10 +130,15 @@ impl Torrent {
 
     /// Everything that follows from what is wanted and what is here: interest, state, requests.
     pub(super) fn selection_or_pieces_changed(&mut self, now: Instant, out: &mut Outputs) {
-        let pieces = &self.pieces;
+        let (pieces, availability) = (&self.pieces, &self.availability);
         for peer in self.peers.values_mut() {
             let wanted = peer.has.iter_ones().filter(|piece| pieces.wants(*piece));
             peer.useful = u32::try_from(wanted.count()).unwrap_or(u32::MAX);
+            let listed = peer
+                .has
+                .iter_ones()
+                .filter(|piece| availability.is_listed(*piece));
+            peer.open = u32::try_from(listed.count()).unwrap_or(u32::MAX);
             peer.current = None;
         }
         let keys: Vec<PeerKey> = self.peers.keys().copied().collect();

@@ -7,7 +7,7 @@ use bt_metainfo::PieceIndex;
 use bt_wire::Message;
 
 use super::Torrent;
-use crate::engine::{Notice, Output, Outputs, PeerKey, PieceVerdict, State};
+use crate::engine::{BlockDigest, Notice, Output, Outputs, PeerKey, PieceVerdict, State};
 
 impl Torrent {
     pub(super) fn verdict(
@@ -28,20 +28,20 @@ impl Torrent {
             PieceVerdict::Bad { .. } if self.pieces.is_incomplete(piece) => {}
             PieceVerdict::Bad { digests } => {
                 let senders = self.pieces.failed(piece);
-                let ips: Vec<IpAddr> = senders
-                    .iter()
-                    .filter_map(|key| self.addresses.get(key).copied())
-                    .collect();
+                let address = |key| self.addresses.get(key).copied();
+                let ips: Option<Vec<IpAddr>> = senders.iter().map(address).collect();
                 self.counters.hash_failures += 1;
                 self.counters
                     .piece_failed(u64::from(self.layout.piece_size(piece)));
                 out.push(Output::Notice(Notice::PieceFailed(piece)));
-                let guilty = self.trust.piece_failed(piece, ips, digests);
+                // While the address of one sender is unknown, nobody can be told to have sent all of it.
+                let ips = ips.unwrap_or_default();
+                let guilty = self.blame(now, piece, ips, digests);
                 if self.trust.is_watched(piece) {
                     out.push(Output::Watch(piece));
                 }
                 if self.pieces.wants(piece) {
-                    self.availability.list(piece, &mut self.rng);
+                    self.list(piece);
                 }
                 for ip in guilty {
                     self.ban(now, ip, out);
@@ -51,13 +51,31 @@ impl Torrent {
         }
     }
 
+    /// Judges who sent a piece that failed. Gives those who are proved guilty of it; `senders` is empty when not all of
+    /// them are known.
+    fn blame(
+        &mut self,
+        now: Instant,
+        piece: PieceIndex,
+        senders: Vec<IpAddr>,
+        digests: Vec<BlockDigest>,
+    ) -> Vec<IpAddr> {
+        let suspects = senders.clone();
+        let guilty = self.trust.piece_failed(piece, senders, digests);
+        if guilty.is_empty() {
+            self.suspects.failed(now, piece, &suspects);
+        }
+        guilty
+    }
+
     fn piece_is_here(&mut self, now: Instant, piece: PieceIndex, out: &mut Outputs) {
         if self.pieces.has(piece) {
             return;
         }
         let wanted = self.pieces.wants(piece);
-        self.call_off(piece, out);
-        self.availability.unlist(piece);
+        self.call_off(now, piece, out);
+        self.unlist(piece);
+        self.suspects.verified(piece);
         self.pieces.verified(piece);
         self.shortage = self
             .shortage
@@ -84,19 +102,17 @@ impl Torrent {
     }
 
     /// The piece is here, from before a pause: whoever has been asked for parts of it since need not send them.
-    fn call_off(&mut self, piece: PieceIndex, out: &mut Outputs) {
+    fn call_off(&mut self, now: Instant, piece: PieceIndex, out: &mut Outputs) {
         if !self.pieces.is_incomplete(piece) {
             return;
         }
         for (&key, peer) in &mut self.peers {
-            peer.in_flight.retain(|flying| {
-                let keep = flying.block.piece != piece;
-                if !keep {
-                    out.push(Output::Send(key, Message::Cancel(flying.block)));
-                }
-                keep
-            });
+            for block in peer.call_off_where(now, |block| block.piece == piece) {
+                out.push(Output::Send(key, Message::Cancel(block)));
+            }
         }
+        // What came of them since is no part of the piece that is here.
+        out.push(Output::ForgetPiece(piece));
     }
 
     /// What outlives us is said only of what outlives us: trackers hear of a completion when it is on the disk to stay.
@@ -124,8 +140,8 @@ impl Torrent {
         for key in keys {
             if let Some(peer) = self.peers.get_mut(&key) {
                 // Nothing more is wanted, so what is still under way is called off.
-                for flying in peer.in_flight.drain(..) {
-                    out.push(Output::Send(key, Message::Cancel(flying.block)));
+                for block in peer.call_all_off(now) {
+                    out.push(Output::Send(key, Message::Cancel(block)));
                 }
             }
             self.dismiss_fellow_seed(now, key, out);

@@ -2,11 +2,14 @@
 //!
 //! Plain data in, plain data out; it must not know connections, pieces, or the torrent.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::engine::PeerKey;
 use crate::engine::rng::Rng;
 use crate::limits::OPTIMISTIC_ROUND;
+
+/// How long a peer is a newcomer.
+const NEWCOMER: Duration = Duration::from_secs(45);
 
 /// What the choker needs to know of one peer.
 #[derive(Debug, Clone)]
@@ -22,6 +25,8 @@ pub(crate) struct ChokeCandidate {
     pub(crate) unchoked_since: Option<Instant>,
     /// When it was last choked or connected.
     pub(crate) waiting_since: Instant,
+    /// When it connected.
+    pub(crate) joined: Instant,
 }
 
 /// See the module.
@@ -50,8 +55,17 @@ impl Choker {
             return Self::rotate(now, interested, slots);
         }
         let optimistic = self.optimistic(now, &interested, rng);
-        interested.retain(|c| Some(c.peer) != optimistic && !c.snubbing);
-        interested.sort_by(|a, b| b.rate.total_cmp(&a.rate).then(a.peer.cmp(&b.peer)));
+        interested.retain(|c| Some(c.peer) != optimistic);
+        // Those that leave our requests unanswered get what the others leave: no slot is kept empty. Of them, whoever has
+        // a slot keeps it, so that nobody is choked and unchoked in turn.
+        interested.sort_by(|a, b| {
+            let by_rate = b.rate.total_cmp(&a.rate);
+            let by_wait = (a.unchoked_since.is_none(), a.waiting_since)
+                .cmp(&(b.unchoked_since.is_none(), b.waiting_since));
+            let within = if a.snubbing { by_wait } else { by_rate };
+            let order = a.snubbing.cmp(&b.snubbing).then(within);
+            order.then(a.peer.cmp(&b.peer))
+        });
         let regular = slots - usize::from(optimistic.is_some());
         let chosen = interested.into_iter().take(regular).map(|c| c.peer);
         chosen.chain(optimistic).collect()
@@ -75,19 +89,13 @@ impl Choker {
             .filter(|c| c.unchoked_since.is_none())
             .collect();
         // Newcomers have nothing to trade yet: they count three times, as in the original client.
-        let newest = waiting.iter().map(|c| c.waiting_since).max();
+        let lots_of = |c: &ChokeCandidate| {
+            let is_new = now.saturating_duration_since(c.joined) < NEWCOMER;
+            if is_new { 3 } else { 1 }
+        };
         let lots: Vec<PeerKey> = waiting
             .iter()
-            .flat_map(|c| {
-                std::iter::repeat_n(
-                    c.peer,
-                    if Some(c.waiting_since) == newest {
-                        3
-                    } else {
-                        1
-                    },
-                )
-            })
+            .flat_map(|c| std::iter::repeat_n(c.peer, lots_of(c)))
             .collect();
         let peer = *lots.get(rng.below(lots.len()))?;
         self.optimistic = Some((peer, now));
@@ -123,7 +131,7 @@ impl Choker {
 
 #[cfg(test)]
 mod tests {
-    use super::{ChokeCandidate, Choker};
+    use super::{ChokeCandidate, Choker, NEWCOMER};
     use crate::engine::PeerKey;
     use crate::engine::rng::Rng;
     use crate::limits::{CHOKE_ROUND, OPTIMISTIC_ROUND};
@@ -140,6 +148,7 @@ mod tests {
                 snubbing: false,
                 unchoked_since: None,
                 waiting_since: now,
+                joined: now,
             })
             .collect()
     }
@@ -175,6 +184,56 @@ mod tests {
         candidates[0].unchoked_since = Some(now);
         let chosen = Choker::default().round(now, &candidates, false, 2, &mut Rng::new(9));
         assert!(!chosen.contains(&PeerKey(0)), "{chosen:?}");
+    }
+
+    #[test]
+    fn peers_that_snub_us_take_what_is_left_and_keep_it() {
+        let now = Instant::now();
+        let mut candidates = peers(now, &[9.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+        for candidate in &mut candidates[1..] {
+            candidate.snubbing = true;
+        }
+        let mut choker = Choker::default();
+        let first = choker.round(now, &candidates, false, 4, &mut Rng::new(9));
+        assert_eq!(first.len(), 4, "no slot stays empty: {first:?}");
+        assert!(first.contains(&PeerKey(0)));
+        for candidate in &mut candidates {
+            if first.contains(&candidate.peer) {
+                candidate.unchoked_since = Some(now);
+            }
+        }
+        let later = now + CHOKE_ROUND;
+        let second = choker.round(later, &candidates, false, 4, &mut Rng::new(9));
+        let (first, second): (BTreeSet<_>, BTreeSet<_>) =
+            (first.into_iter().collect(), second.into_iter().collect());
+        assert_eq!(
+            first, second,
+            "and nobody is choked for another one like it"
+        );
+    }
+
+    #[test]
+    fn newcomers_get_the_optimistic_slot_three_times_as_often() {
+        let now = Instant::now();
+        let mut candidates = peers(now, &[9.0, 8.0, 0.0, 0.0, 0.0, 0.0]);
+        for candidate in &mut candidates {
+            candidate.joined = now - NEWCOMER;
+            // Whoever was choked last is no newcomer.
+            candidate.waiting_since = now;
+        }
+        for candidate in &mut candidates[..2] {
+            candidate.unchoked_since = Some(now);
+        }
+        // It has waited for twenty seconds, the others were choked just now.
+        candidates[5].joined = now - CHOKE_ROUND * 2;
+        candidates[5].waiting_since = now - CHOKE_ROUND * 2;
+        let mut rng = Rng::new(4);
+        let lucky = (0..600).filter(|_| {
+            let chosen = Choker::default().round(now, &candidates, false, 3, &mut rng);
+            chosen.contains(&PeerKey(5))
+        });
+        let lucky = lucky.count();
+        assert!((250..350).contains(&lucky), "{lucky} of 600, expected half");
     }
 
     #[test]

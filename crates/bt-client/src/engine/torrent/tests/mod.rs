@@ -17,8 +17,11 @@ use crate::engine::{
 };
 use crate::limits::{CHOKE_ROUND, REFUSAL_PAUSE, SNUB_AFTER};
 
+mod blame;
 mod defects;
 mod limits;
+mod places;
+mod requests;
 mod storage;
 
 const PIECES: u32 = 10;
@@ -63,8 +66,10 @@ impl Rig {
         self.torrent.audit().unwrap();
     }
 
+    /// One message in a read of its own.
     fn hear(&mut self, peer: PeerKey, message: Message) {
         self.tell(Input::Message(peer, message));
+        self.tell(Input::Flush(peer));
     }
 
     fn join(&mut self, last: u8, fast: bool) -> Result<PeerKey, Refusal> {
@@ -126,10 +131,48 @@ impl Rig {
         kept
     }
 
-    /// `peer` sends all of `piece`, and the disk finds it good or not.
+    /// `peer` is asked for `block`, whatever else was asked of whom.
+    fn ask(&mut self, peer: PeerKey, block: BlockRef) {
+        let torrent = &mut self.torrent;
+        if torrent.peers[&peer]
+            .in_flight
+            .iter()
+            .any(|flying| flying.block == block)
+        {
+            return;
+        }
+        torrent.pieces.start(block.piece);
+        torrent.unlist(block.piece);
+        if !torrent.pieces.request_again(block, u16::MAX) {
+            // The blocks before it are given back when it has been taken.
+            let mut taken = Vec::new();
+            while let Some(next) = torrent.pieces.take_missing(block.piece) {
+                taken.push(next);
+            }
+            assert!(taken.contains(&block), "{block} is here");
+            for other in taken.into_iter().filter(|taken| *taken != block) {
+                torrent.pieces.unrequest(other);
+            }
+        }
+        let peer = torrent.peers.get_mut(&peer).unwrap();
+        peer.asked(self.now, block);
+    }
+
+    /// `peer` is asked for all of `piece` and sends it.
     fn send_piece(&mut self, peer: PeerKey, piece: PieceIndex) {
         for block in Arc::clone(&self.layout).blocks(piece) {
+            self.ask(peer, block);
             self.block(peer, block);
+        }
+    }
+
+    /// Several peers are asked for a block of `piece` each, and send it.
+    fn send_blocks(&mut self, piece: PieceIndex, senders: &[PeerKey]) {
+        let blocks: Vec<BlockRef> = self.layout.blocks(piece).collect();
+        assert_eq!(blocks.len(), senders.len());
+        for (block, sender) in blocks.into_iter().zip(senders) {
+            self.ask(*sender, block);
+            assert!(self.block(*sender, block), "{block} was asked for");
         }
     }
 
@@ -347,15 +390,8 @@ fn of_several_senders_only_the_guilty_one_is_banned_once_the_piece_is_good() {
     rig.hear(a, Message::HaveAll);
     rig.hear(b, Message::HaveAll);
     let piece = PieceIndex(0);
-    let blocks: Vec<BlockRef> = rig.layout.blocks(piece).collect();
-    // Whatever was asked of whom: these are the senders of the blocks.
-    rig.torrent.pieces.start(piece);
-    rig.torrent.availability.unlist(piece);
-    for (n, block) in blocks.iter().enumerate() {
-        rig.torrent
-            .block(rig.now, if n == 1 { b } else { a }, *block, &mut rig.said);
-    }
-    let mut digests = vec![[1; 20]; blocks.len()];
+    rig.send_blocks(piece, &[a, b, a, a]);
+    let mut digests = vec![[1; 20]; BLOCKS as usize];
     digests[1] = [9; 20];
     rig.tell(Input::PieceChecked(piece, PieceVerdict::Bad { digests }));
     let said = rig.said();
@@ -372,7 +408,7 @@ fn of_several_senders_only_the_guilty_one_is_banned_once_the_piece_is_good() {
     rig.tell(Input::PieceChecked(
         piece,
         PieceVerdict::Good {
-            digests: vec![[1; 20]; blocks.len()],
+            digests: vec![[1; 20]; BLOCKS as usize],
         },
     ));
     let banned: Vec<IpAddr> = rig

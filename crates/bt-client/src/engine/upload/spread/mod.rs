@@ -63,6 +63,8 @@ pub(crate) struct Listener<'a> {
 struct Pupil {
     /// Revealed to this peer.
     shown: Bitfield,
+    /// Of these, what counts in `reveals`: nobody else is given it first.
+    counted: Bitfield,
     /// Revealed, and the peer has yet to fetch it.
     pending: Vec<Pending>,
     /// Bytes on their way to it, as far as we know: what is canceled is not taken off.
@@ -151,14 +153,24 @@ impl Pupil {
 #[derive(Debug)]
 pub(crate) struct Spread {
     layout: Arc<Layout>,
-    /// To how many peers each piece has been revealed.
+    /// To how many peers each piece has been given: revealed, and not taken back since.
     reveals: Vec<u16>,
-    /// Pieces revealed to nobody, in random order; taken from the end.
+    /// Pieces given to nobody, each once, in random order; taken from the end.
     fresh: Vec<PieceIndex>,
+    /// The same as a set.
+    is_fresh: Bitfield,
     pupils: BTreeMap<PeerKey, Pupil>,
     /// Pieces shown so far, to anyone.
     turns: u64,
+    /// Something has changed by which more may have to be revealed.
+    is_due: bool,
+    /// Bytes that left since it was last looked at what to reveal.
+    left_since: u64,
 }
+
+/// So many bytes leave before it is looked again at what to reveal: a part of the least that is on its way, so that a
+/// seeder that sends ten thousand blocks a second does not look at all peers for each of them.
+const LOOK_AFTER: u64 = 128 * 1024;
 
 impl Spread {
     pub(crate) fn new(layout: &Arc<Layout>, rng: &mut Rng) -> Self {
@@ -168,14 +180,18 @@ impl Spread {
             layout: Arc::clone(layout),
             reveals: vec![0; fresh.len()],
             fresh,
+            is_fresh: Bitfield::full(layout.piece_count()),
             pupils: BTreeMap::new(),
             turns: 0,
+            is_due: true,
+            left_since: 0,
         }
     }
 
     pub(crate) fn joined(&mut self, now: Instant, peer: PeerKey) {
         let pupil = Pupil {
             shown: Bitfield::new(self.layout.piece_count()),
+            counted: Bitfield::new(self.layout.piece_count()),
             pending: Vec::new(),
             queued: 0,
             unshared: Vec::new(),
@@ -194,17 +210,25 @@ impl Spread {
         let Some(pupil) = self.pupils.remove(&peer) else {
             return;
         };
-        for piece in pupil.shown.iter_ones() {
+        for piece in pupil.counted.iter_ones() {
             self.take_back(piece, &availability);
         }
+        self.is_due = true;
     }
 
     /// One peer fewer has been given `piece`.
     fn take_back(&mut self, piece: PieceIndex, availability: impl Fn(PieceIndex) -> u32) {
         let reveals = &mut self.reveals[piece.0 as usize];
         *reveals = reveals.saturating_sub(1);
-        if *reveals == 0 && availability(piece) == 0 {
+        if *reveals == 0 && availability(piece) == 0 && self.is_fresh.set(piece) {
             self.fresh.push(piece);
+        }
+    }
+
+    /// `piece` is given to somebody.
+    fn is_given(&mut self, piece: PieceIndex) {
+        if self.is_fresh.clear(piece) {
+            self.fresh.retain(|fresh| *fresh != piece);
         }
     }
 
@@ -215,8 +239,9 @@ impl Spread {
             if !pupil.deaf && pupil.is_stalled(now) {
                 pupil.deaf = true;
                 pupil.offered.0 = now;
-                back.extend(pupil.pending.drain(..).map(|pending| pending.piece));
-                back.append(&mut pupil.unshared);
+                let pending = pupil.pending.drain(..).map(|pending| pending.piece);
+                let kept = pending.chain(pupil.unshared.drain(..));
+                back.extend(kept.filter(|piece| pupil.counted.clear(*piece)));
             }
         }
         for piece in back {
@@ -239,9 +264,9 @@ impl Spread {
         let offer: Vec<_> = self.layout.pieces().filter(lacking).take(count).collect();
         pupil.exhausted = offer.len() < count;
         pupil.offered = (now, count);
+        // They stay with those that are given to nobody: most likely it takes none of them.
         for piece in &offer {
             pupil.shown.set(*piece);
-            self.reveals[piece.0 as usize] += 1;
         }
         offer
     }
@@ -261,6 +286,7 @@ impl Spread {
             pupil.deaf = false;
             pupil.took(piece);
         }
+        self.is_due = true;
         if availability > 1 {
             for pupil in self.pupils.values_mut() {
                 pupil.unshared.retain(|unshared| *unshared != piece);
@@ -275,13 +301,18 @@ impl Spread {
             return;
         };
         pupil.queued += u64::from(bytes);
-        if pupil.offered.1 > 0 {
-            // It was only offered: from now on others need not be given it first.
-            self.fresh.retain(|fresh| *fresh != piece);
-        }
         if pupil.deaf {
             (pupil.deaf, pupil.moved) = (false, now);
+            self.is_due = true;
         }
+        if pupil.counted.set(piece) {
+            // It was only offered, or taken back: from now on others need not be given it first.
+            self.reveals[piece.0 as usize] = self.reveals[piece.0 as usize].saturating_add(1);
+            self.is_given(piece);
+        }
+        let Some(pupil) = self.pupils.get_mut(&peer) else {
+            return;
+        };
         let Some(pending) = pupil
             .pending
             .iter_mut()
@@ -292,6 +323,7 @@ impl Spread {
         pending.left = pending.left.saturating_sub(bytes);
         if pending.left == 0 {
             pupil.took(piece);
+            self.is_due = true;
         }
     }
 
@@ -299,8 +331,16 @@ impl Spread {
     pub(crate) fn sent(&mut self, now: Instant, peer: PeerKey, bytes: u64) {
         if let Some(pupil) = self.pupils.get_mut(&peer) {
             (pupil.moved, pupil.deaf) = (now, false);
+            self.is_due |= pupil.queued > 0 && pupil.queued <= bytes;
             pupil.queued = pupil.queued.saturating_sub(bytes);
         }
+        self.left_since = self.left_since.saturating_add(bytes);
+        self.is_due |= self.left_since >= LOOK_AFTER;
+    }
+
+    /// Whether it is worth to look at what to reveal. Time alone may make it so as well, which is for the owner's clock.
+    pub(crate) fn is_due(&self) -> bool {
+        self.is_due
     }
 
     /// Nothing that was queued for `peer` will leave.
@@ -324,6 +364,7 @@ impl Spread {
         listeners: &[Listener<'_>],
         availability: impl Fn(PieceIndex) -> u32,
     ) -> Vec<(PeerKey, PieceIndex)> {
+        (self.is_due, self.left_since) = (false, 0);
         self.give_up_on_stalled(now, &availability);
         let alone = self.pupils.len() == 1;
         let rates: f64 = listeners.iter().map(|listener| listener.rate).sum();
@@ -395,7 +436,9 @@ impl Spread {
         let pupil = self.pupils.get_mut(&listener.key)?;
         let lacking = |piece: &PieceIndex| !listener.has.get(*piece) && !pupil.shown.get(*piece);
         if let Some(at) = self.fresh.iter().rposition(lacking) {
-            return Some(self.fresh.swap_remove(at));
+            let piece = self.fresh.swap_remove(at);
+            self.is_fresh.clear(piece);
+            return Some(piece);
         }
         if !alone && !pupil.is_stuck(now) {
             return None;
@@ -414,9 +457,11 @@ impl Spread {
     fn tell(&mut self, now: Instant, peer: PeerKey, piece: PieceIndex) -> f64 {
         let left = self.layout.piece_size(piece);
         self.turns += 1;
-        self.reveals[piece.0 as usize] += 1;
         if let Some(pupil) = self.pupils.get_mut(&peer) {
             pupil.shown.set(piece);
+            if pupil.counted.set(piece) {
+                self.reveals[piece.0 as usize] = self.reveals[piece.0 as usize].saturating_add(1);
+            }
             pupil.pending.push(Pending { piece, left });
             pupil.told = (now, self.turns);
         }

@@ -1,10 +1,11 @@
 //! An initial seeder against peers that take, keep, pass on, or do none of it.
 
-use super::{HOLD_UP, Listener, PATIENCE, Spread, UNSHARED};
+use super::{HOLD_UP, LOOK_AFTER, Listener, PATIENCE, Spread, UNSHARED};
 use crate::engine::PeerKey;
 use crate::engine::rng::Rng;
 use bt_metainfo::{Layout, PieceIndex};
 use bt_wire::Bitfield;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -197,4 +198,67 @@ fn a_peer_that_waits_in_vain_is_given_what_others_were_given() {
         assert!(class.spread.is_shown(peer, piece));
     }
     assert!(!class.spread.is_shown(B, PieceIndex(9)));
+}
+
+/// Everything that is fresh, each piece once.
+fn fresh_is_a_set(spread: &Spread) {
+    let set: BTreeSet<PieceIndex> = spread.fresh.iter().copied().collect();
+    assert_eq!(set.len(), spread.fresh.len(), "a piece is fresh twice");
+    let bits: BTreeSet<PieceIndex> = spread.is_fresh.iter_ones().collect();
+    assert_eq!(set, bits);
+}
+
+/// What was taken back once was taken back again when the peer left, and each piece then went out to several as fresh.
+#[test]
+fn peers_that_come_take_nothing_and_go_leave_everything_fresh_once() {
+    let mut class = Class::new(20, &[A, B]);
+    for round in 0..6 {
+        for _ in 0..8 {
+            class.reveal();
+            class.now += PATIENCE;
+            fresh_is_a_set(&class.spread);
+        }
+        for (key, _) in class.peers.clone() {
+            class.spread.left(key, |_| 0);
+            class.spread.joined(class.now, key);
+            fresh_is_a_set(&class.spread);
+        }
+        assert_eq!(class.spread.fresh.len(), 20, "round {round}");
+        assert!(class.spread.reveals.iter().all(|reveals| *reveals == 0));
+    }
+}
+
+#[test]
+fn a_piece_that_was_taken_back_and_is_fetched_after_all_is_given() {
+    let mut class = Class::new(20, &[A, B]);
+    let (_, piece) = class.reveal()[0];
+    class.now += PATIENCE;
+    class.reveal();
+    assert!(class.spread.fresh.contains(&piece));
+    class.send((A, piece));
+    assert!(!class.spread.fresh.contains(&piece));
+    assert_eq!(class.spread.reveals[piece.0 as usize], 1);
+    class.spread.left(A, |_| 0);
+    assert!(class.spread.fresh.contains(&piece), "only A had it");
+    fresh_is_a_set(&class.spread);
+}
+
+/// It was looked at with every request and every block that left: with two hundred peers, half of a core.
+#[test]
+fn what_to_reveal_is_looked_at_when_something_changed_and_not_for_each_block() {
+    let mut class = Class::new(20, &[A, B, C]);
+    let first = class.reveal();
+    assert!(!class.spread.is_due());
+    let (peer, piece) = first[0];
+    class.spread.serving(class.now, peer, piece, MIB / 2);
+    class.spread.sent(class.now, peer, 16 * 1024);
+    assert!(
+        !class.spread.is_due(),
+        "the piece is not yet asked for as a whole"
+    );
+    class.spread.serving(class.now, peer, piece, MIB / 2);
+    assert!(class.spread.is_due());
+    class.reveal();
+    class.spread.sent(class.now, peer, LOOK_AFTER);
+    assert!(class.spread.is_due());
 }

@@ -1,0 +1,181 @@
+//! Who gets a place, who keeps it, and whom we dial again.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bt_wire::{Bitfield, Message, PeerId};
+
+use super::{PIECES, Rig};
+use crate::engine::{
+    CloseReason, Command, Direction, Input, Output, PeerInfo, PeerKey, Refusal, Source, State,
+};
+use crate::limits::{DIAL_BACKOFF, MAX_PEERS_PER_IP, USELESS_AFTER};
+
+fn addr(last: u8, port: u16) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, last], port))
+}
+
+fn info(last: u8, port: u16, direction: Direction) -> PeerInfo {
+    PeerInfo {
+        addr: addr(last, port),
+        id: PeerId::from([last; 20]),
+        direction,
+        fast: true,
+    }
+}
+
+fn dials(rig: &mut Rig) -> Vec<SocketAddr> {
+    let said = rig.said().into_iter();
+    let dials = said.filter_map(|output| match output {
+        Output::Dial(addr) => Some(addr),
+        _ => None,
+    });
+    dials.collect()
+}
+
+fn useless(said: &[Output]) -> Vec<PeerKey> {
+    let closed = said.iter().filter_map(|output| match output {
+        Output::Close(key, CloseReason::Useless) => Some(*key),
+        _ => None,
+    });
+    closed.collect()
+}
+
+#[test]
+fn a_newcomer_takes_the_place_of_whoever_was_of_no_use_for_longest() {
+    let mut rig = Rig::with(Bitfield::full(PIECES), |config| config.max_peers = 3);
+    let peers: Vec<PeerKey> = (1..=3).map(|n| rig.join(n, true).unwrap()).collect();
+    rig.wait(USELESS_AFTER - Duration::from_secs(1));
+    assert_eq!(rig.join(4, true), Err(Refusal::Full), "not yet");
+    rig.tell(Input::Uploaded(peers[0], 1));
+    rig.wait(Duration::from_secs(1));
+    rig.said();
+    rig.join(4, true).unwrap();
+    assert_eq!(useless(&rig.said()), [peers[1]]);
+    rig.join(5, true).unwrap();
+    assert_eq!(useless(&rig.said()), [peers[2]]);
+    assert_eq!(rig.join(6, true), Err(Refusal::Full), "the rest is of use");
+    rig.torrent.audit().unwrap();
+}
+
+#[test]
+fn a_leecher_among_peers_without_anything_for_it_looks_for_others() {
+    let mut rig = Rig::with(Bitfield::new(PIECES), |config| config.max_peers = 8);
+    let peers: Vec<PeerKey> = (1..=8).map(|n| rig.join(n, true).unwrap()).collect();
+    for peer in &peers {
+        rig.hear(*peer, Message::HaveNone);
+    }
+    rig.tell(Input::Candidates(Source::Tracker, vec![addr(50, 6881)]));
+    rig.wait(USELESS_AFTER - Duration::from_secs(2));
+    assert!(dials(&mut rig).is_empty(), "they have just come");
+    rig.wait(Duration::from_secs(4));
+    assert_eq!(dials(&mut rig), [addr(50, 6881)]);
+    assert_eq!(rig.torrent.status(rig.now).peers, 7, "one has gone for it");
+}
+
+#[test]
+fn a_swarm_in_which_somebody_has_something_for_us_is_left_as_it_is() {
+    let mut rig = Rig::with(Bitfield::new(PIECES), |config| config.max_peers = 8);
+    for n in 1..=8 {
+        let peer = rig.join(n, true).unwrap();
+        rig.hear(
+            peer,
+            if n == 1 {
+                Message::HaveAll
+            } else {
+                Message::HaveNone
+            },
+        );
+    }
+    rig.tell(Input::Candidates(Source::Tracker, vec![addr(50, 6881)]));
+    rig.wait(USELESS_AFTER * 3);
+    assert!(useless(&rig.said()).is_empty());
+    assert_eq!(rig.torrent.status(rig.now).peers, 8);
+}
+
+#[test]
+fn a_peer_that_came_to_us_is_not_dialed_where_it_listens() {
+    for learned in ["it says so", "we dial it once"] {
+        let mut rig = Rig::leech();
+        let listens = addr(1, 6881);
+        let peer = rig
+            .torrent
+            .open(rig.now, info(1, 40_000, Direction::Incoming), &mut rig.said)
+            .unwrap();
+        if learned == "it says so" {
+            rig.torrent.candidates.add(listens, Source::Tracker);
+            rig.tell(Input::PeerListens(peer, 6881));
+            rig.wait(Duration::from_secs(60));
+            assert_eq!(dials(&mut rig), []);
+        } else {
+            rig.tell(Input::Candidates(Source::Tracker, vec![listens]));
+            assert_eq!(dials(&mut rig), [listens]);
+            let again = info(1, 6881, Direction::Outgoing);
+            let opened = rig.torrent.open(rig.now, again, &mut rig.said);
+            // One of both connections stays; of these ids it is the first one.
+            assert_eq!(opened, Err(Refusal::Duplicate));
+        }
+        rig.wait(Duration::from_secs(3600));
+        assert_eq!(dials(&mut rig), [], "{learned}");
+        rig.tell(Input::PeerClosed(peer));
+        rig.wait(DIAL_BACKOFF + Duration::from_secs(1));
+        assert_eq!(dials(&mut rig), [listens], "{learned}");
+    }
+}
+
+#[test]
+fn a_peer_that_sends_us_away_at_once_is_dialed_less_and_less_often() {
+    let mut rig = Rig::leech();
+    rig.tell(Input::Candidates(Source::Tracker, vec![addr(1, 6881)]));
+    let mut count = 0;
+    for _ in 0..1800 {
+        for _ in dials(&mut rig) {
+            count += 1;
+            let met = info(1, 6881, Direction::Outgoing);
+            let peer = rig.torrent.open(rig.now, met, &mut rig.said).unwrap();
+            rig.tell(Input::PeerClosed(peer));
+        }
+        rig.wait(Duration::from_secs(1));
+    }
+    assert!((5..12).contains(&count), "{count} times in half an hour");
+}
+
+#[test]
+fn a_public_network_of_ipv6_counts_as_one_host() {
+    let mut rig = Rig::leech();
+    let mut join = |n: u16, network: u16| {
+        let ip = [0x2001, 0xdb8, 0, network, 0, 0, 0, n];
+        let mut id = [7; 20];
+        id[..2].copy_from_slice(&n.to_be_bytes());
+        let info = PeerInfo {
+            addr: SocketAddr::from((ip, 6881)),
+            id: PeerId::from(id),
+            direction: Direction::Incoming,
+            fast: true,
+        };
+        rig.torrent.open(rig.now, info, &mut rig.said).map(|_| ())
+    };
+    for n in 0..u16::try_from(MAX_PEERS_PER_IP).unwrap() {
+        assert_eq!(join(n, 1), Ok(()));
+    }
+    assert_eq!(join(100, 1), Err(Refusal::Full));
+    assert_eq!(join(101, 2), Ok(()));
+}
+
+#[test]
+fn a_torrent_that_has_left_the_session_does_not_come_back() {
+    let mut rig = Rig::leech();
+    rig.tell(Input::Command(Command::Stop));
+    for command in [
+        Command::Pause,
+        Command::Resume,
+        Command::Recheck,
+        Command::Resume,
+    ] {
+        rig.tell(Input::Command(command));
+        assert_eq!(rig.torrent.state(), State::Stopped);
+    }
+    rig.tell(Input::Candidates(Source::User, vec![addr(9, 6881)]));
+    rig.wait(Duration::from_secs(60));
+    assert!(dials(&mut rig).is_empty());
+}

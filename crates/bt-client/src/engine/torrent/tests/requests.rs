@@ -1,0 +1,153 @@
+//! What is asked of whom, what it costs to find out, and what is given to choked peers.
+
+use std::time::Duration;
+
+use bt_metainfo::{BLOCK_SIZE, BlockRef, PieceIndex};
+use bt_wire::{Bitfield, Message};
+
+use super::{BLOCKS, PIECES, Rig};
+use crate::engine::{Input, Output};
+use crate::limits::{GIFT_COPIES, NEEDS_NO_GIFT, SNUB_AFTER};
+
+fn requests(said: &[Output]) -> usize {
+    let is_request = |output: &&Output| matches!(output, Output::Send(_, Message::Request(_)));
+    said.iter().filter(is_request).count()
+}
+
+/// Each of them searched for blocks, and ten thousand of them in one read held the lock for seconds.
+#[test]
+fn nothing_is_asked_before_all_of_a_read_was_looked_at() {
+    let mut rig = Rig::leech();
+    let peer = rig.join(1, true).unwrap();
+    rig.tell(Input::Message(peer, Message::HaveNone));
+    rig.tell(Input::Message(peer, Message::Unchoke));
+    for piece in 0..PIECES {
+        rig.tell(Input::Message(peer, Message::Have(PieceIndex(piece))));
+    }
+    assert_eq!(requests(&rig.said()), 0);
+    rig.tell(Input::Flush(peer));
+    assert!(requests(&rig.said()) > 0);
+}
+
+#[test]
+fn blocks_that_a_peer_rejects_are_asked_of_others_at_the_end_of_the_read() {
+    let mut have = Bitfield::full(PIECES);
+    have.clear(PieceIndex(3));
+    let mut rig = Rig::with(have, |_| {});
+    let peer = rig.willing_seed(1);
+    let asked = rig.requests_to(peer);
+    assert_eq!(asked.len(), BLOCKS as usize);
+    let other = rig.willing_seed(2);
+    assert!(rig.requests_to(other).is_empty(), "all of it is under way");
+    for block in &asked {
+        rig.tell(Input::Message(peer, Message::Reject(*block)));
+    }
+    assert_eq!(requests(&rig.said()), 0);
+    rig.tell(Input::Flush(peer));
+    assert_eq!(rig.requests_to(other).len(), BLOCKS as usize);
+}
+
+#[test]
+fn a_request_that_a_peer_passes_over_is_asked_of_another() {
+    let mut rig = Rig::leech();
+    let peer = rig.willing_seed(1);
+    let lost = rig.requests_to(peer)[0];
+    let other = rig.willing_seed(2);
+    rig.said();
+    let mut again = None;
+    for second in (0..60).step_by(2) {
+        // Both answer a block now and then, and one of them never that one.
+        for key in [peer, other] {
+            let asked = &rig.torrent.peers[&key].in_flight;
+            let next = asked.iter().find(|flying| flying.block != lost);
+            if let Some(block) = next.map(|flying| flying.block) {
+                rig.block(key, block);
+            }
+            rig.tell(Input::Flush(key));
+        }
+        rig.wait(Duration::from_secs(2));
+        if rig.requests_to(other).contains(&lost) {
+            again = Some(second);
+            break;
+        }
+    }
+    let again = again.expect("it is asked of the other");
+    assert!(again <= 2 * SNUB_AFTER.as_secs(), "after {again} s");
+    assert!(
+        !rig.torrent.peers[&peer].snubbing,
+        "it answers, and is no snubber"
+    );
+}
+
+#[test]
+fn a_choked_peer_gets_its_gift_a_few_times_and_no_more() {
+    let mut rig = Rig::with(Bitfield::full(PIECES), |config| config.upload_slots = 1);
+    let first = rig.join(9, true).unwrap();
+    rig.hear(first, Message::HaveNone);
+    rig.hear(first, Message::Interested);
+    let peer = rig.join(1, true).unwrap();
+    assert!(
+        !rig.said_to(peer)
+            .iter()
+            .any(|message| matches!(message, Message::AllowedFast(_))),
+        "it may have plenty"
+    );
+    rig.hear(peer, Message::HaveNone);
+    let granted = rig
+        .said_to(peer)
+        .into_iter()
+        .find_map(|message| match message {
+            Message::AllowedFast(piece) => Some(piece),
+            _ => None,
+        });
+    let block = rig.layout.block(granted.expect("a gift"), 0);
+    let gift = rig.torrent.peers[&peer].gift;
+    assert_eq!(gift % GIFT_COPIES, 0);
+    let mut served = 0;
+    for _ in 0..2 * gift / u64::from(BLOCK_SIZE) {
+        rig.tell(Input::Message(peer, Message::Request(block)));
+        served += rig
+            .said()
+            .iter()
+            .filter(|output| matches!(output, Output::Serve(..)))
+            .count() as u64;
+    }
+    assert_eq!(served, gift / u64::from(BLOCK_SIZE));
+}
+
+#[test]
+fn a_peer_that_has_enough_gets_no_gift() {
+    for (has, expected) in [(NEEDS_NO_GIFT - 1, true), (NEEDS_NO_GIFT, false)] {
+        let mut rig = Rig::seed();
+        let peer = rig.join(1, true).unwrap();
+        let mut bits = Bitfield::new(40);
+        for piece in 0..has {
+            bits.set(PieceIndex(piece));
+        }
+        rig.torrent.peers.get_mut(&peer).unwrap().has = bits;
+        rig.said();
+        rig.torrent.grant(peer, &mut rig.said);
+        let gifts = rig.said_to(peer).len();
+        assert_eq!(gifts > 0, expected, "{has} pieces");
+    }
+}
+
+#[test]
+fn a_peer_with_nothing_to_offer_is_not_searched_for_it() {
+    let mut rig = Rig::leech();
+    let peer = rig.join(1, true).unwrap();
+    rig.hear(peer, Message::HaveNone);
+    rig.hear(peer, Message::Unchoke);
+    assert_eq!(rig.torrent.peers[&peer].open, 0);
+    rig.hear(peer, Message::Have(PieceIndex(4)));
+    let asked = rig.requests_to(peer);
+    assert!(asked.iter().all(|block: &BlockRef| block.piece.0 == 4));
+    assert_eq!(asked.len(), BLOCKS as usize);
+    assert_eq!(rig.torrent.peers[&peer].open, 0, "it is under way");
+    // What is given up is open again, for all that have it.
+    let other = rig.join(2, true).unwrap();
+    rig.hear(other, Message::HaveAll);
+    let before = rig.torrent.peers[&other].open;
+    rig.tell(Input::PeerClosed(peer));
+    assert_eq!(rig.torrent.peers[&other].open, before + 1);
+}
