@@ -272,6 +272,14 @@ impl Availability {
             }
             standing += class.order.len();
         }
+        for (holders, pieces) in (0u32..).zip(&self.holders) {
+            let counted = self.counts.iter().filter(|count| **count == holders);
+            if counted.count() != *pieces as usize {
+                return Err(format!(
+                    "{pieces} pieces are booked as held by {holders} peers"
+                ));
+            }
+        }
         let listed = self.position.iter().filter(|at| **at != NOT_LISTED);
         if listed.count() != standing {
             return Err(format!(

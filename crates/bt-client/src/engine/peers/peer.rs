@@ -289,22 +289,84 @@ impl Peer {
 
 #[cfg(test)]
 mod tests {
-    use super::{Direction, Peer, PeerInfo};
-    use crate::limits::MAX_SUGGESTED;
-    use bt_metainfo::PieceIndex;
+    use super::{Direction, Peer, PeerInfo, STILL_WELCOME};
+    use crate::limits::{MAX_CALLED_OFF, MAX_OVERTAKING, MAX_SUGGESTED, OTHERS_FIRST, SNUB_AFTER};
+    use bt_metainfo::{BlockRef, PieceIndex};
     use bt_wire::PeerId;
     use std::net::SocketAddr;
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
-    #[test]
-    fn what_a_peer_suggests_or_allows_is_bounded() {
+    fn peer(now: Instant) -> Peer {
         let info = PeerInfo {
             addr: SocketAddr::from(([10, 0, 0, 1], 6881)),
             id: PeerId::from([1; 20]),
             direction: Direction::Incoming,
             fast: true,
         };
-        let mut peer = Peer::new(Instant::now(), info, 1_000);
+        Peer::new(now, info, 1_000)
+    }
+
+    fn block(n: u32) -> BlockRef {
+        BlockRef::new(PieceIndex(n), 0, 1)
+    }
+
+    #[test]
+    fn what_was_called_off_is_bounded_in_number_and_in_time() {
+        let now = Instant::now();
+        let mut peer = peer(now);
+        let limit = u32::try_from(MAX_CALLED_OFF).unwrap();
+        for n in 0..=limit {
+            peer.called_off(now, block(n));
+        }
+        assert!(!peer.answers_called_off(now, block(0)), "the oldest");
+        assert!(peer.answers_called_off(now, block(1)));
+        let late = now + STILL_WELCOME;
+        assert!(peer.answers_called_off(late, block(2)));
+        assert!(!peer.answers_called_off(late + Duration::from_millis(1), block(3)));
+        peer.called_off(late + Duration::from_secs(1), block(0));
+        assert_eq!(peer.called_off.len(), 1, "what is too old is dropped");
+    }
+
+    /// Peers with several disk threads answer out of order, and none of that is lost.
+    #[test]
+    fn a_request_is_lost_when_many_later_ones_are_answered_or_some_long_before() {
+        let now = Instant::now();
+        let ask = |peer: &mut Peer| (0..200).for_each(|n| peer.asked(now, block(n)));
+        let mut one = peer(now);
+        ask(&mut one);
+        let soon = now + Duration::from_millis(100);
+        let answer = |peer: &mut Peer, n| {
+            let latency = peer.arrived(soon, block(n)).unwrap();
+            peer.pipeline.received(soon, latency);
+        };
+        for n in (1..=u32::try_from(MAX_OVERTAKING).unwrap()).rev() {
+            answer(&mut one, n);
+        }
+        let long = now + Duration::from_secs(4);
+        assert!(!one.has_lost_request(long), "out of order, and not more");
+        answer(&mut one, 100);
+        assert!(!one.has_lost_request(soon), "it may be read from the disk");
+        assert!(one.has_lost_request(long));
+        assert_eq!(one.take_lost_requests(long), [block(0)]);
+        assert_eq!(one.withheld(long).collect::<Vec<_>>(), [PieceIndex(0)]);
+        assert!(one.answers_called_off(long, block(0)), "it may yet come");
+        assert_eq!(one.withheld(long + OTHERS_FIRST).count(), 0);
+
+        let mut slow = peer(now);
+        ask(&mut slow);
+        let late = now + SNUB_AFTER;
+        assert!(
+            !slow.has_lost_request(late),
+            "it is slow, and skips nothing"
+        );
+        answer(&mut slow, 1);
+        assert!(slow.has_lost_request(late));
+        assert!(!slow.has_lost_request(late - Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn what_a_peer_suggests_or_allows_is_bounded() {
+        let mut peer = peer(Instant::now());
         let limit = u32::try_from(MAX_SUGGESTED).unwrap();
         for piece in (0..limit).chain([0, limit, u32::MAX]) {
             peer.suggest(PieceIndex(piece));

@@ -107,6 +107,13 @@ impl Suspects {
         }
     }
 
+    /// Whether all of `piece` is asked of another peer than `key`.
+    pub(crate) fn is_anothers(&self, piece: PieceIndex, key: PeerKey) -> bool {
+        let suspect = self.pieces.get(&piece);
+        let owner = suspect.and_then(|suspect| suspect.owner);
+        owner.is_some_and(|(owner, _)| owner != key)
+    }
+
     /// Nobody has anything of `piece`: whoever is asked first is the owner.
     pub(crate) fn begun_anew(&mut self, piece: PieceIndex) {
         if let Some(suspect) = self.pieces.get_mut(&piece) {

@@ -84,6 +84,12 @@ impl Torrent {
         if let Some(latency) = latency {
             peer.pipeline.received(now, latency);
         }
+        // What comes after its request was called off must not get into a piece that is to be of one sender.
+        let late = latency.is_none() && self.suspects.is_anothers(block.piece, key);
+        if late {
+            self.counters.wasted += bytes;
+            return false;
+        }
         match self.pieces.receive(block, key) {
             Received::New if self.state == State::Downloading => {
                 // In the end-game others have been asked too; and what comes from a peer that was given up has been asked

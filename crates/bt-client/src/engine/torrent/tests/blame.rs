@@ -99,6 +99,13 @@ fn a_piece_that_failed_is_asked_of_one_peer_and_those_without_a_part_in_it_come_
     assert_eq!(of_piece(first), BLOCKS as usize, "all of it, and at once");
     rig.hear(b, Message::Unchoke);
     assert_eq!(of_piece(rig.requests_to(b)), 0, "it has an owner");
+    let late = rig.layout.block(piece, 0);
+    let peer = rig.torrent.peers.get_mut(&a).unwrap();
+    peer.called_off(rig.now, late);
+    assert!(
+        !rig.block(a, late),
+        "what is late of others is not mixed in"
+    );
     // It sends rubbish, and there is nobody else to blame.
     for block in rig.layout.blocks(piece).collect::<Vec<_>>() {
         assert!(rig.block(c, block));
