@@ -163,8 +163,10 @@ pub(super) fn move_to(member: &Arc<Member>, directory: &Path) -> Result<(), Erro
         is_pending
     };
     if is_pending {
-        // It goes there when all of it is here.
-        return member.save_now();
+        // It goes there when all of it is here, which may be now.
+        member.save_now()?;
+        try_again(member);
+        return Ok(());
     }
     let mut to = member.content.site();
     to.directory = path(bytes);
@@ -271,19 +273,13 @@ fn moving(to: &Site, copied: bool, placing: bool) -> Moving {
 /// All that is wanted is here and on the disk to stay: it goes where it is to be at last, on a thread of its own, and
 /// then whoever waits is told.
 pub(super) fn go_home(member: &Arc<Member>) {
-    let goal = member.settings().goal.clone();
-    let Some(goal) = goal else {
+    if member.settings().goal.is_none() {
         return perform::completed(member);
-    };
+    }
     let owner = Arc::clone(member);
     let work = move || {
         let member = owner;
-        let to = Site {
-            directory: path(goal),
-            suffix: String::new(),
-            ..member.content.site()
-        };
-        match run(&member, &to) {
+        match bring_home(&member) {
             Ok(()) => perform::completed(&member),
             Err(Error::Stopped) => {}
             Err(_) if member.relocating.cancel.load(Ordering::Relaxed) => {}
@@ -293,6 +289,27 @@ pub(super) fn go_home(member: &Arc<Member>) {
     let thread = std::thread::Builder::new().name("move".to_owned());
     if let Err(error) = thread.spawn(work) {
         cannot_go(member, &Error::Threads(error));
+    }
+}
+
+/// Its owner may name another place meanwhile: then it goes on to that.
+fn bring_home(member: &Arc<Member>) -> Result<(), Error> {
+    loop {
+        let goal = member.settings().goal.clone();
+        let Some(goal) = goal else {
+            return Ok(());
+        };
+        let to = Site {
+            directory: path(goal.clone()),
+            suffix: String::new(),
+            ..member.content.site()
+        };
+        run(member, &to)?;
+        // Where it was to go may be where it was.
+        let mut settings = member.settings();
+        settings.goal.take_if(|now| *now == goal);
+        drop(settings);
+        member.save_now()?;
     }
 }
 

@@ -248,14 +248,13 @@ async fn incomplete_content_lies_apart_until_it_is_complete_also_over_a_restart(
 #[tokio::test(flavor = "multi_thread")]
 async fn complete_content_that_cannot_go_where_it_belongs_says_so_and_goes_later() {
     let pair = Pair::new(None).await;
-    std::fs::create_dir_all(pair.path("done/stuff")).unwrap();
+    // No file, so that the content is not taken to be there already.
+    std::fs::create_dir_all(pair.path("done/stuff/a.bin")).unwrap();
     let add = AddTorrent {
         incomplete_dir: Some(pair.path("apart")),
         ..pair.add("done")
     };
-    // Not there when the torrent begins, or its content would be taken to be there.
     let torrent = pair.leech.add(add).await.unwrap();
-    std::fs::create_dir(pair.path("done/stuff/a.bin")).unwrap();
     let refused = timeout(PATIENCE, torrent.wait_until_seeding())
         .await
         .expect("in time");

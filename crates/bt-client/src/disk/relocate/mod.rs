@@ -7,7 +7,12 @@
 //! or [`Content::drop_copies`] ends what was begun: at each moment all of the content is at one of the two sites. It must
 //! not know how that is kept, nor why the content goes.
 
-use std::collections::{BTreeSet, HashMap};
+mod placing;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -15,6 +20,7 @@ use std::sync::{Arc, PoisonError};
 use bt_metainfo::FileIndex;
 use rustix::io::Errno;
 
+use self::placing::Unplaced;
 use super::copy::{copy, copy_range};
 use super::delete::remove_empty_above;
 use super::durable::{STRETCH, SYNC_ONE_BY_ONE};
@@ -91,7 +97,10 @@ impl Content {
             return self.begin_elsewhere(to, keep);
         };
         let new = self.other_root(&to.directory, true)?;
-        let copied = old.identity()?.0 != new.identity()?.0;
+        let (was, is) = (old.identity()?, new.identity()?);
+        let copied = was.0 != is.0;
+        // The same directory by another path.
+        let new = if was == is { Arc::clone(&old) } else { new };
         let mut journey = Journey {
             old,
             new,
@@ -197,7 +206,7 @@ impl Content {
     fn refuse_strangers(&self, journey: &Journey<'_>) -> Result<(), DiskError> {
         let places = self.places();
         let steps = self.steps(&places, journey);
-        let is_same_directory = journey.old.identity()? == journey.new.identity()?;
+        let is_same_directory = Arc::ptr_eq(&journey.old, &journey.new);
         let ours = |path: &Path| {
             is_same_directory
                 && steps
@@ -349,69 +358,16 @@ impl Content {
             .sync_names(there.iter().map(|(_, staged)| staged.as_path()))
     }
 
-    /// Gives the files their new names. If it cannot be done for all, it is done for none.
-    fn place(&self, old: &Root, new: &Root, steps: &[Step], copied: bool) -> Result<(), Unplaced> {
-        let source = if copied { new } else { old };
-        let mut placed: Vec<(PathBuf, &Path)> = Vec::new();
-        for step in steps {
-            let from = match copied {
-                true => self.staged(&step.to),
-                false => step.from.clone(),
-            };
-            // A step that leads nowhere else has nothing to do.
-            if std::ptr::eq(source, new) && from == step.to {
-                continue;
-            }
-            let renamed = source.file_size(&from).and_then(|size| match size {
-                Some(_) => source.rename(&from, new, &step.to).map(|()| true),
-                None => Ok(false),
-            });
-            match renamed {
-                Ok(true) => placed.push((from, &step.to)),
-                Ok(false) => {}
-                Err(error) => return Err(unplace(source, new, &placed, error)),
-            }
-        }
-        sync_placed(source, new, &placed).map_err(|error| unplace(source, new, &placed, error))
-    }
-
-    /// The same where some files have their new names already.
-    fn place_the_rest(
-        &self,
-        old: &Root,
-        new: &Root,
-        steps: &[Step],
-        copied: bool,
-    ) -> Result<(), DiskError> {
-        let source = if copied { new } else { old };
-        let targets: BTreeSet<&Path> = steps.iter().map(|step| step.to.as_path()).collect();
-        let mut placed = Vec::new();
-        for step in steps {
-            let from = match copied {
-                true => self.staged(&step.to),
-                false => step.from.clone(),
-            };
-            if std::ptr::eq(source, new) && from == step.to {
-                continue;
-            }
-            // What has the old name may be another file of ours that has got it since.
-            let is_done = targets.contains(from.as_path()) && new.is_taken(&step.to)?;
-            if !is_done && source.file_size(&from)?.is_some() {
-                source.rename(&from, new, &step.to)?;
-            }
-            if new.is_taken(&step.to)? {
-                placed.push((from, step.to.as_path()));
-            }
-        }
-        sync_placed(new, new, &placed)
-    }
-
     /// Removes the files at the old site of which the very same is at the new one.
     fn drop_old(&self, old: &Root, new: &Root, steps: &[Step]) -> Result<(), DiskError> {
         for step in steps {
             let (Some(was), Some(is)) = (old.look(&step.from)?, new.look(&step.to)?) else {
                 continue;
             };
+            // By whatever paths, it may be one file.
+            if (was.dev(), was.ino()) == (is.dev(), is.ino()) {
+                continue;
+            }
             if was.len() == is.len() && was.modified().ok() == is.modified().ok() {
                 old.remove_file(&step.from)?;
             } else {
@@ -475,6 +431,8 @@ impl Content {
         let new = self.other_root(&to.directory, true)?;
         // With all of it elsewhere the old directory may be gone.
         let old = self.root_if_there()?.unwrap_or_else(|| Arc::clone(&new));
+        let is_same = old.identity()? == new.identity()?;
+        let new = if is_same { Arc::clone(&old) } else { new };
         let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
         let mut steps = Vec::new();
         // A file that has its new name already cannot say any more under which of its names it lay.
@@ -544,37 +502,6 @@ impl Content {
     }
 }
 
-/// Why files did not get their new names.
-enum Unplaced {
-    /// They have their old ones.
-    Back(DiskError),
-    /// Some have one, some the other.
-    Torn(DiskError),
-}
-
-/// Gives the files their old names back.
-fn unplace(source: &Root, new: &Root, placed: &[(PathBuf, &Path)], error: DiskError) -> Unplaced {
-    for (from, to) in placed.iter().rev() {
-        if let Err(worse) = new.rename(to, source, from) {
-            tracing::error!(%worse, "a file cannot be given its old name back");
-            return Unplaced::Torn(error);
-        }
-    }
-    Unplaced::Back(error)
-}
-
-/// The new names survive a power cut, and the old ones do not come back.
-fn sync_placed(source: &Root, new: &Root, placed: &[(PathBuf, &Path)]) -> Result<(), DiskError> {
-    if placed.len() > SYNC_ONE_BY_ONE {
-        return new.sync_everything();
-    }
-    new.sync_names(placed.iter().map(|(_, to)| *to))?;
-    if std::ptr::eq(source, new) {
-        return Ok(());
-    }
-    source.sync_names(placed.iter().map(|(from, _)| from.as_path()))
-}
-
 fn refuse_stranger(new: &Root, to: &Site, path: &Path) -> Result<(), DiskError> {
     match new.is_taken(path)? {
         true => Err(taken(to, path)),
@@ -594,6 +521,3 @@ fn canceled(path: &Path) -> DiskError {
     let source = std::io::Error::new(std::io::ErrorKind::Interrupted, "it was called off");
     DiskError::new("move to", path, source)
 }
-
-#[cfg(test)]
-mod tests;
