@@ -394,6 +394,44 @@ fn kills_at_each_system_call_lose_nothing_and_claim_nothing_false() {
     println!("{:?} in {:?}", bench.figures, begun.elapsed());
 }
 
+/// Not only the journal is synced, but also the names that lead to it: a run that makes them sees to it, and so does one
+/// that finds them, because whoever made them may have been killed before.
+#[test]
+fn the_directories_of_the_state_survive_a_power_cut() {
+    let Some(strace) = program("strace") else {
+        return leave_out("directories of the state", "strace");
+    };
+    let bench = Bench::new();
+    for run in ["first", "second"] {
+        let log = bench.dir.path().join(run);
+        let mut command = Command::new(&strace);
+        command
+            .env_clear()
+            .env("HOME", bench.dir.path().join("home"))
+            .current_dir(bench.dir.path());
+        command.args(["-f", "-y", "-qq", "-e", "trace=fsync", "-o"]);
+        command.arg(&log).arg(program_under_test());
+        command.args(bench.download("100MB"));
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success());
+        let calls = fs::read_to_string(log).unwrap();
+        let root = bench.dir.path().canonicalize().unwrap();
+        for made in [
+            "home/.local/state/bt-client/downloads",
+            "home/.local/state/bt-client",
+            "home/.local/state",
+            "home/.local",
+            "home",
+            "",
+        ] {
+            // The root of the test has no slash at its end in the log.
+            let folder = root.join(made).components().collect::<PathBuf>();
+            let synced = format!("<{}>) = 0", folder.display());
+            assert!(calls.contains(&synced), "{run} run, no {synced} in {calls}");
+        }
+    }
+}
+
 /// Each run, every sync of a thread from its N-th on fails, as on a disk that dies. The first of the thread that commits
 /// is one of data; later ones may hit the journal, without which a download can be complete all the same.
 #[test]

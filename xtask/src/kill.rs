@@ -46,7 +46,8 @@ impl Drop for Mounted {
 pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
     let (mut cycles, mut seed, mut lanes) = (None, None, None);
     let (mut calls, mut dir, mut cuts) = (None, None, None);
-    let mut words = arguments.iter();
+    let is_liar = arguments.iter().any(|word| word == "--lie");
+    let mut words = arguments.iter().filter(|word| *word != "--lie");
     while let Some(word) = words.next() {
         let place = match word.as_str() {
             "--cycles" => &mut cycles,
@@ -60,7 +61,7 @@ pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
         *place = Some(words.next().ok_or(format!("{word} needs a value"))?.clone());
     }
     if let Some(cuts) = cuts {
-        return cut_power(&cuts, seed.as_deref(), lanes.as_deref());
+        return cut_power(&cuts, seed.as_deref(), lanes.as_deref(), is_liar);
     }
     let mounted = match &dir {
         None if is_root() => Some(Mounted::new()?),
@@ -89,7 +90,12 @@ pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
 }
 
 /// The program that `BT_CUTS_CLIENT` names, or else the one of this tree, built now.
-fn cut_power(cuts: &str, seed: Option<&str>, lanes: Option<&str>) -> Result<(), String> {
+fn cut_power(
+    cuts: &str,
+    seed: Option<&str>,
+    lanes: Option<&str>,
+    is_liar: bool,
+) -> Result<(), String> {
     if !is_root() || !Path::new("/dev/fuse").exists() {
         return Err("power cuts need root and /dev/fuse".to_owned());
     }
@@ -109,6 +115,7 @@ fn cut_power(cuts: &str, seed: Option<&str>, lanes: Option<&str>) -> Result<(), 
     for (name, value) in [("--seed", seed), ("--lanes", lanes)] {
         command.args(value.into_iter().flat_map(|value| [name, value]));
     }
+    command.args(is_liar.then_some("--lie"));
     command.env("BT_CUTS_CLIENT", client);
     run(&mut command)
 }

@@ -47,7 +47,8 @@ cargo xtask COMMAND
   dist             release programs, built twice and compared; checksums, SBOM
   kill             kill the client again and again; what it claims afterwards must be true
                    --cycles N --seed N --lanes N --syscalls N --dir DIR
-                   --power-cuts N  on a file system of our own; needs root and /dev/fuse
+                   --power-cuts N  on a file system of our own; needs root and /dev/fuse;
+                   with --lie it does no syncs of content, and the run must fail
   sim [SCENARIO]   simulated swarms, as a table; --seeds N
                    growth [SIZES | --from FILE]  how a swarm grows, drawn to docs/growth.svg
   trouble WHAT     the program on full, broken or crowded disks: full-disk, faults, many-files

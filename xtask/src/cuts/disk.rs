@@ -555,6 +555,21 @@ impl Disk {
             })
     }
 
+    /// Whether a file is this one, or lies somewhere below this directory.
+    pub(super) fn is_below(&self, path: &Path, inode: u64) -> bool {
+        let mut waiting: Vec<u64> = self.find(path).into_iter().collect();
+        while let Some(here) = waiting.pop() {
+            if here == inode {
+                return true;
+            }
+            if let Some(Body::Directory(directory)) = self.inodes.get(&here).map(|node| &node.body)
+            {
+                waiting.extend(directory.live.values());
+            }
+        }
+        false
+    }
+
     /// The bytes of a file, as the program sees them, also when the power is off.
     pub(super) fn bytes(&self, path: &Path) -> Option<&Bytes> {
         match &self.inodes.get(&self.find(path)?)?.body {

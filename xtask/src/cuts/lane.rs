@@ -22,6 +22,9 @@ const RATES: [&str; 3] = ["1500KB", "4MB", "100MB"];
 /// A cut comes within this many changes and syncs, which is more than the slowest whole download makes, ...
 const REQUESTS: u64 = 420;
 
+/// ... or, one time in three of those, within this many: while it makes its directories and opens its journal, ...
+const FIRST_REQUESTS: u64 = 40;
+
 /// ... or within this many milliseconds.
 const MILLISECONDS: u64 = 3_000;
 
@@ -41,6 +44,9 @@ const CRUEL: u64 = 4;
 /// A run that is not cut must end within this.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// So many pieces are named when something is broken.
+const NAMED: usize = 10;
+
 /// What came of it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Figures {
@@ -56,7 +62,7 @@ pub(super) struct Figures {
     pub(super) most_hashed: usize,
     pub(super) most_in_flight: usize,
     pub(super) hashed: usize,
-    pub(super) starts: usize,
+    pub(super) starts: u64,
 }
 
 impl Figures {
@@ -75,7 +81,7 @@ impl Figures {
     /// For people.
     pub(super) fn line(&self) -> String {
         format!(
-            "{} cuts, {} right after the end, {} kills; {} claims and {} durable pieces checked; {} starts hashed {} pieces, \
+            "{} cuts, {} right after the end, {} kills; {} claims and {} durable pieces checked; {} starts that told hashed {} pieces, \
              at most {} ({} KiB); at most {} in flight",
             self.cuts,
             self.cuts_at_the_end,
@@ -113,6 +119,8 @@ pub(super) struct Lane {
     chance: Chance,
     port: u16,
     _seeder: Guarded,
+    /// The disk answers syncs of content and does not do them, as if the client had forgotten them.
+    is_liar: bool,
     /// Pieces that a start may hash: written at some cut since the copy began, and not recorded then.
     in_flight: BTreeSet<u32>,
     pub(super) figures: Figures,
@@ -128,7 +136,12 @@ struct Run {
 }
 
 impl Lane {
-    pub(super) fn new(client: &Path, folder: &Path, seed: u64) -> Result<Self, String> {
+    pub(super) fn new(
+        client: &Path,
+        folder: &Path,
+        seed: u64,
+        is_liar: bool,
+    ) -> Result<Self, String> {
         let mount = folder.join("disk");
         fs::create_dir_all(&mount).map_err(|error| format!("{}: {error}", mount.display()))?;
         let content = Content::make(folder, seed)?;
@@ -158,6 +171,7 @@ impl Lane {
             chance: Chance::new(seed ^ 0x00c7),
             port: port.ok_or("the seeder ended")?,
             _seeder: seeder,
+            is_liar,
             in_flight: BTreeSet::new(),
             figures: Figures::default(),
         })
@@ -170,8 +184,12 @@ impl Lane {
             .get(usize::try_from(rate).unwrap_or(0))
             .unwrap_or(&"4MB");
         let by_request = self.chance.below(2) == 0;
+        let within = match self.chance.below(3) {
+            0 => FIRST_REQUESTS,
+            _ => REQUESTS,
+        };
         let (request, time) = if by_request {
-            (Some(1 + self.chance.below(REQUESTS)), PATIENCE)
+            (Some(1 + self.chance.below(within)), PATIENCE)
         } else {
             (None, Duration::from_millis(self.chance.below(MILLISECONDS)))
         };
@@ -203,7 +221,11 @@ impl Lane {
         time: Option<Duration>,
     ) -> Result<Run, String> {
         self.disk.lock().power_on(request);
-        let mounted = Mounted::new(&self.disk, &self.folder.join("disk"))?;
+        let mounted = Mounted::new(
+            &self.disk,
+            &self.folder.join("disk"),
+            self.is_liar.then_some(OUT),
+        )?;
         let run = self.run_mounted(rate, time);
         mounted.unmount()?;
         run
@@ -258,18 +280,13 @@ impl Lane {
         })
     }
 
-    /// Whatever this start hashed must have been in flight at a cut before it.
+    /// Whatever this start hashed must have been in flight at a cut before it. Only a run that ends tells it.
     fn check_start(&mut self, run: &Run) -> Result<(), String> {
-        let of = |event: &str, field: &str| {
-            let event = format!("\"event\":\"{event}\"");
-            let lines = run.lines.iter().filter(move |line| line.contains(&event));
-            lines.filter_map(|line| number(line, field)).max()
-        };
-        let hashed = of("checking", "total")
-            .max(of("complete", "hashed"))
-            .unwrap_or(0);
+        let end = |line: &&String| line.contains("\"event\":\"complete\"");
+        let end = run.lines.iter().find(end);
+        let hashed = end.and_then(|line| number(line, "hashed")).unwrap_or(0);
         let hashed = usize::try_from(hashed.div_ceil(u64::from(PIECE))).unwrap_or(usize::MAX);
-        self.figures.starts += 1;
+        self.figures.starts += u64::from(end.is_some());
         self.figures.hashed += hashed;
         self.figures.most_hashed = self.figures.most_hashed.max(hashed);
         let in_flight = self.in_flight.len();
@@ -331,19 +348,19 @@ impl Lane {
     ) -> Result<(), String> {
         self.figures.claims_checked += claims.len();
         self.figures.durable_checked += durable.len();
-        let wrong: Vec<_> = claims.difference(good).collect();
-        if !wrong.is_empty() {
-            return Err(format!("claimed and not there: pieces {wrong:?}"));
-        }
-        let lost: Vec<_> = durable.difference(claims).collect();
-        if !lost.is_empty() {
-            return Err(format!(
-                "durable and lost: {} pieces of {}, {lost:?}",
-                lost.len(),
-                durable.len()
-            ));
-        }
-        Ok(())
+        let first = |what: &str, left: &BTreeSet<u32>, right: &BTreeSet<u32>| {
+            let pieces: Vec<u32> = left.difference(right).copied().collect();
+            let named: Vec<String> = pieces.iter().take(NAMED).map(u32::to_string).collect();
+            let (count, all, named) = (pieces.len(), left.len(), named.join(", "));
+            match count {
+                0 => Ok(()),
+                _ => Err(format!(
+                    "{what}: {count} pieces of {all}, the first are {named}"
+                )),
+            }
+        };
+        first("claimed and not there", claims, good)?;
+        first("durable and lost", durable, claims)
     }
 
     /// The program said that all is complete and ended; the power goes now, and with it all that was not synced.

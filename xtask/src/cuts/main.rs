@@ -33,6 +33,8 @@ struct Wanted {
     cuts: u64,
     seed: u64,
     lanes: u64,
+    /// Whether syncs of content are answered and not done: the checks must notice.
+    is_liar: bool,
 }
 
 fn main() -> ExitCode {
@@ -64,9 +66,14 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Wanted, String> 
         cuts: 20,
         seed: 1,
         lanes: 4,
+        is_liar: false,
     };
     while let Some(word) = words.next() {
         let place = match word.as_str() {
+            "--lie" => {
+                wanted.is_liar = true;
+                continue;
+            }
             "--cuts" => &mut wanted.cuts,
             "--seed" => &mut wanted.seed,
             "--lanes" => &mut wanted.lanes,
@@ -87,7 +94,12 @@ fn all_lanes(
     let (made, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let lane = |number: u64| -> (Figures, Option<String>) {
         let seed = wanted.seed * 1_000 + number;
-        let mut lane = match Lane::new(client, &folder.join(number.to_string()), seed) {
+        let mut lane = match Lane::new(
+            client,
+            &folder.join(number.to_string()),
+            seed,
+            wanted.is_liar,
+        ) {
             Ok(lane) => lane,
             Err(message) => return (Figures::default(), Some(message)),
         };

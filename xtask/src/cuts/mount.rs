@@ -52,14 +52,19 @@ pub(super) struct Mounted {
 }
 
 impl Mounted {
-    /// Mounts it. Nothing of an earlier mount is in the kernel's memory any more, as after a real cut.
-    pub(super) fn new(disk: &Shared, folder: &Path) -> Result<Self, String> {
+    /// Mounts it. Nothing of an earlier mount is in the kernel's memory any more, as after a real cut. A sync of any file
+    /// below `lie` is answered and not done.
+    pub(super) fn new(
+        disk: &Shared,
+        folder: &Path,
+        lie: Option<&'static str>,
+    ) -> Result<Self, String> {
         let mut config = Config::default();
         config.mount_options = vec![
             MountOption::FSName("bt-cuts".to_owned()),
             MountOption::DefaultPermissions,
         ];
-        let session = Session::new(Served(disk.clone()), folder, &config)
+        let session = Session::new(Served(disk.clone(), lie), folder, &config)
             .and_then(Session::spawn)
             .map_err(|error| format!("cannot mount at {}: {error}", folder.display()))?;
         Ok(Self {
@@ -86,9 +91,9 @@ impl Mounted {
     }
 }
 
-/// Carries questions of the kernel to the disk.
+/// Carries questions of the kernel to the disk, but for the syncs of what it lies about.
 #[derive(Debug)]
-struct Served(Shared);
+struct Served(Shared, Option<&'static str>);
 
 fn errno(trouble: Trouble) -> Errno {
     match trouble {
@@ -308,7 +313,16 @@ impl Filesystem for Served {
         only_data: bool,
         reply: ReplyEmpty,
     ) {
-        done(self.0.lock().sync(inode.0, only_data), reply);
+        let mut disk = self.0.lock();
+        let is_lie = self
+            .1
+            .is_some_and(|lie| disk.is_below(Path::new(lie), inode.0));
+        let synced = if is_lie {
+            Ok(())
+        } else {
+            disk.sync(inode.0, only_data)
+        };
+        done(synced, reply);
     }
 
     fn fsyncdir(

@@ -73,21 +73,24 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes the directory if it is not there.
+    /// Makes the directory if it is not there, and sees to it that its name and those above it survive a power cut: a
+    /// journal that is synced is of no use in a directory that nobody finds. Directories of an earlier run are synced as
+    /// well, because it may have been killed between making them and this.
     ///
     /// # Errors
     /// Those of the system.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let absolute = std::path::absolute(path)?;
-        let missing = absolute.ancestors().take_while(|above| !above.exists());
-        let missing: Vec<&Path> = missing.collect();
         DirBuilder::new()
             .recursive(true)
             .mode(DIRECTORY_MODE)
             .create(path)?;
-        // The names of those that were made survive a power cut.
-        for above in missing.iter().filter_map(|made| made.parent()) {
-            File::open(above)?.sync_all()?;
+        for above in std::path::absolute(path)?.ancestors().skip(1) {
+            match File::open(above) {
+                Ok(directory) => tolerate(directory.sync_all())?,
+                // One that we may not read is not one that we have made.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(Self {
             path: path.to_owned(),
@@ -127,6 +130,14 @@ impl Folder {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
+    }
+}
+
+/// Some file systems know no sync of a directory, and one that is mounted read-only has nothing to sync.
+fn tolerate(synced: io::Result<()>) -> io::Result<()> {
+    match synced.as_ref().map_err(io::Error::kind) {
+        Err(io::ErrorKind::InvalidInput | io::ErrorKind::ReadOnlyFilesystem) => Ok(()),
+        _ => synced,
     }
 }
 

@@ -154,4 +154,5 @@ fn the_power_goes_before_the_request_that_was_named() {
     assert_eq!(bytes(&disk), [1]);
     disk.power_on(None);
     assert!(disk.look(file).is_ok());
+    assert!(disk.is_below(Path::new("d"), file) && !disk.is_below(Path::new("e"), file));
 }
