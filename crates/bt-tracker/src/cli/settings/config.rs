@@ -112,7 +112,7 @@ impl Settings {
             },
             locality: settings.near()?,
             upload_token: token(
-                "upload",
+                "upload token",
                 settings.upload_token.as_deref(),
                 settings.upload_token_file.as_deref(),
             )?,
@@ -125,7 +125,7 @@ impl Settings {
             list: settings.list,
             accounts: settings.accounts,
             admin_token: token(
-                "admin",
+                "admin token",
                 settings.admin_token.as_deref(),
                 settings.admin_token_file.as_deref(),
             )?,
@@ -162,7 +162,7 @@ impl Settings {
                 None | Some(IpParamSetting::Deny) => IpParam::Deny,
                 Some(IpParamSetting::PrivateOnly) => IpParam::PrivateOnly,
             },
-            udp_key: token("UDP", None, settings.udp_key.as_deref())?,
+            udp_key: token("UDP key", None, settings.udp_key.as_deref())?,
             snapshot: settings.snapshot,
             snapshot_every: span(settings.snapshot_every, defaults.snapshot_every),
             store: match settings.store {
@@ -212,8 +212,7 @@ fn token(what: &str, token: Option<&str>, file: Option<&Path>) -> Result<Option<
         return Ok(None);
     };
     let words = std::fs::read_to_string(path).map_err(|error| {
-        Failure::bad_input(format!("cannot read the {what} secret {}", path.display()))
-            .cause(&error)
+        Failure::bad_input(format!("cannot read the {what} {}", path.display())).cause(&error)
     })?;
     Ok(Some(Secret::new(words.trim())))
 }

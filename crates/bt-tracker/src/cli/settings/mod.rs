@@ -334,7 +334,7 @@ pub(super) struct Settings {
     #[arg(long, global = true, env = "BT_TRACKER_NO_PEER_IDS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) no_peer_ids: Option<bool>,
-    /// The secret of connection ids over UDP, 32 hexadecimal digits in a file: trackers with the same
+    /// The key of connection ids over UDP, 32 hexadecimal digits in a file: trackers with the same
     /// one honor each other's ids, and so does one that is restarted [default: random]
     #[arg(long, global = true, env = "BT_TRACKER_UDP_KEY", value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
