@@ -50,6 +50,14 @@ struct Bookmark {
     missed: HashSet<InfoHash>,
 }
 
+impl Bookmark {
+    fn miss(&mut self, info_hash: InfoHash) {
+        if self.missed.len() < MAX_RELAY_MISSED {
+            self.missed.insert(info_hash);
+        }
+    }
+}
+
 /// Connects until the token is cancelled.
 pub(super) async fn run(relay: Arc<Relay>, tracker: Arc<Tracker>, stop: CancellationToken) {
     let mut bookmark = Bookmark::default();
@@ -206,12 +214,7 @@ async fn read(
             };
             bookmark.place = Some(entry.id);
             if entry.origin != relay.origin {
-                let missed = &mut bookmark.missed;
-                let miss = |info_hash| {
-                    if missed.len() < MAX_RELAY_MISSED {
-                        missed.insert(info_hash);
-                    }
-                };
+                let miss = |info_hash| bookmark.miss(info_hash);
                 carry_out(relay, tracker, &entry, clock, |_| true, miss, &mut answer);
                 tokio::task::yield_now().await;
             }
@@ -413,4 +416,26 @@ fn jittered(wait: Duration) -> Duration {
     let _ = crate::server::random::fill(&mut byte);
     let [part] = byte;
     wait / 2 + wait / 2 * u32::from(part) / 255
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_torrents_are_missed_and_no_more() {
+        let mut bookmark = Bookmark::default();
+        let hash = |n: usize| {
+            let mut hash = [0; 20];
+            hash[..8].copy_from_slice(&n.to_be_bytes());
+            InfoHash::from(hash)
+        };
+        for n in 0..=MAX_RELAY_MISSED {
+            bookmark.miss(hash(n));
+            bookmark.miss(hash(0));
+            assert_eq!(bookmark.missed.len(), (n + 1).min(MAX_RELAY_MISSED));
+        }
+        assert!(bookmark.missed.contains(&hash(0)));
+        assert!(!bookmark.missed.contains(&hash(MAX_RELAY_MISSED)));
+    }
 }
