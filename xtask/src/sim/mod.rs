@@ -94,7 +94,11 @@ fn plot_growth(text: &str) -> Result<(), String> {
     let rows = rows(text, "growth: ");
     println!("leechers | locality | last / ideal | median | copies | near | wall s | steps");
     for row in &rows {
-        println!("{}", row.join(" | "));
+        println!("growth: {}", row.join(" | "));
+    }
+    if std::env::var_os("SIM_LOCALITY").is_some() {
+        println!("half of the plot: put both halves into a file and draw it with --from");
+        return Ok(());
     }
     let path = tree::root().join(PLOT);
     std::fs::write(&path, draw(&rows)?).map_err(|e| format!("{}: {e}", path.display()))?;
