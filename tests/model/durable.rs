@@ -8,6 +8,9 @@
 )]
 mod durable;
 
+#[path = "../../crates/bt-client/src/session/account.rs"]
+mod account;
+
 mod sync {
     pub(super) use crate::sync::{Condvar, JoinHandle, Mutex, MutexGuard, mpsc, thread};
 }
@@ -76,6 +79,10 @@ mod member {
             [Extent { file: FileIndex(0) }].into_iter()
         }
 
+        pub(super) fn piece_size(&self, _: PieceIndex) -> u32 {
+            1
+        }
+
         pub(super) fn is_pad(&self, _: FileIndex) -> bool {
             false
         }
@@ -98,6 +105,7 @@ mod member {
         pub(super) fn seal(
             &self,
             files: &[FileIndex],
+            _: bool,
         ) -> Result<Vec<(FileIndex, Look)>, DiskError> {
             self.sync()?;
             let look = Look {
@@ -106,6 +114,12 @@ mod member {
                 nanos: 0,
             };
             Ok(files.iter().map(|file| (*file, look)).collect())
+        }
+    }
+
+    impl Content {
+        pub(super) fn gone(&self) -> Vec<FileIndex> {
+            Vec::new()
         }
     }
 
@@ -260,7 +274,7 @@ fn a_journal_that_says_it_is_complete_says_so_last_and_is() {
             thread::spawn(move || {
                 durable.note(1, PieceIndex(0), 1);
                 // Without an account there was nothing to settle.
-                !durable.is_settled(1)
+                durable.standing(1) == account::Standing::Waiting
             })
         };
         durable.end();
@@ -290,6 +304,41 @@ fn whoever_asks_for_a_commit_while_the_thread_is_abandoned_is_answered() {
         durable.end();
         assert!(has_verified(&store));
         assert!(!ended_well(&store));
+    });
+}
+
+#[test]
+fn what_is_in_doubt_is_settled_by_nobody_but_whoever_reads_it_back() {
+    check("durable, doubt", || {
+        let (durable, _store, _member) = begin(true);
+        durable.note(1, PieceIndex(0), 1);
+        durable.commit();
+        let account::Doubtful::Pieces(recheck, pieces) = durable.take_doubtful(1) else {
+            panic!("a sync has failed");
+        };
+        assert_eq!(pieces, [PieceIndex(0)]);
+        // Who resumes it a second time meanwhile, or waits for it to be safe, is not told that all is well.
+        let other = {
+            let durable = Arc::clone(&durable);
+            thread::spawn(move || {
+                assert!(matches!(
+                    durable.take_doubtful(1),
+                    account::Doubtful::UnderWay
+                ));
+                durable.note(1, PieceIndex(1), 1);
+                durable.is_settled(1)
+            })
+        };
+        assert!(!other.join().unwrap());
+        let good = |pieces: &[u32]| pieces.iter().copied().collect::<IndexSet>();
+        let none = IndexSet::default();
+        let judged = durable.judge(1, recheck, &good(&[0]), &none);
+        assert!(matches!(judged, account::Judged::More(more) if more == [PieceIndex(1)]));
+        let judged = durable.judge(1, recheck, &good(&[0, 1]), &none);
+        assert!(matches!(judged, account::Judged::Settled));
+        assert!(!durable.is_settled(1), "a commit settles them");
+        durable.abandon();
+        durable.end();
     });
 }
 

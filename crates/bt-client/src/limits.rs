@@ -194,6 +194,9 @@ pub const STATE_RESERVE: u64 = 1024 * 1024;
 /// What memory holds of a file is dropped in stretches of this, since the kernel drops only whole pages, which may be as
 /// large.
 pub const LARGEST_PAGE: u64 = 2 * 1024 * 1024;
+/// Bytes of one file of state: the whole of 4,000 torrents with as many pieces as a torrent can have. A larger one is none of
+/// ours, or damaged.
+pub const MAX_STATE_BYTES: u64 = 1 << 30;
 
 /// Directories of state of one-shot downloads that are kept: each is a torrent file and a few kilobytes, and losing one
 /// costs a check of the content if it is ever taken up again.

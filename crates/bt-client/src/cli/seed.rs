@@ -20,8 +20,11 @@ use super::source::Word;
 use super::verify::{check, summary};
 use super::watch::{self, Job};
 use super::{home, network, source, units};
-use crate::session::is_proven;
+use crate::session::{is_proven, looks, read_from_disk};
 use crate::{AddTorrent, Check};
+
+/// How often content that changes while it is checked is checked.
+const HOLD_STILL: u32 = 3;
 
 /// Serve content to others until asked to stop
 #[derive(Debug, Args)]
@@ -132,11 +135,27 @@ fn content(args: &SeedArgs, context: &Context) -> Result<Option<Content>, Failur
         place: Place::Parent,
         ..verify::Options::default()
     };
-    match check(&metainfo, &dir, &options, context)? {
-        None => Ok(None),
-        Some(report) if !report.is_complete() => Err(incomplete(&metainfo, &dir, &report)),
-        Some(_) => Ok(Some((metainfo, dir, Check::Proven, kept))),
+    let store = kept.as_ref().map(|kept| &kept.store);
+    if let Some(store) = store {
+        read_from_disk(store, &metainfo, &dir);
     }
+    for _ in 0..HOLD_STILL {
+        let before = looks(store, &metainfo, &dir);
+        match check(&metainfo, &dir, &options, context)? {
+            None => return Ok(None),
+            Some(report) if !report.is_complete() => {
+                return Err(incomplete(&metainfo, &dir, &report));
+            }
+            // What is recorded as proven are the times that the files have afterwards.
+            Some(_) if before == looks(store, &metainfo, &dir) => {
+                return Ok(Some((metainfo, dir, Check::Proven, kept)));
+            }
+            Some(_) => {}
+        }
+    }
+    let name = metainfo.info().name();
+    let what = format!("{name} in {} changes while it is checked", dir.display());
+    Err(Failure::new(Exit::Storage, what).hint("wait until whoever writes to it has ended"))
 }
 
 fn made_in_memory(

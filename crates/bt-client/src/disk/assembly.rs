@@ -45,6 +45,8 @@ fn in_memory(slot: &Slot) -> usize {
 
 #[derive(Debug)]
 struct Partial {
+    /// Which attempt at the piece it is: one that was dropped and begun anew has another number.
+    attempt: u64,
     blocks: Vec<Slot>,
     empty: usize,
     /// Its blocks are being written to make room; until that is done it is not handed out, whole or not.
@@ -63,6 +65,18 @@ pub(crate) struct Assembly {
     layout: Arc<Layout>,
     partial: BTreeMap<PieceIndex, Partial>,
     watched: BTreeSet<PieceIndex>,
+    attempts: u64,
+    /// Of each piece that was handed out whole: it waits for its verdict, or has got a good one. Blocks that come for it
+    /// all the same must not be written over it before they are verified.
+    settled: Vec<bool>,
+}
+
+/// Blocks that are to be written to make room in memory, unverified.
+#[derive(Debug)]
+pub(crate) struct Spill {
+    pub(crate) piece: PieceIndex,
+    attempt: u64,
+    pub(crate) blocks: Vec<(BlockRef, Bytes)>,
 }
 
 impl Assembly {
@@ -71,6 +85,8 @@ impl Assembly {
             layout,
             partial: BTreeMap::new(),
             watched: BTreeSet::new(),
+            attempts: 0,
+            settled: Vec::new(),
         }
     }
 
@@ -81,7 +97,9 @@ impl Assembly {
             return Added::Ignored;
         }
         let layout = &self.layout;
+        let attempts = &mut self.attempts;
         let partial = self.partial.entry(block.piece).or_insert_with(|| {
+            *attempts += 1;
             let slot = |block| match layout.is_padding(block) {
                 true => Slot::Spilled,
                 false => Slot::Empty,
@@ -89,6 +107,7 @@ impl Assembly {
             let blocks: Vec<Slot> = layout.blocks(block.piece).map(slot).collect();
             let is_empty = |slot: &&Slot| matches!(slot, Slot::Empty);
             Partial {
+                attempt: *attempts,
                 empty: blocks.iter().filter(is_empty).count(),
                 blocks,
                 spilling: false,
@@ -110,11 +129,25 @@ impl Assembly {
     fn take_whole(&mut self, piece: PieceIndex) -> Option<WholePiece> {
         let blocks = self.partial.remove(&piece)?.blocks;
         let watched = self.watched.remove(&piece);
+        self.settled
+            .resize(self.layout.piece_count() as usize, false);
+        self.settle(piece, true);
         Some(WholePiece {
             piece,
             blocks,
             watched,
         })
+    }
+
+    fn settle(&mut self, piece: PieceIndex, settled: bool) {
+        if let Some(place) = self.settled.get_mut(piece.0 as usize) {
+            *place = settled;
+        }
+    }
+
+    /// A piece that was handed out turned out bad, or could not be written.
+    pub(crate) fn was_bad(&mut self, piece: PieceIndex) {
+        self.settle(piece, false);
     }
 
     /// Bytes held in memory.
@@ -129,11 +162,12 @@ impl Assembly {
 
     /// The blocks in memory of the incomplete piece that holds the most. They stay where they are until
     /// [`Assembly::end_spill`] says that they are on the disk.
-    pub(crate) fn begin_spill(&mut self) -> Option<(PieceIndex, Vec<(BlockRef, Bytes)>)> {
-        let idle = self
-            .partial
-            .iter_mut()
-            .filter(|(_, partial)| !partial.spilling && partial.held() > 0);
+    pub(crate) fn begin_spill(&mut self) -> Option<Spill> {
+        let settled = &self.settled;
+        let is_settled = |piece: &PieceIndex| settled.get(piece.0 as usize) == Some(&true);
+        let idle = self.partial.iter_mut().filter(|(piece, partial)| {
+            !partial.spilling && partial.held() > 0 && !is_settled(piece)
+        });
         let (&piece, partial) = idle.max_by_key(|(_, partial)| partial.held())?;
         partial.spilling = true;
         let layout = &self.layout;
@@ -141,28 +175,32 @@ impl Assembly {
             Slot::Memory(data) => Some((layout.block(piece, number), data.clone())),
             Slot::Empty | Slot::Spilled => None,
         };
-        Some((
+        Some(Spill {
             piece,
-            (0u32..)
+            attempt: partial.attempt,
+            blocks: (0u32..)
                 .zip(&partial.blocks)
                 .filter_map(in_memory)
                 .collect(),
-        ))
+        })
     }
 
-    /// These blocks of `piece` have been written. Gives the number of bytes that are no longer held, and the piece if it
-    /// became whole meanwhile.
+    /// The blocks of `spill` have been written, or could not be. Gives the number of bytes that are no longer held, and
+    /// the piece if it became whole meanwhile.
     pub(crate) fn end_spill(
         &mut self,
-        piece: PieceIndex,
-        written: &[(BlockRef, Bytes)],
+        spill: &Spill,
+        is_written: bool,
     ) -> (usize, Option<WholePiece>) {
-        let Some(partial) = self.partial.get_mut(&piece) else {
+        let piece = spill.piece;
+        let partial = self.partial.get_mut(&piece);
+        // Another attempt at the piece has not received what was written for this one.
+        let Some(partial) = partial.filter(|partial| partial.attempt == spill.attempt) else {
             return (0, None);
         };
         partial.spilling = false;
         let mut freed = 0;
-        for (block, _) in written {
+        for (block, _) in spill.blocks.iter().filter(|_| is_written) {
             let slot = &mut partial.blocks[self.layout.block_number(block.begin) as usize];
             freed += in_memory(slot);
             *slot = Slot::Spilled;
@@ -262,8 +300,8 @@ mod tests {
             let block = layout.block(PieceIndex(0), number);
             assembly.add(block, data(block.length));
         }
-        let (piece, blocks) = assembly.begin_spill().unwrap();
-        assert_eq!((piece, blocks.len()), (PieceIndex(0), 3));
+        let spill = assembly.begin_spill().unwrap();
+        assert_eq!((spill.piece, spill.blocks.len()), (PieceIndex(0), 3));
         assert!(assembly.begin_spill().is_none(), "it is being written");
         // The last block comes while the others are being written: the piece waits for that.
         let block = layout.block(PieceIndex(0), 3);
@@ -271,7 +309,7 @@ mod tests {
             assembly.add(block, data(block.length)),
             Added::Kept
         ));
-        let (freed, whole) = assembly.end_spill(piece, &blocks);
+        let (freed, whole) = assembly.end_spill(&spill, true);
         assert_eq!(freed, 3 * BLOCK_SIZE as usize);
         let whole = whole.unwrap();
         assert_eq!(
@@ -283,5 +321,59 @@ mod tests {
             3
         );
         assert_eq!(assembly.clear(), 0);
+    }
+
+    #[test]
+    fn blocks_written_for_an_attempt_that_was_dropped_are_not_those_of_the_next() {
+        let (layout, mut assembly) = assembly();
+        let add = |assembly: &mut Assembly, number| {
+            let block = layout.block(PieceIndex(0), number);
+            assembly.add(block, data(block.length))
+        };
+        add(&mut assembly, 0);
+        let spill = assembly.begin_spill().unwrap();
+        // Paused and resumed while they are being written: block 0 is asked for once more.
+        assembly.clear();
+        add(&mut assembly, 1);
+        assert_eq!(assembly.end_spill(&spill, true).0, 0);
+        assert!(
+            matches!(add(&mut assembly, 0), Added::Kept),
+            "it was not received since"
+        );
+        add(&mut assembly, 2);
+        assert!(matches!(add(&mut assembly, 3), Added::Whole(_)));
+    }
+
+    #[test]
+    fn a_spill_that_failed_is_tried_again() {
+        let (layout, mut assembly) = assembly();
+        let block = layout.block(PieceIndex(0), 0);
+        assembly.add(block, data(block.length));
+        let spill = assembly.begin_spill().unwrap();
+        assert_eq!(assembly.end_spill(&spill, false).0, 0);
+        assert_eq!(assembly.begin_spill().unwrap().blocks.len(), 1);
+    }
+
+    #[test]
+    fn nothing_unverified_is_written_over_a_piece_that_is_here_or_may_be_soon() {
+        let (layout, mut assembly) = assembly();
+        let piece = PieceIndex(1);
+        let fill = |assembly: &mut Assembly| {
+            for number in 0..3 {
+                let block = layout.block(piece, number);
+                assembly.add(block, data(block.length));
+            }
+        };
+        fill(&mut assembly);
+        let late = layout.block(piece, 0);
+        assembly.add(late, data(late.length));
+        assert!(assembly.begin_spill().is_none());
+        // It was bad: what comes now is a new attempt like any other.
+        assembly.was_bad(piece);
+        assert!(assembly.begin_spill().is_some());
+        assembly.clear();
+        fill(&mut assembly);
+        assembly.add(late, data(late.length));
+        assert!(assembly.begin_spill().is_none());
     }
 }

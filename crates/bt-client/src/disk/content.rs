@@ -12,7 +12,7 @@ use bytes::Bytes;
 use rustix::io::{Errno, ReadWriteFlags};
 
 use super::allocation::allocate;
-use super::assembly::{Added, Assembly, WholePiece};
+use super::assembly::{Added, Assembly, Spill, WholePiece};
 use super::durable::Written;
 use super::places::{PARTS, Places};
 use super::pool::Shared;
@@ -85,6 +85,8 @@ pub struct Content {
     report: Report,
     allocation: OnceLock<Allocation>,
     failed: AtomicBool,
+    /// The content is being deleted, and no thread that comes late makes it anew.
+    pub(super) deleted: AtomicBool,
     /// What the file system can say of the page cache.
     warmth: OnceLock<Warmth>,
     /// The hash of a piece of so many zeros.
@@ -130,6 +132,7 @@ impl Content {
             report,
             allocation: OnceLock::new(),
             failed: AtomicBool::new(false),
+            deleted: AtomicBool::new(false),
             warmth: OnceLock::new(),
             zeros: Mutex::default(),
         });
@@ -148,7 +151,10 @@ impl Content {
     pub fn path(&self, file: FileIndex) -> PathBuf {
         let directory = self.directory();
         match self.root(false) {
-            Ok(root) => directory.join(self.places().path(&root, file)),
+            Ok(root) => match self.places().path(&root, file) {
+                Ok(path) => directory.join(path),
+                Err(_) => directory.join(self.info().disk_path(file)),
+            },
             Err(_) => directory.join(self.info().disk_path(file)),
         }
     }
@@ -197,6 +203,10 @@ impl Content {
         self.shared.files.close(self.id);
     }
 
+    pub(super) fn close_files(&self) {
+        self.shared.files.close(self.id);
+    }
+
     /// Drops the blocks of all incomplete pieces.
     pub fn forget(&self) {
         let held = self.assembly().clear();
@@ -233,7 +243,7 @@ impl Content {
         let stored =
             |file: &FileIndex| !self.layout.is_pad(*file) && self.layout.file_length(*file) > 0;
         for file in self.layout.files().filter(stored).chain([PARTS]) {
-            let path = places.path(&root, file);
+            let path = places.path(&root, file)?;
             if root.file_size(&path)?.is_some_and(|size| size > 0) {
                 return Ok(true);
             }
@@ -364,16 +374,16 @@ impl Content {
         self.assembly().held()
     }
 
-    pub(super) fn begin_spill(&self) -> Option<(PieceIndex, Vec<(BlockRef, Bytes)>)> {
+    pub(super) fn begin_spill(&self) -> Option<Spill> {
         self.assembly().begin_spill()
     }
 
-    pub(super) fn end_spill(
-        &self,
-        piece: PieceIndex,
-        written: &[(BlockRef, Bytes)],
-    ) -> (usize, Option<WholePiece>) {
-        self.assembly().end_spill(piece, written)
+    pub(super) fn end_spill(&self, spill: &Spill, is_written: bool) -> (usize, Option<WholePiece>) {
+        self.assembly().end_spill(spill, is_written)
+    }
+
+    pub(super) fn was_bad(&self, piece: PieceIndex) {
+        self.assembly().was_bad(piece);
     }
 
     /// Writes consecutive bytes at `start` of the content, across files; pad files are left out.
@@ -428,26 +438,52 @@ impl Content {
         if let Some(open) = self.shared.files.get(key, writable) {
             return Ok(open);
         }
-        let root = self.root(writable)?;
-        let path = places.path(&root, file);
-        let open = || match writable {
+        if writable {
+            self.refuse_deleted()?;
+        }
+        let root = self.patiently(|| self.root(writable))?;
+        let path = self.patiently(|| places.path(&root, file))?;
+        let open = self.patiently(|| match writable {
             true => root.open_write(&path),
             false => root.open_read(&path),
-        };
-        let open = match open() {
-            // Others (peers, the embedding program) hold what we could have held: make do with less.
-            Err(error) if error.fault() == Fault::NoDescriptors => {
-                self.shared.files.release();
-                open()?
+        })?;
+        if writable {
+            let meta = open.metadata();
+            let meta = meta.map_err(|error| self.error("look at", &path, error))?;
+            if !self.written.opened(file, &meta) {
+                return Err(self.exchanged(places, file));
             }
-            other => other?,
-        };
+        }
         if writable && file != PARTS {
             let how = self.allocation.get().copied().unwrap_or_default();
             allocate(&open, self.layout.file_length(file), how)
                 .map_err(|error| self.error("set the size of", &path, error))?;
         }
         Ok(self.shared.files.put(key, open, writable))
+    }
+
+    /// Content that is being deleted is not written any more. To be asked by whoever holds the places.
+    pub(super) fn refuse_deleted(&self) -> Result<(), DiskError> {
+        if !self.deleted.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let why = io::Error::new(io::ErrorKind::NotFound, "it is being removed");
+        Err(DiskError::new("write to", &self.directory(), why))
+    }
+
+    /// Tries once more with fewer files open if the process has no descriptors left: others (peers, the embedding
+    /// program) hold what we could have held.
+    pub(super) fn patiently<T>(
+        &self,
+        attempt: impl Fn() -> Result<T, DiskError>,
+    ) -> Result<T, DiskError> {
+        match attempt() {
+            Err(error) if error.fault() == Fault::NoDescriptors => {
+                self.shared.files.release();
+                attempt()
+            }
+            other => other,
+        }
     }
 
     /// The directory, which must still be the one that was opened first: in its place a mount point may stand empty.
@@ -461,6 +497,7 @@ impl Content {
             };
         }
         let root = self.shared.root(&base.directory, create)?;
+        self.written.enters(&root);
         base.root = Some(Arc::clone(&root));
         Ok(root)
     }
@@ -473,6 +510,11 @@ impl Content {
     /// The content lies elsewhere from now on. To be called by whoever holds the places for writing.
     pub(super) fn set_base(&self, directory: PathBuf, root: Option<Arc<Root>>) {
         self.shared.files.close(self.id);
+        // Those that are written to are other files from now on.
+        self.written.leaves();
+        if let Some(root) = &root {
+            self.written.enters(root);
+        }
         *self.base() = Base { directory, root };
     }
 
@@ -497,7 +539,10 @@ impl Content {
         error: io::Error,
     ) -> DiskError {
         match self.root(false) {
-            Ok(root) => self.error(action, &places.path(&root, file), error),
+            Ok(root) => match places.path(&root, file) {
+                Ok(path) => self.error(action, &path, error),
+                Err(unknown) => unknown,
+            },
             Err(gone) => gone,
         }
     }

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use super::root::Root;
 use super::{Content, DiskError, Fault};
@@ -16,18 +17,23 @@ impl Content {
     /// # Errors
     /// At the first file that the system does not let us remove.
     pub fn delete(&self) -> Result<(), DiskError> {
+        {
+            // Pieces that wait to be written, and whoever looks after the files yet, are refused from here on.
+            let _nobody_writes = self.places.write().unwrap_or_else(PoisonError::into_inner);
+            self.deleted.store(true, Ordering::Relaxed);
+        }
         self.close();
-        let root = match self.root(false) {
+        let root = match self.patiently(|| self.root(false)) {
             Ok(root) => root,
             // Nothing was ever made.
             Err(error) if error.fault() == Fault::Gone && error.action != "use" => return Ok(()),
             Err(error) => return Err(error),
         };
         let places = self.places.write().unwrap_or_else(PoisonError::into_inner);
-        let paths: Vec<PathBuf> = places
+        let paths = places
             .stored()
             .map(|file| places.path(&root, file))
-            .collect();
+            .collect::<Result<Vec<PathBuf>, _>>()?;
         for path in &paths {
             if matches!(root.file_size(path), Ok(Some(_))) {
                 root.remove_file(path)?;

@@ -2,9 +2,11 @@
 //!
 //! It must not know what is recorded of it, nor when.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bt_metainfo::{FileIndex, PieceIndex};
@@ -27,6 +29,21 @@ pub(super) struct Written {
     named: Mutex<BTreeSet<FileIndex>>,
     /// While somebody copies the content: what was written since, in stretches of [`STRETCH`].
     since: Mutex<Option<BTreeSet<(FileIndex, u64)>>>,
+    doubts: Mutex<Doubts>,
+    /// Failed syncs of the whole file system that this content has heard of.
+    seen: AtomicU64,
+}
+
+/// What speaks against what was written.
+#[derive(Debug, Default)]
+struct Doubts {
+    /// A sync has failed. Until what it covered was read from the disk, no sync is believed: the system takes the pages
+    /// that it could not write for written.
+    failure: Option<DiskError>,
+    /// Files that were removed or replaced by others while we wrote to them.
+    gone: BTreeSet<FileIndex>,
+    /// Device and number of the files that we write to.
+    inodes: BTreeMap<FileIndex, (u64, u64)>,
 }
 
 impl Written {
@@ -60,12 +77,76 @@ impl Written {
         named.clear();
     }
 
+    /// The files lie elsewhere now.
+    pub(super) fn leaves(&self) {
+        self.doubts().inodes.clear();
+    }
+
+    fn doubts(&self) -> MutexGuard<'_, Doubts> {
+        self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A sync has failed with this.
+    pub(super) fn fails(&self, error: DiskError) {
+        self.doubts().failure = Some(error);
+    }
+
+    /// `file` is open for writing. False if it is another one than before.
+    pub(super) fn opened(&self, file: FileIndex, meta: &Metadata) -> bool {
+        let inode = (meta.dev(), meta.ino());
+        let mut doubts = self.doubts();
+        let is_same = *doubts.inodes.entry(file).or_insert(inode) == inode;
+        if !is_same {
+            doubts.gone.insert(file);
+        }
+        is_same
+    }
+
+    /// Whether what was found in the place of `file` is the file that we write to, if we write to it at all.
+    fn is_ours(&self, file: FileIndex, meta: &Metadata) -> bool {
+        let inode = (meta.dev(), meta.ino());
+        let mut doubts = self.doubts();
+        let is_ours = doubts.inodes.get(&file).is_none_or(|ours| *ours == inode);
+        if !is_ours {
+            doubts.gone.insert(file);
+        }
+        is_ours
+    }
+
+    /// Nothing is written to `file` any more; whoever puts another one in its place changes its time.
+    fn is_left(&self, file: FileIndex) {
+        self.doubts().inodes.remove(&file);
+    }
+
+    fn is_gone(&self, file: FileIndex) {
+        self.doubts().gone.insert(file);
+    }
+
+    /// The directory was opened; as long as nothing waits for a sync, what has failed there does not concern us.
+    pub(super) fn enters(&self, root: &Root) {
+        let dirty = self.dirty.lock().unwrap_or_else(PoisonError::into_inner);
+        if dirty.is_empty() {
+            self.seen.store(root.failures(), Ordering::Relaxed);
+        }
+    }
+
     /// Something of `file` is in memory only, or may be.
     pub(super) fn mark(&self, file: FileIndex) {
         self.dirty
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(file);
+    }
+
+    /// Marks a file whose name has not been synced; false for others.
+    pub(super) fn mark_unnamed(&self, file: FileIndex) -> bool {
+        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = !named.contains(&file);
+        drop(named);
+        if is_new {
+            self.mark(file);
+        }
+        is_new
     }
 
     /// The file is gone.
@@ -75,6 +156,7 @@ impl Written {
                 .unwrap_or_else(PoisonError::into_inner)
                 .remove(&file);
         }
+        self.is_left(file);
     }
 
     fn take(&self) -> BTreeSet<FileIndex> {
@@ -93,6 +175,16 @@ pub struct Look {
     pub nanos: u32,
 }
 
+impl Look {
+    fn of(meta: &Metadata) -> Self {
+        Self {
+            size: meta.len(),
+            seconds: meta.mtime(),
+            nanos: u32::try_from(meta.mtime_nsec()).unwrap_or(0),
+        }
+    }
+}
+
 /// Which directory holds the content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
@@ -107,35 +199,63 @@ impl Content {
     /// the call are covered.
     ///
     /// # Errors
-    /// If a sync fails: what was written since the last good one cannot be relied on, and no second try helps.
+    /// If a sync fails: what was written since the last good one cannot be relied on, no second try helps, and each
+    /// later call fails as well until [`Content::doubt_no_more`].
     pub fn sync(&self) -> Result<(), DiskError> {
         self.sync_at(&self.places())
     }
 
     /// The same for whoever holds the places.
     pub(super) fn sync_at(&self, places: &Places) -> Result<(), DiskError> {
+        if let Some(failure) = &self.written.doubts().failure {
+            return Err(failure.again());
+        }
         let dirty = self.written.take();
         if dirty.is_empty() {
             return Ok(());
         }
-        let root = self.root(false)?;
+        let synced = self.sync_files(places, &dirty);
+        if let Err(error) = &synced {
+            if error.is_final() {
+                self.written.fails(error.again());
+            }
+            // The next sync that is believed has to cover them.
+            dirty.into_iter().for_each(|file| self.written.mark(file));
+        }
+        synced
+    }
+
+    fn sync_files(&self, places: &Places, dirty: &BTreeSet<FileIndex>) -> Result<(), DiskError> {
+        let root = self.patiently(|| self.root(false))?;
         let new: BTreeSet<FileIndex> = {
             let named = &self.written.named;
             let named = named.lock().unwrap_or_else(PoisonError::into_inner);
             dirty.difference(&named).copied().collect()
         };
         if dirty.len() > SYNC_ONE_BY_ONE {
-            root.sync_everything()?;
+            root.sync_everything(&self.written.seen)?;
         } else {
-            for &file in &dirty {
-                // Reading is enough for a sync, and content that is only seeded may be read-only.
-                self.open_at(places, file, false)?
-                    .sync_data()
-                    .map_err(|error| self.failed(places, "sync", file, error))?;
+            let mut failed: Option<DiskError> = None;
+            for &file in dirty {
+                // One that fails is no reason to leave the others in memory. What is lost is said before what was not
+                // even tried.
+                if let Err(error) = self.sync_file(places, file)
+                    && failed
+                        .as_ref()
+                        .is_none_or(|before| !before.is_final() && error.is_final())
+                {
+                    failed = Some(error);
+                }
             }
-            let paths: Vec<PathBuf> = new.iter().map(|file| places.path(&root, *file)).collect();
+            if let Some(error) = failed {
+                return Err(error);
+            }
+            let paths: Vec<PathBuf> = new
+                .iter()
+                .map(|file| places.path(&root, *file))
+                .collect::<Result<_, _>>()?;
             if !paths.is_empty() {
-                root.sync_names(paths.iter().map(PathBuf::as_path))?;
+                self.patiently(|| root.sync_names(paths.iter().map(PathBuf::as_path)))?;
             }
         }
         self.written
@@ -146,6 +266,35 @@ impl Content {
         Ok(())
     }
 
+    fn sync_file(&self, places: &Places, file: FileIndex) -> Result<(), DiskError> {
+        // Reading is enough for a sync, and content that is only seeded may be read-only.
+        let open = self.open_at(places, file, false)?;
+        let meta = open.metadata();
+        let meta = meta.map_err(|error| self.failed(places, "look at", file, error))?;
+        if !self.written.is_ours(file, &meta) {
+            return Err(self.exchanged(places, file));
+        }
+        open.sync_data()
+            .map_err(|error| self.failed(places, "sync", file, error))
+    }
+
+    pub(super) fn exchanged(&self, places: &Places, file: FileIndex) -> DiskError {
+        let nobody = std::io::ErrorKind::NotFound.into();
+        DiskError::exchanged(&self.failed(places, "sync", file, nobody).path)
+    }
+
+    /// Files that were removed or replaced while we wrote to them: nothing that is known of them holds any more.
+    #[must_use]
+    pub fn gone(&self) -> Vec<FileIndex> {
+        self.written.doubts().gone.iter().copied().collect()
+    }
+
+    /// What is in doubt is about to be read from the disk: syncs mean something again, for what is marked from now on.
+    pub fn doubt_no_more(&self) {
+        self.close_files();
+        *self.written.doubts() = Doubts::default();
+    }
+
     /// Something of this piece may be in memory only, though it was not us who wrote it.
     pub fn mark_written(&self, piece: PieceIndex) {
         for file in self.places().piece_runs(piece).filter_map(|run| run.file) {
@@ -153,29 +302,64 @@ impl Content {
         }
     }
 
-    /// Makes files that are not written any more survive with their times, and tells how they were left; those that
-    /// are not there are left out.
+    /// Makes files that are not written any more survive with their times, and tells how they were left. Those that are
+    /// not there are left out, but `whole` ones have to be, unless they lie among the parts.
     ///
     /// # Errors
-    /// As [`Content::sync`].
-    pub fn seal(&self, files: &[FileIndex]) -> Result<Vec<(FileIndex, Look)>, DiskError> {
+    /// As [`Content::sync`], and if a whole file was removed, or one was replaced while we wrote to it:
+    /// [`Content::gone`] has it then.
+    pub fn seal(
+        &self,
+        files: &[FileIndex],
+        whole: bool,
+    ) -> Result<Vec<(FileIndex, Look)>, DiskError> {
         if files.is_empty() {
             return Ok(Vec::new());
         }
-        if files.len() > SYNC_ONE_BY_ONE
-            && let Ok(root) = self.root(false)
+        let sealed = self.seal_files(files, whole);
+        if let Err(error) = &sealed
+            && error.is_final()
         {
-            root.sync_everything()?;
+            self.written.fails(error.again());
+        }
+        sealed
+    }
+
+    fn seal_files(
+        &self,
+        files: &[FileIndex],
+        whole: bool,
+    ) -> Result<Vec<(FileIndex, Look)>, DiskError> {
+        let places = self.places();
+        let Some(root) = self.root_if_there()? else {
+            return Ok(Vec::new());
+        };
+        let one_by_one = files.len() <= SYNC_ONE_BY_ONE;
+        if !one_by_one {
+            root.sync_everything(&self.written.seen)?;
         }
         let mut left = Vec::with_capacity(files.len());
         for &file in files {
-            if files.len() <= SYNC_ONE_BY_ONE && self.look(file)?.is_some() {
-                let places = self.places();
+            let path = places.path(&root, file)?;
+            let look = || self.patiently(|| root.look(&path));
+            let Some(found) = look()? else {
+                if whole && !places.is_absent(file) {
+                    self.written.is_gone(file);
+                    return Err(self.exchanged(&places, file));
+                }
+                continue;
+            };
+            // What has the name has to be what was written and synced.
+            if !self.written.is_ours(file, &found) {
+                return Err(self.exchanged(&places, file));
+            }
+            if one_by_one {
                 self.open_at(&places, file, false)?
                     .sync_all()
                     .map_err(|error| self.failed(&places, "sync", file, error))?;
             }
-            left.extend(self.look(file)?.map(|look| (file, look)));
+            left.extend(look()?.map(|meta| (file, Look::of(&meta))));
+            self.written.is_left(file);
         }
         Ok(left)
     }
@@ -188,12 +372,9 @@ impl Content {
         let Some(root) = self.root_if_there()? else {
             return Ok(None);
         };
-        let meta = root.look(&self.places().path(&root, file))?;
-        Ok(meta.map(|meta| Look {
-            size: meta.len(),
-            seconds: meta.mtime(),
-            nanos: u32::try_from(meta.mtime_nsec()).unwrap_or(0),
-        }))
+        let path = self.places().path(&root, file)?;
+        let meta = self.patiently(|| root.look(&path))?;
+        Ok(meta.as_ref().map(Look::of))
     }
 
     /// Which directory holds the content.
@@ -215,10 +396,13 @@ impl Content {
     }
 
     pub(super) fn root_if_there(&self) -> Result<Option<Arc<Root>>, DiskError> {
-        match self.root(false) {
+        match self.patiently(|| self.root(false)) {
             Ok(root) => Ok(Some(root)),
             Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,6 +58,35 @@ impl DiskError {
         Self::new("use", path, source)
     }
 
+    /// Another file stands where the one that we write to was, or none does.
+    pub(crate) fn exchanged(path: &Path) -> Self {
+        let source = io::Error::new(
+            ErrorKind::StaleNetworkFileHandle,
+            "it was removed or replaced while it was written to",
+        );
+        Self::new("use the file", path, source)
+    }
+
+    /// The same once more, for whoever else has to hear of it.
+    pub(crate) fn again(&self) -> Self {
+        let source = match self.source.raw_os_error() {
+            Some(errno) => io::Error::from_raw_os_error(errno),
+            None => io::Error::new(self.source.kind(), self.source.to_string()),
+        };
+        Self::new(self.action, &self.path, source)
+    }
+
+    /// A sync failed: the system may take what it could not write for written from now on, so that no later sync says
+    /// anything of it.
+    pub(crate) fn is_final(&self) -> bool {
+        self.action == "sync"
+    }
+
+    /// Nothing is wrong with the disk: it can be tried again.
+    pub(crate) fn is_passing(&self) -> bool {
+        self.fault() == Fault::NoDescriptors
+    }
+
     /// Which kind it is.
     #[must_use]
     pub fn fault(&self) -> Fault {

@@ -2,7 +2,10 @@
 //!
 //! It decides and must not read, write or keep files open.
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -10,6 +13,7 @@ use bt_metainfo::{Extent, FileIndex, Layout, Metainfo, Naming, PartsMap, PieceIn
 
 use super::Site;
 use super::root::Root;
+use super::{DiskError, Fault};
 
 /// Stands for the file of parts among the files of a torrent, which has fewer files than that.
 pub(super) const PARTS: FileIndex = FileIndex(u32::MAX);
@@ -75,8 +79,9 @@ pub(super) struct Places {
     metainfo: Arc<Metainfo>,
     layout: Arc<Layout>,
     parts: PartsMap,
-    /// Found out when the directory is first looked at.
-    naming: OnceLock<Naming>,
+    /// Found out when the directory is first looked at, and not while files come to be: on a file system that ignores
+    /// case, a file that was made under one name seems to be there under another one too.
+    names: OnceLock<Names>,
     /// Files that nobody wants and that are not there: what is fetched of them lies among the parts.
     absent: BTreeSet<FileIndex>,
 }
@@ -88,7 +93,7 @@ impl Places {
             parts: PartsMap::new(&layout),
             metainfo,
             layout,
-            naming: OnceLock::new(),
+            names: OnceLock::new(),
             absent: BTreeSet::new(),
         }
     }
@@ -112,23 +117,17 @@ impl Places {
         self.absent.contains(&file)
     }
 
-    /// Files of which some bytes lie among the parts, or will, while the others would lie in a file of their own.
-    pub(super) fn split(&self) -> Vec<FileIndex> {
-        let is_split = |file: &FileIndex| {
-            let apart = self.shared_runs(*file).len();
-            apart > 0 && self.layout.pieces_of_file(*file).len() > apart
-        };
-        self.absent.iter().copied().filter(is_split).collect()
+    /// Files of which some bytes lie among the parts, or will.
+    pub(super) fn absent(&self) -> Vec<FileIndex> {
+        let is_shared = |file: &FileIndex| !self.shared_runs(*file).is_empty();
+        self.absent.iter().copied().filter(is_shared).collect()
     }
 
-    /// The bytes of files that lie among the parts, if they are anywhere.
-    pub(super) fn apart(&self) -> BTreeSet<(FileIndex, PieceIndex)> {
-        let runs = self.absent.iter().flat_map(|file| {
-            let runs = self.shared_runs(*file).into_iter();
-            runs.map(move |(run, _)| (*file, self.layout.file_offset(*file) + run.offset))
-        });
-        runs.filter_map(|(file, at)| Some((file, self.layout.piece_at(at)?)))
-            .collect()
+    /// The pieces of which bytes of this file lie among the parts, or could.
+    pub(super) fn shared_pieces(&self, file: FileIndex) -> impl Iterator<Item = PieceIndex> + '_ {
+        let runs = self.shared_runs(file).into_iter();
+        let at = move |(run, _): (Extent, u64)| self.layout.file_offset(file) + run.offset;
+        runs.map(at).filter_map(|at| self.layout.piece_at(at))
     }
 
     pub(super) fn is_any_absent(&self) -> bool {
@@ -158,8 +157,11 @@ impl Places {
     }
 
     /// Where a file is, relative to the root.
-    pub(super) fn path(&self, root: &Root, file: FileIndex) -> PathBuf {
-        self.path_at(&self.site, file, &self.given(root, file))
+    ///
+    /// # Errors
+    /// If the system does not let us look: another name might be the wrong one.
+    pub(super) fn path(&self, root: &Root, file: FileIndex) -> Result<PathBuf, DiskError> {
+        Ok(self.path_at(&self.site, file, &self.given(root, file)?))
     }
 
     /// Where a file would be at another site; `given` is its path by the torrent alone.
@@ -170,31 +172,27 @@ impl Places {
         site.path(self.metainfo.info(), file, given)
     }
 
-    /// What the torrent alone says of where a file is: under the first of its names that is there, or else the portable
-    /// one.
-    pub(super) fn given(&self, root: &Root, file: FileIndex) -> PathBuf {
+    /// What the torrent alone says of where a file is: under the first of its names that was there when the directory was
+    /// first looked at, or else the portable one.
+    ///
+    /// # Errors
+    /// As [`Places::path`].
+    pub(super) fn given(&self, root: &Root, file: FileIndex) -> Result<PathBuf, DiskError> {
         let info = self.metainfo.info();
         if file == PARTS {
-            return info.parts_path();
+            return Ok(info.parts_path());
         }
-        let is_there = |file, path: &Path| {
-            let path = self.site.path(info, file, path);
-            matches!(root.file_size(&path), Ok(Some(_)))
+        let names = match self.names.get() {
+            Some(names) => names,
+            None => {
+                let found = Names::find(root, &self.site, &self.metainfo, &self.layout)?;
+                self.names.get_or_init(|| found)
+            }
         };
-        // A name of its own stands for all that the torrent may mean.
-        let naming = self
-            .naming
-            .get_or_init(|| Naming::find(info, |path| is_there(FileIndex(u32::MAX - 1), path)));
-        let mut paths = naming.paths(info, file);
+        let mut paths = names.naming.paths(info, file);
         let first = paths.next().unwrap_or_default();
-        let Some(second) = paths.next() else {
-            return first;
-        };
-        if is_there(file, &second) && !is_there(file, &first) {
-            second
-        } else {
-            first
-        }
+        let own = paths.next().filter(|_| names.own.contains(&file));
+        Ok(own.unwrap_or(first))
     }
 
     /// All that [`Places::given`] may say of a file.
@@ -212,5 +210,84 @@ impl Places {
     pub(super) fn stored(&self) -> impl Iterator<Item = FileIndex> + '_ {
         let stored = |file: &FileIndex| !self.layout.is_pad(*file);
         self.layout.files().filter(stored).chain([PARTS])
+    }
+
+    /// What lies under which name is found out anew. To be called while no file is open.
+    pub(super) fn look_again(&mut self) {
+        self.names = OnceLock::new();
+    }
+}
+
+/// Under which of its names each file lies.
+#[derive(Debug)]
+struct Names {
+    naming: Naming,
+    /// Files that lie under their own names, as shared from this machine, and not under the portable ones.
+    own: BTreeSet<FileIndex>,
+}
+
+impl Names {
+    fn find(
+        root: &Root,
+        site: &Site,
+        metainfo: &Metainfo,
+        layout: &Layout,
+    ) -> Result<Self, DiskError> {
+        let info = metainfo.info();
+        let failed = RefCell::new(None);
+        // A name of its own stands for all that the torrent may mean.
+        let any = FileIndex(u32::MAX - 1);
+        let is_there = |path: &Path| match look(root, &site.path(info, any, path)) {
+            Ok(found) => found.is_some(),
+            Err(error) => {
+                failed.borrow_mut().get_or_insert(error);
+                false
+            }
+        };
+        let naming = Naming::find(info, is_there);
+        if let Some(error) = failed.into_inner() {
+            return Err(error);
+        }
+        let mut found = Self {
+            naming,
+            own: BTreeSet::new(),
+        };
+        let stored = || layout.files().filter(|file| !layout.is_pad(*file));
+        if stored().all(|file| info.native_path(file).is_none()) {
+            return Ok(found);
+        }
+        // Two names of two files may be one to the file system; then neither says whose the file is.
+        let mut inodes: BTreeMap<(u64, u64), BTreeSet<FileIndex>> = BTreeMap::new();
+        let mut own = Vec::new();
+        for file in stored() {
+            let mut is_portable = true;
+            let mut is_first_there = false;
+            for path in found.naming.paths(info, file) {
+                if let Some(meta) = look(root, &site.path(info, file, &path))? {
+                    let inode = (meta.dev(), meta.ino());
+                    inodes.entry(inode).or_default().insert(file);
+                    if is_portable {
+                        is_first_there = true;
+                    } else if !is_first_there {
+                        own.push((file, inode));
+                    }
+                }
+                is_portable = false;
+            }
+        }
+        let is_its_own = |(_, inode): &(FileIndex, (u64, u64))| {
+            inodes.get(inode).is_some_and(|files| files.len() == 1)
+        };
+        let own = own.into_iter().filter(is_its_own);
+        found.own = own.map(|(file, _)| file).collect();
+        Ok(found)
+    }
+}
+
+/// What has this name; a name that the file system cannot have, or that a link or a directory has, no file has.
+fn look(root: &Root, path: &Path) -> Result<Option<Metadata>, DiskError> {
+    match root.look(path) {
+        Err(error) if matches!(error.fault(), Fault::InTheWay | Fault::TooLong) => Ok(None),
+        other => other,
     }
 }

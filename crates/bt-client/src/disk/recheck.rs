@@ -3,14 +3,14 @@
 //! It must not know why they are in doubt.
 
 use std::io;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use bt_metainfo::{PieceIndex, lanes};
+use bt_metainfo::{FileIndex, PieceIndex, lanes};
 use rustix::fs::{Advice, SeekFrom, fadvise, seek};
 use rustix::io::Errno;
 
+use super::places::PARTS;
 use super::{Content, DiskError, Fault};
 use crate::limits::LARGEST_PAGE;
 
@@ -45,18 +45,19 @@ impl Content {
     }
 
     /// Hashes these pieces on all cores and tells of each whether it is good; pieces that cannot be read whole are not.
-    /// With `from_disk`, what memory holds of them is written out and dropped first, so that it is the disk that is
-    /// read. Blocks the thread. Ends early, without a word, when `cancel` is set.
+    /// With `from_disk`, what memory holds of their files is written out and dropped first, so that it is the disk that
+    /// is read. Blocks the thread. Ends early, without a word, when `cancel` is set. Gives what the device could not read
+    /// of files that are there, once a file: such a piece is not good, and no reason not to look at the others.
     ///
     /// # Errors
-    /// If the disk refuses.
+    /// If the system refuses.
     pub fn recheck(
         &self,
         pieces: &[PieceIndex],
         from_disk: bool,
         cancel: &AtomicBool,
         found: impl FnMut(PieceIndex, bool) + Send,
-    ) -> Result<(), DiskError> {
+    ) -> Result<Vec<DiskError>, DiskError> {
         if from_disk {
             self.forget_pages(pieces)?;
         }
@@ -68,12 +69,13 @@ impl Content {
         let next = AtomicUsize::new(0);
         let found = Mutex::new(found);
         let failed: Mutex<Option<DiskError>> = Mutex::new(None);
+        let unreadable: Mutex<Vec<DiskError>> = Mutex::default();
         let work = || {
             while !cancel.load(Ordering::Relaxed) {
                 let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) else {
                     return;
                 };
-                match self.hash(batch) {
+                match self.hash(batch, &unreadable) {
                     Ok(verdicts) => {
                         let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
                         for (piece, good) in verdicts {
@@ -95,10 +97,15 @@ impl Content {
             work();
         });
         let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
-        failed.map_or(Ok(()), Err)
+        let unreadable = unreadable.into_inner();
+        failed.map_or(Ok(unreadable.unwrap_or_else(PoisonError::into_inner)), Err)
     }
 
-    fn hash(&self, pieces: &[PieceIndex]) -> Result<Vec<(PieceIndex, bool)>, DiskError> {
+    fn hash(
+        &self,
+        pieces: &[PieceIndex],
+        unreadable: &Mutex<Vec<DiskError>>,
+    ) -> Result<Vec<(PieceIndex, bool)>, DiskError> {
         let mut whole = Vec::with_capacity(pieces.len());
         let mut verdicts = Vec::with_capacity(pieces.len());
         for &piece in pieces {
@@ -109,6 +116,13 @@ impl Content {
             match self.read_piece(piece) {
                 Ok(data) => whole.push((piece, data)),
                 Err(error) if is_absence(&error) => verdicts.push((piece, false)),
+                Err(error) if error.action == "read" && error.fault() == Fault::Io => {
+                    verdicts.push((piece, false));
+                    let mut told = unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+                    if told.iter().all(|before| before.path != error.path) {
+                        told.push(error);
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -196,6 +210,35 @@ impl Content {
                 let _ = fadvise(&*file, start, length, Advice::DontNeed);
             }
         }
+        Ok(())
+    }
+
+    /// The same for everything that there is.
+    ///
+    /// # Errors
+    /// If a file cannot be opened.
+    pub fn forget_all_pages(&self) -> Result<(), DiskError> {
+        let stored = self
+            .layout()
+            .files()
+            .filter(|file| !self.layout().is_pad(*file));
+        stored
+            .chain([PARTS])
+            .try_for_each(|file| self.forget_file(file))
+    }
+
+    fn forget_file(&self, number: FileIndex) -> Result<(), DiskError> {
+        let places = self.places();
+        let file = match self.open_at(&places, number, false) {
+            Ok(file) => file,
+            Err(error) if is_absence(&error) || error.fault() == Fault::InTheWay => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        // Only pages that are written out are dropped. Whether this fails does not matter here: what is read afterwards
+        // decides.
+        let _ = file.sync_data();
+        // All of it: of a range, the system keeps the pages that it does not cover from end to end.
+        let _ = fadvise(&*file, 0, None, Advice::DontNeed);
         Ok(())
     }
 }

@@ -10,7 +10,8 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{
     AtFlags, Mode, OFlags, RenameFlags, ResolveFlags, mkdirat, openat, openat2, renameat,
@@ -31,7 +32,10 @@ pub(crate) struct Root {
     path: PathBuf,
     directory: OwnedFd,
     /// The directories above it have been synced.
-    is_named: AtomicBool,
+    is_named: Mutex<bool>,
+    /// Syncs of the whole file system that failed. The system tells each failure once, to whoever asks first, and
+    /// torrents share a root.
+    failures: Mutex<u64>,
     /// The kernel does not know `openat2`, or a sandbox forbids it: found out once.
     walks: AtomicBool,
 }
@@ -50,7 +54,8 @@ impl Root {
         Ok(Self {
             path: path.to_owned(),
             directory,
-            is_named: AtomicBool::new(false),
+            is_named: Mutex::new(false),
+            failures: Mutex::new(0),
             walks: AtomicBool::new(false),
         })
     }
@@ -58,6 +63,7 @@ impl Root {
     /// Opens a file that is there, for reading.
     pub(crate) fn open_read(&self, relative: &Path) -> Result<File, DiskError> {
         self.open_with(relative, OFlags::RDONLY)
+            .and_then(regular)
             .map_err(|error| self.error("open", relative, error))
     }
 
@@ -71,6 +77,7 @@ impl Root {
             }
             other => other,
         };
+        let opened = opened.and_then(regular);
         opened.map_err(|error| self.error("open for writing", relative, error))
     }
 
@@ -95,23 +102,48 @@ impl Root {
             };
             tolerate(synced).map_err(|error| self.error("sync", relative, error))?;
         }
-        if !self.is_named.swap(true, Ordering::Relaxed) {
-            let here = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
-            for above in here.ancestors().skip(1) {
-                // One that we may not read is not one that we have made.
-                if let Ok(directory) = File::open(above) {
-                    tolerate(rustix::fs::fsync(&directory))
-                        .map_err(|error| DiskError::new("sync", above, error))?;
-                }
-            }
+        // Held meanwhile: another torrent in this directory must not take for done what is being done.
+        let mut is_named = self.is_named.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*is_named {
+            self.sync_above()?;
+            *is_named = true;
         }
         Ok(())
     }
 
-    /// Makes everything on this file system survive a power cut.
-    pub(crate) fn sync_everything(&self) -> Result<(), DiskError> {
-        rustix::fs::syncfs(&self.directory)
-            .map_err(|errno| DiskError::new("sync", &self.path, errno.into()))
+    fn sync_above(&self) -> Result<(), DiskError> {
+        let here = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        for above in here.ancestors().skip(1) {
+            let directory = match File::open(above) {
+                Ok(directory) => directory,
+                // One that we may not read is not one that we have made.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => continue,
+                Err(error) => return Err(DiskError::new("open directory", above, error)),
+            };
+            tolerate(rustix::fs::fsync(&directory))
+                .map_err(|error| DiskError::new("sync", above, error))?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything on this file system survive a power cut. `seen` is how many such syncs had failed when the
+    /// caller asked last: one that failed since, for whomever, has failed for the caller as well.
+    pub(crate) fn sync_everything(&self, seen: &AtomicU64) -> Result<(), DiskError> {
+        // Held meanwhile, so that nobody passes between the failure and its count.
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let synced = rustix::fs::syncfs(&self.directory);
+        *failures += u64::from(synced.is_err());
+        let missed = seen.swap(*failures, Ordering::Relaxed) != *failures;
+        match synced {
+            Ok(()) if missed => Err(Errno::IO),
+            other => other,
+        }
+        .map_err(|errno| DiskError::new("sync", &self.path, errno.into()))
+    }
+
+    /// How many syncs of the whole file system have failed.
+    pub(crate) fn failures(&self) -> u64 {
+        *self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Device and number of the directory.
@@ -123,7 +155,7 @@ impl Root {
 
     /// What is known of a regular file, or `None` if there is none of that name.
     pub(crate) fn look(&self, relative: &Path) -> Result<Option<Metadata>, DiskError> {
-        match self.open_with(relative, OFlags::RDONLY | OFlags::NONBLOCK) {
+        match self.open_with(relative, OFlags::RDONLY) {
             Ok(file) => {
                 let meta = file
                     .metadata()
@@ -227,7 +259,9 @@ impl Root {
     }
 
     fn open_with(&self, relative: &Path, flags: OFlags) -> io::Result<File> {
-        let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        // Whatever stands there: a pipe is not waited for, and a terminal does not become ours.
+        let careful = OFlags::NONBLOCK | OFlags::NOCTTY;
+        let flags = flags | careful | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         // The call refuses a mode for a file that it is not to make.
         let mode = if flags.contains(OFlags::CREATE) {
             Mode::from_raw_mode(0o666)
@@ -281,6 +315,16 @@ impl Root {
         }
         Ok(here)
     }
+}
+
+/// Content is in files; to read or write anything else may do anything.
+fn regular(file: File) -> io::Result<File> {
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    // The kind that stands for "something else is in the way".
+    let kind = io::ErrorKind::IsADirectory;
+    Err(io::Error::new(kind, "it is not a file"))
 }
 
 /// Some file systems know no sync of a directory, and one that is mounted read-only has nothing to sync.
@@ -344,6 +388,7 @@ mod tests {
     use std::io::Write;
     use std::os::unix::fs::symlink;
     use std::path::Path;
+    use std::sync::atomic::AtomicU64;
 
     /// Both ways of opening: with `openat2`, and as on kernels that do not know it.
     fn both_ways(check: impl Fn(&tempfile::TempDir, Root)) {
@@ -391,6 +436,43 @@ mod tests {
             root.remove_empty_directory(Path::new("dir"));
             assert_eq!(std::fs::read(outside.join("canary")).unwrap(), b"safe");
             assert!(!outside.join("new").exists());
+        });
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
+        both_ways(|_, root| {
+            let pipe = root.path.join("pipe");
+            let mode = rustix::fs::Mode::from_raw_mode(0o600);
+            let fifo = rustix::fs::FileType::Fifo;
+            rustix::fs::mknodat(rustix::fs::CWD, &pipe, fifo, mode, 0).unwrap();
+            let (done, wait) = std::sync::mpsc::channel();
+            std::thread::spawn(move || {
+                let path = Path::new("pipe");
+                let read = root.open_read(path).map(drop);
+                let written = root.open_write(path).map(drop);
+                let _ = done.send((read, written, root.file_size(path)));
+            });
+            let patience = std::time::Duration::from_secs(60);
+            let (read, written, size) = wait.recv_timeout(patience).expect("it hangs at the pipe");
+            for refused in [read, written] {
+                assert_eq!(refused.unwrap_err().fault(), crate::disk::Fault::InTheWay);
+            }
+            assert_eq!(size.unwrap(), None);
+        });
+    }
+
+    #[test]
+    fn a_failed_sync_of_the_file_system_has_failed_for_all_who_share_the_root() {
+        both_ways(|_, root| {
+            let (one, other) = (AtomicU64::new(0), AtomicU64::new(0));
+            root.sync_everything(&one).unwrap();
+            // The system tells the first who asks, and nobody else.
+            *root.failures.lock().unwrap() += 1;
+            for seen in [one, other] {
+                assert!(root.sync_everything(&seen).unwrap_err().is_final());
+                root.sync_everything(&seen).unwrap();
+            }
         });
     }
 

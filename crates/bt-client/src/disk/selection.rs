@@ -20,21 +20,27 @@ const CHUNK: usize = 256 * 1024;
 impl Content {
     /// From now on the files that `wanted` names appear on the disk, and no others that are not there yet. What lay
     /// among the parts of a file that is wanted now moves into it, and is on the disk to stay there. Makes the directory
-    /// and the empty files; all others are made when their first piece is written. Before anything else is written,
-    /// `keep` is told the files that [`Content::find_apart`] has to hear of in the next run. Blocks the thread.
+    /// and the empty files, which are there to stay as well; all others are made when their first piece is written.
+    /// Before anything else is written, `keep` is told the files that [`Content::find_apart`] has to hear of in the next
+    /// run; while it says that it could not keep them, the parts stay. Blocks the thread.
     ///
     /// # Errors
     /// If the system refuses. What could not be moved stays readable where it was.
     pub fn select(
         &self,
         wanted: impl Fn(FileIndex) -> bool,
-        keep: impl FnOnce(Vec<FileIndex>),
+        keep: impl FnOnce(Vec<FileIndex>) -> bool,
     ) -> Result<(), DiskError> {
-        let root = self.root(true)?;
+        self.refuse_deleted()?;
+        let root = self.patiently(|| self.root(true))?;
         let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
-        let parts = places.path(&root, PARTS);
+        self.refuse_deleted()?;
+        let parts = places.path(&root, PARTS)?;
         let is_parted = root.file_size(&parts)?.is_some();
-        let mut moved = false;
+        let mut is_new = false;
+        // Where a file's bytes are looked for changes when all that was moved is safe, and not before: an attempt that
+        // fails in its middle is made again from the start.
+        let mut changes = Vec::new();
         for file in self.layout().files() {
             if self.layout().is_pad(file) {
                 continue;
@@ -42,39 +48,44 @@ impl Content {
             let length = self.layout().file_length(file);
             match (wanted(file), places.is_absent(file)) {
                 (true, _) if length == 0 => {
-                    let path = places.path(&root, file);
+                    let path = places.path(&root, file)?;
                     if root.file_size(&path)?.is_none() {
-                        root.open_write(&path)?;
+                        self.patiently(|| root.open_write(&path))?;
                     }
+                    // Nobody writes to it, so that no commit would make its name survive.
+                    is_new |= self.written.mark_unnamed(file);
                 }
                 (true, true) => {
                     if is_parted && !places.shared_runs(file).is_empty() {
-                        self.move_out(&places, &root, file)?;
-                        moved = true;
+                        self.move_out(&places, file)?;
+                        is_new = true;
                     }
-                    places.set_absent(file, false);
+                    changes.push((file, false));
                 }
                 (false, false) if length > 0 => {
-                    let path = places.path(&root, file);
+                    let path = places.path(&root, file)?;
                     // A name that cannot be looked at may be a link in the way: nothing is written through it.
                     let is_there = !matches!(root.file_size(&path), Ok(None));
-                    places.set_absent(file, !is_there);
+                    changes.push((file, !is_there));
                 }
                 _ => {}
             }
         }
-        if moved {
+        if is_new {
             self.sync_at(&places)?;
         }
-        keep(places.split());
-        if is_parted && !places.is_any_absent() {
+        for (file, is_absent) in changes {
+            places.set_absent(file, is_absent);
+        }
+        let is_kept = keep(places.absent());
+        if is_kept && is_parted && !places.is_any_absent() {
             self.drop_parts(&places, &root)?;
         }
         Ok(())
     }
 
     /// Takes what there is of `file` among the parts into the file itself.
-    fn move_out(&self, places: &Places, root: &Root, file: FileIndex) -> Result<(), DiskError> {
+    fn move_out(&self, places: &Places, file: FileIndex) -> Result<(), DiskError> {
         let from = self.open_at(places, PARTS, false)?;
         let into = self.open_at(places, file, true)?;
         let mut chunk = vec![0; CHUNK];
@@ -90,7 +101,7 @@ impl Content {
                     break;
                 }
                 into.write_all_at(&chunk[..read], run.offset + done)
-                    .map_err(|error| self.error("write", &places.path(root, file), error))?;
+                    .map_err(|error| self.failed(places, "write", file, error))?;
                 done += read as u64;
             }
         }
@@ -98,38 +109,50 @@ impl Content {
         Ok(())
     }
 
-    /// Finds out which files are not there, and which bytes of them lie among the parts instead. `split` are files that
-    /// an earlier run has told [`Content::select`]'s `keep` of: parts of them may be there while the file is as well. To
-    /// be called before anything is read. Blocks the thread.
+    /// Finds out which files are not there, and gives the bytes of which the file itself says nothing: they lie among
+    /// the parts instead, or did. `absent` are the files that an earlier run has told [`Content::select`]'s `keep` of: of
+    /// a file of that name that is there by now the same holds. Without that knowledge it holds of all that the parts
+    /// could have. To be called before anything is read. Blocks the thread.
     ///
     /// # Errors
     /// If the system does not let us look.
     pub fn find_apart(
         &self,
-        split: &[FileIndex],
+        absent: Option<&[FileIndex]>,
     ) -> Result<BTreeSet<(FileIndex, PieceIndex)>, DiskError> {
+        let known: Option<BTreeSet<&FileIndex>> = absent.map(|files| files.iter().collect());
+        let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
+        self.close_files();
+        places.look_again();
         let Some(root) = self.root_if_there()? else {
             return Ok(BTreeSet::new());
         };
-        let split: BTreeSet<&FileIndex> = split.iter().collect();
-        let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
+        let parts = places.path(&root, PARTS)?;
+        let is_parted = root.file_size(&parts)?.is_some();
+        let mut apart = BTreeSet::new();
         for file in self.layout().files() {
-            if !self.layout().is_pad(file) && self.layout().file_length(file) > 0 {
-                let path = places.path(&root, file);
-                let is_gone = matches!(root.file_size(&path), Ok(None));
-                places.set_absent(file, is_gone || split.contains(&file));
+            if self.layout().is_pad(file) || self.layout().file_length(file) == 0 {
+                continue;
+            }
+            let path = places.path(&root, file)?;
+            let is_gone = matches!(root.file_size(&path), Ok(None));
+            let was_absent = known.as_ref().map(|absent| absent.contains(&file));
+            places.set_absent(file, is_gone || (is_parted && was_absent == Some(true)));
+            // What is gone without parts is gone; what is there may be anybody's.
+            let is_in_doubt = match was_absent {
+                Some(was_absent) => is_gone && is_parted || was_absent && (is_parted || !is_gone),
+                None => is_parted || !is_gone,
+            };
+            if is_in_doubt {
+                apart.extend(places.shared_pieces(file).map(|piece| (file, piece)));
             }
         }
-        let parts = places.path(&root, PARTS);
-        Ok(match root.file_size(&parts)? {
-            Some(_) => places.apart(),
-            None => BTreeSet::new(),
-        })
+        Ok(apart)
     }
 
     /// Nothing is missing from the files themselves: the parts are of no use any more.
     fn drop_parts(&self, places: &Places, root: &Root) -> Result<(), DiskError> {
-        let parts = places.path(root, PARTS);
+        let parts = places.path(root, PARTS)?;
         if root.file_size(&parts)?.is_none() {
             return Ok(());
         }

@@ -52,6 +52,7 @@ fn verify_round(shared: &Shared, waiting: Vec<Waiting>) {
             Ok(data) => pieces.push((content, whole, data)),
             Err(error) => {
                 shared.budget.give_back_whole(whole.memory());
+                content.was_bad(whole.piece);
                 content.report(Done::Failed(error));
             }
         }
@@ -66,6 +67,9 @@ fn verify_round(shared: &Shared, waiting: Vec<Waiting>) {
     for ((content, whole, data), hash) in pieces.into_iter().zip(hashes) {
         let good = content.piece_hash(whole.piece) == Some(&hash);
         let done = finish(&content, &whole, &data, good);
+        if !matches!(done, Done::Good { .. }) {
+            content.was_bad(whole.piece);
+        }
         let held = whole.memory();
         // The buffers go back to their pool before the memory is counted as free.
         drop((whole, data));
@@ -158,17 +162,17 @@ pub(super) fn relieve(shared: &Shared) {
 
 /// Takes the largest incomplete piece of `content` out of memory; false if there is none.
 fn spill(shared: &Shared, content: &Arc<Content>) -> bool {
-    let Some((piece, blocks)) = content.begin_spill() else {
+    let Some(spill) = content.begin_spill() else {
         return false;
     };
-    if let Err(error) = spill_blocks(content, &blocks) {
-        // The owner stops the torrent, which drops what is held.
-        content.report(Done::Failed(error));
-        return false;
-    }
-    let (freed, whole) = content.end_spill(piece, &blocks);
+    let written = spill_blocks(content, &spill.blocks);
+    let (freed, whole) = content.end_spill(&spill, written.is_ok());
     shared.budget.give_back(freed);
     shared.push(content, whole.into_iter().collect());
+    if let Err(error) = written {
+        // The owner stops the torrent, which drops what is held.
+        content.report(Done::Failed(error));
+    }
     freed > 0
 }
 

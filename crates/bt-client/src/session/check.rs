@@ -11,26 +11,27 @@ use bt_wire::Bitfield;
 use super::config::Check;
 use super::events::EventKind;
 use super::member::Member;
-use super::{relocate, resume};
-use crate::disk::{DiskError, Fault};
-use crate::engine::Input;
-use crate::state::knowledge::Plan;
+use super::{perform, relocate, resume};
+use crate::disk::{DiskError, Fault, Look};
+use crate::engine::{Input, State};
+use crate::state::knowledge::{IndexSet, Plan};
+
+/// How often files that change while they are hashed are hashed again.
+const HOLD_STILL: u32 = 3;
 
 /// A check under way.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Checking {
     done: Arc<AtomicU64>,
-    total: u64,
+    total: Arc<AtomicU64>,
     cancel: Arc<AtomicBool>,
 }
 
 impl Checking {
     /// Bytes hashed, and to be hashed.
     pub(crate) fn progress(&self) -> (u64, u64) {
-        (
-            self.done.load(Ordering::Relaxed).min(self.total),
-            self.total,
-        )
+        let total = self.total.load(Ordering::Relaxed);
+        (self.done.load(Ordering::Relaxed).min(total), total)
     }
 
     /// Ends it early; nothing is reported then.
@@ -52,12 +53,22 @@ struct Queue {
     running: bool,
 }
 
-/// A torrent and what to do with it; without a plan all of it is hashed.
+/// A torrent and what to do with it.
 #[derive(Debug)]
 struct Job {
     member: Arc<Member>,
     checking: Checking,
-    plan: Option<Plan>,
+    work: Work,
+}
+
+#[derive(Debug)]
+enum Work {
+    /// Everything is hashed; `from_disk` whatever memory holds of it.
+    All { from_disk: bool },
+    /// What is not known is.
+    Rest(Plan),
+    /// The same after a look that a fault has ended: what is known is found out first.
+    Again,
 }
 
 impl Checks {
@@ -86,7 +97,7 @@ fn work(queue: &Mutex<Queue>) {
         let Some(job) = next else {
             return;
         };
-        look(&job);
+        look(job);
     }
 }
 
@@ -96,8 +107,12 @@ pub(super) fn begin(member: &Arc<Member>, check: Check, plan: Option<Plan>) {
     let count = member.layout.piece_count();
     match check {
         Check::Never => start(member, Bitfield::new(count), 0, false),
-        Check::Trust => member.handle(Input::Checked(Bitfield::full(count))),
+        Check::Trust => {
+            member.is_prepared();
+            member.handle(Input::Checked(Bitfield::full(count)));
+        }
         Check::Proven => {
+            member.is_prepared();
             for piece in member.layout.pieces() {
                 member.content.mark_written(piece);
                 member.note(piece);
@@ -106,20 +121,28 @@ pub(super) fn begin(member: &Arc<Member>, check: Check, plan: Option<Plan>) {
         }
         Check::Auto | Check::Always => match plan {
             Some(plan) if plan.hash.is_empty() => start(member, plan.trust, 0, true),
-            plan => enqueue(member, plan),
+            Some(plan) => enqueue(member, Work::Rest(plan)),
+            // Whoever insists wants to know what the disk holds.
+            None => {
+                let from_disk = check == Check::Always;
+                enqueue(member, Work::All { from_disk });
+            }
         },
     }
 }
 
-fn enqueue(member: &Arc<Member>, plan: Option<Plan>) {
-    let total = match &plan {
-        Some(plan) => size_of(member, &plan.hash),
-        None => member.layout.total_length(),
+/// Takes up a look that a fault has ended, with what is known by now.
+pub(super) fn again(member: &Arc<Member>) {
+    enqueue(member, Work::Again);
+}
+
+fn enqueue(member: &Arc<Member>, work: Work) {
+    let checking = Checking::default();
+    let total = match &work {
+        Work::Rest(plan) => size_of(member, &plan.hash),
+        Work::All { .. } | Work::Again => member.layout.total_length(),
     };
-    let checking = Checking {
-        total,
-        ..Checking::default()
-    };
+    checking.total.store(total, Ordering::Relaxed);
     *member
         .checking
         .lock()
@@ -130,7 +153,7 @@ fn enqueue(member: &Arc<Member>, plan: Option<Plan>) {
     let job = Job {
         member: Arc::clone(member),
         checking,
-        plan,
+        work,
     };
     if let Err(error) = session.checks.push(job) {
         let error = DiskError::new(
@@ -149,54 +172,145 @@ fn size_of(member: &Member, pieces: &Bitfield) -> u64 {
     sizes.map(u64::from).sum()
 }
 
-fn look(job: &Job) {
+fn look(job: Job) {
     let Job {
         member,
         checking,
-        plan,
+        work,
     } = job;
     if checking.cancel.load(Ordering::Relaxed) {
         return;
     }
-    if let Err(error) = forget(member, plan.as_ref()) {
-        return member.disk_failed(&error);
-    }
-    let found = match plan {
-        // Some is proven already, or what is there is of a run that was cut short: piece by piece.
-        Some(plan) if plan.was_cut_short || !plan.trust.is_empty() => {
-            hash_some(member, checking, plan)
-        }
-        _ => match member.content.is_anything_there() {
-            Ok(true) => hash_all(member, checking),
-            Ok(false) => Ok(Some((Bitfield::new(member.layout.piece_count()), 0))),
-            Err(error) => Err(error),
-        },
-    };
+    let found = find(&member, &checking, work);
     *member
         .checking
         .lock()
         .unwrap_or_else(PoisonError::into_inner) = None;
     match found {
-        Ok(Some((have, hashed))) => start(member, have, hashed, true),
+        Ok(Some((have, hashed))) => start(&member, have, hashed, true),
         Ok(None) => {}
         Err(error) => member.disk_failed(&error),
     }
 }
 
+/// Which pieces are here, and how many bytes were hashed to know it; `None` when it was canceled.
+fn find(
+    member: &Arc<Member>,
+    checking: &Checking,
+    work: Work,
+) -> Result<Option<(Bitfield, u64)>, DiskError> {
+    let (plan, from_disk) = match work {
+        Work::Rest(plan) => (Some(plan), false),
+        Work::All { from_disk } => (None, from_disk),
+        Work::Again => (resume::again(member)?, false),
+    };
+    match &plan {
+        Some(plan) => {
+            let total = size_of(member, &plan.hash);
+            checking.total.store(total, Ordering::Relaxed);
+        }
+        None => forget(member, from_disk)?,
+    }
+    let before = looks(member)?;
+    let found = match &plan {
+        // Some is proven already, or what is there is of a run that was cut short: piece by piece.
+        Some(plan) if plan.was_cut_short || !plan.trust.is_empty() => {
+            hash_some(member, checking, plan)?
+        }
+        _ => match member.content.is_anything_there()? {
+            true => hash_all(member, checking)?,
+            false => Some((Bitfield::new(member.layout.piece_count()), 0)),
+        },
+    };
+    match found {
+        Some((have, hashed)) if hashed > 0 => hold(member, checking, have, hashed, before),
+        found => Ok(found),
+    }
+}
+
+/// What each file looks like.
+fn looks(member: &Member) -> Result<Vec<Option<Look>>, DiskError> {
+    let look = |file| match member.layout.is_pad(file) {
+        true => Ok(None),
+        false => match member.content.look(file) {
+            Err(error) if error.fault() == Fault::InTheWay => Ok(None),
+            other => other,
+        },
+    };
+    member.layout.files().map(look).collect()
+}
+
+/// Files that others wrote to while they were hashed are hashed again, since what is recorded of them is the time that
+/// they have afterwards. Those that do not hold still count as missing.
+fn hold(
+    member: &Arc<Member>,
+    checking: &Checking,
+    mut have: Bitfield,
+    mut hashed: u64,
+    mut before: Vec<Option<Look>>,
+) -> Result<Option<(Bitfield, u64)>, DiskError> {
+    for attempt in 0..=HOLD_STILL {
+        let now = looks(member)?;
+        let changed = member.layout.files().zip(before.iter().zip(&now));
+        let changed: Vec<FileIndex> = changed
+            .filter(|(_, (then, now))| then != now)
+            .map(|(file, _)| file)
+            .collect();
+        if changed.is_empty() {
+            break;
+        }
+        before = now;
+        let pieces = changed
+            .iter()
+            .flat_map(|file| member.layout.pieces_of_file(*file));
+        let pieces: IndexSet = pieces.collect();
+        if let (Some(session), Some(&number)) = (member.session.upgrade(), member.number.get()) {
+            session.durable.forget(member, number, &pieces);
+        }
+        let pieces: Vec<PieceIndex> = pieces.iter().map(PieceIndex).collect();
+        for piece in &pieces {
+            have.clear(*piece);
+        }
+        if attempt == HOLD_STILL {
+            let many = changed.len();
+            warn(
+                member,
+                format!(
+                    "{many} files change all the time while they are hashed, and count as missing"
+                ),
+            );
+            break;
+        }
+        let found = |piece, good| {
+            hashed += u64::from(member.layout.piece_size(piece));
+            if good {
+                have.set(piece);
+                member.content.mark_written(piece);
+                member.note(piece);
+            }
+        };
+        let unreadable = member
+            .content
+            .recheck(&pieces, false, &checking.cancel, found)?;
+        warn_of(member, &unreadable);
+    }
+    let canceled = checking.cancel.load(Ordering::Relaxed);
+    Ok((!canceled).then_some((have, hashed)))
+}
+
 /// Where everything is hashed, nothing is known before: the journal is not to say otherwise if we are killed meanwhile,
-/// and what a failed sync has put in doubt is read from the disk.
-fn forget(member: &Arc<Member>, plan: Option<&Plan>) -> Result<(), DiskError> {
+/// and what a failed sync has put in doubt is read from the disk, as all is with `from_disk`.
+fn forget(member: &Arc<Member>, from_disk: bool) -> Result<(), DiskError> {
     let (Some(session), Some(&number)) = (member.session.upgrade(), member.number.get()) else {
         return Ok(());
     };
-    if plan.is_some() {
-        return Ok(());
-    }
-    let split = member.settings().absent.clone();
-    let split: Vec<FileIndex> = split.into_iter().map(FileIndex).collect();
-    member.content.find_apart(&split)?;
-    if let Some(doubtful) = session.durable.take_doubtful(number) {
-        member.content.forget_pages(&doubtful)?;
+    let absent = member.settings().absent.clone();
+    let absent: Vec<FileIndex> = absent.into_iter().map(FileIndex).collect();
+    let was_in_doubt = session.durable.begin_anew(number);
+    member.content.find_apart(Some(&absent))?;
+    if was_in_doubt || from_disk {
+        member.content.doubt_no_more();
+        member.content.forget_all_pages()?;
     }
     let all = (0..member.layout.piece_count()).collect();
     session.durable.forget(member, number, &all);
@@ -205,13 +319,15 @@ fn forget(member: &Arc<Member>, plan: Option<&Plan>) -> Result<(), DiskError> {
 
 fn start(member: &Arc<Member>, have: Bitfield, hashed: u64, looked: bool) {
     let edition = member.selection.edition();
+    // Before anything is written: parts move into their files by what comes next.
+    resume::open(member, looked);
     let full = match member.prepare() {
         Ok(()) => None,
         // What is here is served all the same; the files without bytes are made when there is room.
         Err(error) if error.fault() == Fault::Full => Some(error),
         Err(error) => return member.disk_failed(&error),
     };
-    resume::open(member, looked);
+    resume::is_placed(member);
     if let Some(session) = member.session.upgrade() {
         let trusted = size_of(member, &have).saturating_sub(hashed);
         let kind = EventKind::Checked { hashed, trusted };
@@ -225,6 +341,10 @@ fn start(member: &Arc<Member>, have: Bitfield, hashed: u64, looked: bool) {
     };
     if let Some(error) = full {
         member.disk_failed(&error);
+        // One that is complete waits for no other piece to try again by.
+        if matches!(member.state(), State::Seeding | State::Finished) {
+            perform::prepare_later(member);
+        }
     }
     // Complete since an earlier run that ended before it was brought to its place.
     relocate::try_again(member);
@@ -238,7 +358,8 @@ fn hash_some(
 ) -> Result<Option<(Bitfield, u64)>, DiskError> {
     let mut pieces = Vec::new();
     for piece in plan.hash.iter_ones() {
-        if member.content.may_hold(piece)? {
+        // A hole says something only of what we would have written: others may have left out zeros.
+        if !plan.may_be_hole.get(piece) || member.content.may_hold(piece)? {
             pieces.push(piece);
         }
     }
@@ -297,7 +418,7 @@ fn hash(
     let total: u64 = sizes.map(u64::from).sum();
     let (mut done, mut told) = (0, 0);
     // Pieces that are not hashed because nothing was ever written count as done from the start.
-    let skipped = checking.total.saturating_sub(total);
+    let skipped = checking.total.load(Ordering::Relaxed).saturating_sub(total);
     checking.done.store(skipped, Ordering::Relaxed);
     let cancel = &checking.cancel;
     let recheck = |piece, good| {
@@ -315,7 +436,8 @@ fn hash(
             tell(member, done, total);
         }
     };
-    member.content.recheck(pieces, from_disk, cancel, recheck)?;
+    let unreadable = member.content.recheck(pieces, from_disk, cancel, recheck)?;
+    warn_of(member, &unreadable);
     let canceled = checking.cancel.load(Ordering::Relaxed);
     Ok((!canceled).then_some((have, done)))
 }
@@ -327,6 +449,16 @@ fn warn(member: &Member, message: String) {
             message,
         };
         session.events.send(member.info_hash, kind);
+    }
+}
+
+/// Says what the device could not read.
+pub(super) fn warn_of(member: &Member, unreadable: &[DiskError]) {
+    for error in unreadable {
+        warn(
+            member,
+            format!("{error}; those bytes count as missing ({})", error.hint()),
+        );
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError};
 use bt_metainfo::{FileIndex, PieceIndex};
 use bt_wire::Bitfield;
 
+use super::account::{Account, Doubtful, Judged, Standing};
 use super::clock;
 use super::events::{EventKind, Events};
 use super::member::Member;
@@ -21,21 +22,6 @@ use crate::state::{StateError, Store};
 pub(super) const UNRECORDED: u32 = 1 << 31;
 
 type Task = Box<dyn FnOnce() + Send>;
-
-/// What is left to do for one torrent.
-struct Account {
-    member: Arc<Member>,
-    /// Of each file, pieces that are not durable.
-    missing: Vec<u32>,
-    /// Pieces that are durable.
-    proven: IndexSet,
-    /// Files that the journal takes for written to.
-    open: IndexSet,
-    /// Pieces that verified and are not durable.
-    unsettled: IndexSet,
-    /// A sync has failed: what is unsettled is in doubt.
-    failed: bool,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -56,6 +42,7 @@ struct Desk {
     hurry: bool,
     phase: Phase,
     next_unrecorded: u32,
+    rechecks: u64,
     /// The state cannot be kept, and that has been said.
     warned: bool,
 }
@@ -85,6 +72,7 @@ impl Durable {
                 hurry: false,
                 phase: Phase::Running,
                 next_unrecorded: UNRECORDED,
+                rechecks: 0,
                 warned: false,
             }),
             wake: Condvar::new(),
@@ -112,23 +100,7 @@ impl Durable {
         proven: &Bitfield,
         open: IndexSet,
     ) {
-        let missing = member
-            .layout
-            .files()
-            .map(|file| {
-                let pieces = member.layout.pieces_of_file(file);
-                let missing = pieces.filter(|piece| !proven.get(PieceIndex(*piece)));
-                u32::try_from(missing.count()).unwrap_or(u32::MAX)
-            })
-            .collect();
-        let account = Account {
-            member: Arc::clone(member),
-            missing,
-            proven: proven.iter_ones().map(|piece| piece.0).collect(),
-            open,
-            unsettled: IndexSet::default(),
-            failed: false,
-        };
+        let account = Account::new(member, proven, open);
         let mut desk = self.shared.desk();
         let number = number.unwrap_or_else(|| {
             desk.next_unrecorded = desk.next_unrecorded.wrapping_add(1).max(UNRECORDED);
@@ -138,11 +110,22 @@ impl Durable {
         desk.accounts.insert(number, account);
     }
 
-    /// A torrent has left; what was committed of it stays.
-    pub(super) fn leave(&self, number: u32) {
+    /// A torrent has left; what was committed of it stays. Another one that has its number by now is left alone.
+    pub(super) fn leave(&self, member: &Arc<Member>, number: u32) {
         let mut desk = self.shared.desk();
-        desk.pending.drop_torrent(number);
-        desk.accounts.remove(&number);
+        let account = desk.accounts.get(&number);
+        if account.is_some_and(|account| Arc::ptr_eq(&account.member, member)) {
+            desk.pending.drop_torrent(number);
+            desk.accounts.remove(&number);
+        }
+    }
+
+    /// The settings of a torrent cannot be kept: nothing is recorded of it any more in this run.
+    pub(super) fn mute(&self, number: u32) {
+        let mut desk = self.shared.desk();
+        if let Some(account) = desk.accounts.get_mut(&number) {
+            account.muted = true;
+        }
     }
 
     /// A piece verified and is written.
@@ -151,13 +134,7 @@ impl Durable {
         let Some(account) = desk.accounts.get_mut(&number) else {
             return;
         };
-        if account.proven.contains(piece.0) {
-            return;
-        }
-        let is_new = !account.unsettled.contains(piece.0);
-        account.unsettled.insert(piece.0);
-        // What a failed sync has put in doubt is not taken up before it was read again.
-        if account.failed || !is_new {
+        if !account.note(piece.0) {
             return;
         }
         let now = clock::now();
@@ -168,12 +145,16 @@ impl Durable {
         }
     }
 
-    /// Whether all that was noted of a torrent would survive a power cut.
+    /// Whether all that was noted of a torrent would survive a power cut. One that has left promises nothing.
     pub(super) fn is_settled(&self, number: u32) -> bool {
+        self.standing(number) == Standing::Settled
+    }
+
+    /// Where what was noted of a torrent stands.
+    pub(super) fn standing(&self, number: u32) -> Standing {
         let desk = self.shared.desk();
-        desk.accounts
-            .get(&number)
-            .is_none_or(|account| account.unsettled.is_empty())
+        let account = desk.accounts.get(&number);
+        account.map_or(Standing::Gone, Account::standing)
     }
 
     /// Commits as soon as possible.
@@ -214,13 +195,7 @@ impl Durable {
             let Some(account) = desk.accounts.get_mut(&number) else {
                 return;
             };
-            let fresh: IndexSet = (0u32..)
-                .zip(&account.missing)
-                .filter(|(file, missing)| **missing > 0 && !account.open.contains(*file))
-                .map(|(file, _)| file)
-                .collect();
-            fresh.iter().for_each(|file| account.open.insert(file));
-            fresh
+            account.open_files()
         };
         let mut records: Vec<Record> = spans(&files)
             .into_iter()
@@ -245,43 +220,91 @@ impl Durable {
             let Some(account) = desk.accounts.get_mut(&number) else {
                 return;
             };
-            let mut lost = IndexSet::default();
-            for piece in pieces
-                .iter()
-                .filter(|piece| account.proven.contains(*piece))
-            {
-                lost.insert(piece);
-            }
-            let touched: Vec<FileIndex> = files_of(account, &lost).map(|(file, _)| file).collect();
-            for file in touched {
-                if let Some(missing) = account.missing.get_mut(file.0 as usize) {
-                    *missing += 1;
-                }
-            }
-            lost.iter().for_each(|piece| account.proven.remove(piece));
+            account.forget(pieces);
         }
-        let records: Vec<Record> = spans(pieces)
-            .into_iter()
-            .map(|pieces| Record::Forgotten {
-                torrent: number,
-                pieces,
-            })
-            .collect();
         if number < UNRECORDED {
-            self.shared.write(member, &records);
+            self.shared.write(member, &forgotten(number, pieces));
         }
         self.open(member, number, false);
     }
 
-    /// Takes the pieces that a failed sync has put in doubt; the torrent begins anew. `None` if nothing is.
-    pub(super) fn take_doubtful(&self, number: u32) -> Option<Vec<PieceIndex>> {
+    /// What is not settled of a torrent is in doubt from now on.
+    pub(super) fn suspect(&self, number: u32) {
+        self.shared.suspect(number);
+    }
+
+    /// These files are not the ones that were written to: nothing that was proven of them holds. When it returns, the
+    /// journal does not say so either. Blocks; to be called on the thread that commits, so that no record of them is
+    /// under way.
+    pub(super) fn disown(&self, number: u32, files: &[FileIndex]) {
+        self.shared.disown(number, files);
+    }
+
+    /// Takes the pieces that are in doubt, to read them from the disk. They are not settled before [`Durable::judge`]
+    /// says so.
+    pub(super) fn take_doubtful(&self, number: u32) -> Doubtful {
         let mut desk = self.shared.desk();
-        let account = desk.accounts.get_mut(&number)?;
-        if !std::mem::take(&mut account.failed) {
-            return None;
+        desk.rechecks += 1;
+        let recheck = desk.rechecks;
+        let Some(account) = desk.accounts.get_mut(&number) else {
+            return Doubtful::Nothing;
+        };
+        account.take_doubtful(recheck)
+    }
+
+    /// The verdicts on what [`Durable::take_doubtful`] gave for `recheck`, all so far.
+    pub(super) fn judge(
+        &self,
+        number: u32,
+        recheck: u64,
+        good: &IndexSet,
+        lost: &IndexSet,
+    ) -> Judged {
+        let mut desk = self.shared.desk();
+        let desk = &mut *desk;
+        let Some(account) = desk.accounts.get_mut(&number) else {
+            return Judged::Overtaken;
+        };
+        let judged = account.judge(recheck, good, lost);
+        if !matches!(judged, Judged::Settled) {
+            return judged;
         }
-        let doubtful = std::mem::take(&mut account.unsettled);
-        Some(doubtful.iter().map(PieceIndex).collect())
+        let now = clock::now();
+        for piece in account.unsettled.iter() {
+            let bytes = account.member.layout.piece_size(PieceIndex(piece));
+            desk.pending.note(now, number, piece, u64::from(bytes));
+        }
+        self.shared.wake.notify_all();
+        Judged::Settled
+    }
+
+    /// What was in doubt could not be read either.
+    pub(super) fn give_up(&self, number: u32, recheck: u64) {
+        let mut desk = self.shared.desk();
+        if let Some(account) = desk.accounts.get_mut(&number) {
+            account.give_up(recheck);
+        }
+    }
+
+    /// Whatever was noted of a torrent and is not settled means nothing: all of it is looked at anew. Says whether some
+    /// of it was in doubt.
+    pub(super) fn begin_anew(&self, number: u32) -> bool {
+        let mut desk = self.shared.desk();
+        let Some(account) = desk.accounts.get_mut(&number) else {
+            return false;
+        };
+        let was_in_doubt = account.begin_anew();
+        desk.pending.drop_torrent(number);
+        was_in_doubt
+    }
+
+    /// Pieces of a torrent that are proven.
+    pub(super) fn proven(&self, number: u32) -> IndexSet {
+        let desk = self.shared.desk();
+        let account = desk.accounts.get(&number);
+        account
+            .map(|account| account.proven.clone())
+            .unwrap_or_default()
     }
 
     /// The state of a torrent cannot be kept: says so, once a session.
@@ -373,19 +396,24 @@ impl Shared {
             };
             let synced = member.content.sync().and_then(|()| {
                 let whole = self.whole_files(torrent, pieces);
-                closed.extend(seal(&member, torrent, &whole)?);
+                closed.extend(seal(&member, torrent, &whole, true)?);
                 Ok(())
             });
             synced.map_err(Some)
         });
-        for (torrent, _, error) in failed {
-            if let Some(error) = error {
+        for (torrent, pieces, error) in failed {
+            let Some(error) = error else {
+                continue;
+            };
+            if error.is_passing() {
+                self.put_back(torrent, &pieces);
+            } else {
                 self.fail(torrent, &error);
             }
         }
         let mut records = synced.records();
         records.append(&mut closed);
-        records.retain(|record| record.torrent() < UNRECORDED);
+        records.retain(|record| self.is_recorded(record.torrent()));
         let some = synced.iter().find_map(|(torrent, _)| self.member(torrent));
         if let Some(member) = some {
             self.write(&member, &records);
@@ -401,64 +429,75 @@ impl Shared {
         Some(Arc::clone(&account.member))
     }
 
+    /// Whether the journal is to hear of a torrent. What of it one that has left was synced for, nobody knows.
+    fn is_recorded(&self, torrent: u32) -> bool {
+        let desk = self.desk();
+        let account = desk.accounts.get(&torrent);
+        torrent < UNRECORDED && account.is_some_and(|account| !account.muted)
+    }
+
+    /// Nothing is wrong with these pieces: the next commit tries again.
+    fn put_back(&self, torrent: u32, pieces: &IndexSet) {
+        let mut desk = self.desk();
+        let desk = &mut *desk;
+        let Some(account) = desk.accounts.get(&torrent) else {
+            return;
+        };
+        let now = clock::now();
+        for piece in pieces.iter() {
+            let bytes = account.member.layout.piece_size(PieceIndex(piece));
+            desk.pending.note(now, torrent, piece, u64::from(bytes));
+        }
+    }
+
     /// Files of which `pieces` are the last that were missing.
     fn whole_files(&self, torrent: u32, pieces: &IndexSet) -> Vec<FileIndex> {
         let desk = self.desk();
-        let Some(account) = desk.accounts.get(&torrent) else {
-            return Vec::new();
-        };
-        let mut left: BTreeMap<FileIndex, u32> = BTreeMap::new();
-        for (file, _) in files_of(account, pieces) {
-            let missing = account.missing.get(file.0 as usize).copied().unwrap_or(0);
-            let left = left.entry(file).or_insert(missing);
-            *left = left.saturating_sub(1);
-        }
-        let is_whole = |(file, left): (FileIndex, u32)| (left == 0).then_some(file);
-        left.into_iter().filter_map(is_whole).collect()
+        let account = desk.accounts.get(&torrent);
+        account.map_or_else(Vec::new, |account| account.whole_files(pieces))
     }
 
     /// These pieces are durable.
     fn settle(&self, torrent: u32, pieces: &IndexSet, records: &[Record]) {
         let mut desk = self.desk();
-        let Some(account) = desk.accounts.get_mut(&torrent) else {
-            return;
-        };
-        let touched: Vec<FileIndex> = files_of(account, pieces).map(|(file, _)| file).collect();
-        for file in touched {
-            if let Some(missing) = account.missing.get_mut(file.0 as usize) {
-                *missing = missing.saturating_sub(1);
-            }
-        }
-        for record in records {
-            if let Record::Closed {
-                torrent: of, file, ..
-            } = record
-                && *of == torrent
-            {
-                account.open.remove(*file);
-            }
-        }
-        for piece in pieces.iter() {
-            account.unsettled.remove(piece);
-            account.proven.insert(piece);
-        }
-        if account.unsettled.is_empty() {
-            account.member.changed.notify_waiters();
+        if let Some(account) = desk.accounts.get_mut(&torrent) {
+            account.settle(torrent, pieces, records);
         }
     }
 
     /// What was written since the last good sync cannot be relied on.
     fn fail(&self, torrent: u32, error: &DiskError) {
-        let member = {
+        self.suspect(torrent);
+        let Some(member) = self.member(torrent) else {
+            return;
+        };
+        let gone = member.content.gone();
+        if !gone.is_empty() {
+            self.disown(torrent, &gone);
+        }
+        member.disk_failed(error);
+    }
+
+    fn suspect(&self, torrent: u32) {
+        let mut desk = self.desk();
+        desk.pending.drop_torrent(torrent);
+        if let Some(account) = desk.accounts.get_mut(&torrent) {
+            account.suspect();
+        }
+    }
+
+    fn disown(&self, torrent: u32, files: &[FileIndex]) {
+        let (member, lost) = {
             let mut desk = self.desk();
             desk.pending.drop_torrent(torrent);
-            desk.accounts.get_mut(&torrent).map(|account| {
-                account.failed = true;
-                Arc::clone(&account.member)
-            })
+            let Some(account) = desk.accounts.get_mut(&torrent) else {
+                return;
+            };
+            let lost = account.disown(files);
+            (Arc::clone(&account.member), lost)
         };
-        if let Some(member) = member {
-            member.disk_failed(error);
+        if torrent < UNRECORDED {
+            self.write(&member, &forgotten(torrent, &lost));
         }
     }
 
@@ -497,7 +536,7 @@ impl Shared {
             .filter(|(torrent, _)| **torrent < UNRECORDED)
         {
             let open: Vec<FileIndex> = account.open.iter().map(FileIndex).collect();
-            if account.failed || !account.unsettled.is_empty() {
+            if account.muted || account.standing() != Standing::Settled {
                 clean = false;
                 continue;
             }
@@ -505,7 +544,7 @@ impl Shared {
                 .member
                 .content
                 .sync()
-                .and_then(|()| seal(&account.member, *torrent, &open))
+                .and_then(|()| seal(&account.member, *torrent, &open, false))
             {
                 Ok(closed) => records.extend(closed),
                 Err(error) => {
@@ -526,21 +565,18 @@ impl Shared {
     }
 }
 
-/// Each file that a piece of the set touches, once for each piece.
-fn files_of<'a>(
-    account: &'a Account,
-    pieces: &'a IndexSet,
-) -> impl Iterator<Item = (FileIndex, u32)> + 'a {
-    let layout = &account.member.layout;
-    pieces.iter().flat_map(move |piece| {
-        layout
-            .piece_extents(PieceIndex(piece))
-            .filter(|extent| !layout.is_pad(extent.file))
-            .map(move |extent| (extent.file, piece))
-    })
+fn forgotten(torrent: u32, pieces: &IndexSet) -> Vec<Record> {
+    let of = |pieces| Record::Forgotten { torrent, pieces };
+    spans(pieces).into_iter().map(of).collect()
 }
 
-fn seal(member: &Member, torrent: u32, files: &[FileIndex]) -> Result<Vec<Record>, DiskError> {
+/// `whole` files have to be there.
+fn seal(
+    member: &Member,
+    torrent: u32,
+    files: &[FileIndex],
+    whole: bool,
+) -> Result<Vec<Record>, DiskError> {
     let closed = |(file, look): (FileIndex, Look)| Record::Closed {
         torrent,
         file: file.0,
@@ -548,7 +584,7 @@ fn seal(member: &Member, torrent: u32, files: &[FileIndex]) -> Result<Vec<Record
     };
     Ok(member
         .content
-        .seal(files)?
+        .seal(files, whole)?
         .into_iter()
         .map(closed)
         .collect())

@@ -13,6 +13,7 @@ use bt_wire::{Config, Event, Message, ext};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use super::account::Standing;
 use super::clock;
 use super::relocate::{self, Relocating};
 use super::selection::Selection;
@@ -26,6 +27,7 @@ use crate::error::Error;
 use crate::limits::OUR_REQQ;
 use crate::net::{Host, Mailbox};
 use crate::state::knowledge::Settings;
+use crate::state::{StateError, Store};
 
 /// See the module.
 pub(crate) struct Member {
@@ -45,10 +47,13 @@ pub(crate) struct Member {
     pub(super) number: OnceLock<u32>,
     /// What its owner decided, as it is kept.
     settings: Mutex<Settings>,
-    /// Held while they are written, so that no older ones come last; and whether nothing is to be written any more.
+    /// Held while they are written, so that the newest are written last. True once the torrent has left for good: what
+    /// is written then would bring it back.
     saving: Mutex<bool>,
     pub(super) relocating: Relocating,
-    /// It has become complete, and nobody has been told.
+    /// What is wanted is where it is wanted on the disk, files without bytes included.
+    prepared: AtomicBool,
+    /// All that is wanted is here, and nobody has been told yet, since it may not be on the disk to stay.
     pub(super) owes_completion: AtomicBool,
 }
 
@@ -106,6 +111,7 @@ impl Member {
                 settings: Mutex::new(parts.settings),
                 saving: Mutex::default(),
                 relocating: Relocating::default(),
+                prepared: AtomicBool::new(false),
                 owes_completion: AtomicBool::new(false),
             }
         })
@@ -129,15 +135,25 @@ impl Member {
 
     /// Every piece reported so far would survive a power cut.
     pub(super) fn is_durable(&self) -> bool {
+        self.standing() == Standing::Settled && self.prepared.load(Ordering::Relaxed)
+    }
+
+    /// How safe the pieces are that were reported so far.
+    pub(super) fn standing(&self) -> Standing {
         match (self.session.upgrade(), self.number.get()) {
-            (Some(session), Some(number)) => session.durable.is_settled(*number),
-            _ => true,
+            (Some(session), Some(number)) => session.durable.standing(*number),
+            _ => Standing::Gone,
         }
     }
 
     /// The content is where it is to be when it is complete, and whoever waited for that has been told.
     pub(super) fn is_home(&self) -> bool {
         self.settings().goal.is_none() && !self.owes_completion.load(Ordering::Relaxed)
+    }
+
+    /// Content that others vouch for has nothing to prepare.
+    pub(super) fn is_prepared(&self) {
+        self.prepared.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn state(&self) -> State {
@@ -149,21 +165,33 @@ impl Member {
         let files = self.selection.files();
         let priority = |file: FileIndex| files.get(file.0 as usize).copied();
         let is_wanted = |file| priority(file).is_some_and(|priority| priority != Priority::Skip);
-        self.content.select(is_wanted, |split| {
-            self.keep_split(split.iter().map(|file| file.0).collect());
-        })
+        let selected = self.content.select(is_wanted, |absent| {
+            self.keep_absent(absent.iter().map(|file| file.0).collect())
+        });
+        self.prepared.store(selected.is_ok(), Ordering::Relaxed);
+        selected
     }
 
-    /// Notes at once which files are there and among the parts as well: bytes are about to be written by it.
-    fn keep_split(&self, split: Vec<u32>) {
+    /// Notes at once of which files bytes lie among the parts: they are about to be written by it, and what is recorded
+    /// of them is read by it in the next run. Without this note nothing is recorded any more. False if it failed.
+    fn keep_absent(&self, absent: Vec<u32>) -> bool {
         {
             let mut settings = self.settings();
-            if settings.absent == split {
-                return;
+            if settings.absent == absent {
+                return true;
             }
-            settings.absent = split;
+            settings.absent = absent;
         }
-        self.save();
+        let Err(error) = self.save_now() else {
+            return true;
+        };
+        if let (Error::State(error), Some(session)) = (error, self.session.upgrade()) {
+            if let Some(&number) = self.number.get() {
+                session.durable.mute(number);
+            }
+            session.durable.cannot_keep(self, &error);
+        }
+        false
     }
 
     /// What outlives the session.
@@ -184,9 +212,10 @@ impl Member {
         }
     }
 
-    /// Nothing of it is kept from now on.
-    pub(super) fn keep_nothing(&self) {
-        *self.saving.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    /// Nothing of it is kept from now on. False if that has been said before.
+    pub(super) fn keep_nothing(&self) -> bool {
+        let mut is_gone = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        !std::mem::replace(&mut *is_gone, true)
     }
 
     fn save(&self) {
@@ -203,12 +232,18 @@ impl Member {
         let Some(store) = session.durable.store() else {
             return Ok(());
         };
+        Ok(self.save_in(store)?)
+    }
+
+    /// The same for whoever has the store.
+    pub(super) fn save_in(&self, store: &Store) -> Result<(), StateError> {
         let is_gone = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         if *is_gone {
             return Ok(());
         }
+        // Taken under the lock: whoever writes later writes what is newer.
         let settings = self.settings().clone();
-        Ok(store.save(&self.metainfo, &settings)?)
+        store.save(&self.metainfo, &settings)
     }
 
     /// The picture for people, with what the engine cannot know.
@@ -265,6 +300,15 @@ impl Member {
     }
 
     pub(super) fn disk_failed(self: &Arc<Self>, error: &DiskError) {
+        if let (Some(session), Some(&number)) = (self.session.upgrade(), self.number.get()) {
+            // Whichever thread has seen it: what that sync was to cover is not to be recorded.
+            if error.is_final() {
+                session.durable.suspect(number);
+            }
+            if !self.content.gone().is_empty() {
+                self.disown(&session, number);
+            }
+        }
         let kind = match error.fault() {
             // A failed sync is final: the system has dropped what it could not write, whatever the reason.
             Fault::Full if error.action != "sync" => TroubleKind::Full,
@@ -275,6 +319,21 @@ impl Member {
             message: error.to_string(),
             hint: error.hint().to_owned(),
         }));
+    }
+}
+
+impl Member {
+    /// Files were taken away while we wrote to them: what was proven of them is in doubt as well.
+    fn disown(self: &Arc<Self>, session: &Inner, number: u32) {
+        let member = Arc::clone(self);
+        session.durable.after_commit(move || {
+            let gone = member.content.gone();
+            if let Some(session) = member.session.upgrade()
+                && !gone.is_empty()
+            {
+                session.durable.disown(number, &gone);
+            }
+        });
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Its rules are none of its own: what to ask, whom to choke and when to announce is decided in the engine.
 
+mod account;
 mod announce;
 mod chance;
 mod check;
@@ -27,6 +28,6 @@ mod torrent;
 
 pub use config::{AddTorrent, Allocation, Check, SessionConfig};
 pub use events::{EventKind, EventStream, SessionEvent};
-pub use resume::is_proven;
+pub use resume::{is_proven, looks, read_from_disk};
 pub use session::{Restored, Session};
 pub use torrent::Torrent;

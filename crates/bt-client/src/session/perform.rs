@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use bt_tracker::http::redacted;
 
+use super::account::Standing;
 use super::events::EventKind;
 use super::member::{Member, Seat};
 use super::relocate;
@@ -120,7 +121,7 @@ fn look_for_room(member: &Arc<Member>) {
 }
 
 /// What we call complete survives a power cut: the event and the trackers wait until the disk says so.
-fn complete(session: &Arc<Inner>, member: &Arc<Member>) {
+pub(super) fn complete(session: &Arc<Inner>, member: &Arc<Member>) {
     member.owes_completion.store(true, Ordering::Relaxed);
     let completing = Arc::clone(member);
     session.disk.run(move || {
@@ -131,7 +132,7 @@ fn complete(session: &Arc<Inner>, member: &Arc<Member>) {
                     complete_when_safe(&session, &completing);
                 }
             }
-            Err(error) if error.fault() == Fault::Full && error.action != "sync" => {
+            Err(error) if error.fault() == Fault::Full && !error.is_final() => {
                 completing.disk_failed(&error);
                 complete_later(&completing);
             }
@@ -144,13 +145,12 @@ fn complete(session: &Arc<Inner>, member: &Arc<Member>) {
 pub(super) fn complete_when_safe(session: &Arc<Inner>, member: &Arc<Member>) {
     let member = Arc::clone(member);
     session.durable.after_commit(move || {
-        if member.is_durable() {
-            relocate::go_home(&member);
-        } else if member.state() != State::Failed
-            && let Some(session) = member.session.upgrade()
-        {
-            // Another piece came in between. If it has failed, that has been said.
-            complete_when_safe(&session, &member);
+        match (member.standing(), member.session.upgrade()) {
+            (Standing::Settled, _) => relocate::go_home(&member),
+            // Another piece came in between.
+            (Standing::Waiting, Some(session)) => complete_when_safe(&session, &member),
+            // That it has failed has been said; when what is in doubt was found good, it is complete once more.
+            _ => {}
         }
     });
 }
@@ -164,6 +164,32 @@ pub(super) fn completed(member: &Arc<Member>) {
         member.handle(Input::CompletionIsSafe);
     }
     member.changed.notify_waiters();
+}
+
+/// Some of what is wanted found no room on the disk, though all pieces are here: tries again until there is.
+pub(super) fn prepare_later(member: &Arc<Member>) {
+    let Some(session) = member.session.upgrade() else {
+        return;
+    };
+    let waiting = Arc::clone(member);
+    session.spawn(async move {
+        tokio::time::sleep(LOOK_FOR_ROOM).await;
+        let Some(session) = waiting.session.upgrade() else {
+            return;
+        };
+        session.disk.run(move || {
+            if matches!(waiting.state(), State::Stopped | State::Failed) {
+                return;
+            }
+            match waiting.prepare() {
+                Ok(()) => waiting.changed.notify_waiters(),
+                Err(error) if error.fault() == Fault::Full && !error.is_final() => {
+                    prepare_later(&waiting);
+                }
+                Err(error) => waiting.disk_failed(&error),
+            }
+        });
+    });
 }
 
 fn complete_later(member: &Arc<Member>) {

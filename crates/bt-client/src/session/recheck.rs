@@ -51,7 +51,8 @@ fn look(member: &Arc<Member>, pieces: &[PieceIndex]) -> Result<(), DiskError> {
         (false, true) => lost.push(piece),
         _ => {}
     };
-    member.content.recheck(pieces, false, &never, found)?;
+    let unreadable = member.content.recheck(pieces, false, &never, found)?;
+    check::warn_of(member, &unreadable);
     if !lost.is_empty() {
         self::lost(member, lost);
     }

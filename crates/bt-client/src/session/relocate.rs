@@ -21,8 +21,8 @@ use crate::disk::{DiskError, Fault, Site, Stage};
 use crate::engine::State;
 use crate::error::Error;
 use crate::limits::{LOOK_FOR_ROOM, MAX_SUFFIX_BYTES};
-use crate::state::Store;
 use crate::state::knowledge::{Moving, Settings, Stand};
+use crate::state::{Store, is_same_place};
 
 /// One torrent's content goes one way at a time, and not at all when the torrent leaves.
 #[derive(Debug, Default)]
@@ -59,10 +59,14 @@ pub(super) fn begin(
         return Err(Error::Suffix(suffix));
     }
     let is_of_it = |saved: &Settings| {
-        saved.goal.as_ref() == Some(&directory) || saved.stand.directory == directory
+        let is_it = |saved: &Vec<u8>| is_same_place(saved, &directory);
+        saved.goal.as_ref().is_some_and(is_it) || is_it(&saved.stand.directory)
     };
     let vouched = matches!(add.check, Check::Trust | Check::Proven);
-    let saved = store.and_then(|store| store.settings(info_hash));
+    let saved = match store {
+        Some(store) => store.settings(info_hash)?,
+        None => None,
+    };
     if let Some(saved) = saved.filter(|saved| is_of_it(saved) && (!vouched || saved.goal.is_none()))
     {
         let settings = Settings {

@@ -5,23 +5,24 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bt_metainfo::{FileIndex, Layout, Metainfo, PieceIndex};
 use bt_wire::Bitfield;
 
+use super::account::{Judged, Standing};
 use super::config::Check;
-use super::durable::{Durable, stamp};
+use super::durable::{Durable, UNRECORDED, stamp};
 use super::events::EventKind;
 use super::member::Member;
-use super::relocate;
-use crate::disk::{Content, Disk, DiskError, Site};
-use crate::engine::{Command, Input};
+use super::{check, perform, relocate, selection};
+use crate::disk::{Content, Disk, DiskError, Look, Site};
+use crate::engine::{Command, Input, State};
 use crate::error::Error;
 use crate::state::knowledge::{
     Change, FileNow, FileThen, IndexSet, Known, Origin, Plan, Record, decide, is_elsewhere, spans,
 };
-use crate::state::{StateError, Store};
+use crate::state::{StateError, Store, is_same_place};
 
 /// More files than this that changed are counted, not named.
 const CHANGES_NAMED: usize = 5;
@@ -39,15 +40,16 @@ pub(super) fn prepare(
         return Ok(None);
     };
     let known = store.known(member.info_hash).map(|(_, known)| known);
-    let known = known
-        .filter(|known| known.origin.directory == directory_bytes(&member.content.directory()));
+    let here = directory_bytes(&member.content.directory());
+    let known = known.filter(|known| is_same_place(&known.origin.directory, &here));
     let plan = match (&known, check) {
         (Some(known), Check::Auto) => {
-            let split = store.settings(member.info_hash);
-            let split = split.map_or(Vec::new(), |settings| settings.absent);
-            let files: Vec<FileIndex> = split.iter().copied().map(FileIndex).collect();
-            member.settings().absent = split;
-            Some(plan(&member.content, &member.layout, known, &files)?)
+            let absent = store
+                .settings(member.info_hash)?
+                .map(|settings| settings.absent);
+            member.settings().absent = absent.clone().unwrap_or_default();
+            let plan = plan(&member.content, &member.layout, known, absent.as_deref());
+            Some(plan?)
         }
         _ => None,
     };
@@ -75,14 +77,17 @@ pub(super) fn prepare(
     Ok(plan)
 }
 
-/// `split` are files that may be there and among the parts as well.
+/// `absent` are files of which bytes lie among the parts, whether they are there by now or not; `None` if that is not
+/// known any more.
 fn plan(
     content: &Content,
     layout: &Layout,
     known: &Known,
-    split: &[FileIndex],
+    absent: Option<&[u32]>,
 ) -> Result<Plan, DiskError> {
-    let apart = content.find_apart(split)?;
+    let absent: Option<Vec<FileIndex>> =
+        absent.map(|files| files.iter().copied().map(FileIndex).collect());
+    let apart = content.find_apart(absent.as_deref())?;
     let mut now = Vec::with_capacity(layout.file_count());
     for file in layout.files() {
         let look = if layout.is_pad(file) {
@@ -105,26 +110,97 @@ pub fn is_proven(store: &Store, metainfo: &Metainfo, dir: &Path) -> bool {
     let Some((_, known)) = known else {
         return false;
     };
-    let Ok(disk) = Disk::start(0) else {
+    let settings = metainfo.info_hash_v1().map(|hash| store.settings(hash));
+    let Some(Ok(settings)) = settings else {
         return false;
     };
-    let layout = Arc::new(metainfo.info().layout().clone());
-    let saved = metainfo
-        .info_hash_v1()
-        .and_then(|hash| store.settings(hash));
+    let absent = settings.map(|settings| settings.absent);
+    let layout = metainfo.info().layout();
+    let plan = on_disk(Some(store), metainfo, dir, |content| {
+        plan(content, layout, &known, absent.as_deref())
+    });
+    is_same_place(&known.origin.directory, &directory_bytes(dir))
+        && plan.is_some_and(|plan| plan.trust.is_full())
+}
+
+/// Has the content in `dir` read from the disk by whoever reads it next, if an earlier run wrote to it and did not end
+/// well: of what could not be written to the disk, memory may hold what the disk does not.
+pub fn read_from_disk(store: &Store, metainfo: &Metainfo, dir: &Path) {
+    let known = metainfo.info_hash_v1().and_then(|hash| store.known(hash));
+    if known.is_some_and(|(_, known)| !open_files(&known).is_empty()) {
+        on_disk(Some(store), metainfo, dir, Content::forget_all_pages);
+    }
+}
+
+/// What the files of a torrent look like that is in no session.
+#[must_use]
+pub fn looks(store: Option<&Store>, metainfo: &Metainfo, dir: &Path) -> Option<Vec<Option<Look>>> {
+    let layout = metainfo.info().layout();
+    on_disk(store, metainfo, dir, |content| {
+        let stored = layout.files().filter(|file| !layout.is_pad(*file));
+        stored.map(|file| content.look(file)).collect()
+    })
+}
+
+/// Looks at content that is in no session, where an earlier run has left it if that is in `dir`.
+fn on_disk<T>(
+    store: Option<&Store>,
+    metainfo: &Metainfo,
+    dir: &Path,
+    what: impl FnOnce(&Content) -> Result<T, DiskError>,
+) -> Option<T> {
+    let settings = |store: &Store| store.settings(metainfo.info_hash_v1()?).ok()?;
+    let saved = store.and_then(settings);
     let saved = saved.map(|saved| relocate::site(&saved.stand));
+    let is_here =
+        |site: &Site| is_same_place(&directory_bytes(&site.directory), &directory_bytes(dir));
+    let site = saved
+        .filter(is_here)
+        .unwrap_or_else(|| Site::plain(dir.to_owned()));
+    let disk = Disk::start(0).ok()?;
     let content = Content::new(
         &disk,
         Arc::new(metainfo.clone()),
-        Arc::clone(&layout),
-        saved.unwrap_or_else(|| Site::plain(dir.to_owned())),
+        Arc::new(metainfo.info().layout().clone()),
+        site,
         Box::new(|_| {}),
     );
-    let plan = plan(&content, &layout, &known, &[]);
+    let done = what(&content).ok();
     disk.stop();
-    directory_bytes(&content.directory()) == directory_bytes(dir)
-        && known.origin.directory == directory_bytes(dir)
-        && plan.is_ok_and(|plan| plan.trust.is_full())
+    done
+}
+
+/// What is known by now of a torrent whose first look a fault has ended: what was proven before it and in its course
+/// stays so. `None` if nothing is kept of it. Blocks the thread.
+pub(super) fn again(member: &Arc<Member>) -> Result<Option<Plan>, DiskError> {
+    let (Some(session), Some(&number)) = (member.session.upgrade(), member.number.get()) else {
+        return Ok(None);
+    };
+    let durable = &session.durable;
+    durable.commit();
+    let store = durable.store().filter(|_| number < UNRECORDED);
+    let known = store.and_then(|store| store.known(member.info_hash));
+    let Some((_, known)) = known else {
+        return Ok(None);
+    };
+    let is_in_doubt = durable.standing(number) == Standing::InDoubt;
+    if is_in_doubt {
+        durable.begin_anew(number);
+        member.content.doubt_no_more();
+    }
+    let absent = member.settings().absent.clone();
+    let mut plan = plan(&member.content, &member.layout, &known, Some(&absent))?;
+    plan.was_cut_short |= is_in_doubt;
+    let proven = durable.proven(number);
+    let doubted = proven
+        .iter()
+        .filter(|piece| !plan.trust.get(PieceIndex(*piece)));
+    let doubted: IndexSet = doubted.collect();
+    if !doubted.is_empty() {
+        durable.forget(member, number, &doubted);
+        tell_changes(member, &plan);
+    }
+    Ok(Some(plan))
 }
 
 fn open_files(known: &Known) -> IndexSet {
@@ -142,7 +218,7 @@ fn enroll(
     anew: bool,
     plan: Option<&Plan>,
 ) -> Result<u32, StateError> {
-    store.save(&member.metainfo, &member.settings())?;
+    member.save_in(store)?;
     let number = store.enroll(origin(member), anew)?;
     let Some((plan, (_, known))) = plan.zip(store.known(member.info_hash)) else {
         return Ok(number);
@@ -173,20 +249,25 @@ fn origin(member: &Member) -> Origin {
     }
 }
 
-/// The directory is there, and files may be written from when this returns. Blocks the thread.
+/// Files may be written from when this returns. Blocks the thread.
 pub(super) fn open(member: &Member, looked: bool) {
+    if let (Some(session), Some(&number)) = (member.session.upgrade(), member.number.get()) {
+        session.durable.open(member, number, looked);
+    }
+}
+
+/// The directory is there; it may have been made just now. Blocks the thread.
+pub(super) fn is_placed(member: &Member) {
     let (Some(session), Some(&number)) = (member.session.upgrade(), member.number.get()) else {
         return;
     };
     let durable = &session.durable;
     if let Some(store) = durable.store()
-        && number < super::durable::UNRECORDED
-        // It may have been made just now.
+        && number < UNRECORDED
         && let Err(error) = store.enroll(origin(member), false)
     {
         durable.cannot_keep(member, &error);
     }
-    durable.open(member, number, looked);
 }
 
 /// The content is in another directory now, and what is proven of it stays proven.
@@ -228,43 +309,63 @@ fn tell_changes(member: &Member, plan: &Plan) {
 }
 
 /// Hashes what a failed sync has put in doubt, from the disk and not from memory, and lets the torrent go on.
-pub(super) fn recheck_doubtful(member: &Arc<Member>, doubtful: Vec<PieceIndex>) {
+pub(super) fn recheck_doubtful(member: &Arc<Member>, recheck: u64, doubtful: Vec<PieceIndex>) {
     let owner = Arc::clone(member);
-    let work = move || {
-        let member = owner;
-        let mut lost = doubtful
-            .iter()
-            .copied()
-            .collect::<std::collections::BTreeSet<_>>();
-        let mut good = Vec::new();
-        let never = AtomicBool::new(false);
-        let checked = member
-            .content
-            .recheck(&doubtful, true, &never, |piece, is_good| {
-                if is_good {
-                    lost.remove(&piece);
-                    good.push(piece);
-                }
-            });
-        for piece in good {
-            member.content.mark_written(piece);
-            member.note(piece);
-        }
-        // What could not be read is not claimed either.
-        member.handle(Input::Lost(lost.into_iter().collect()));
-        match checked {
-            Ok(()) => {
-                member.handle(Input::Command(Command::Resume));
-                relocate::try_again(&member);
-            }
-            Err(error) => tracing::warn!(%error, "the disk still fails"),
-        }
-    };
+    let work = move || settle_doubt(&owner, recheck, doubtful);
     if let Err(error) = std::thread::Builder::new()
         .name("recheck".to_owned())
         .spawn(work)
     {
         tracing::warn!(%error, "cannot start a thread to check");
+        if let (Some(session), Some(&number)) = (member.session.upgrade(), member.number.get()) {
+            session.durable.give_up(number, recheck);
+        }
+    }
+}
+
+fn settle_doubt(member: &Arc<Member>, recheck: u64, mut doubtful: Vec<PieceIndex>) {
+    let (Some(session), Some(&number)) = (member.session.upgrade(), member.number.get()) else {
+        return;
+    };
+    member.content.doubt_no_more();
+    let (mut good, mut lost) = (IndexSet::default(), IndexSet::default());
+    let never = AtomicBool::new(false);
+    loop {
+        let mut unread: std::collections::BTreeSet<PieceIndex> = doubtful.iter().copied().collect();
+        let found = |piece: PieceIndex, is_good| {
+            if is_good {
+                unread.remove(&piece);
+                good.insert(piece.0);
+                member.content.mark_written(piece);
+            }
+        };
+        let checked = member.content.recheck(&doubtful, true, &never, found);
+        // What could not be read is not claimed either.
+        unread.iter().for_each(|piece| lost.insert(piece.0));
+        member.handle(Input::Lost(unread.into_iter().collect()));
+        match checked {
+            Ok(unreadable) => check::warn_of(member, &unreadable),
+            Err(error) => {
+                tracing::warn!(%error, "the disk still fails");
+                return session.durable.give_up(number, recheck);
+            }
+        }
+        match session.durable.judge(number, recheck, &good, &lost) {
+            Judged::Settled => break,
+            Judged::More(more) => doubtful = more,
+            Judged::Overtaken => return,
+        }
+    }
+    // Whoever has paused it meanwhile is not overruled.
+    if !member.settings().paused {
+        member.handle(Input::Command(Command::Resume));
+        relocate::try_again(member);
+        selection::obey_again(member);
+    }
+    if member.owes_completion.load(Ordering::Relaxed)
+        && matches!(member.state(), State::Seeding | State::Finished)
+    {
+        perform::complete(&session, member);
     }
 }
 

@@ -12,7 +12,6 @@ use super::events::EventKind;
 use super::member::Member;
 use super::recheck;
 use super::session::Inner;
-use crate::disk::{DiskError, Fault};
 use crate::engine::State;
 use crate::limits::LOOK_FOR_ROOM;
 use crate::scrub::Scrub;
@@ -57,8 +56,10 @@ fn look(member: &Arc<Member>, piece: PieceIndex) {
         .content
         .recheck(&[piece], true, &never, |_, good| is_good = Some(good));
     let why = match (looked, is_good) {
-        (Ok(()), Some(false)) => "no longer what it was".to_owned(),
-        (Err(error), _) if is_of_this_piece(&error) => error.to_string(),
+        (Ok(unreadable), Some(false)) => match unreadable.first() {
+            Some(error) => error.to_string(),
+            None => "no longer what it was".to_owned(),
+        },
         (Err(error), _) => {
             // Whoever needs the files will say so.
             tracing::info!(torrent = %member.info_hash, %error, "cannot look at a piece");
@@ -87,9 +88,4 @@ fn look(member: &Arc<Member>, piece: PieceIndex) {
             .send(member.info_hash, EventKind::Warning { kind, message });
     }
     recheck::lost(member, vec![piece]);
-}
-
-/// The disk cannot read these bytes; others it can.
-fn is_of_this_piece(error: &DiskError) -> bool {
-    error.action == "read" && error.fault() == Fault::Io
 }

@@ -139,6 +139,14 @@ pub(super) fn change(member: &Arc<Member>, wishes: &[(FileIndex, Priority)]) -> 
     Ok(())
 }
 
+/// Has the wishes obeyed that there are, because the disk could not do it before.
+pub(super) fn obey_again(member: &Arc<Member>) {
+    if let Some(session) = member.session.upgrade() {
+        let member = Arc::clone(member);
+        session.disk.run(move || obey(&member));
+    }
+}
+
 fn obey(member: &Arc<Member>) {
     loop {
         let Wishes { files, edition } = member.selection.wishes();

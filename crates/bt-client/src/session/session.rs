@@ -179,7 +179,10 @@ impl Session {
         // What is proven is safe before anybody is waited for.
         self.inner.durable.hurry();
         let members: Vec<Arc<Member>> = self.inner.members().values().cloned().collect();
-        let goodbyes = members.iter().map(|member| self.inner.leave(member));
+        let goodbyes = members.iter().map(async |member| {
+            self.inner.leave(member).await;
+            self.inner.free(member);
+        });
         futures::future::join_all(goodbyes).await;
         self.inner.cancel.cancel();
         let inner = Arc::clone(&self.inner);
@@ -339,23 +342,38 @@ impl Inner {
         Ok(restored)
     }
 
-    /// The torrent leaves for good, and its state goes with it.
-    pub(super) async fn remove(self: &Arc<Self>, member: &Arc<Member>) {
+    /// The torrent leaves for good, and its state goes with it, and its content as well if that is said. Until all of
+    /// that is done it has its place, so that the same torrent cannot be added in between.
+    pub(super) async fn remove(
+        self: &Arc<Self>,
+        member: &Arc<Member>,
+        with_content: bool,
+    ) -> Result<(), Error> {
         self.leave(member).await;
         let (inner, member) = (Arc::clone(self), Arc::clone(member));
         let forget = move || {
             let _turn = member.relocating.turn();
-            member.keep_nothing();
+            if !member.keep_nothing() {
+                // Somebody else sees to it, or has.
+                return Ok(());
+            }
             if let Some(number) = member.number.get() {
-                inner.durable.leave(*number);
+                inner.durable.leave(&member, *number);
             }
             if let Some(store) = inner.durable.store()
                 && let Err(error) = store.remove(member.info_hash)
             {
                 inner.durable.cannot_keep(&member, &error);
             }
+            let deleted = match with_content {
+                true => member.content.delete(),
+                false => Ok(()),
+            };
+            inner.free(&member);
+            deleted
         };
-        let _ = tokio::task::spawn_blocking(forget).await;
+        let deleted = tokio::task::spawn_blocking(forget).await;
+        Ok(deleted.map_err(|_| Error::Stopped)??)
     }
 
     async fn leave(&self, member: &Arc<Member>) {
@@ -377,11 +395,24 @@ impl Inner {
         if tokio::time::timeout(GOODBYE, goodbye).await.is_err() {
             tracing::warn!(torrent = %member.info_hash, "a tracker did not answer our goodbye in time");
         }
-        self.timers.set(member.info_hash, None);
-        if self.members().remove(&member.info_hash).is_some() {
+        member.content.close();
+    }
+
+    /// The torrent has left; another one may have its place.
+    fn free(&self, member: &Arc<Member>) {
+        let is_here = {
+            let mut members = self.members();
+            let place = members.get(&member.info_hash);
+            let is_here = place.is_some_and(|here| Arc::ptr_eq(here, member));
+            if is_here {
+                members.remove(&member.info_hash);
+            }
+            is_here
+        };
+        if is_here {
+            self.timers.set(member.info_hash, None);
             self.events.send(member.info_hash, EventKind::Removed);
         }
-        member.content.close();
     }
 }
 

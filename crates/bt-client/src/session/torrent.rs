@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bt_metainfo::{FileIndex, InfoHash, Metainfo};
 
-use super::config::Check;
+use super::account::Doubtful;
 use super::member::Member;
 use super::{check, clock, recheck, relocate, resume, selection};
 use crate::engine::{Command, Input, PeerStatus, Priority, State, Status};
@@ -62,18 +62,28 @@ impl Torrent {
     pub fn resume(&self) {
         self.member.keep(|settings| settings.paused = false);
         self.member.content.retry();
+        let has_failed = self.state() == State::Failed;
+        if has_failed && !self.member.engine().is_checked() {
+            self.member.handle(Input::Command(Command::Resume));
+            return check::again(&self.member);
+        }
         if let Some(session) = self.member.session.upgrade()
             && let Some(number) = self.member.number.get()
-            && let Some(doubtful) = session.durable.take_doubtful(*number)
         {
-            return resume::recheck_doubtful(&self.member, doubtful);
+            match session.durable.take_doubtful(*number) {
+                Doubtful::Nothing => {}
+                // It goes on by itself.
+                Doubtful::UnderWay => return,
+                Doubtful::Pieces(recheck, doubtful) => {
+                    return resume::recheck_doubtful(&self.member, recheck, doubtful);
+                }
+            }
         }
-        let failed_check = !self.member.engine().is_checked() && self.state() == State::Failed;
         self.member.handle(Input::Command(Command::Resume));
-        if failed_check {
-            check::begin(&self.member, Check::Auto, None);
-        } else {
-            relocate::try_again(&self.member);
+        relocate::try_again(&self.member);
+        if has_failed {
+            // The disk may have failed in the middle of what was wished.
+            selection::obey_again(&self.member);
         }
     }
 
@@ -167,6 +177,8 @@ impl Torrent {
                 }
                 State::Failed => return Err(Error::Failed(self.status().reason)),
                 State::Stopped => return Err(Error::Stopped),
+                // Nobody makes anything durable any more.
+                _ if self.member.session.strong_count() == 0 => return Err(Error::Stopped),
                 _ => changed.await,
             }
         }
@@ -196,7 +208,8 @@ impl Torrent {
     /// Takes the torrent out of the session: says goodbye to peers and trackers. The content stays.
     pub async fn remove(&self) {
         if let Some(session) = self.member.session.upgrade() {
-            session.remove(&self.member).await;
+            // Without content to delete there is nothing that could fail.
+            let _ = session.remove(&self.member, false).await;
         }
     }
 
@@ -206,10 +219,8 @@ impl Torrent {
     /// # Errors
     /// If the system does not let us remove a file.
     pub async fn remove_with_data(&self) -> Result<(), Error> {
-        self.remove().await;
-        let content = Arc::clone(&self.member.content);
-        let deleted = tokio::task::spawn_blocking(move || content.delete()).await;
-        Ok(deleted.map_err(|_| Error::Stopped)??)
+        let session = self.member.session.upgrade().ok_or(Error::Stopped)?;
+        session.remove(&self.member, true).await
     }
 
     pub(super) fn cancel_check(member: &Member) {

@@ -3,6 +3,8 @@
 //!
 //! A one-shot command takes the home shared, so that many run at the same time; what owns all torrents takes it alone.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -52,8 +54,14 @@ impl Home {
     }
 }
 
+/// Whether two spellings of a directory, as the system spells paths, lead to the same one now.
+pub(crate) fn is_same_place(one: &[u8], other: &[u8]) -> bool {
+    let place = |bytes: &[u8]| settle(Path::new(OsStr::from_bytes(bytes)));
+    one == other || place(one) == place(other)
+}
+
 /// The path without links, as far as it is there.
-pub(crate) fn settle(path: &Path) -> PathBuf {
+fn settle(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut rest = Vec::new();
     let mut here = absolute.as_path();
@@ -76,13 +84,13 @@ fn prune(all: &Path, keep: usize, own: &Path) {
     let Ok(entries) = std::fs::read_dir(all) else {
         return;
     };
+    let used = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified());
     let mut found: Vec<(SystemTime, PathBuf)> = entries
         .filter_map(Result::ok)
         .map(|entry| {
-            let used = std::fs::metadata(entry.path().join("journal"))
-                .and_then(|meta| meta.modified())
-                .unwrap_or(SystemTime::UNIX_EPOCH);
-            (used, entry.path())
+            // One without a journal may be in the making.
+            let used = used(&entry.path().join("journal")).or_else(|_| used(&entry.path()));
+            (used.unwrap_or(SystemTime::UNIX_EPOCH), entry.path())
         })
         .filter(|(_, path)| path != own)
         .collect();
@@ -137,6 +145,38 @@ mod tests {
         left.sort();
         assert!(left.len() >= 3 && left.contains(&"1".into()) && left.contains(&"5".into()));
         assert!(left.len() < 5, "{left:?}");
+    }
+
+    #[test]
+    fn a_directory_in_the_making_does_not_go_before_old_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["1", "2", "3"] {
+            drop(Store::open(&dir.path().join(name)).unwrap());
+            let journal = dir.path().join(name).join("journal");
+            let journal = std::fs::File::options().write(true).open(journal).unwrap();
+            journal
+                .set_modified(std::time::SystemTime::UNIX_EPOCH)
+                .unwrap();
+        }
+        std::fs::create_dir(dir.path().join("new")).unwrap();
+        let own = Store::open(&dir.path().join("own")).unwrap();
+        prune(dir.path(), 3, own.path());
+        assert!(dir.path().join("new").exists());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
+    }
+
+    #[test]
+    fn two_spellings_of_one_directory_are_the_same_place() {
+        use std::os::unix::ffi::OsStrExt;
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("real")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("real"), dir.path().join("link")).unwrap();
+        let same = |one: &str, other: &str| {
+            let [one, other] = [one, other].map(|name| dir.path().join(name));
+            super::is_same_place(one.as_os_str().as_bytes(), other.as_os_str().as_bytes())
+        };
+        assert!(same("link", "real") && same("real/../link/new", "real/new"));
+        assert!(!same("link", "other"));
     }
 
     #[test]

@@ -141,6 +141,11 @@ impl<S: Storage> Journal<S> {
         self.end = offset as u64;
         self.base = self.end;
         self.sequence = sequence;
+        if !self.known.is_clean() {
+            // What the last run wrote and could not sync may be read from memory and be missing on the disk, and what is
+            // appended would then stand behind a gap. A new file has it all.
+            self.checkpoint()?;
+        }
         Ok(notice)
     }
 

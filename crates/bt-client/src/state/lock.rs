@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -22,13 +22,18 @@ impl Lock {
     /// Nobody else may use the directory. One that is in use is tried again until `patience` is over; blocks the thread
     /// meanwhile.
     pub(super) fn exclusive(directory: &Path, patience: Duration) -> Result<Self, StateError> {
-        let mut file = open(directory)?;
         let until = Instant::now() + patience;
-        let mut locked = file.try_lock();
-        while matches!(locked, Err(TryLockError::WouldBlock)) && Instant::now() < until {
-            std::thread::sleep(LOCK_LOOK);
-            locked = file.try_lock();
-        }
+        let (mut file, locked) = loop {
+            let file = open(directory)?;
+            let mut locked = file.try_lock();
+            while matches!(locked, Err(TryLockError::WouldBlock)) && Instant::now() < until {
+                std::thread::sleep(LOCK_LOOK);
+                locked = file.try_lock();
+            }
+            if locked.is_err() || has_its_name(&file, directory) {
+                break (file, locked);
+            }
+        };
         match locked {
             Ok(()) => {
                 // For whoever is refused later; a lock without a name is a lock all the same.
@@ -41,10 +46,13 @@ impl Lock {
 
     /// Others who say so too may use it at the same time.
     pub(super) fn shared(directory: &Path) -> Result<Self, StateError> {
-        let file = open(directory)?;
-        match file.try_lock_shared() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(error) => Err(refused(directory, file, error)),
+        loop {
+            let file = open(directory)?;
+            match file.try_lock_shared() {
+                Ok(()) if has_its_name(&file, directory) => return Ok(Self { _file: file }),
+                Ok(()) => {}
+                Err(error) => return Err(refused(directory, file, error)),
+            }
         }
     }
 }
@@ -59,6 +67,13 @@ fn open(directory: &Path) -> Result<File, StateError> {
         .mode(0o600)
         .open(&path)
         .map_err(StateError::io("open", &path))
+}
+
+/// Whether the file is still the one that others would lock: whoever had it before may have removed it.
+fn has_its_name(file: &File, directory: &Path) -> bool {
+    let there = std::fs::metadata(directory.join(NAME));
+    let inode = |meta: &std::fs::Metadata| (meta.dev(), meta.ino());
+    matches!((there, file.metadata()), (Ok(there), Ok(ours)) if inode(&there) == inode(&ours))
 }
 
 fn name(file: &mut File) -> io::Result<()> {
@@ -118,6 +133,25 @@ mod tests {
             assert!(Lock::exclusive(dir.path(), Duration::from_millis(50)).is_err());
             drop(dying);
             assert!(waiting.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn a_lock_that_was_removed_while_somebody_waited_for_it_keeps_nobody_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Lock::exclusive(dir.path(), Duration::ZERO).unwrap();
+        std::thread::scope(|scope| {
+            let waiting =
+                scope.spawn(|| Lock::exclusive(dir.path(), Duration::from_secs(60)).unwrap());
+            // Whoever waits has the old file open by now, or opens the new one: both are right.
+            std::fs::remove_file(dir.path().join("lock")).unwrap();
+            drop(first);
+            let second = waiting.join().unwrap();
+            assert!(
+                Lock::exclusive(dir.path(), Duration::ZERO).is_err(),
+                "two have it"
+            );
+            drop(second);
         });
     }
 }

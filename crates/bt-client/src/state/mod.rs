@@ -17,6 +17,7 @@ mod tests;
 
 pub use error::StateError;
 pub use home::Home;
+pub(crate) use home::is_same_place;
 pub use journal::{Journal, Notice};
 pub use storage::{Folder, Storage};
 pub use store::{Saved, Store};

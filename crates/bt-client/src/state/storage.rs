@@ -2,9 +2,11 @@
 //! test; and the real directory.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use crate::limits::MAX_STATE_BYTES;
 
 /// Files are for their owner only: they name what somebody downloads.
 const FILE_MODE: u32 = 0o600;
@@ -17,6 +19,8 @@ pub trait Storage {
 
     /// The whole content of a file; `None` if there is none of that name.
     fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
+    /// Whether there is a file of that name.
+    fn exists(&self, name: &str) -> io::Result<bool>;
     /// A new and empty file; one of the same name is emptied.
     fn create(&self, name: &str) -> io::Result<Self::File>;
     /// A file that is there, for writing.
@@ -58,7 +62,7 @@ pub trait Storage {
     fn free_name(&self, name: &str) -> io::Result<String> {
         for number in 1u32.. {
             let aside = format!("{name}.damaged-{number}");
-            if self.read(&aside)?.is_none() {
+            if !self.exists(&aside)? {
                 return Ok(aside);
             }
         }
@@ -145,9 +149,17 @@ impl Storage for Folder {
     type File = File;
 
     fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        match std::fs::read(self.path.join(name)) {
+        match read_up_to(&self.path.join(name), MAX_STATE_BYTES) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        match self.path.join(name).symlink_metadata() {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -186,9 +198,21 @@ impl Storage for Folder {
     }
 }
 
+fn read_up_to(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    if size > most {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    // It may grow meanwhile.
+    Read::by_ref(&mut file).take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Folder, Storage};
+    use super::{Folder, Storage, read_up_to};
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
@@ -212,5 +236,18 @@ mod tests {
             "x.new is gone too"
         );
         assert_eq!(folder.read("x").unwrap(), None);
+    }
+
+    #[test]
+    fn a_file_that_can_be_none_of_ours_is_not_read_into_memory() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(1000).unwrap();
+        assert_eq!(read_up_to(file.path(), 1000).unwrap().len(), 1000);
+        assert!(read_up_to(file.path(), 999).is_err());
+        file.as_file().set_len(u64::from(u32::MAX) << 8).unwrap();
+        let folder = Folder::open(file.path().parent().unwrap()).unwrap();
+        let name = file.path().file_name().unwrap().to_str().unwrap();
+        assert!(folder.read(name).is_err());
+        assert!(folder.exists(name).unwrap() && !folder.exists("none").unwrap());
     }
 }

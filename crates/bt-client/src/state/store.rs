@@ -5,11 +5,13 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bt_metainfo::{InfoHash, Metainfo};
 
 use super::StateError;
+use super::home::is_same_place;
 use super::journal::Journal;
 use super::knowledge::{Known, Origin, Record, Settings, Stand};
 use super::lock::Lock;
@@ -38,6 +40,8 @@ struct Inner {
     notices: Mutex<Vec<String>>,
     path: PathBuf,
     reserve: Reserve,
+    /// Files that could not be put in place for good may be there and not survive a power cut.
+    unsure: AtomicBool,
     /// `None` once the store is closed: nothing may be written any more.
     lock: Mutex<Option<Lock>>,
 }
@@ -82,6 +86,8 @@ impl Store {
             notices: Mutex::new(notices),
             path: path.to_owned(),
             reserve: Reserve::take(path),
+            // Of the last run, nobody knows.
+            unsure: AtomicBool::new(true),
             lock: Mutex::new(Some(lock)),
         })))
     }
@@ -148,7 +154,17 @@ impl Store {
             }
         };
         let info_hash = metainfo.info_hash_v1()?;
-        let settings = self.settings(info_hash).or_else(|| {
+        let settings = match self.settings(info_hash) {
+            Ok(settings) => settings,
+            Err(error) => {
+                self.notice(format!(
+                    "{error}; the torrent is left out ({})",
+                    error.hint()
+                ));
+                return None;
+            }
+        };
+        let settings = settings.or_else(|| {
             let directory = self.known(info_hash)?.1.origin.directory;
             Some(Settings {
                 stand: Stand {
@@ -172,15 +188,21 @@ impl Store {
     }
 
     /// What was decided about one torrent, if that is known and can be made out.
-    #[must_use]
-    pub fn settings(&self, info_hash: InfoHash) -> Option<Settings> {
+    ///
+    /// # Errors
+    /// If there is something that the system does not let us read: to go on without it would be to write over it.
+    pub fn settings(&self, info_hash: InfoHash) -> Result<Option<Settings>, StateError> {
         let name = name(info_hash, SETTINGS);
-        let bytes = self.0.torrents.read(&name).ok()??;
+        let path = self.0.torrents.path().join(&name);
+        let read = self.0.torrents.read(&name);
+        let Some(bytes) = read.map_err(StateError::io("read", &path))? else {
+            return Ok(None);
+        };
         match Settings::decode(&bytes) {
-            Ok(settings) => Some(settings),
+            Ok(settings) => Ok(Some(settings)),
             Err(error) => {
                 self.set_aside(&name, &error.to_string(), "the usual settings are used");
-                None
+                Ok(None)
             }
         }
     }
@@ -219,9 +241,16 @@ impl Store {
             if there.is_ok_and(|there| there.as_deref() == Some(&*bytes)) {
                 continue;
             }
+            // Whatever fails in its middle, it may be there afterwards.
+            self.0.unsure.store(true, Ordering::Relaxed);
             let replace = || folder.replace(&name, &bytes);
             let replaced = self.0.reserve.spend(replace);
             replaced.map_err(StateError::io("write", &path))?;
+        }
+        if self.0.unsure.load(Ordering::Relaxed) {
+            let synced = folder.sync_names();
+            synced.map_err(StateError::io("sync", folder.path()))?;
+            self.0.unsure.store(false, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -245,7 +274,11 @@ impl Store {
         let mut records = Vec::new();
         let torrent = match journal.known().find(origin.info_hash) {
             Some((number, known)) if known.origin == origin && !anew => return Ok(number),
-            Some((number, known)) if known.origin.directory == origin.directory && !anew => number,
+            Some((number, known))
+                if !anew && is_same_place(&known.origin.directory, &origin.directory) =>
+            {
+                number
+            }
             Some((number, _)) => {
                 records.push(Record::Removed { torrent: number });
                 journal.known().next_number()

@@ -146,6 +146,10 @@ impl Storage for Lossy {
             .map(|inode| world.inodes[*inode].live.clone()))
     }
 
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        Ok(self.0.borrow().live.contains_key(name))
+    }
+
     fn create(&self, name: &str) -> io::Result<usize> {
         let mut world = self.0.borrow_mut();
         let inode = match world.live.get(name) {
@@ -285,7 +289,8 @@ impl Client {
             }
             9..=11 => self.commit(),
             12 => self.forget(torrent, piece),
-            13 => drop(self.journal.checkpoint()),
+            13 if self.rng.next().is_multiple_of(2) => drop(self.journal.checkpoint()),
+            13 => self.restart(),
             _ => self.cut(),
         }
     }
@@ -318,6 +323,24 @@ impl Client {
             self.cut();
         } else {
             late.iter().for_each(|file| drop(disk.sync(file)));
+        }
+    }
+
+    /// The program is killed and begins anew, and the power stays: what could not be synced is in memory still.
+    fn restart(&mut self) {
+        // A journal that cannot be opened is tried again by its owner.
+        let opened = (0..100).find_map(|_| Journal::open(self.disk.clone(), 400).ok());
+        self.journal = opened.expect("not all syncs fail").0;
+        self.pending = Pending::default();
+        for torrent in 0..TORRENTS {
+            let hash = [u8::try_from(torrent).unwrap(); 20];
+            let (_, known) = self.journal.known().find(hash).expect("torrents stay");
+            let claimed: BTreeSet<u32> = known.pieces.iter().collect();
+            let durable = &mut self.durable[torrent as usize];
+            assert!(durable.is_subset(&claimed), "a durable piece is lost");
+            // An open journal is on the disk to stay.
+            durable.clone_from(&claimed);
+            self.have[torrent as usize] = claimed;
         }
     }
 
@@ -592,4 +615,37 @@ fn torrents_and_settings_are_found_again_or_rebuilt() {
     assert!(store.take_notices()[0].contains(".torrent.damaged-1"));
     store.remove(hash(&two)).unwrap();
     assert!(store.torrents().unwrap().is_empty());
+}
+
+#[test]
+fn settings_that_cannot_be_read_are_not_taken_for_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = torrent("one");
+    let hash = one.info_hash_v1().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.settings(hash).unwrap(), None);
+    let settings = Settings {
+        stand: Stand {
+            directory: b"/srv".to_vec(),
+            ..Stand::default()
+        },
+        paused: true,
+        ..Settings::default()
+    };
+    store.save(&one, &settings).unwrap();
+    // As a disk that fails: there is something, and it cannot be read.
+    let place = dir.path().join("torrents");
+    let path = place.join(format!("{hash}.settings"));
+    std::fs::rename(&path, place.join("away")).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert!(store.settings(hash).is_err());
+    assert!(
+        store.torrents().unwrap().is_empty(),
+        "it would begin unpaused"
+    );
+    let said = store.take_notices();
+    assert!(said.len() == 1 && said[0].contains("left out"), "{said:?}");
+    std::fs::remove_dir(&path).unwrap();
+    std::fs::rename(place.join("away"), &path).unwrap();
+    assert_eq!(store.settings(hash).unwrap(), Some(settings));
 }

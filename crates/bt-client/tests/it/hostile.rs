@@ -92,7 +92,7 @@ fn attack(disk: &Disk, metainfo: Metainfo, root: &Path, data: &[u8]) {
     let metainfo = Arc::new(metainfo);
     let site = Site::plain(root.to_path_buf());
     let content = Content::new(disk, metainfo, Arc::clone(&layout), site, report);
-    let _ = content.select(|_| true, drop);
+    let _ = content.select(|_| true, |_| true);
     let blocks = layout.pieces().flat_map(|piece| layout.blocks(piece));
     let whole = Bytes::copy_from_slice(data);
     content.store(blocks.map(|block| (block, whole.clone())));

@@ -22,6 +22,7 @@ mod files;
 #[path = "../../../../tests/filler.rs"]
 mod filler;
 mod hostile;
+mod keeping;
 mod large;
 mod relocate;
 #[cfg(feature = "cli")]

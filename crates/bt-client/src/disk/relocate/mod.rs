@@ -14,7 +14,7 @@ mod tests;
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 
 use bt_metainfo::FileIndex;
@@ -70,6 +70,8 @@ struct Journey<'a> {
     /// Bytes to be copied, as far as that is known at the start.
     total: u64,
     done: u64,
+    /// Failed syncs of the new file system that are known of.
+    seen: AtomicU64,
 }
 
 impl Journey<'_> {
@@ -102,6 +104,7 @@ impl Content {
         // The same directory by another path.
         let new = if was == is { Arc::clone(&old) } else { new };
         let mut journey = Journey {
+            seen: AtomicU64::new(new.failures()),
             old,
             new,
             to,
@@ -118,7 +121,13 @@ impl Content {
             }
         }
         let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
-        let steps = self.steps(&places, &journey);
+        let steps = match self.steps(&places, &journey) {
+            Ok(steps) => steps,
+            Err(error) => {
+                drop(places);
+                return Err(self.give_up(&journey, error.into(), keep));
+            }
+        };
         let ready = match copied {
             true => self.copy_the_last(&journey, &steps),
             false => Ok(()),
@@ -188,24 +197,27 @@ impl Content {
 
     /// Each file of ours and the parts, with the names it has and is to have; in an order in which no file gets a name
     /// that another one has not given up yet.
-    fn steps(&self, places: &Places, journey: &Journey<'_>) -> Vec<Step> {
+    fn steps(&self, places: &Places, journey: &Journey<'_>) -> Result<Vec<Step>, DiskError> {
         let step = |file| {
-            let given = places.given(&journey.old, file);
-            Step {
+            let given = places.given(&journey.old, file)?;
+            Ok(Step {
                 file,
                 from: places.path_at(&places.site, file, &given),
                 to: places.path_at(journey.to, file, &given),
-            }
+            })
         };
-        let mut steps: Vec<Step> = places.stored().map(step).collect();
+        let mut steps = places
+            .stored()
+            .map(step)
+            .collect::<Result<Vec<Step>, DiskError>>()?;
         steps.sort_unstable_by(|a, b| a.from.cmp(&b.from));
-        steps
+        Ok(steps)
     }
 
     /// What is not ours is not replaced, nor taken for ours.
     fn refuse_strangers(&self, journey: &Journey<'_>) -> Result<(), DiskError> {
         let places = self.places();
-        let steps = self.steps(&places, journey);
+        let steps = self.steps(&places, journey)?;
         let is_same_directory = Arc::ptr_eq(&journey.old, &journey.new);
         let ours = |path: &Path| {
             is_same_directory
@@ -237,7 +249,7 @@ impl Content {
     ) -> Result<(), DiskError> {
         self.discard(&journey.new, journey.to);
         self.written.take_since();
-        let steps = self.steps(&self.places(), journey);
+        let steps = self.steps(&self.places(), journey)?;
         for step in &steps {
             let size = journey.old.file_size(&step.from)?.unwrap_or(0);
             journey.total += size;
@@ -346,7 +358,7 @@ impl Content {
             }
         }
         if there.len() > SYNC_ONE_BY_ONE {
-            return journey.new.sync_everything();
+            return journey.new.sync_everything(&journey.seen);
         }
         for (step, staged) in &there {
             let file = journey.new.open_read(staged)?;
@@ -474,14 +486,17 @@ impl Content {
         };
         let places = self.places();
         let step = |file| {
-            let given = places.given(&new, file);
-            Step {
+            let given = places.given(&new, file)?;
+            Ok(Step {
                 file,
                 from: places.path_at(old_site, file, &given),
                 to: places.path_at(&places.site, file, &given),
-            }
+            })
         };
-        let steps: Vec<Step> = places.stored().map(step).collect();
+        let steps = places
+            .stored()
+            .map(step)
+            .collect::<Result<Vec<Step>, DiskError>>()?;
         self.drop_old(&old, &new, &steps)?;
         let left: Vec<PathBuf> = steps.into_iter().map(|step| step.from).collect();
         remove_empty_above(&old, &left);
@@ -493,6 +508,7 @@ impl Content {
         let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
         self.set_base(site.directory.clone(), None);
         places.site = site.clone();
+        places.look_again();
     }
 
     /// Where the content is.

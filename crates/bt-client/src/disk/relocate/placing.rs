@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 
 use super::Step;
 use crate::disk::durable::SYNC_ONE_BY_ONE;
@@ -97,7 +98,7 @@ fn unplace(source: &Root, new: &Root, placed: &[(PathBuf, &Path)], error: DiskEr
 /// The new names survive a power cut, and the old ones do not come back.
 fn sync_placed(source: &Root, new: &Root, placed: &[(PathBuf, &Path)]) -> Result<(), DiskError> {
     if placed.len() > SYNC_ONE_BY_ONE {
-        return new.sync_everything();
+        return new.sync_everything(&AtomicU64::new(new.failures()));
     }
     new.sync_names(placed.iter().map(|(_, to)| *to))?;
     if std::ptr::eq(source, new) {

@@ -339,7 +339,7 @@ fn blocks_that_come_after_a_move_are_written_at_the_new_place() {
     let keep = |_| Ok::<_, DiskError>(());
     here.relocate(&site, &AtomicBool::new(false), keep, |_, _| {})
         .unwrap();
-    here.select(|_| true, drop).unwrap();
+    here.select(|_| true, |_| true).unwrap();
     let slices = &mut [std::io::IoSlice::new(b"here")];
     here.write_run(0, slices).unwrap();
     assert_eq!(&std::fs::read(to.path().join("t/x")).unwrap()[..4], b"here");

@@ -41,8 +41,12 @@ pub struct Plan {
     pub forget: Bitfield,
     /// Why, for people.
     pub changes: Vec<Change>,
-    /// The pieces of `hash` were written by a run that was cut short: what memory holds of them may not be what the
-    /// disk holds.
+    /// Pieces of `hash` that nobody but us can have written since the content was looked at: where the file system knows
+    /// a hole in them, they were not.
+    pub may_be_hole: Bitfield,
+    /// Something of what was proven is where it was.
+    pub is_anything_left: bool,
+    /// All of the content was looked at by an earlier run. What that has written may be in memory and not on the disk.
     pub was_cut_short: bool,
 }
 
@@ -74,6 +78,8 @@ pub fn decide(
         hash: Bitfield::new(count),
         forget: Bitfield::new(count),
         changes: Vec::new(),
+        may_be_hole: Bitfield::new(count),
+        is_anything_left: false,
         was_cut_short: known.looked,
     };
     let mut proven = Bitfield::new(count);
@@ -85,6 +91,7 @@ pub fn decide(
     let mut possible = Bitfield::full(count);
     let mut vouched = Bitfield::full(count);
     let mut under_way = Bitfield::new(count);
+    let mut ours = Bitfield::full(count);
     for file in layout.files().filter(|file| !layout.is_pad(*file)) {
         let pieces = layout.pieces_of_file(file);
         if pieces.is_empty() {
@@ -100,6 +107,8 @@ pub fn decide(
         let lost = first_lost(layout, file, size);
         let is_missing = now(file) == FileNow::Missing;
         let word = word(known, file, now(file));
+        let is_ours = known.looked && known.files.get(&file.0) == Some(&FileThen::Opened);
+        plan.is_anything_left |= !is_missing && was_there();
         if is_missing && was_there() {
             plan.changes.push(Change::Missing(file));
         } else if (lost..pieces.end).any(was_here) {
@@ -115,6 +124,9 @@ pub fn decide(
             }
             if is_missing || piece.0 >= lost {
                 possible.clear(piece);
+            }
+            if !is_ours {
+                ours.clear(piece);
             }
             match word {
                 Word::AsLeft => {}
@@ -142,6 +154,9 @@ pub fn decide(
             (false, ..) => continue,
         };
         set.set(piece);
+        if plan.hash.get(piece) && !proven.get(piece) && ours.get(piece) {
+            plan.may_be_hole.set(piece);
+        }
     }
     plan
 }
@@ -170,11 +185,13 @@ fn first_lost(layout: &Layout, file: FileIndex, size: u64) -> u32 {
         .map_or(pieces.end, |piece| piece.0.clamp(pieces.start, pieces.end))
 }
 
-/// Whether the directory is on another device than the one used before, and the content is not there: then a disk is
-/// not mounted, most likely, and downloading would fill the one below. `device` is that of the directory, or of the
+/// Whether the directory is on another device than the one used before, and nothing of the content is there: then a disk
+/// is not mounted, most likely, and downloading would fill the one below. Devices get other numbers at a reboot too, so
+/// that alone says nothing. `device` is that of the directory, or of the
 /// nearest one above it that is there.
 #[must_use]
 pub fn is_elsewhere(origin: &Origin, device: u64, plan: &Plan) -> bool {
     let is_gone = |change: &Change| matches!(change, Change::Missing(_));
-    origin.device != device && plan.changes.iter().any(is_gone)
+    let is_another = origin.device != device && !plan.is_anything_left;
+    is_another && plan.changes.iter().any(is_gone)
 }

@@ -47,7 +47,7 @@ pub struct Settings {
     pub allocation: Option<u8>,
     /// Only these files, by number; `None` means all.
     pub only_files: Option<Vec<u32>>,
-    /// Of these files, bytes that shared pieces brought lie among the parts, even where the file itself is there.
+    /// Of these files, bytes that shared pieces brought lie among the parts, even where a file of that name is there.
     pub absent: Vec<u32>,
     /// Files that are wanted before all others.
     pub high: Vec<u32>,

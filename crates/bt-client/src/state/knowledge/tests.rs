@@ -143,6 +143,34 @@ fn pieces_of_a_missing_or_short_file_are_forgotten() {
 }
 
 #[test]
+fn holes_say_something_of_what_only_we_can_have_written() {
+    // Restored by somebody who leaves out zeros: file 1 has another time, and its pieces were proven.
+    let files = [(0, FileThen::Opened), closed(1), (2, FileThen::Opened)];
+    let touched = Some((1, FileNow::There(stamp(20, 999))));
+    let known = known(&[0, 3], files);
+    let plan = check(
+        &known,
+        touched,
+        [&[0], &[1, 2, 3, 4, 5], &[]],
+        &[Change::Touched(FileIndex(1))],
+    );
+    let list = |set: &bt_wire::Bitfield| set.iter_ones().map(|p| p.0).collect::<Vec<_>>();
+    assert_eq!(
+        list(&plan.may_be_hole),
+        [1, 5],
+        "2 and 4 are in file 1 as well"
+    );
+    let mut fresh = known.clone();
+    fresh.looked = false;
+    let now = |file: FileIndex| FileNow::There(stamp(LENGTHS[file.0 as usize], 7));
+    let plan = decide(&layout(), &fresh, now, &BTreeSet::new());
+    assert!(
+        plan.may_be_hole.is_empty(),
+        "it may have been there before us"
+    );
+}
+
+#[test]
 fn content_that_nobody_looked_at_is_hashed() {
     let mut fresh = known(&[], []);
     fresh.looked = false;
@@ -162,6 +190,17 @@ fn a_disk_that_is_not_mounted_is_not_refilled() {
     assert!(
         !is_elsewhere(&all.origin, 2, &there),
         "numbers of devices change, the content is there"
+    );
+    let one_gone = Some((1, FileNow::Missing));
+    let plan = check(
+        &all,
+        one_gone,
+        [&[0, 1, 5], &[], &[2, 3, 4]],
+        &[Change::Missing(FileIndex(1))],
+    );
+    assert!(
+        !is_elsewhere(&all.origin, 2, &plan),
+        "its owner deleted one, and the others are there"
     );
     let plan = decide(&layout(), &all, |_| FileNow::Missing, &BTreeSet::new());
     assert!(is_elsewhere(&all.origin, 2, &plan));

@@ -1,0 +1,328 @@
+//! Faults of a disk, and what others do to files while we write to them.
+
+use std::collections::BTreeSet;
+use std::io::IoSlice;
+use std::path::Path;
+use std::sync::Arc;
+
+use bt_metainfo::{FileIndex, Metainfo, PieceIndex, create};
+use bytes::Bytes;
+
+use crate::disk::{Content, Disk, DiskError, Fault, Site};
+
+/// Pieces of 16 KiB, so that these files share all but one of them.
+const LENGTHS: [usize; 3] = [20_000, 30_000, 10_000];
+
+/// A torrent of these files, whose bytes are their numbers from 1 on.
+fn torrent(names: &[&str]) -> Metainfo {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("t");
+    std::fs::create_dir(&root).unwrap();
+    for (number, name) in (1..).zip(names) {
+        let length = LENGTHS[usize::from(number - 1) % 3];
+        std::fs::write(root.join(name), vec![number; length]).unwrap();
+    }
+    let options = create::Options {
+        piece_length: Some(16_384),
+        ..create::Options::default()
+    };
+    let torrent = create::create(&root, &options).unwrap();
+    Metainfo::parse(&torrent.to_bytes().unwrap()).unwrap()
+}
+
+fn content(disk: &Disk, metainfo: &Metainfo, directory: &Path) -> Arc<Content> {
+    let layout = Arc::new(metainfo.info().layout().clone());
+    let metainfo = Arc::new(metainfo.clone());
+    Content::new(
+        disk,
+        metainfo,
+        layout,
+        Site::plain(directory.to_owned()),
+        Box::new(|_| {}),
+    )
+}
+
+/// The bytes that belong to the content from `start` on.
+fn bytes(content: &Content, start: u64, length: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for extent in content.layout().extents(start, length as u64) {
+        let number = u8::try_from(extent.file.0 + 1).unwrap();
+        bytes.resize(
+            bytes.len() + usize::try_from(extent.length).unwrap(),
+            number,
+        );
+    }
+    bytes
+}
+
+fn write(content: &Content, piece: u32) -> Result<(), DiskError> {
+    let piece = PieceIndex(piece);
+    let length = content.layout().piece_size(piece) as usize;
+    let start = content.layout().piece_offset(piece);
+    let bytes = bytes(content, start, length);
+    content.write_run(start, &mut [IoSlice::new(&bytes)])
+}
+
+fn read(content: &Content, piece: u32) -> bool {
+    let piece = PieceIndex(piece);
+    let start = content.layout().piece_offset(piece);
+    let mut found = vec![0; content.layout().piece_size(piece) as usize];
+    let expected = bytes(content, start, found.len());
+    content.read_at(start, &mut found).is_ok() && found == expected
+}
+
+fn all(_: FileIndex) -> bool {
+    true
+}
+
+#[test]
+fn a_failed_sync_is_not_followed_by_a_good_one_until_the_disk_was_read() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::start(1 << 20).unwrap());
+    let content = content(&disk, &torrent(&["a", "b", "c"]), dir.path());
+    content.select(all, |_| true).unwrap();
+    write(&content, 0).unwrap();
+    // As a device that has failed: the system says so once.
+    let error = DiskError::new("sync", dir.path(), rustix::io::Errno::IO.into());
+    content.written.fails(error);
+    for _ in 0..2 {
+        assert!(content.sync().unwrap_err().is_final());
+    }
+    assert!(
+        content
+            .recheck(&[PieceIndex(0)], true, &false.into(), |_, good| assert!(
+                good
+            ))
+            .is_ok()
+    );
+    content.doubt_no_more();
+    content.sync().unwrap();
+    disk.stop();
+}
+
+#[test]
+fn what_could_not_be_synced_for_a_passing_reason_is_synced_the_next_time() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::start(1 << 20).unwrap());
+    let content = content(&disk, &torrent(&["a", "b", "c"]), dir.path());
+    content.select(all, |_| true).unwrap();
+    write(&content, 0).unwrap();
+    content.close_files();
+    let (file, away) = (dir.path().join("t/a"), dir.path().join("t/away"));
+    std::fs::rename(&file, &away).unwrap();
+    for _ in 0..2 {
+        assert_eq!(content.sync().unwrap_err().fault(), Fault::Gone);
+    }
+    std::fs::rename(&away, &file).unwrap();
+    content.sync().unwrap();
+    disk.stop();
+}
+
+#[test]
+fn a_file_that_others_remove_or_replace_is_not_said_to_be_safe() {
+    for replaced in [false, true] {
+        let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::start(1 << 20).unwrap());
+        let content = content(&disk, &torrent(&["a", "b", "c"]), dir.path());
+        content.select(all, |_| true).unwrap();
+        (0..4).for_each(|piece| write(&content, piece).unwrap());
+        content.sync().unwrap();
+        let file = dir.path().join("t/a");
+        if replaced {
+            std::fs::write(dir.path().join("other"), vec![9; 20_000]).unwrap();
+            std::fs::rename(dir.path().join("other"), &file).unwrap();
+        } else {
+            std::fs::remove_file(&file).unwrap();
+        }
+        assert_eq!(content.seal(&[FileIndex(1)], true).unwrap().len(), 1);
+        assert_eq!(
+            content.seal(&[FileIndex(0)], true).unwrap_err().fault(),
+            Fault::Gone
+        );
+        assert_eq!(content.gone(), [FileIndex(0)]);
+        content.close_files();
+        if replaced {
+            // It is not written to either.
+            assert_eq!(write(&content, 0).unwrap_err().fault(), Fault::Gone);
+            assert_eq!(std::fs::read(&file).unwrap(), vec![9; 20_000]);
+        }
+        content.doubt_no_more();
+        write(&content, 0).unwrap();
+        content.sync().unwrap();
+        assert!(content.gone().is_empty());
+        disk.stop();
+    }
+}
+
+#[test]
+fn parts_stay_until_what_was_moved_out_of_them_and_the_note_of_it_are_safe() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::start(1 << 20).unwrap());
+    let metainfo = torrent(&["a", "b", "c"]);
+    let content = content(&disk, &metainfo, dir.path());
+    let parts = dir.path().join(metainfo.info().parts_path());
+    let mut kept = Vec::new();
+    let only_b = |file| file == FileIndex(1);
+    content
+        .select(only_b, |absent| {
+            kept = absent;
+            true
+        })
+        .unwrap();
+    assert_eq!(
+        kept,
+        [FileIndex(0), FileIndex(2)],
+        "all of them, not only those that are cut in two"
+    );
+    (1..4).for_each(|piece| write(&content, piece).unwrap());
+    assert!(parts.exists());
+    let error = || DiskError::new("sync", dir.path(), rustix::io::Errno::IO.into());
+    content.written.fails(error());
+    assert!(content.select(all, |_| true).is_err());
+    // Whatever is tried: nothing was moved as long as it is not safe.
+    assert!(content.select(all, |_| true).is_err());
+    assert!(parts.exists() && (1..4).all(|piece| read(&content, piece)));
+    content.doubt_no_more();
+    content.select(all, |_| false).unwrap();
+    assert!(parts.exists(), "the next run would look there");
+    content.select(all, |absent| absent.is_empty()).unwrap();
+    assert!(!parts.exists() && (1..4).all(|piece| read(&content, piece)));
+    disk.stop();
+}
+
+#[test]
+fn files_that_come_to_stand_where_parts_were_kept_are_not_believed() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::start(1 << 20).unwrap());
+    let metainfo = torrent(&["a", "b", "c"]);
+    let parts = dir.path().join(metainfo.info().parts_path());
+    {
+        let content = content(&disk, &metainfo, dir.path());
+        content
+            .select(|file| file == FileIndex(1), |_| true)
+            .unwrap();
+        (1..4).for_each(|piece| write(&content, piece).unwrap());
+    }
+    std::fs::write(dir.path().join("t/c"), vec![7; 10_000]).unwrap();
+    let of = |file: u32, pieces: &[u32]| {
+        let of = |piece: &u32| (FileIndex(file), PieceIndex(*piece));
+        pieces.iter().map(of).collect::<BTreeSet<_>>()
+    };
+    let both = || {
+        of(0, &[1])
+            .into_iter()
+            .chain(of(2, &[3]))
+            .collect::<BTreeSet<_>>()
+    };
+    let again = content(&disk, &metainfo, dir.path());
+    let known = [FileIndex(0), FileIndex(2)];
+    assert_eq!(again.find_apart(Some(&known)).unwrap(), both());
+    assert!(
+        (1..4).all(|piece| read(&again, piece)),
+        "read from where they were written"
+    );
+    // Without that knowledge all that may lie there is in doubt.
+    let all_shared = of(0, &[1])
+        .into_iter()
+        .chain(of(1, &[1, 3]))
+        .chain(of(2, &[3]));
+    assert_eq!(again.find_apart(None).unwrap(), all_shared.collect());
+    // Without parts, too, a file that was not ours is not believed; one that is gone is gone.
+    std::fs::remove_file(&parts).unwrap();
+    assert_eq!(again.find_apart(Some(&known)).unwrap(), of(2, &[3]));
+    disk.stop();
+}
+
+#[test]
+fn empty_files_are_there_to_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("a/t");
+    std::fs::create_dir_all(&root).unwrap();
+    std::fs::write(root.join("empty"), []).unwrap();
+    std::fs::write(root.join("x"), [1]).unwrap();
+    let torrent = create::create(&root, &create::Options::default()).unwrap();
+    let metainfo = Metainfo::parse(&torrent.to_bytes().unwrap()).unwrap();
+    let disk = Disk::start(1 << 20).unwrap();
+    let content = content(&disk, &metainfo, &dir.path().join("b"));
+    let error = DiskError::new("sync", dir.path(), rustix::io::Errno::IO.into());
+    content.written.fails(error);
+    assert!(content.select(all, |_| true).is_err(), "it is not synced");
+    content.doubt_no_more();
+    content.select(all, |_| true).unwrap();
+    assert!(dir.path().join("b/t/empty").exists());
+    disk.stop();
+}
+
+#[test]
+fn two_names_that_are_one_to_the_file_system_are_not_two_files() {
+    let metainfo = torrent(&["README", "readme"]);
+    let info = metainfo.info();
+    let names = [0, 1].map(|file| info.disk_path(FileIndex(file)));
+    assert_eq!(
+        info.native_path(FileIndex(1)).unwrap(),
+        Path::new("t/readme")
+    );
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::start(1 << 20).unwrap());
+    for is_there_before in [true, false] {
+        let dir = dir.path().join(is_there_before.to_string());
+        std::fs::create_dir_all(dir.join("t")).unwrap();
+        let content = content(&disk, &metainfo, &dir);
+        let alias = || {
+            // As where case does not count: the one name leads to the other's file.
+            std::fs::hard_link(dir.join(&names[0]), dir.join("t/readme")).unwrap();
+        };
+        if is_there_before {
+            std::fs::write(dir.join(&names[0]), []).unwrap();
+            alias();
+        }
+        write(&content, 0).unwrap();
+        if !is_there_before {
+            alias();
+        }
+        (1..4).for_each(|piece| write(&content, piece).unwrap());
+        assert!(
+            (0..4).all(|piece| read(&content, piece)),
+            "one was written over the other"
+        );
+        assert_eq!(std::fs::read(dir.join(&names[1])).unwrap(), vec![2; 30_000]);
+    }
+    // On their own, they are taken as they are.
+    let native = dir.path().join("native");
+    std::fs::create_dir_all(native.join("t")).unwrap();
+    std::fs::write(native.join("t/README"), vec![1; 20_000]).unwrap();
+    std::fs::write(native.join("t/readme"), vec![2; 30_000]).unwrap();
+    let content = content(&disk, &metainfo, &native);
+    assert!((0..4).all(|piece| read(&content, piece)));
+    disk.stop();
+}
+
+#[test]
+fn what_comes_late_does_not_make_deleted_content_anew() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::start(1 << 20).unwrap());
+    let content = content(&disk, &torrent(&["a", "b", "c"]), dir.path());
+    content.select(all, |_| true).unwrap();
+    write(&content, 0).unwrap();
+    content.delete().unwrap();
+    let blocks: Vec<_> = content.layout().blocks(PieceIndex(1)).collect();
+    let data = |length| Bytes::from(bytes(&content, 16_384, length as usize));
+    content.store(blocks.into_iter().map(|block| (block, data(block.length))));
+    assert!(content.select(all, |_| true).is_err());
+    disk.stop();
+    assert!(!dir.path().join("t").exists());
+}
+
+#[test]
+fn without_descriptors_fewer_files_are_open_and_it_is_tried_again() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::start(1 << 20).unwrap());
+    let content = content(&disk, &torrent(&["a", "b", "c"]), dir.path());
+    let attempts = std::cell::Cell::new(0);
+    let attempt = || {
+        attempts.set(attempts.get() + 1);
+        match attempts.get() {
+            1 => Err(DiskError::new(
+                "open",
+                dir.path(),
+                rustix::io::Errno::MFILE.into(),
+            )),
+            _ => Ok(()),
+        }
+    };
+    content.patiently(attempt).unwrap();
+    assert_eq!(attempts.get(), 2);
+    disk.stop();
+}
