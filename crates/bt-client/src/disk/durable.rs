@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bt_metainfo::{FileIndex, PieceIndex};
 
-use super::places::Places;
+use super::places::{PARTS, Places};
 use super::root::Root;
 use super::{Content, DiskError};
 
@@ -286,7 +286,12 @@ impl Content {
     /// Files that were removed or replaced while we wrote to them: nothing that is known of them holds any more.
     #[must_use]
     pub fn gone(&self) -> Vec<FileIndex> {
-        self.written.doubts().gone.iter().copied().collect()
+        let mut gone = self.written.doubts().gone.clone();
+        if gone.remove(&PARTS) {
+            // They hold bytes of others.
+            gone.extend(self.places().absent());
+        }
+        gone.into_iter().collect()
     }
 
     /// What is in doubt is about to be read from the disk: syncs mean something again, for what is marked from now on.

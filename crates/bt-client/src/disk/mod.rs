@@ -21,6 +21,7 @@ mod relocate;
 mod root;
 mod selection;
 mod site;
+mod stage;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -33,5 +34,5 @@ pub use content::{Content, Done, Report};
 pub use durable::{Identity, Look};
 pub use error::{DiskError, Fault};
 pub use pool::Disk;
-pub use relocate::Stage;
 pub use site::Site;
+pub use stage::Stage;

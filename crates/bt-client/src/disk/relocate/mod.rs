@@ -26,6 +26,7 @@ use super::delete::remove_empty_above;
 use super::durable::{STRETCH, SYNC_ONE_BY_ONE};
 use super::places::Places;
 use super::root::Root;
+use super::stage::Stage;
 use super::{Content, DiskError, Site};
 
 /// What was written while the rest was copied is copied so often without making anybody wait; then the last of it is.
@@ -33,24 +34,6 @@ const ROUNDS: usize = 8;
 
 /// With no more than this left to be copied again, nobody waits for long.
 const FEW_STRETCHES: usize = 32;
-
-/// How far it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// Copies are being made. The old site counts; copies are dropped after a crash.
-    Copying,
-    /// Files get their new names, and the others have theirs already; after a crash that is to be finished.
-    Placing {
-        /// They come from the copies, not from the old site.
-        copied: bool,
-    },
-    /// All is at the new site. Copies that were made are still at the old one as well.
-    Arrived,
-    /// Nothing of it is at the old site any more.
-    Gone,
-    /// It could not be done: all is at the old site as it was.
-    Abandoned,
-}
 
 /// One file on its way.
 #[derive(Debug)]
