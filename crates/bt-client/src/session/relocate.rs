@@ -80,7 +80,7 @@ pub(super) fn begin(
         return Ok((settings, false));
     }
     let mut settings = Settings {
-        stand: plain,
+        stand: plain.clone(),
         ..Settings::default()
     };
     let is_apart = add.incomplete_dir.is_some() || !suffix.is_empty();
@@ -89,7 +89,10 @@ pub(super) fn begin(
             settings.stand.directory = resume::directory_bytes(apart);
         }
         settings.stand.suffix = suffix;
-        settings.goal = Some(directory);
+        // Without a difference between the two places there is nothing to move.
+        if settings.stand != plain {
+            settings.goal = Some(directory);
+        }
     }
     let is_open = settings.goal.is_some();
     Ok((settings, is_open))
@@ -117,7 +120,7 @@ pub(super) fn mend(member: &Arc<Member>, is_open: bool) -> Result<(), Error> {
             keep(member, &from, &to, Stage::Abandoned)?;
         }
     }
-    // What has just arrived may have left copies as well.
+    // What has just arrived has left something as well.
     let leaving = member.settings().leaving.clone().or(leaving);
     if let Some(old) = leaving {
         match member.content.leave(&site(&old)) {
@@ -243,8 +246,8 @@ fn keep(member: &Member, from: &Site, to: &Site, stage: Stage) -> Result<(), Err
             // The journal first: it speaks of the directory that the settings are about to name.
             resume::moved(member);
             let mut settings = member.settings();
-            let copied = settings.moving.take().is_some_and(|moving| moving.copied);
-            settings.leaving = copied.then(|| stand(from));
+            settings.moving = None;
+            settings.leaving = Some(stand(from));
             settings.stand = stand(to);
             if settings.goal.as_ref() == Some(&settings.stand.directory) && to.suffix.is_empty() {
                 settings.goal = None;

@@ -35,7 +35,7 @@ fn resident() -> u64 {
 }
 
 fn tell(what: &str, since: Instant) {
-    println!(
+    eprintln!(
         "{what}: {:?}, {} MiB of memory",
         since.elapsed(),
         resident() >> 20
@@ -60,7 +60,9 @@ fn huge(path: &Path) -> Metainfo {
     file.set_len(TERABYTES).unwrap();
     let mut pieces = vec![b'?'; usize::try_from(TERABYTES / PIECE).unwrap() * 20];
     for piece in [0, 131_000, TERABYTES / PIECE - 1] {
-        let bytes: Vec<u8> = (0..PIECE).map(|at| (at * 7 + piece) as u8).collect();
+        let bytes: Vec<u8> = (0..PIECE)
+            .map(|at| (at * 7 + piece).to_le_bytes()[0])
+            .collect();
         file.write_all_at(&bytes, piece * PIECE).unwrap();
         let hash = bt_metainfo::lanes::sha1_each(&[&[bytes.as_slice()]]);
         let at = usize::try_from(piece).unwrap() * 20;

@@ -292,6 +292,27 @@ async fn content_that_is_complete_at_its_place_stays_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_places_that_are_one_ask_for_no_move() {
+    let pair = Pair::new(None).await;
+    std::fs::create_dir(pair.path("done")).unwrap();
+    std::os::unix::fs::symlink(pair.path("done"), pair.path("link")).unwrap();
+    for apart in [pair.path("./done"), pair.path("link")] {
+        let add = AddTorrent {
+            incomplete_dir: Some(apart),
+            incomplete_suffix: Some(String::new()),
+            ..pair.add("done")
+        };
+        let torrent = pair.leech.add(add).await.unwrap();
+        complete(&torrent).await;
+        assert_same(&pair.path("source"), &pair.path("done"));
+        torrent.move_to(pair.path("link")).await.unwrap();
+        assert_same(&pair.path("source"), &pair.path("done"));
+        torrent.remove_with_data().await.unwrap();
+    }
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn names_change_while_it_runs_and_stay_so() {
     let mut pair = Pair::new(Some(1_500_000)).await;
     let torrent = pair.leech.add(pair.add("one")).await.unwrap();

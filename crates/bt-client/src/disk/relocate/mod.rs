@@ -162,7 +162,8 @@ impl Content {
         }
         self.set_base(to.directory.clone(), None);
         places.site = to.clone();
-        keep(Stage::Arrived)
+        keep(Stage::Arrived)?;
+        keep(Stage::Gone)
     }
 
     fn give_up<E: From<DiskError>>(
@@ -454,7 +455,7 @@ impl Content {
         Ok(())
     }
 
-    /// Removes what a relocation that was cut short at its end has left at the old site. Blocks the thread.
+    /// Removes what a relocation that was cut short at its end has left: copies at the old site, empty directories. Blocks the thread.
     ///
     /// # Errors
     /// If the system refuses.
@@ -480,7 +481,11 @@ impl Content {
             .stored()
             .map(step)
             .collect::<Result<Vec<Step>, DiskError>>()?;
-        self.drop_old(&old, &new, &steps)?;
+        // Within a file system nothing was copied, and what has an old name is another file.
+        if old.identity()?.0 != new.identity()?.0 {
+            self.drop_old(&old, &new, &steps)?;
+        }
+        self.remove_staging(&new, &steps);
         let left: Vec<PathBuf> = steps.into_iter().map(|step| step.from).collect();
         remove_empty_above(&old, &left);
         Ok(())

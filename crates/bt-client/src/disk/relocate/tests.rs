@@ -37,7 +37,7 @@ fn metainfo() -> Metainfo {
 
 fn bytes(seed: u8, length: usize) -> Vec<u8> {
     (0..length)
-        .map(|at| seed.wrapping_add((at / 7) as u8))
+        .map(|at| seed.wrapping_add((at / 7).to_le_bytes()[0]))
         .collect()
 }
 
@@ -291,6 +291,11 @@ fn next_run(disk: &Disk, old: &Site, new: &Site, kept: Option<Stage>, what: &str
         }
     }
     assert_whole(&again, what);
+    let here = names(&again.site().directory);
+    assert!(
+        !here.iter().any(|name| name.ends_with(".moving")),
+        "{what}: {here:?}"
+    );
     let is_old = again.site() == *old;
     let other = if is_old { new } else { old };
     assert!(

@@ -41,7 +41,7 @@ pub struct Settings {
     pub goal: Option<Vec<u8>>,
     /// The content is on its way.
     pub moving: Option<Moving>,
-    /// The content was copied from here, and the copy here may still be there.
+    /// The content has come from here, and copies or empty directories may still be there.
     pub leaving: Option<Stand>,
     /// How files are made: 0 as bytes come, 2 with all their room at once; else of their full size.
     pub allocation: Option<u8>,
