@@ -99,6 +99,7 @@ impl Torrent {
                     // Peers of one tracker of a private torrent must not meet those of another (BEP 27).
                     self.candidates.clear();
                     self.close_all(now, out);
+                    out.push(Output::Forget);
                 }
                 if let Some(warning) = &response.warning {
                     out.push(Output::Notice(Notice::TrackerWarning(

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use bt_metainfo::{BLOCK_SIZE, BlockRef, PieceIndex};
+use bt_tracker::AnnounceResponse;
+use bt_tracker::schedule::Problem;
 use bt_wire::{Bitfield, Message};
 
 use super::{BLOCKS, PIECES, Rig};
@@ -233,4 +235,28 @@ fn the_disk_forgets_the_new_blocks_of_a_piece_that_turned_out_good() {
     rig.tell(Input::PieceChecked(piece, good));
     let forgets = |output: &Output| matches!(output, Output::ForgetPiece(it) if *it == piece);
     assert!(rig.said().iter().any(forgets));
+}
+
+/// Peers of one tracker of a private torrent must not meet those of another (BEP 27), and their blocks were counted as
+/// missing while the disk had them.
+#[test]
+fn when_another_tracker_of_a_private_torrent_answers_the_disk_forgets_as_well() {
+    let url = |name: &str| format!("http://{name}.example/announce");
+    let mut rig = Rig::with(Bitfield::new(PIECES), |config| {
+        config.private = true;
+        config.trackers = vec![vec![url("a")], vec![url("b")]];
+    });
+    let answer = || Ok(AnnounceResponse::new(Duration::from_secs(1800)));
+    rig.tell(Input::Announced(url("a"), answer()));
+    let peer = rig.willing_seed(1);
+    let block = rig.requests_to(peer)[0];
+    assert!(rig.block(peer, block));
+    rig.wait(Duration::from_secs(1900));
+    rig.tell(Input::Announced(url("a"), Err(Problem::new("down"))));
+    rig.wait(Duration::from_secs(60));
+    rig.said();
+    rig.tell(Input::Announced(url("b"), answer()));
+    let said = rig.said();
+    assert!(said.iter().any(|output| matches!(output, Output::Forget)));
+    assert_eq!(rig.torrent.status(rig.now).peers, 0);
 }
