@@ -118,6 +118,15 @@ pub(super) enum Survival {
     Chance,
 }
 
+/// When the power goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// Before the change or sync of this number since the power came; the first is 1.
+    Request(u64),
+    /// Before the sync of this number.
+    Sync(u64),
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Disk {
@@ -126,8 +135,9 @@ pub(super) struct Disk {
     pending: Vec<Naming>,
     /// Changes and syncs that were asked for since the power came.
     requests: u64,
-    /// The power goes before this one of them.
-    cut_before: Option<u64>,
+    /// Syncs among them.
+    syncs: u64,
+    cut_before: Option<Moment>,
     is_dead: bool,
 }
 
@@ -190,6 +200,7 @@ impl Disk {
             next: ROOT,
             pending: Vec::new(),
             requests: 0,
+            syncs: 0,
             cut_before: None,
             is_dead: false,
         };
@@ -210,9 +221,9 @@ impl Disk {
         inode
     }
 
-    /// The power is on; it goes before the request of this number, if one is given.
-    pub(super) fn power_on(&mut self, cut_before: Option<u64>) {
-        self.requests = 0;
+    /// The power is on, until that moment if one is given.
+    pub(super) fn power_on(&mut self, cut_before: Option<Moment>) {
+        (self.requests, self.syncs) = (0, 0);
         self.cut_before = cut_before;
         self.is_dead = false;
     }
@@ -229,7 +240,7 @@ impl Disk {
     /// Each change and each sync begins with this.
     fn count(&mut self) -> Result<(), Trouble> {
         self.requests += 1;
-        self.is_dead |= self.cut_before == Some(self.requests);
+        self.is_dead |= self.cut_before == Some(Moment::Request(self.requests));
         self.alive()
     }
 
@@ -452,6 +463,8 @@ impl Disk {
 
     /// `fsync` of a file or a directory; `only_data` is `fdatasync`.
     pub(super) fn sync(&mut self, inode: u64, only_data: bool) -> Result<(), Trouble> {
+        self.syncs += 1;
+        self.is_dead |= self.cut_before == Some(Moment::Sync(self.syncs));
         self.count()?;
         let node = self.inodes.get_mut(&inode).ok_or(Trouble::NotFound)?;
         if !only_data {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::chance::Chance;
 use super::content::{Content, HOME, OUT, PIECE};
-use super::disk::Survival;
+use super::disk::{Moment, Survival};
 use super::mount::{Mounted, Shared};
 
 /// Where nobody else listens or asks.
@@ -22,8 +22,11 @@ const RATES: [&str; 3] = ["1500KB", "4MB", "100MB"];
 /// A cut comes within this many changes and syncs, which is more than the slowest whole download makes, ...
 const REQUESTS: u64 = 420;
 
-/// ... or, one time in three of those, within this many: while it makes its directories and opens its journal, ...
+/// ... or within this many: while the client makes its directories and opens its journal, ...
 const FIRST_REQUESTS: u64 = 40;
+
+/// ... or before one of this many syncs, which is where an order of writes that is wrong shows, ...
+const SYNCS: u64 = 40;
 
 /// ... or within this many milliseconds.
 const MILLISECONDS: u64 = 3_000;
@@ -183,17 +186,19 @@ impl Lane {
         let rate = RATES
             .get(usize::try_from(rate).unwrap_or(0))
             .unwrap_or(&"4MB");
-        let by_request = self.chance.below(2) == 0;
-        let within = match self.chance.below(3) {
-            0 => FIRST_REQUESTS,
-            _ => REQUESTS,
+        let (moment, time) = match self.chance.below(6) {
+            0 => (
+                Some(Moment::Request(1 + self.chance.below(FIRST_REQUESTS))),
+                PATIENCE,
+            ),
+            1 | 2 => (
+                Some(Moment::Request(1 + self.chance.below(REQUESTS))),
+                PATIENCE,
+            ),
+            3 => (Some(Moment::Sync(1 + self.chance.below(SYNCS))), PATIENCE),
+            _ => (None, Duration::from_millis(self.chance.below(MILLISECONDS))),
         };
-        let (request, time) = if by_request {
-            (Some(1 + self.chance.below(within)), PATIENCE)
-        } else {
-            (None, Duration::from_millis(self.chance.below(MILLISECONDS)))
-        };
-        let run = self.run(rate, request, Some(time))?;
+        let run = self.run(rate, moment, Some(time))?;
         if run.is_complete {
             return self.end(&run);
         }
@@ -217,10 +222,10 @@ impl Lane {
     fn run(
         &mut self,
         rate: &str,
-        request: Option<u64>,
+        moment: Option<Moment>,
         time: Option<Duration>,
     ) -> Result<Run, String> {
-        self.disk.lock().power_on(request);
+        self.disk.lock().power_on(moment);
         let mounted = Mounted::new(
             &self.disk,
             &self.folder.join("disk"),

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::{Disk, ROOT, SECTOR, Survival, Trouble};
+use super::{Disk, Moment, ROOT, SECTOR, Survival, Trouble};
 use crate::chance::Chance;
 
 const THEN: SystemTime = SystemTime::UNIX_EPOCH;
@@ -145,9 +145,12 @@ fn holes_are_where_nothing_was_written() {
 }
 
 #[test]
-fn the_power_goes_before_the_request_that_was_named() {
+fn the_power_goes_at_the_moment_that_was_named() {
     let (mut disk, _, file) = disk();
-    disk.power_on(Some(2));
+    disk.power_on(Some(Moment::Sync(2)));
+    assert_eq!(disk.sync(file, true), Ok(()));
+    assert_eq!(disk.sync(file, true), Err(Trouble::Dead));
+    disk.power_on(Some(Moment::Request(2)));
     disk.write(file, 0, &[1], THEN).unwrap();
     assert_eq!(disk.write(file, 1, &[2], THEN), Err(Trouble::Dead));
     assert_eq!(disk.look(file).unwrap_err(), Trouble::Dead);
