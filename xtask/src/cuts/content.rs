@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use bt_client::state::knowledge::{Reader, Replay};
 use bt_metainfo::{Metainfo, PieceIndex, create};
 
+use super::bytes::Bytes;
 use super::chance::Chance;
-use super::disk::{Bytes, Disk};
+use super::disk::Disk;
 
 /// Small pieces, so that many are under way at any moment.
 pub(super) const PIECE: u32 = 16 * 1024;

@@ -9,16 +9,11 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::time::SystemTime;
 
+use super::bytes::{Bytes, Change, PAGE};
 use super::chance::Chance;
 
 /// The number of the topmost directory, as FUSE has it.
 pub(super) const ROOT: u64 = 1;
-
-/// What a disk writes at once.
-const SECTOR: usize = 512;
-
-/// What a file system takes room in; a hole is at least this long.
-const PAGE: usize = 4096;
 
 /// Why something could not be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,19 +27,6 @@ pub(super) enum Trouble {
     NoData,
     /// The power is off.
     Dead,
-}
-
-/// The bytes of a file, and which pages of it were ever written.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Bytes {
-    pub(super) all: Vec<u8>,
-    pages: BTreeSet<usize>,
-}
-
-#[derive(Debug, Clone)]
-enum Change {
-    Write(usize, Vec<u8>),
-    Length(usize),
 }
 
 #[derive(Debug, Default)]
@@ -139,58 +121,6 @@ pub(super) struct Disk {
     syncs: u64,
     cut_before: Option<Moment>,
     is_dead: bool,
-}
-
-impl Bytes {
-    /// Applies a change, sector by sector as far as `keep` says yes.
-    fn apply(&mut self, change: &Change, mut keep: impl FnMut() -> bool) {
-        match change {
-            Change::Length(length) => {
-                if keep() {
-                    self.all.resize(*length, 0);
-                    let _ = self.pages.split_off(&length.div_ceil(PAGE));
-                }
-            }
-            Change::Write(offset, data) => {
-                let mut at = 0;
-                while at < data.len() {
-                    let start = offset + at;
-                    let end = (at + SECTOR - start % SECTOR).min(data.len());
-                    if keep() {
-                        let needed = offset + end;
-                        if self.all.len() < needed {
-                            self.all.resize(needed, 0);
-                        }
-                        self.all[start..needed].copy_from_slice(&data[at..end]);
-                        self.pages.insert(start / PAGE);
-                    }
-                    at = end;
-                }
-            }
-        }
-    }
-
-    /// Whether all of these bytes have been written, or their neighbors on the same pages.
-    pub(super) fn holds(&self, offset: usize, length: usize) -> bool {
-        let last = (offset + length).div_ceil(PAGE);
-        offset + length <= self.all.len()
-            && (offset / PAGE..last).all(|page| self.pages.contains(&page))
-    }
-
-    fn seek(&self, offset: usize, for_data: bool) -> Result<usize, Trouble> {
-        if offset >= self.all.len() {
-            return Err(Trouble::NoData);
-        }
-        let pages = offset / PAGE..self.all.len().div_ceil(PAGE);
-        let found = pages
-            .into_iter()
-            .find(|page| self.pages.contains(page) == for_data);
-        match found {
-            Some(page) => Ok((page * PAGE).max(offset)),
-            None if for_data => Err(Trouble::NoData),
-            None => Ok(self.all.len()),
-        }
-    }
 }
 
 impl Disk {

@@ -11,6 +11,7 @@
     allow(clippy::unwrap_used, reason = "what is unexpected in a test fails it")
 )]
 
+mod bytes;
 mod chance;
 mod content;
 mod disk;

@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::{Disk, Moment, ROOT, SECTOR, Survival, Trouble};
+use super::{Disk, Moment, ROOT, Survival, Trouble};
+use crate::bytes::SECTOR;
 use crate::chance::Chance;
 
 const THEN: SystemTime = SystemTime::UNIX_EPOCH;
