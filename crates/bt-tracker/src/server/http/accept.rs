@@ -117,15 +117,18 @@ fn greet(
 ) {
     session.renew(source);
     let mut flow = Flow::Read;
+    let room = session.space().len();
     match rustix::net::recv(&stream, session.space(), RecvFlags::DONTWAIT) {
         Ok((_, 0)) => return,
         Ok((_, count)) => {
             session.received(count);
             flow = session.advance(Instant::now(), http);
             let mut flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            if flow == Flow::Close && session.tail.is_empty() {
+            let has_come_whole = !session.is_within_request() && count < room;
+            if flow == Flow::Close && session.tail.is_empty() && has_come_whole {
                 // The reply and the end of the connection travel in one segment, and the client is
-                // woken up once: closing sends what is held back.
+                // woken up once: closing sends what is held back. With something unread it would
+                // throw that away instead.
                 flags |= SendFlags::MORE;
             }
             match rustix::net::send(&stream, &session.out, flags) {
