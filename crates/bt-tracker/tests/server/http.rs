@@ -510,3 +510,18 @@ async fn a_peer_of_a_private_network_may_say_where_it_is_if_the_owner_lets_it() 
         .unwrap();
     assert_eq!(found.addr.ip().to_string(), "192.0.2.1");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_last_reply_comes_whole_also_to_whoever_sends_more_than_is_read() {
+    let server = start(config()).await;
+    let target = format!("/announce?{}", query(1, 1001, 5, ""));
+    let request = format!("GET {target} HTTP/1.1\r\nConnection: close\r\n\r\n");
+    for more in [0, 1, 5_000, 100_000] {
+        let mut connection = Connection::open(http(&server));
+        connection.send(&[request.as_bytes(), &vec![b'x'; more]].concat());
+        let reply = connection.reply().expect("a reply");
+        assert_eq!(reply.status, 200, "{more}");
+        assert!(reply.text().contains("8:interval"), "{more}");
+        assert!(connection.is_closed(), "{more}");
+    }
+}
