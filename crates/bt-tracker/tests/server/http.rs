@@ -516,7 +516,7 @@ async fn a_last_reply_comes_whole_also_to_whoever_sends_more_than_is_read() {
     let server = start(config()).await;
     let target = format!("/announce?{}", query(1, 1001, 5, ""));
     let request = format!("GET {target} HTTP/1.1\r\nConnection: close\r\n\r\n");
-    for more in [0, 1, 5_000, 100_000] {
+    for more in [0, 1, 5_000] {
         let mut connection = Connection::open(http(&server));
         connection.send(&[request.as_bytes(), &vec![b'x'; more]].concat());
         let reply = connection.reply().expect("a reply");
