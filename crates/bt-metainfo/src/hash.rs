@@ -316,4 +316,19 @@ mod tests {
         );
         assert!(InfoHashV2::try_from(&[0_u8; 20][..]).is_err());
     }
+
+    #[test]
+    fn hashes_give_their_bytes_back_and_are_shown_as_hex_everywhere() {
+        let (one, two) = (InfoHash::from([0xab; 20]), InfoHashV2::from([0xcd; 32]));
+        assert_eq!(<[u8; 20]>::from(one), [0xab; 20]);
+        assert_eq!(<[u8; 32]>::from(two), [0xcd; 32]);
+        assert_eq!(
+            (one.as_ref(), two.as_ref()),
+            (&[0xab; 20][..], &two.as_bytes()[..])
+        );
+        assert_eq!(format!("{one:x}"), "ab".repeat(20));
+        assert_eq!(format!("{two:x}"), "cd".repeat(32));
+        assert_eq!(format!("{one:?}"), format!("InfoHash({one})"));
+        assert_eq!(format!("{two:?}"), format!("InfoHashV2({two})"));
+    }
 }

@@ -239,4 +239,10 @@ mod tests {
             .and(Reserved::NONE.with_fast().with_dht());
         assert_eq!(both, Reserved::NONE.with_fast());
     }
+
+    #[test]
+    fn the_bits_are_shown_as_they_travel() {
+        let bits = Reserved::NONE.with_fast().with_extended();
+        assert_eq!(format!("{bits:?}"), "Reserved(0000000000100004)");
+    }
 }

@@ -1,6 +1,8 @@
 //! The canonical writer.
 
-use bt_bencode::{Encoder, Error, ErrorKind, Options, OwnedValue, parse};
+use std::collections::BTreeMap;
+
+use bt_bencode::{Encoder, Error, ErrorKind, Kind, Options, OwnedValue, parse};
 use proptest::prelude::*;
 
 use crate::trees::{key, nearly_valid};
@@ -57,6 +59,7 @@ fn a_second_value_is_refused() {
         encoder.dict(|_| Ok(())).unwrap_err(),
     ] {
         assert_eq!((error.kind(), error.offset()), (&ErrorKind::SecondValue, 7));
+        assert!(error.to_string().contains("already holds a value"));
     }
     assert_eq!(encoder.finish(), b"5:first");
 }
@@ -192,5 +195,30 @@ proptest! {
         let mut encoder = Encoder::new();
         prop_assert_eq!(encoder.raw(&input).is_ok(), whole);
         prop_assert_eq!(encoder.finish(), if whole { input } else { Vec::new() });
+    }
+}
+
+#[test]
+fn an_owned_value_answers_only_for_its_own_type() {
+    let entries = BTreeMap::from([(b"a".to_vec(), OwnedValue::from(7))]);
+    let mut values = [
+        (Kind::Int, OwnedValue::from(7)),
+        (Kind::Bytes, OwnedValue::from("x")),
+        (Kind::List, OwnedValue::from(vec![OwnedValue::from(7)])),
+        (Kind::Dict, OwnedValue::from(entries)),
+    ];
+    for (kind, value) in &mut values {
+        assert_eq!(value.kind(), *kind);
+        assert_eq!(parse(&value.encode()).unwrap().kind(), *kind);
+        let answers = [
+            value.as_int().is_some(),
+            value.as_bytes().is_some(),
+            value.as_list().is_some(),
+            value.as_dict().is_some(),
+        ];
+        let own = [Kind::Int, Kind::Bytes, Kind::List, Kind::Dict].map(|one| one == *kind);
+        assert_eq!(answers, own, "{kind:?}");
+        assert_eq!(value.as_list_mut().is_some(), *kind == Kind::List);
+        assert_eq!(value.as_dict_mut().is_some(), *kind == Kind::Dict);
     }
 }

@@ -390,3 +390,89 @@ fn a_view_from_elsewhere_is_not_believed() {
     let map: MapDeserializer<'_, _, Error> = MapDeserializer::new([("a", 1_u8)].into_iter());
     assert!(Value::deserialize(map).is_err());
 }
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Pair(u16, i16);
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Nothing;
+
+#[test]
+fn structs_of_a_tuple_are_lists_and_structs_of_nothing_have_no_form() {
+    both_ways(&Pair(65_535, -32_768), b"li65535ei-32768ee");
+    does_not_fit::<Pair>(
+        b"li1ee",
+        "byte 0: invalid length 1, expected tuple struct Pair with 2 elements",
+    );
+    let error = to_bytes(&Nothing).unwrap_err().to_string();
+    assert!(error.contains("a unit struct"), "{error}");
+    assert!(from_bytes::<Nothing>(b"0:").is_err());
+}
+
+#[test]
+fn what_a_type_says_against_being_written_is_passed_on() {
+    struct Stubborn;
+
+    impl Serialize for Stubborn {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("not today"))
+        }
+    }
+
+    let error = to_bytes(&BTreeMap::from([("when", Stubborn)])).unwrap_err();
+    assert!(error.to_string().ends_with("not today"), "{error}");
+    assert_eq!(format!("{error:?}"), format!("Error({error})"));
+}
+
+#[test]
+fn a_visitor_that_asks_for_a_value_before_its_key_is_told() {
+    use serde::de::{MapAccess, Visitor};
+
+    #[derive(Debug)]
+    struct Hasty;
+
+    impl<'de> Deserialize<'de> for Hasty {
+        fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+            struct Map;
+
+            impl<'de> Visitor<'de> for Map {
+                type Value = Hasty;
+
+                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str("a dictionary")
+                }
+
+                fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Hasty, A::Error> {
+                    map.next_value::<u8>().map(|_| Hasty)
+                }
+            }
+
+            input.deserialize_map(Map)
+        }
+    }
+
+    let error = from_bytes::<Hasty>(b"d1:ai1ee").unwrap_err().to_string();
+    assert!(error.contains("before its key"), "{error}");
+}
+
+#[test]
+fn trees_are_made_of_what_other_formats_say_if_bencode_can() {
+    use serde::de::IntoDeserializer;
+    use serde::de::value::{Error, MapDeserializer, U64Deserializer, UnitDeserializer};
+
+    let number = |value: u64| -> Result<OwnedValue, Error> {
+        let number: U64Deserializer<Error> = value.into_deserializer();
+        OwnedValue::deserialize(number)
+    };
+    assert_eq!(number(7), Ok(OwnedValue::Int(7)));
+    assert!(number(u64::MAX).is_err());
+    let map = |key: u8| MapDeserializer::<_, Error>::new([(key, 1_u8)].into_iter());
+    let error = OwnedValue::deserialize(map(1)).unwrap_err().to_string();
+    assert!(error.contains("key must be a string"), "{error}");
+    let unit = UnitDeserializer::<Error>::new();
+    let error = OwnedValue::deserialize(unit).unwrap_err().to_string();
+    assert!(
+        error.contains("expected an integer, a string, a list or a dictionary"),
+        "{error}"
+    );
+}

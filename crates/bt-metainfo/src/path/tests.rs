@@ -20,6 +20,15 @@ fn resolved(paths: &[&str]) -> Vec<String> {
 }
 
 #[test]
+fn a_path_is_shown_quoted_and_knows_its_last_name() {
+    let path = SafePath::sanitize([&b"a b"[..], b"c.txt"]);
+    assert_eq!(path.file_name(), "c.txt");
+    assert_eq!(path.as_ref(), "a b/c.txt");
+    assert_eq!(format!("{path:?}"), r#""a b/c.txt""#);
+    assert_eq!(SafePath::sanitize([&b"alone"[..]]).file_name(), "alone");
+}
+
+#[test]
 fn a_plain_name_stays() {
     for name in [
         "a",

@@ -258,3 +258,28 @@ fn larger_files_are_read_when_asked_for() {
             .is_err()
     );
 }
+
+#[test]
+fn files_of_one_content_share_a_layer_and_a_layer_of_nobody_is_told() {
+    let (bytes, original) = crate::fixtures::load("libtorrent-v2-single");
+    let mut root = bt_bencode::parse(&bytes).unwrap().to_owned();
+    let dict = |value: &'_ mut OwnedValue| value.as_dict_mut().map(std::mem::take).unwrap();
+    let mut top = dict(&mut root);
+    let layers = top.get_mut(&b"piece layers"[..]).unwrap();
+    assert_eq!(layers.as_dict().unwrap().len(), 1, "a file of many pieces");
+    let layers = layers.as_dict_mut().unwrap();
+    layers.insert(vec![1; 32], OwnedValue::from("x"));
+    let info = top.get_mut(&b"info"[..]).unwrap().as_dict_mut().unwrap();
+    let tree = info.get_mut(&b"file tree"[..]).unwrap();
+    let tree = tree.as_dict_mut().unwrap();
+    let file = tree.values().next().unwrap().clone();
+    tree.insert(b"zz twin".to_vec(), file);
+    let torrent = Metainfo::parse(&OwnedValue::from(top).encode()).unwrap();
+    assert_eq!(
+        torrent.info().files().len(),
+        original.info().files().len() + 1
+    );
+    let told = warnings(&torrent);
+    let layer = "piece layers is left out: some entries belong to no file of more than one piece";
+    assert!(told.iter().any(|warning| warning == layer), "{told:?}");
+}

@@ -132,4 +132,12 @@ mod tests {
             "-BT0100-\\x1b\\\\\\xff3456789ab"
         );
     }
+
+    #[test]
+    fn what_is_not_printable_is_escaped_wherever_an_id_is_shown() {
+        let id = PeerId::from(*b"-XX0001-\\\x1b[2J\n\xff ~abc");
+        assert_eq!(id.as_ref(), &id.0);
+        assert_eq!(id.to_string(), r"-XX0001-\\\x1b[2J\x0a\xff ~abc");
+        assert_eq!(format!("{id:?}"), format!("PeerId({id})"));
+    }
 }
