@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
@@ -50,6 +51,7 @@ pub(crate) struct Member {
     /// Held while they are written, so that the newest are written last. True once the torrent has left for good: what
     /// is written then would bring it back.
     saving: Mutex<bool>,
+    pub(super) spellings: Vec<PathBuf>,
     pub(super) relocating: Relocating,
     /// What is wanted is where it is wanted on the disk, files without bytes included.
     prepared: AtomicBool,
@@ -72,6 +74,8 @@ pub(super) struct Parts {
     pub(super) engine: engine::Config,
     pub(super) selection: Selection,
     pub(super) settings: Settings,
+    /// Directories as the owner spells them, which is what messages are to say.
+    pub(super) spellings: Vec<PathBuf>,
 }
 
 impl Member {
@@ -88,7 +92,7 @@ impl Member {
                 }
             });
             let (metainfo, layout) = (Arc::clone(&parts.metainfo), Arc::clone(&parts.layout));
-            let site = relocate::site(&parts.settings.stand);
+            let site = relocate::site(&parts.settings.stand, &parts.spellings);
             let content = Content::new(&session.disk, metainfo, layout, site, report);
             Self {
                 session: Arc::downgrade(session),
@@ -110,6 +114,7 @@ impl Member {
                 number: OnceLock::new(),
                 settings: Mutex::new(parts.settings),
                 saving: Mutex::default(),
+                spellings: parts.spellings,
                 relocating: Relocating::default(),
                 prepared: AtomicBool::new(false),
                 owes_completion: AtomicBool::new(false),

@@ -111,7 +111,7 @@ pub(super) fn mend(member: &Arc<Member>, is_open: bool) -> Result<(), Error> {
     }) = moving
     {
         let from = member.content.site();
-        let to = site(&to);
+        let to = site(&to, &member.spellings);
         if placing {
             member.content.finish_relocation(&to, copied)?;
             keep(member, &from, &to, Stage::Arrived)?;
@@ -123,7 +123,7 @@ pub(super) fn mend(member: &Arc<Member>, is_open: bool) -> Result<(), Error> {
     // What has just arrived has left something as well.
     let leaving = member.settings().leaving.clone().or(leaving);
     if let Some(old) = leaving {
-        match member.content.leave(&site(&old)) {
+        match member.content.leave(&site(&old, &member.spellings)) {
             Ok(()) => {
                 member.settings().leaving = None;
                 member.save_now()?;
@@ -146,7 +146,7 @@ fn choose(member: &Member) -> Result<(), DiskError> {
     let Some(goal) = member.settings().goal.clone() else {
         return Ok(());
     };
-    let at_last = Site::plain(path(goal));
+    let at_last = Site::plain(path(goal, &member.spellings));
     member.content.set_site(&at_last);
     if member.content.is_anything_there()? {
         let mut settings = member.settings();
@@ -165,7 +165,7 @@ pub(super) fn move_to(member: &Arc<Member>, directory: &Path) -> Result<(), Erro
         let mut settings = member.settings();
         let is_pending = settings.goal.is_some();
         if is_pending {
-            settings.goal = Some(bytes.clone());
+            settings.goal = Some(bytes);
         }
         is_pending
     };
@@ -176,7 +176,7 @@ pub(super) fn move_to(member: &Arc<Member>, directory: &Path) -> Result<(), Erro
         return Ok(());
     }
     let mut to = member.content.site();
-    to.directory = path(bytes);
+    to.directory = directory.to_owned();
     run(member, &to)
 }
 
@@ -307,7 +307,7 @@ fn bring_home(member: &Arc<Member>) -> Result<(), Error> {
             return Ok(());
         };
         let to = Site {
-            directory: path(goal.clone()),
+            directory: path(goal.clone(), &member.spellings),
             suffix: String::new(),
             ..member.content.site()
         };
@@ -355,15 +355,20 @@ pub(super) fn try_again(member: &Arc<Member>) {
     }
 }
 
-fn path(bytes: Vec<u8>) -> PathBuf {
-    OsString::from_vec(bytes).into()
+/// As the owner spells it, if that is known.
+fn path(bytes: Vec<u8>, spellings: &[PathBuf]) -> PathBuf {
+    let spelled = |path: &&PathBuf| resume::directory_bytes(path) == bytes;
+    match spellings.iter().find(spelled) {
+        Some(path) => path.clone(),
+        None => OsString::from_vec(bytes).into(),
+    }
 }
 
-pub(super) fn site(stand: &Stand) -> Site {
+pub(super) fn site(stand: &Stand, spellings: &[PathBuf]) -> Site {
     let safe = |name: &String| SafePath::sanitize(name.split('/').map(str::as_bytes));
     let names = stand.names.iter();
     Site {
-        directory: path(stand.directory.clone()),
+        directory: path(stand.directory.clone(), spellings),
         top: stand.top.as_ref().map(safe),
         names: names
             .map(|(file, name)| (FileIndex(*file), safe(name)))

@@ -151,7 +151,7 @@ fn on_disk<T>(
 ) -> Option<T> {
     let settings = |store: &Store| store.settings(metainfo.info_hash_v1()?).ok()?;
     let saved = store.and_then(settings);
-    let saved = saved.map(|saved| relocate::site(&saved.stand));
+    let saved = saved.map(|saved| relocate::site(&saved.stand, &[dir.to_owned()]));
     let is_here =
         |site: &Site| is_same_place(&directory_bytes(&site.directory), &directory_bytes(dir));
     let site = saved

@@ -246,7 +246,9 @@ impl Inner {
             priorities,
             paused,
             spread,
-            ..
+            dir,
+            incomplete_dir,
+            incomplete_suffix: _,
         } = add;
         let layout = Arc::new(metainfo.info().layout().clone());
         let selection = Selection::new(&layout, only_files.as_deref(), &priorities)?;
@@ -273,6 +275,7 @@ impl Inner {
             layout,
             engine: config,
             selection,
+            spellings: std::iter::once(dir).chain(incomplete_dir).collect(),
         };
         let member = Member::new(self, parts);
         member.content.set_allocation(allocation);
