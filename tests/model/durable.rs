@@ -118,7 +118,7 @@ mod member {
     }
 
     impl Content {
-        pub(super) fn gone(&self) -> Vec<FileIndex> {
+        pub(super) fn take_gone(&self) -> Vec<FileIndex> {
             Vec::new()
         }
     }

@@ -283,10 +283,17 @@ impl Content {
         DiskError::exchanged(&self.failed(places, "sync", file, nobody).path)
     }
 
-    /// Files that were removed or replaced while we wrote to them: nothing that is known of them holds any more.
+    /// Whether [`Content::take_gone`] has anything to tell.
     #[must_use]
-    pub fn gone(&self) -> Vec<FileIndex> {
-        let mut gone = self.written.doubts().gone.clone();
+    pub fn has_lost_files(&self) -> bool {
+        !self.written.doubts().gone.is_empty()
+    }
+
+    /// Files that were removed or replaced while we wrote to them: nothing that is known of them holds any more. Each is
+    /// told once.
+    #[must_use]
+    pub fn take_gone(&self) -> Vec<FileIndex> {
+        let mut gone = std::mem::take(&mut self.written.doubts().gone);
         if gone.remove(&PARTS) {
             // They hold bytes of others.
             gone.extend(self.places().absent());
@@ -297,7 +304,9 @@ impl Content {
     /// What is in doubt is about to be read from the disk: syncs mean something again, for what is marked from now on.
     pub fn doubt_no_more(&self) {
         self.close_files();
-        *self.written.doubts() = Doubts::default();
+        let mut doubts = self.written.doubts();
+        doubts.failure = None;
+        doubts.inodes.clear();
     }
 
     /// Something of this piece may be in memory only, though it was not us who wrote it.
@@ -312,7 +321,7 @@ impl Content {
     ///
     /// # Errors
     /// As [`Content::sync`], and if a whole file was removed, or one was replaced while we wrote to it:
-    /// [`Content::gone`] has it then.
+    /// [`Content::take_gone`] has it then.
     pub fn seal(
         &self,
         files: &[FileIndex],

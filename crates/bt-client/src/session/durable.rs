@@ -471,7 +471,7 @@ impl Shared {
         let Some(member) = self.member(torrent) else {
             return;
         };
-        let gone = member.content.gone();
+        let gone = member.content.take_gone();
         if !gone.is_empty() {
             self.disown(torrent, &gone);
         }

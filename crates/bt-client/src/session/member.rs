@@ -310,9 +310,7 @@ impl Member {
             if error.is_final() {
                 session.durable.suspect(number);
             }
-            if !self.content.gone().is_empty() {
-                self.disown(&session, number);
-            }
+            self.disown(&session, number);
         }
         let kind = match error.fault() {
             // A failed sync is final: the system has dropped what it could not write, whatever the reason.
@@ -330,9 +328,12 @@ impl Member {
 impl Member {
     /// Files were taken away while we wrote to them: what was proven of them is in doubt as well.
     fn disown(self: &Arc<Self>, session: &Inner, number: u32) {
+        if !self.content.has_lost_files() {
+            return;
+        }
         let member = Arc::clone(self);
         session.durable.after_commit(move || {
-            let gone = member.content.gone();
+            let gone = member.content.take_gone();
             if let Some(session) = member.session.upgrade()
                 && !gone.is_empty()
             {

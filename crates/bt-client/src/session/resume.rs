@@ -2,6 +2,7 @@
 //!
 //! The decision itself is made on plain data, in the state room; here it gets that data, and its verdicts are recorded.
 
+use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,11 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bt_metainfo::{FileIndex, Layout, Metainfo, PieceIndex};
 use bt_wire::Bitfield;
 
-use super::account::{Judged, Standing};
+use super::account::{Doubtful, Judged, Standing};
 use super::config::Check;
 use super::durable::{Durable, UNRECORDED, stamp};
 use super::events::EventKind;
 use super::member::Member;
+use super::session::Inner;
 use super::{check, perform, relocate, selection};
 use crate::disk::{Content, Disk, DiskError, Look, Site};
 use crate::engine::{Command, Input, State};
@@ -323,15 +325,49 @@ pub(super) fn recheck_doubtful(member: &Arc<Member>, recheck: u64, doubtful: Vec
     }
 }
 
-fn settle_doubt(member: &Arc<Member>, recheck: u64, mut doubtful: Vec<PieceIndex>) {
+fn settle_doubt(member: &Arc<Member>, mut recheck: u64, mut doubtful: Vec<PieceIndex>) {
     let (Some(session), Some(&number)) = (member.session.upgrade(), member.number.get()) else {
         return;
+    };
+    loop {
+        match read_back(member, &session, recheck, doubtful) {
+            Judged::Settled => break,
+            Judged::More(_) => return session.durable.give_up(number, recheck),
+            // It is found out only now what else is gone.
+            Judged::Overtaken => match session.durable.take_doubtful(number) {
+                Doubtful::Pieces(again, pieces) => (recheck, doubtful) = (again, pieces),
+                Doubtful::Nothing | Doubtful::UnderWay => return,
+            },
+        }
+    }
+    // Whoever has paused it meanwhile is not overruled.
+    if !member.settings().paused {
+        member.handle(Input::Command(Command::Resume));
+        relocate::try_again(member);
+        selection::obey_again(member);
+    }
+    if member.owes_completion.load(Ordering::Relaxed)
+        && matches!(member.state(), State::Seeding | State::Finished)
+    {
+        perform::complete(&session, member);
+    }
+}
+
+/// Reads what is in doubt from the disk, and what has come meanwhile. `More` if the disk fails again.
+fn read_back(
+    member: &Arc<Member>,
+    session: &Inner,
+    recheck: u64,
+    mut doubtful: Vec<PieceIndex>,
+) -> Judged {
+    let Some(&number) = member.number.get() else {
+        return Judged::Overtaken;
     };
     member.content.doubt_no_more();
     let (mut good, mut lost) = (IndexSet::default(), IndexSet::default());
     let never = AtomicBool::new(false);
     loop {
-        let mut unread: std::collections::BTreeSet<PieceIndex> = doubtful.iter().copied().collect();
+        let mut unread: BTreeSet<PieceIndex> = doubtful.iter().copied().collect();
         let found = |piece: PieceIndex, is_good| {
             if is_good {
                 unread.remove(&piece);
@@ -347,25 +383,13 @@ fn settle_doubt(member: &Arc<Member>, recheck: u64, mut doubtful: Vec<PieceIndex
             Ok(unreadable) => check::warn_of(member, &unreadable),
             Err(error) => {
                 tracing::warn!(%error, "the disk still fails");
-                return session.durable.give_up(number, recheck);
+                return Judged::More(doubtful);
             }
         }
         match session.durable.judge(number, recheck, &good, &lost) {
-            Judged::Settled => break,
             Judged::More(more) => doubtful = more,
-            Judged::Overtaken => return,
+            judged => return judged,
         }
-    }
-    // Whoever has paused it meanwhile is not overruled.
-    if !member.settings().paused {
-        member.handle(Input::Command(Command::Resume));
-        relocate::try_again(member);
-        selection::obey_again(member);
-    }
-    if member.owes_completion.load(Ordering::Relaxed)
-        && matches!(member.state(), State::Seeding | State::Finished)
-    {
-        perform::complete(&session, member);
     }
 }
 

@@ -136,17 +136,18 @@ fn a_file_that_others_remove_or_replace_is_not_said_to_be_safe() {
             content.seal(&[FileIndex(0)], true).unwrap_err().fault(),
             Fault::Gone
         );
-        assert_eq!(content.gone(), [FileIndex(0)]);
+        assert_eq!(content.take_gone(), [FileIndex(0)]);
         content.close_files();
         if replaced {
             // It is not written to either.
             assert_eq!(write(&content, 0).unwrap_err().fault(), Fault::Gone);
             assert_eq!(std::fs::read(&file).unwrap(), vec![9; 20_000]);
         }
+        assert_eq!(content.take_gone().is_empty(), !replaced);
         content.doubt_no_more();
         write(&content, 0).unwrap();
         content.sync().unwrap();
-        assert!(content.gone().is_empty());
+        assert!(content.take_gone().is_empty());
         disk.stop();
     }
 }
