@@ -343,7 +343,7 @@ fn kill_at_any_moment(cycles: u64, seed: u64) -> Figures {
             durable.clear();
         }
         if done.is_multiple_of(50) {
-            println!("seed {seed}: {:?}", bench.figures);
+            eprintln!("seed {seed}: {:?}", bench.figures);
         }
     }
     std::mem::take(&mut bench.figures)
