@@ -98,6 +98,18 @@ async fn files_that_are_no_torrents_are_skipped_and_a_broken_update_keeps_the_ol
     eventually("the directory is read again", || {
         server.stats().registered == 2
     });
+    // It stays however often the directory is looked at.
+    for n in 3..6 {
+        let more = format!("more {n}");
+        put(
+            dir.path(),
+            &format!("{n}.torrent"),
+            &torrent(&more).to_bytes(),
+        );
+        eventually("the directory is read once more", || {
+            server.stats().registered == n
+        });
+    }
     assert!(is_tracked(&server, &good));
 }
 

@@ -64,6 +64,11 @@ pub(super) fn scan(dir: &Path, before: &Catalog) -> io::Result<(Catalog, Vec<Pro
         {
             torrents.insert(file, Arc::clone(known));
         } else if before.refused.get(&file) == Some(&stamp) {
+            // The torrent that was there before it stays, look after look.
+            let known = before.torrents.get(&file);
+            if let Some(known) = known.filter(|known| known.stamp.is_some()) {
+                torrents.insert(file.clone(), Arc::clone(known));
+            }
             refused.insert(file, stamp);
         } else {
             match read(&path, stamp) {
