@@ -259,6 +259,7 @@ impl Inner {
         config.private = metainfo.info().private();
         config.max_peers = self.config.max_peers;
         config.upload_slots = self.config.slots();
+        config.down_rate = self.config.down_rate;
         config.sequential = sequential;
         config.spread = spread.unwrap_or(check == Check::Trust);
         let mut settings = Settings {

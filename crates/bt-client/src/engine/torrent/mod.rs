@@ -59,6 +59,8 @@ pub struct Config {
     pub max_peers: usize,
     /// Peers unchoked at once, the optimistic one included; at least 1.
     pub upload_slots: usize,
+    /// Bytes per second that we read from all peers, at most; `None` does not limit.
+    pub down_rate: Option<u64>,
     /// Pieces in their order instead of rarest first.
     pub sequential: bool,
     /// Spread like an initial seeder (BEP 16) while we are the only seed.
@@ -78,6 +80,7 @@ impl Config {
             private: false,
             max_peers: DEFAULT_MAX_PEERS,
             upload_slots: UPLOAD_SLOTS,
+            down_rate: None,
             sequential: false,
             spread: false,
             seed,

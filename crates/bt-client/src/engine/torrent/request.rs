@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use bt_metainfo::{BlockRef, PieceIndex};
+use bt_metainfo::{BLOCK_SIZE, BlockRef, PieceIndex};
 use bt_wire::Message;
 
 use super::Torrent;
@@ -15,6 +15,9 @@ use crate::limits::{MAX_ENDGAME_REQUESTS, REFUSAL_PAUSE, SNUB_AFTER};
 /// A block is asked of a second peer only when the first has kept us waiting this long: at the end of a healthy
 /// download nothing is sent twice.
 const ENDGAME_AGE: Duration = Duration::from_millis(750);
+
+/// However slowly we read, a peer that sent nothing for so long is given up.
+const MOST_HELD_UP: Duration = Duration::from_secs(600);
 
 impl Torrent {
     /// All that a peer sent in one read was looked at: what follows from it for requests and for what is revealed.
@@ -204,11 +207,12 @@ impl Torrent {
     /// The second-by-second look: how fast, who does not answer, who can be asked for more.
     pub(super) fn look_at_peers(&mut self, now: Instant, out: &mut Outputs) {
         let (mut silent, mut overtaken) = (Vec::new(), Vec::new());
+        let patience = SNUB_AFTER + self.held_up();
         for (&key, peer) in &mut self.peers {
             let rate = peer.down.rate(now);
             if !peer.in_flight.is_empty() {
                 peer.pipeline.adjust(rate);
-                if now.saturating_duration_since(peer.last_block) >= SNUB_AFTER {
+                if now.saturating_duration_since(peer.last_block) >= patience {
                     silent.push(key);
                 } else if peer.has_lost_request(now) {
                     overtaken.push(key);
@@ -224,6 +228,17 @@ impl Torrent {
         self.endgame = self.endgame && self.pieces.requested().any(|(_, by)| by > 1);
         self.ask_others = false;
         self.request_more_of_all(now, out);
+    }
+
+    /// How long what was asked for takes at the rate at which we read: a limit of ours is no fault of the peers, which
+    /// wait for their turn.
+    fn held_up(&self) -> Duration {
+        let Some(rate) = self.config.down_rate else {
+            return Duration::ZERO;
+        };
+        let blocks: usize = self.peers.values().map(|peer| peer.in_flight.len()).sum();
+        let bytes = (blocks as u64).saturating_mul(BLOCK_SIZE.into());
+        Duration::from_secs(bytes / rate.max(1)).min(MOST_HELD_UP)
     }
 
     /// A peer that has let us wait too long: its blocks are asked of others, it may still send them.

@@ -442,6 +442,23 @@ fn a_peer_that_does_not_answer_is_given_up_and_its_blocks_are_asked_of_another()
 }
 
 #[test]
+fn a_peer_that_we_read_too_slowly_is_not_given_up() {
+    let slow = |config: &mut Config| config.down_rate = Some(1_000);
+    let mut rig = Rig::with(Bitfield::new(PIECES), slow);
+    let peer = rig.willing_seed(1);
+    let asked = rig.requests_to(peer).len() as u64 * u64::from(BLOCK_SIZE);
+    assert!(
+        asked > 40_000,
+        "{asked} bytes take longer than a peer is usually given"
+    );
+    rig.wait(Duration::from_secs(asked / 1_000));
+    let is_cancel = |output: &Output| matches!(output, Output::Send(_, Message::Cancel(_)));
+    assert!(!rig.said().iter().any(is_cancel));
+    rig.wait(2 * SNUB_AFTER);
+    assert!(rig.said().iter().any(is_cancel));
+}
+
+#[test]
 fn a_peer_that_rejects_what_it_could_send_is_left_alone_for_a_moment() {
     let mut rig = Rig::leech();
     let peer = rig.willing_seed(1);
