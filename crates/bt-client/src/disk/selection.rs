@@ -140,7 +140,7 @@ impl Content {
             places.set_absent(file, is_gone || (is_parted && was_absent == Some(true)));
             // What is gone without parts is gone; what is there may be anybody's.
             let is_in_doubt = match was_absent {
-                Some(was_absent) => is_gone && is_parted || was_absent && (is_parted || !is_gone),
+                Some(was_absent) => (is_gone && is_parted) || (was_absent && !is_gone),
                 None => is_parted || !is_gone,
             };
             if is_in_doubt {

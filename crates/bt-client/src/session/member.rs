@@ -57,6 +57,8 @@ pub(crate) struct Member {
     prepared: AtomicBool,
     /// All that is wanted is here, and nobody has been told yet, since it may not be on the disk to stay.
     pub(super) owes_completion: AtomicBool,
+    /// It has failed, was resumed, and goes on when what is in doubt was read back.
+    pub(super) is_mending: AtomicBool,
 }
 
 impl std::fmt::Debug for Member {
@@ -118,6 +120,7 @@ impl Member {
                 relocating: Relocating::default(),
                 prepared: AtomicBool::new(false),
                 owes_completion: AtomicBool::new(false),
+                is_mending: AtomicBool::new(false),
             }
         })
     }

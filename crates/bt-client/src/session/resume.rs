@@ -310,10 +310,27 @@ fn tell_changes(member: &Member, plan: &Plan) {
     }
 }
 
+/// A torrent that has failed is about to go on: whoever waits for it need not give it up yet.
+struct Mending(Arc<Member>);
+
+impl Mending {
+    fn begin(member: &Arc<Member>) -> Self {
+        member.is_mending.store(true, Ordering::Relaxed);
+        Self(Arc::clone(member))
+    }
+}
+
+impl Drop for Mending {
+    fn drop(&mut self) {
+        self.0.is_mending.store(false, Ordering::Relaxed);
+        self.0.changed.notify_waiters();
+    }
+}
+
 /// Hashes what a failed sync has put in doubt, from the disk and not from memory, and lets the torrent go on.
 pub(super) fn recheck_doubtful(member: &Arc<Member>, recheck: u64, doubtful: Vec<PieceIndex>) {
-    let owner = Arc::clone(member);
-    let work = move || settle_doubt(&owner, recheck, doubtful);
+    let mending = Mending::begin(member);
+    let work = move || settle_doubt(&mending.0, recheck, doubtful);
     if let Err(error) = std::thread::Builder::new()
         .name("recheck".to_owned())
         .spawn(work)

@@ -1,6 +1,7 @@
 //! The owner's handle on one torrent.
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -58,7 +59,8 @@ impl Torrent {
         self.member.handle(Input::Command(Command::Pause));
     }
 
-    /// Joins the swarm again after a pause or a failure.
+    /// Joins the swarm again after a pause or a failure. After a failure that has put pieces in doubt they are read back
+    /// first: until then the torrent stays [`State::Failed`], which [`Torrent::wait_until_seeding`] takes for no failure.
     pub fn resume(&self) {
         self.member.keep(|settings| settings.paused = false);
         self.member.content.retry();
@@ -175,7 +177,9 @@ impl Torrent {
                 {
                     return Ok(());
                 }
-                State::Failed => return Err(Error::Failed(self.status().reason)),
+                State::Failed if !self.member.is_mending.load(Ordering::Relaxed) => {
+                    return Err(Error::Failed(self.status().reason));
+                }
                 State::Stopped => return Err(Error::Stopped),
                 // Nobody makes anything durable any more.
                 _ if self.member.session.strong_count() == 0 => return Err(Error::Stopped),

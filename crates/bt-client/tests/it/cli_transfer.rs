@@ -506,12 +506,17 @@ fn the_demo_verifies_every_byte_and_cleans_up() {
 fn a_demo_that_is_stopped_cleans_up_too() {
     let bench = Bench::new();
     // Large enough that it is still being made or shared when the signal comes.
-    let mut command = bench.command(words("demo --size 4GiB"));
+    let mut command = bench.command(words("demo --size 512MiB"));
     command.env("TMPDIR", bench.path("tmp"));
     fs::create_dir(bench.path("tmp")).unwrap();
     let child = command.spawn().unwrap();
     let running = Running::of(child);
+    let begun = std::time::Instant::now();
     while fs::read_dir(bench.path("tmp")).unwrap().next().is_none() {
+        assert!(
+            begun.elapsed() < std::time::Duration::from_secs(60),
+            "nothing is made"
+        );
         thread::yield_now();
     }
     running.signal(Signal::INT);
