@@ -150,7 +150,8 @@ pub const LOOK_FOR_ROOM: Duration = Duration::from_secs(5);
 /// The same at last, when the disk says that it has room and then refuses to write.
 pub const LOOK_FOR_ROOM_AT_MOST: Duration = Duration::from_secs(60);
 
-/// Incoming connections of a session that have not said which torrent they want.
+/// Incoming connections of a session that have not said which torrent they want. One more, and the oldest of the host
+/// that has most of them makes room.
 pub const MAX_PENDING_INCOMING: usize = 256;
 
 /// The same of one address, or of one IPv6 network of 64 bits: as many as a fleet behind one address has, and no more

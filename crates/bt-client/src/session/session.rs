@@ -118,8 +118,9 @@ impl Session {
             runtime: Handle::current(),
             cancel: CancellationToken::new(),
         });
+        let callers = Arc::new(net::Callers::default());
         for socket in listener.into_sockets() {
-            inner.spawn(accept(Arc::clone(&inner), socket));
+            inner.spawn(accept(Arc::clone(&inner), socket, Arc::clone(&callers)));
         }
         inner.spawn(keep_time(Arc::clone(&inner)));
         if let Some(rate) = inner.config.scrub_rate {
@@ -428,15 +429,11 @@ impl Lobby for Inner {
 }
 
 /// Lets callers in until the session ends.
-async fn accept(inner: Arc<Inner>, socket: net::Socketed) {
-    let callers = Arc::new(net::Callers::default());
+async fn accept(inner: Arc<Inner>, socket: net::Socketed, callers: Arc<net::Callers>) {
     loop {
         match socket.accept().await {
             Ok((stream, addr)) => {
-                let Some(caller) = callers.enter(addr.ip()) else {
-                    tracing::debug!(%addr, "too many callers at once");
-                    continue;
-                };
+                let caller = callers.enter(addr.ip());
                 let lobby: Arc<dyn Lobby> = Arc::clone(&inner) as Arc<dyn Lobby>;
                 let tools = inner.tools.clone();
                 inner.spawn(net::receive_caller(lobby, stream, addr, tools, caller));

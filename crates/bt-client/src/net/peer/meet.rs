@@ -51,7 +51,10 @@ pub(crate) async fn receive_caller(
     let connection = Connection::incoming(IncomingConfig::default(), (tools.now)());
     let mut link = Link::new(Stream::Tcp(stream), connection, addr);
     let mut events = Vec::new();
-    let met = handshake(&mut link, &tools, Some(&lobby), &mut events).await;
+    let met = tokio::select! {
+        met = handshake(&mut link, &tools, Some(&lobby), &mut events) => met,
+        () = place.sent_away() => return tracing::debug!(%addr, "caller makes room for others"),
+    };
     drop(place);
     match met {
         Ok((peer, Some(host))) => {
