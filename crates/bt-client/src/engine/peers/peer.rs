@@ -189,7 +189,7 @@ impl Peer {
         self.in_flight.front().is_some_and(|oldest| {
             let age = now.saturating_duration_since(oldest.at);
             let later = self.answers.saturating_sub(oldest.turn);
-            let long = age >= 4 * self.pipeline.target();
+            let long = age >= 4 * self.pipeline.at_most();
             long && (later > MAX_OVERTAKING || (later > 0 && age >= SNUB_AFTER))
         })
     }

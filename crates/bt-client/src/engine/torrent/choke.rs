@@ -121,10 +121,12 @@ impl Torrent {
         let listeners: Vec<Listener<'_>> = self
             .peers
             .iter()
-            .filter(|(_, peer)| !peer.is_seed())
+            // With the Fast extension what a peer has is the first thing that it says; without, it may say nothing.
+            .filter(|(_, peer)| !peer.is_seed() && (peer.announced || !peer.info.fast))
             .map(|(&key, peer)| Listener {
                 key,
                 has: &peer.has,
+                interested: peer.peer_interested,
                 rate: peer.up.rate(now),
             })
             .collect();

@@ -51,7 +51,12 @@ impl Torrent {
             }
             // Ports of DHT nodes and extensions are for rooms that do not exist yet; unknown messages are never fatal.
             // Cancels are answered where the queue to the peer is, in the connection.
-            Message::Cancel(_) | Message::Piece { .. } | Message::KeepAlive | Message::Port(_) => {}
+            Message::Cancel(block) => {
+                if let Some(spread) = &mut self.spread {
+                    spread.canceled(key, block.piece, block.length);
+                }
+            }
+            Message::Piece { .. } | Message::KeepAlive | Message::Port(_) => {}
             Message::Extended { .. } | Message::Unknown { .. } => {}
         }
     }
@@ -251,6 +256,10 @@ impl Torrent {
             for piece in peer.has.iter_ones() {
                 self.availability.gained(piece, &mut self.rng);
             }
+            if let Some(spread) = &mut self.spread {
+                spread.introduced(now, key, &peer.has);
+            }
+            self.spread_more(now, out);
             self.grant(key, out);
         }
         self.after_news_of(now, key, out);

@@ -101,7 +101,7 @@ impl Torrent {
             self.was_unlisted(piece);
         }
         for block in &blocks {
-            self.suspects.asked(now, block.piece, key);
+            self.suspects.asked(now, block.piece, key, ip);
         }
         if blocks.is_empty() && !choking {
             self.endgame(now, key, room, &mut blocks);
@@ -140,7 +140,7 @@ impl Torrent {
             return;
         };
         let is_end = self.pieces.unrequested_blocks() == 0 && self.availability.is_nothing_listed();
-        let age = if is_end { ENDGAME_AGE } else { SNUB_AFTER };
+        let age = if is_end { ENDGAME_AGE } else { SNUB_AFTER } + self.held_up();
         let late = |flying: &&InFlight| now.saturating_duration_since(flying.at) >= age;
         // In flight is ordered by age, and most peers have nothing that is late.
         let others = self.peers.iter().filter(|(other, _)| **other != key);

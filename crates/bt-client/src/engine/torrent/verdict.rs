@@ -63,7 +63,8 @@ impl Torrent {
         let suspects = senders.clone();
         let guilty = self.trust.piece_failed(piece, senders, digests);
         if guilty.is_empty() {
-            self.suspects.failed(now, piece, &suspects);
+            let size = self.layout.piece_size(piece);
+            self.suspects.failed(now, piece, size, &suspects);
         }
         guilty
     }

@@ -79,6 +79,17 @@ enum Fetch {
     Done(Fetched),
 }
 
+impl Outgoing {
+    /// A batch was made of the first parts.
+    fn filled(&mut self, filled: &Filled) {
+        self.parts.drain(..filled.parts);
+        if filled.payload > 0 {
+            // Messages alone leave the block that something is fetched for where it was.
+            self.fetch = Fetch::None;
+        }
+    }
+}
+
 impl Guest {
     /// Writes until there is nothing to write or something holds us back.
     pub(super) fn transmit(&mut self) -> Result<Blocked, Ended> {
@@ -208,8 +219,7 @@ impl Guest {
         if filled.parts == 0 {
             return Ok(filled);
         }
-        outgoing.fetch = Fetch::None;
-        outgoing.parts.drain(..filled.parts);
+        outgoing.filled(&filled);
         let bytes = &buffer[..filled.bytes];
         let written = match self.link.stream.try_write(bytes) {
             Ok(written) => written,
@@ -279,4 +289,33 @@ fn is_for_later(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arc, Bytes, Fetch, Filled, Mutex, Outgoing, Part};
+
+    #[test]
+    fn a_message_that_leaves_meanwhile_does_not_make_a_block_be_fetched_again() {
+        let block = Part::Block {
+            header: [0; 13],
+            start: 0,
+            length: 16384,
+        };
+        let message = Part::Control(Bytes::from_static(&[0; 5]));
+        let mut outgoing = Outgoing {
+            parts: [message, block].into(),
+            fetch: Fetch::UnderWay(Arc::new(Mutex::new(None))),
+            ..Outgoing::default()
+        };
+        let batch = |bytes, payload| Filled {
+            parts: 1,
+            bytes,
+            payload,
+        };
+        outgoing.filled(&batch(5, 0));
+        assert!(matches!(outgoing.fetch, Fetch::UnderWay(_)) && outgoing.parts.len() == 1);
+        outgoing.filled(&batch(13 + 16384, 16384));
+        assert!(matches!(outgoing.fetch, Fetch::None) && outgoing.parts.is_empty());
+    }
 }

@@ -1,7 +1,7 @@
 //! Spreading by an initial seeder (super-seeding, BEP 16): each piece is shown to one peer, which then shows it on.
 //!
 //! We pretend to have nothing and reveal pieces one by one, different ones to different peers, so that close to one
-//! copy leaves us before the swarm holds one. What is revealed at any time is little more than what the line carries in
+//! copy leaves us before the swarm holds one. Nothing is revealed to a peer before it has said what it has. What is revealed at any time is little more than what the line carries in
 //! a moment: a piece that has the line for itself is whole, and passed on, much sooner than sixteen that share it. A
 //! peer that is alone is shown many more ahead: there is nobody to spread to, yet others may come. It must not know
 //! connections.
@@ -49,12 +49,23 @@ const UNSHARED: usize = 16;
 /// this long has to do without: its pieces are for others again.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// A peer that wants nothing of what it was shown says so, by not being interested: after this long it has heard of it,
+/// and is offered more.
+const UNMOVED: Duration = Duration::from_secs(1);
+
+/// Pieces that such a peer is offered at first, and how many times as many each time after that: it wants few pieces,
+/// and to be shown those that it does not want costs a message each.
+const FIRST_OFFER: usize = 16;
+const MORE_EACH_TIME: usize = 8;
+
 /// What is known elsewhere of a peer that is not a seed.
 #[derive(Debug)]
 pub(crate) struct Listener<'a> {
     pub(crate) key: PeerKey,
     /// What it has.
     pub(crate) has: &'a Bitfield,
+    /// Whether it wants anything of what it was shown.
+    pub(crate) interested: bool,
     /// Bytes per second that it gets from us.
     pub(crate) rate: f64,
 }
@@ -63,7 +74,7 @@ pub(crate) struct Listener<'a> {
 struct Pupil {
     /// Revealed to this peer.
     shown: Bitfield,
-    /// Of these, what counts in `reveals`: nobody else is given it first.
+    /// What counts in `reveals`, because it was revealed or because the peer had it: nobody else is given it first.
     counted: Bitfield,
     /// Revealed, and the peer has yet to fetch it.
     pending: Vec<Pending>,
@@ -110,9 +121,10 @@ impl Pupil {
     }
 
     /// It was shown something a while ago, and nothing of it leaves.
-    fn is_stalled(&self, now: Instant) -> bool {
+    fn is_stalled(&self, now: Instant, interested: bool) -> bool {
         let since = self.moved.max(self.told.0);
-        self.owed() > 0.0 && now.saturating_duration_since(since) >= PATIENCE
+        let patience = if interested { PATIENCE } else { UNMOVED };
+        self.owed() > 0.0 && now.saturating_duration_since(since) >= patience
     }
 
     /// Bytes that were revealed to it and have not left.
@@ -205,6 +217,24 @@ impl Spread {
         self.pupils.insert(peer, pupil);
     }
 
+    /// `peer` has said what it `has`, for the first time: nobody needs to be given that, as long as it is here.
+    pub(crate) fn introduced(&mut self, now: Instant, peer: PeerKey, has: &Bitfield) {
+        let Some(pupil) = self.pupils.get_mut(&peer) else {
+            return;
+        };
+        pupil.progress = now;
+        pupil.pending.retain(|pending| !has.get(pending.piece));
+        for piece in has.iter_ones() {
+            if pupil.counted.set(piece) {
+                let reveals = &mut self.reveals[piece.0 as usize];
+                *reveals = reveals.saturating_add(1);
+            }
+            self.is_fresh.clear(piece);
+        }
+        self.fresh.retain(|piece| self.is_fresh.get(*piece));
+        self.is_due = true;
+    }
+
     /// `peer` is gone: what only it was given has to be given to another.
     pub(crate) fn left(&mut self, peer: PeerKey, availability: impl Fn(PieceIndex) -> u32) {
         let Some(pupil) = self.pupils.remove(&peer) else {
@@ -233,12 +263,22 @@ impl Spread {
     }
 
     /// What peers have been shown and do not take is for others again.
-    fn give_up_on_stalled(&mut self, now: Instant, availability: impl Fn(PieceIndex) -> u32) {
+    fn give_up_on_stalled(
+        &mut self,
+        now: Instant,
+        listeners: &[Listener<'_>],
+        availability: impl Fn(PieceIndex) -> u32,
+    ) {
         let mut back = Vec::new();
-        for pupil in self.pupils.values_mut() {
-            if !pupil.deaf && pupil.is_stalled(now) {
+        for listener in listeners {
+            let Some(pupil) = self.pupils.get_mut(&listener.key) else {
+                continue;
+            };
+            if !pupil.deaf && pupil.is_stalled(now, listener.interested) {
                 pupil.deaf = true;
-                pupil.offered.0 = now;
+                if listener.interested {
+                    pupil.offered.0 = now;
+                }
                 let pending = pupil.pending.drain(..).map(|pending| pending.piece);
                 let kept = pending.chain(pupil.unshared.drain(..));
                 back.extend(kept.filter(|piece| pupil.counted.clear(*piece)));
@@ -255,11 +295,16 @@ impl Spread {
         let Some(pupil) = self.pupils.get_mut(&listener.key) else {
             return Vec::new();
         };
-        let waited = now.saturating_duration_since(pupil.offered.0) >= PATIENCE;
+        let (patience, first, factor) = if listener.interested {
+            (PATIENCE, 1, 2)
+        } else {
+            (UNMOVED, FIRST_OFFER, MORE_EACH_TIME)
+        };
+        let waited = now.saturating_duration_since(pupil.offered.0) >= patience;
         if !pupil.deaf || pupil.exhausted || pupil.queued > 0 || !waited {
             return Vec::new();
         }
-        let count = pupil.offered.1.saturating_mul(2).max(1);
+        let count = pupil.offered.1.saturating_mul(factor).max(first);
         let lacking = |piece: &PieceIndex| !listener.has.get(*piece) && !pupil.shown.get(*piece);
         let offer: Vec<_> = self.layout.pieces().filter(lacking).take(count).collect();
         pupil.exhausted = offer.len() < count;
@@ -338,6 +383,23 @@ impl Spread {
         self.is_due |= self.left_since >= LOOK_AFTER;
     }
 
+    /// `peer` no longer wants `bytes` of `piece` that were queued for it.
+    pub(crate) fn canceled(&mut self, peer: PeerKey, piece: PieceIndex, bytes: u32) {
+        let Some(pupil) = self.pupils.get_mut(&peer) else {
+            return;
+        };
+        pupil.queued = pupil.queued.saturating_sub(u64::from(bytes));
+        let pending = pupil.pending.iter_mut().find(|p| p.piece == piece);
+        if let Some(pending) = pending {
+            pending.left = pending.left.saturating_add(bytes);
+        } else if let Some(at) = pupil.unshared.iter().position(|p| *p == piece) {
+            // It does not have all of it after all.
+            pupil.unshared.swap_remove(at);
+            pupil.pending.push(Pending { piece, left: bytes });
+        }
+        self.is_due = true;
+    }
+
     /// Whether it is worth to look at what to reveal. Time alone may make it so as well, which is for the owner's clock.
     pub(crate) fn is_due(&self) -> bool {
         self.is_due
@@ -365,7 +427,7 @@ impl Spread {
         availability: impl Fn(PieceIndex) -> u32,
     ) -> Vec<(PeerKey, PieceIndex)> {
         (self.is_due, self.left_since) = (false, 0);
-        self.give_up_on_stalled(now, &availability);
+        self.give_up_on_stalled(now, listeners, &availability);
         let alone = self.pupils.len() == 1;
         let rates: f64 = listeners.iter().map(|listener| listener.rate).sum();
         let window = (rates * WINDOW).max(LEAST_WINDOW);

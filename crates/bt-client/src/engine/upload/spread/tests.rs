@@ -1,6 +1,6 @@
 //! An initial seeder against peers that take, keep, pass on, or do none of it.
 
-use super::{HOLD_UP, LOOK_AFTER, Listener, PATIENCE, Spread, UNSHARED};
+use super::{HOLD_UP, LOOK_AFTER, Listener, PATIENCE, Spread, UNMOVED, UNSHARED};
 use crate::engine::PeerKey;
 use crate::engine::rng::Rng;
 use bt_metainfo::{Layout, PieceIndex};
@@ -20,6 +20,7 @@ struct Class {
     now: Instant,
     pieces: u32,
     peers: Vec<(PeerKey, f64)>,
+    interested: bool,
 }
 
 impl Class {
@@ -36,6 +37,7 @@ impl Class {
             now,
             pieces,
             peers: peers.iter().map(|peer| (*peer, 0.0)).collect(),
+            interested: true,
         }
     }
 
@@ -47,6 +49,7 @@ impl Class {
             .map(|&(key, rate)| Listener {
                 key,
                 has: &has,
+                interested: self.interested,
                 rate,
             })
             .collect();
@@ -128,6 +131,74 @@ fn a_peer_that_wants_only_some_pieces_is_shown_them_in_time() {
     class.send((A, PieceIndex(59)));
     assert!(!class.spread.pupils[&A].deaf);
     assert!(!class.spread.fresh.contains(&PieceIndex(59)));
+}
+
+/// Forty-eight seconds went by until a leecher of one small file was shown it.
+#[test]
+fn a_peer_that_is_not_interested_is_soon_shown_all_there_is() {
+    let mut class = Class::new(2000, &[A]);
+    class.interested = false;
+    let mut rounds = 0;
+    let all = |spread: &Spread| spread.pupils[&A].shown.is_full();
+    while !all(&class.spread) {
+        class.reveal();
+        class.now += UNMOVED;
+        rounds += 1;
+        assert!(
+            rounds <= 6,
+            "{}",
+            class.spread.pupils[&A].shown.count_ones()
+        );
+    }
+    class.send((A, PieceIndex(7)));
+    fresh_is_a_set(&class.spread);
+    assert_eq!(
+        class.spread.fresh.len(),
+        1999,
+        "the others are for whoever comes"
+    );
+}
+
+/// Most of what it was shown it had already, and eight seconds went by before it was shown what it lacked.
+#[test]
+fn a_peer_that_lacks_one_piece_is_shown_that_piece() {
+    let mut class = Class::new(200, &[A, B]);
+    let mut has = Bitfield::full(200);
+    has.clear(PieceIndex(7));
+    class.spread.introduced(class.now, A, &has);
+    let listener = Listener {
+        key: A,
+        has: &has,
+        interested: true,
+        rate: 0.0,
+    };
+    let shown = class.spread.reveal(class.now, &[listener], |_| 1);
+    assert_eq!(shown, [(A, PieceIndex(7))]);
+    fresh_is_a_set(&class.spread);
+    // When it leaves, what only it had has to be given to others.
+    class.spread.left(A, |_| 0);
+    fresh_is_a_set(&class.spread);
+    assert_eq!(class.spread.fresh.len(), 200);
+}
+
+/// Its bytes counted as under way for ever, and it was never shown anything again.
+#[test]
+fn what_a_peer_cancels_is_not_under_way_to_it() {
+    let mut class = Class::new(20, &[A]);
+    let (_, piece) = class.reveal()[0];
+    class.spread.serving(class.now, A, piece, MIB);
+    assert_eq!(class.spread.pupils[&A].unshared, [piece]);
+    class.spread.canceled(A, piece, MIB);
+    let pupil = &class.spread.pupils[&A];
+    assert!(pupil.queued == 0 && pupil.unshared.is_empty());
+    assert_eq!(
+        (pupil.pending[0].piece, pupil.pending[0].left),
+        (piece, MIB)
+    );
+    class.now += PATIENCE;
+    class.reveal();
+    class.now += PATIENCE;
+    assert!(!class.reveal().is_empty(), "it is offered others");
 }
 
 #[test]
