@@ -88,6 +88,10 @@ pub const SHORT_CONNECTION: Duration = Duration::from_secs(60);
 /// A peer that neither gave nor took anything for this long makes room for a newcomer.
 pub const USELESS_AFTER: Duration = Duration::from_secs(300);
 
+/// The same of a peer that chokes us and has what we want, or waits for its turn with us: longer than a round of two hundred
+/// peers takes a seed with four slots. Not for ever, as it costs nothing to claim either.
+pub const WAITED_FOR: Duration = Duration::from_secs(30 * 60);
+
 /// Least time between two peers that are sent away to look for better ones.
 pub const TURNOVER_PAUSE: Duration = Duration::from_secs(30);
 

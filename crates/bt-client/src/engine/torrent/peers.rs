@@ -14,7 +14,7 @@ use crate::engine::peers::{Direction, Ended, Peer, PeerInfo, Source, is_private,
 use crate::engine::{CloseReason, Notice, Output, Outputs, PeerKey, State};
 use crate::limits::{
     GIFT_COPIES, MAX_ADDRESSES, MAX_HALF_OPEN, MAX_PEERS_PER_IP, MAX_PEERS_PER_PRIVATE_IP,
-    NEEDS_NO_GIFT, TURNOVER_PAUSE, USELESS_AFTER,
+    NEEDS_NO_GIFT, OPTIMISTIC_ROUND, TURNOVER_PAUSE, USELESS_AFTER, WAITED_FOR,
 };
 
 /// Pieces that a newcomer may fetch while choked (BEP 6 proposes ten).
@@ -36,6 +36,9 @@ pub enum Refusal {
     /// The peer is connected already.
     #[error("the peer is connected already")]
     Duplicate,
+    /// The torrent is private, and the tracker that named the address is no longer ours (BEP 27).
+    #[error("the address was named by another tracker")]
+    OtherTracker,
     /// There is no room for another peer, or for another one of this address.
     #[error("no room for another peer")]
     Full,
@@ -115,6 +118,10 @@ impl Torrent {
         if !self.is_active() {
             return Err(Refusal::NotActive);
         }
+        let is_dialed = info.direction == Direction::Outgoing;
+        if self.config.private && is_dialed && !self.candidates.is_known(info.addr) {
+            return Err(Refusal::OtherTracker);
+        }
         if self.trust.is_banned(ip) {
             return Err(Refusal::Banned);
         }
@@ -153,13 +160,20 @@ impl Torrent {
         self.peers.len() >= self.config.max_peers
     }
 
-    /// Sends away the peer that has been of no use either way for longest; false if each was of use lately.
+    /// Sends away the peer that has been of no use either way for longest; false if each was of use lately, or may soon
+    /// be.
     fn make_room(&mut self, now: Instant, out: &mut Outputs) -> bool {
-        let idle = |peer: &Peer| now.saturating_duration_since(peer.last_use);
-        let useless = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| idle(peer) >= USELESS_AFTER);
+        let is_useless = |peer: &Peer| {
+            let we_wait = self.state == State::Downloading && peer.am_interested;
+            // Whoever got its turn a moment ago has not had the time to take anything.
+            let begins = |at| now.saturating_duration_since(at) < OPTIMISTIC_ROUND;
+            let has_begun = peer.unchoked_since.is_none_or(begins);
+            let it_waits = peer.peer_interested && (peer.am_choking || has_begun);
+            let waits = (we_wait && peer.peer_choking) || it_waits;
+            let patience = if waits { WAITED_FOR } else { USELESS_AFTER };
+            now.saturating_duration_since(peer.last_use) >= patience
+        };
+        let useless = self.peers.iter().filter(|(_, peer)| is_useless(peer));
         let longest = useless.min_by_key(|(_, peer)| peer.last_use);
         let Some(key) = longest.map(|(key, _)| *key) else {
             return false;

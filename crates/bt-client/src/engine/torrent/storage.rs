@@ -27,6 +27,9 @@ impl Torrent {
             // What is missing was given up when the first write failed, and nothing has been asked for since.
             (TroubleKind::Full, State::DiskFull | State::Paused) => {}
             (TroubleKind::Full, State::Seeding | State::Finished) => {
+                // What was under way when its file was deselected will not be written: selected again, it is begun anew.
+                self.drop_all_partials();
+                out.push(Output::Forget);
                 out.push(Output::Notice(Notice::DiskFull(trouble)));
             }
             (TroubleKind::Full, State::Checking) | (TroubleKind::Broken, _) => {

@@ -214,6 +214,11 @@ impl Candidates {
         }
     }
 
+    /// Whether somebody named `addr`, and it has not been forgotten since.
+    pub(crate) fn is_known(&self, addr: SocketAddr) -> bool {
+        self.known.contains_key(&addr)
+    }
+
     /// Whether `addr` is known, and nobody is there or asked to come.
     pub(crate) fn is_idle(&self, addr: SocketAddr) -> bool {
         let candidate = self.known.get(&addr);

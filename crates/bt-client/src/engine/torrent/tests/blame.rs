@@ -1,14 +1,17 @@
 //! Who may send what, and what follows when a piece is bad.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bt_metainfo::{BLOCK_SIZE, BlockRef, PieceIndex};
 use bt_tracker::AnnounceResponse;
 use bt_tracker::schedule::Problem;
-use bt_wire::{Bitfield, Message};
+use bt_wire::{Bitfield, Message, PeerId};
 
 use super::{BLOCKS, PIECES, Rig};
-use crate::engine::{Command, Input, Notice, Output, PeerKey, PieceVerdict};
+use crate::engine::{
+    Command, Direction, Input, Notice, Output, PeerInfo, PeerKey, PieceVerdict, Refusal, Source,
+};
 use crate::limits::{MAX_ADDRESSES, OTHERS_FIRST, SNUB_AFTER};
 
 fn bad(digests: [u8; BLOCKS as usize]) -> PieceVerdict {
@@ -254,6 +257,8 @@ fn when_another_tracker_of_a_private_torrent_answers_the_disk_forgets_as_well() 
     let peer = rig.willing_seed(1);
     let block = rig.requests_to(peer)[0];
     assert!(rig.block(peer, block));
+    let dialed = SocketAddr::from(([10, 0, 0, 50], 6881));
+    rig.tell(Input::Candidates(Source::Tracker, vec![dialed]));
     rig.wait(Duration::from_secs(1900));
     rig.tell(Input::Announced(url("a"), Err(Problem::new("down"))));
     rig.wait(Duration::from_secs(60));
@@ -262,4 +267,13 @@ fn when_another_tracker_of_a_private_torrent_answers_the_disk_forgets_as_well() 
     let said = rig.said();
     assert!(said.iter().any(|output| matches!(output, Output::Forget)));
     assert_eq!(rig.torrent.status(rig.now).peers, 0);
+    // The first one had named this address, and the connection comes up only now.
+    let info = PeerInfo {
+        addr: dialed,
+        id: PeerId::from([50; 20]),
+        direction: Direction::Outgoing,
+        fast: true,
+    };
+    let met = rig.torrent.open(rig.now, info, &mut rig.said);
+    assert_eq!(met, Err(Refusal::OtherTracker));
 }

@@ -9,7 +9,7 @@ use super::{PIECES, Rig};
 use crate::engine::{
     CloseReason, Command, Direction, Input, Output, PeerInfo, PeerKey, Refusal, Source, State,
 };
-use crate::limits::{DIAL_BACKOFF, MAX_PEERS_PER_IP, USELESS_AFTER};
+use crate::limits::{DIAL_BACKOFF, MAX_PEERS_PER_IP, USELESS_AFTER, WAITED_FOR};
 
 fn addr(last: u8, port: u16) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, last], port))
@@ -56,6 +56,52 @@ fn a_newcomer_takes_the_place_of_whoever_was_of_no_use_for_longest() {
     assert_eq!(useless(&rig.said()), [peers[2]]);
     assert_eq!(rig.join(6, true), Err(Refusal::Full), "the rest is of use");
     rig.torrent.audit().unwrap();
+}
+
+/// A seed that had not unchoked us for five minutes made room for a caller that had nothing.
+#[test]
+fn who_has_what_we_want_and_who_waits_for_a_turn_keeps_its_place() {
+    let mut leech = Rig::with(Bitfield::new(PIECES), |config| config.max_peers = 2);
+    let seed = leech.join(1, true).unwrap();
+    leech.hear(seed, Message::HaveAll);
+    let poor = leech.join(2, true).unwrap();
+    leech.hear(poor, Message::HaveNone);
+    leech.wait(USELESS_AFTER);
+    leech.said();
+    leech.join(3, true).unwrap();
+    assert_eq!(useless(&leech.said()), [poor]);
+    leech.wait(WAITED_FOR - USELESS_AFTER);
+    leech.join(4, true).unwrap();
+    assert_eq!(
+        useless(&leech.said()),
+        [seed],
+        "it only says that it has something"
+    );
+
+    let mut rig = Rig::with(Bitfield::full(PIECES), |config| {
+        (config.max_peers, config.upload_slots) = (3, 1);
+    });
+    let peers: Vec<PeerKey> = (1..=3).map(|n| rig.join(n, true).unwrap()).collect();
+    for peer in &peers[..2] {
+        rig.hear(*peer, Message::HaveNone);
+        rig.hear(*peer, Message::Interested);
+    }
+    // One has the slot, one waits, and the third wants nothing.
+    rig.wait(USELESS_AFTER);
+    rig.said();
+    let waits = |key: &&PeerKey| {
+        let peer = &rig.torrent.peers[*key];
+        peer.peer_interested && peer.am_choking
+    };
+    let waiting: Vec<PeerKey> = peers.iter().filter(waits).copied().collect();
+    assert_eq!(waiting.len(), 1);
+    rig.join(4, true).unwrap();
+    let _ = rig.join(5, true);
+    assert!(!useless(&rig.said()).is_empty());
+    assert!(
+        rig.torrent.peers.contains_key(&waiting[0]),
+        "its turn comes"
+    );
 }
 
 #[test]

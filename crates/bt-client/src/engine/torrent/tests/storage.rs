@@ -269,6 +269,26 @@ fn wanting_less_may_complete_and_nothing_wanted_asks_for_nothing() {
     );
 }
 
+/// It stayed "all received" for ever, and nobody was asked for it again.
+#[test]
+fn a_whole_piece_that_is_deselected_and_does_not_fit_is_fetched_again_when_it_is_wanted() {
+    let mut rig = Rig::leech();
+    let peer = rig.willing_seed(1);
+    rig.said();
+    let piece = PieceIndex(3);
+    rig.send_piece(peer, piece);
+    rig.tell(Input::Prioritize(all(Priority::Skip)));
+    assert_eq!(rig.torrent.state(), State::Finished);
+    rig.tell(full());
+    rig.said();
+    rig.tell(Input::Prioritize(Vec::new()));
+    let said = rig.download_from(peer);
+    assert_eq!(
+        (completions(&said), rig.torrent.state()),
+        (1, State::Seeding)
+    );
+}
+
 #[test]
 fn lost_pieces_are_fetched_again_and_a_recheck_starts_from_nothing() {
     let mut rig = Rig::seed();
