@@ -21,18 +21,31 @@ use std::ptr;
 /// the time of every other connection to send its request.
 const DEFER_ACCEPT: libc::c_int = 1;
 
-/// Packets taken with one call at most. The more there are, the more replies to one address have one
-/// length and travel together; answering all of them takes a millisecond.
-pub(super) const BATCH: usize = 256;
+/// Packets taken with one call at most: as many as are still in the nearest caches, with what the
+/// kernel knows of them, when they are answered.
+pub(super) const BATCH: usize = 64;
+
+/// Replies sent with one call at most, but for the rest of a batch. The more there are, the more of
+/// those to one address have one length and travel together; to answer all of them takes two
+/// milliseconds.
+const REPLIES: usize = 512;
+
+/// Joined replies that are refused one after the other, before replies are no longer joined: then it is the kernel or the
+/// device that cannot cut them, and not one narrow way to somebody.
+const MAX_REFUSED: u32 = 64;
 
 /// Bytes of a packet that are read. A scrape of 74 torrents has 1,496 and an announce with URL
-/// data is shorter; longer packets are dropped.
-pub(super) const PACKET: usize = 2048;
+/// data is shorter; longer packets are dropped. Packets lie one after the other, and with a power
+/// of two the beginnings of all of them would want the same few lines of the nearest cache.
+pub(super) const PACKET: usize = 2048 + 3 * 64;
+
+/// An address of either family as the kernel writes it: the longer one has room for the other.
+type Name = libc::sockaddr_in6;
 
 /// Packets that came.
 pub(super) struct Inbox {
     packets: Box<[[u8; PACKET]]>,
-    names: Box<[libc::sockaddr_storage]>,
+    names: Box<[Name]>,
     headers: Box<[libc::mmsghdr]>,
     vectors: Box<[libc::iovec]>,
     /// Which of our addresses each packet was sent to; empty when the socket has only one.
@@ -41,7 +54,7 @@ pub(super) struct Inbox {
     count: usize,
 }
 
-/// Packets to be sent, each to where a packet of the inbox came from.
+/// Packets to be sent, each to where a packet came from.
 ///
 /// Replies of one length to one address, and a shorter one after them, travel through the kernel as
 /// one and are cut apart at the end (UDP segmentation), which spares most of the way: programs that announce many torrents ask
@@ -49,11 +62,12 @@ pub(super) struct Inbox {
 pub(super) struct Outbox {
     pub(super) bytes: Vec<u8>,
     replies: Vec<Reply>,
+    origins: Vec<Origin>,
     headers: Vec<libc::mmsghdr>,
     vectors: Vec<libc::iovec>,
     controls: Vec<Control>,
-    /// Whether the kernel and the network device take replies together.
-    joins: bool,
+    /// How many joined replies in a row the kernel has refused.
+    refused: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -63,8 +77,16 @@ struct Reply {
     length: u32,
     /// `bytes[start..][..length]`
     start: u32,
-    /// Which packet of the inbox it answers.
+    /// `origins[to]` is where it goes.
     to: u32,
+}
+
+/// Where a packet came from.
+#[derive(Clone, Copy)]
+struct Origin {
+    name: Name,
+    name_length: libc::socklen_t,
+    local: Local,
 }
 
 /// Control messages: the address of ours that is meant, and where to cut.
@@ -107,8 +129,22 @@ impl Inbox {
     }
 
     /// Waits for a packet, for as long as the socket's read time-out, and takes it with those
-    /// that came meanwhile. Returns how many there are.
-    pub(super) fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize> {
+    /// that came meanwhile.
+    pub(super) fn receive(&mut self, socket: &UdpSocket) -> io::Result<()> {
+        self.take(socket, libc::MSG_WAITFORONE)
+    }
+
+    /// Takes the packets that are there. Returns whether there are any.
+    pub(super) fn receive_more(&mut self, socket: &UdpSocket) -> bool {
+        self.take(socket, libc::MSG_DONTWAIT).is_ok() && self.count > 0
+    }
+
+    /// Whether as many came as are taken at once, so that there may be more.
+    pub(super) fn is_full(&self) -> bool {
+        self.count == BATCH
+    }
+
+    fn take(&mut self, socket: &UdpSocket, flags: libc::c_int) -> io::Result<()> {
         self.count = 0;
         for at in 0..BATCH {
             self.vectors[at] = libc::iovec {
@@ -117,7 +153,7 @@ impl Inbox {
             };
             let header = &mut self.headers[at].msg_hdr;
             header.msg_name = ptr::from_mut(&mut self.names[at]).cast();
-            header.msg_namelen = size_of_u32::<libc::sockaddr_storage>();
+            header.msg_namelen = size_of_u32::<Name>();
             header.msg_iov = &raw mut self.vectors[at];
             header.msg_iovlen = 1;
             header.msg_flags = 0;
@@ -134,14 +170,14 @@ impl Inbox {
                 socket.as_raw_fd(),
                 self.headers.as_mut_ptr(),
                 u32::try_from(BATCH).unwrap_or(1),
-                libc::MSG_WAITFORONE,
+                flags,
                 ptr::null_mut(),
             )
         };
         self.count = usize::try_from(got)
             .map_err(|_| io::Error::last_os_error())?
             .min(BATCH);
-        Ok(self.count)
+        Ok(())
     }
 
     /// A packet and where it came from; `None` when it is longer than [`PACKET`] or from no
@@ -156,8 +192,22 @@ impl Inbox {
     }
 
     /// The packets from a position on.
-    pub(super) fn packets(&self, from: usize) -> impl Iterator<Item = Option<(&[u8], SocketAddr)>> {
+    pub(super) fn packets(
+        &self,
+        from: usize,
+    ) -> impl ExactSizeIterator<Item = Option<(&[u8], SocketAddr)>> {
         (from..self.count).map(|at| self.packet(at))
+    }
+
+    fn origin(&self, at: usize) -> Origin {
+        Origin {
+            name: self.names[at],
+            name_length: self.headers[at]
+                .msg_hdr
+                .msg_namelen
+                .min(size_of_u32::<Name>()),
+            local: self.local(at),
+        }
     }
 
     /// Which of our addresses a packet was sent to.
@@ -175,22 +225,31 @@ impl Outbox {
         Self {
             bytes: Vec::new(),
             replies: Vec::new(),
+            origins: Vec::new(),
             headers: Vec::new(),
             vectors: Vec::new(),
             controls: Vec::new(),
-            joins: true,
+            refused: 0,
         }
     }
 
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.replies.clear();
+        self.origins.clear();
     }
 
-    /// Takes the bytes since `start` as the reply to a packet of the inbox, which came from
+    /// Whether it is time to send.
+    pub(super) fn is_full(&self) -> bool {
+        self.replies.len() >= REPLIES
+    }
+
+    /// Takes the bytes since `start` as the reply to packet `at` of the inbox, which came from
     /// `source`.
-    pub(super) fn reply(&mut self, start: usize, to: usize, source: SocketAddr) {
+    pub(super) fn reply(&mut self, start: usize, inbox: &Inbox, at: usize, source: SocketAddr) {
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let to = self.origins.len();
+        self.origins.push(inbox.origin(at));
         self.replies.push(Reply {
             destination: destination(source),
             length: number(self.bytes.len() - start),
@@ -200,28 +259,33 @@ impl Outbox {
     }
 
     /// Sends all replies. Those that the kernel refuses are dropped, as a network might.
-    pub(super) fn send(&mut self, socket: &UdpSocket, inbox: &mut Inbox) {
-        if self.joins {
+    pub(super) fn send(&mut self, socket: &UdpSocket) {
+        if self.joins() {
             self.replies
                 .sort_unstable_by_key(|reply| (reply.destination, Reverse(reply.length)));
         }
-        self.lay_out(inbox);
+        self.lay_out();
         let mut sent = 0;
         while let Some(rest) = self.headers.get_mut(sent..)
             && !rest.is_empty()
         {
             let count = u32::try_from(rest.len()).unwrap_or(u32::MAX);
-            // SAFETY: each of the `count` headers points to an address in the inbox and to as
+            // SAFETY: each of the `count` headers points to a name of `self.origins` and to as
             // many vectors as it says, which point to bytes of `self.bytes`, and maybe to one of
             // `self.controls`; all are borrowed mutably here and were laid out just now.
             let done = unsafe { libc::sendmmsg(socket.as_raw_fd(), rest.as_mut_ptr(), count, 0) };
             match usize::try_from(done) {
-                Ok(done) => sent += done.max(1),
+                Ok(done) => {
+                    let taken = rest.iter().take(done);
+                    if taken.into_iter().any(is_joined) {
+                        self.refused = 0;
+                    }
+                    sent += done.max(1);
+                }
                 Err(_) => {
                     // An error is about the first packet alone.
-                    let is_joined = rest.first().is_some_and(|h| h.msg_hdr.msg_iovlen > 1);
-                    if is_joined {
-                        self.joins = false;
+                    if rest.first().is_some_and(is_joined) {
+                        self.refused = self.refused.saturating_add(1);
                         self.separate(sent);
                     } else {
                         sent += 1;
@@ -232,7 +296,7 @@ impl Outbox {
     }
 
     /// Makes the headers for all replies.
-    fn lay_out(&mut self, inbox: &mut Inbox) {
+    fn lay_out(&mut self) {
         self.vectors.clear();
         self.headers.clear();
         self.controls.clear();
@@ -246,16 +310,15 @@ impl Outbox {
         self.controls.reserve(self.replies.len());
         let mut first = 0;
         while let Some(reply) = self.replies.get(first) {
-            let local = inbox.local(reply.to as usize);
+            let origin = self.origins[reply.to as usize];
+            let local = origin.local;
             let same = |next: &Reply| {
+                let other = &self.origins[next.to as usize];
                 next.destination == reply.destination
-                    && inbox.local(next.to as usize) == local
-                    && same_address(
-                        &inbox.names[next.to as usize],
-                        &inbox.names[reply.to as usize],
-                    )
+                    && other.local == local
+                    && address(&other.name) == address(&origin.name)
             };
-            let count = if self.joins {
+            let count = if self.joins() {
                 let lengths = self.replies[first..].iter().take_while(|next| same(next));
                 together(lengths.map(|reply| reply.length))
             } else {
@@ -263,9 +326,9 @@ impl Outbox {
             };
             // SAFETY: plain data of C for which zero is a value.
             let mut header: libc::mmsghdr = unsafe { zeroed() };
-            let to = reply.to as usize;
-            header.msg_hdr.msg_name = ptr::from_mut(&mut inbox.names[to]).cast();
-            header.msg_hdr.msg_namelen = inbox.headers[to].msg_hdr.msg_namelen;
+            let name = &mut self.origins[reply.to as usize].name;
+            header.msg_hdr.msg_name = ptr::from_mut(name).cast();
+            header.msg_hdr.msg_namelen = origin.name_length;
             header.msg_hdr.msg_iov = ptr::from_mut(&mut self.vectors[first]);
             header.msg_hdr.msg_iovlen = count;
             if count > 1 || local != Local::Fixed {
@@ -283,25 +346,38 @@ impl Outbox {
         }
     }
 
-    /// Puts single packets in the place of the joined ones from a header on.
-    fn separate(&mut self, from: usize) {
-        let joined = self.headers.split_off(from);
-        for header in joined {
-            for at in 0..header.msg_hdr.msg_iovlen {
-                let mut single = header;
-                // SAFETY: `msg_iov` points to `msg_iovlen` elements of `self.vectors`, which has
-                // not changed since.
-                single.msg_hdr.msg_iov = unsafe { header.msg_hdr.msg_iov.add(at) };
-                single.msg_hdr.msg_iovlen = 1;
-                // The message about cutting is the last one.
-                single.msg_hdr.msg_controllen -= space(size_of::<u16>());
-                if single.msg_hdr.msg_controllen == 0 {
-                    single.msg_hdr.msg_control = ptr::null_mut();
-                }
-                self.headers.push(single);
-            }
-        }
+    /// Whether the kernel and the network device take replies together, as far as is known. A single destination may be
+    /// reached by a way that is too narrow for them; that is no reason to send all others theirs one by one.
+    fn joins(&self) -> bool {
+        self.refused < MAX_REFUSED
     }
+
+    /// Puts single packets in the place of a joined one. The others stay as they are.
+    fn separate(&mut self, at: usize) {
+        let Some(joined) = self.headers.get(at).copied() else {
+            return;
+        };
+        // The message about cutting is the last one.
+        let controls = (joined.msg_hdr.msg_controllen).saturating_sub(space(size_of::<u16>()));
+        let single = |vector: usize| {
+            let mut single = joined;
+            // SAFETY: `msg_iov` points to `msg_iovlen` elements of `self.vectors`, which has not
+            // changed since.
+            single.msg_hdr.msg_iov = unsafe { joined.msg_hdr.msg_iov.add(vector) };
+            single.msg_hdr.msg_iovlen = 1;
+            single.msg_hdr.msg_controllen = controls;
+            if controls == 0 {
+                single.msg_hdr.msg_control = ptr::null_mut();
+            }
+            single
+        };
+        let singles: Vec<_> = (0..joined.msg_hdr.msg_iovlen).map(single).collect();
+        self.headers.splice(at..=at, singles);
+    }
+}
+
+fn is_joined(header: &libc::mmsghdr) -> bool {
+    header.msg_hdr.msg_iovlen > 1
 }
 
 fn vector(bytes: &mut [u8]) -> libc::iovec {
@@ -436,10 +512,6 @@ fn destination(source: SocketAddr) -> u64 {
     }
 }
 
-fn same_address(a: &libc::sockaddr_storage, b: &libc::sockaddr_storage) -> bool {
-    address(a) == address(b)
-}
-
 /// Lets the kernel hold connections back until their first bytes are there, so that these can be
 /// answered without ever waiting for events on the connection.
 pub(super) fn defer_accept(listener: &TcpListener) -> io::Result<()> {
@@ -476,22 +548,17 @@ fn set_option(socket: &impl AsRawFd, level: i32, name: i32, value: i32) -> io::R
     }
 }
 
-fn address(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
-    let name = ptr::from_ref(name);
-    match i32::from(
-        // SAFETY: the family is the first field of every address.
-        unsafe { (*name).ss_family },
-    ) {
+fn address(name: &Name) -> Option<SocketAddr> {
+    // The family is the first field of every address.
+    match i32::from(name.sin6_family) {
         libc::AF_INET => {
-            // SAFETY: the kernel wrote an address of this family, and the storage is large enough
-            // and aligned for every family.
-            let name = unsafe { &*name.cast::<libc::sockaddr_in>() };
+            // SAFETY: the kernel wrote an address of this family, which is shorter than the other
+            // and aligned alike.
+            let name = unsafe { &*ptr::from_ref(name).cast::<libc::sockaddr_in>() };
             let ip = IpAddr::from(name.sin_addr.s_addr.to_ne_bytes());
             Some(SocketAddr::new(ip, u16::from_be(name.sin_port)))
         }
         libc::AF_INET6 => {
-            // SAFETY: as above.
-            let name = unsafe { &*name.cast::<libc::sockaddr_in6>() };
             let ip = IpAddr::from(name.sin6_addr.s6_addr).to_canonical();
             Some(SocketAddr::new(ip, u16::from_be(name.sin6_port)))
         }
@@ -517,6 +584,63 @@ mod tests {
         assert_eq!(of(&[20, 200]), 1);
         assert_eq!(of(&[20; 100]), 64);
         assert_eq!(of(&[1400; 100]), 46);
+    }
+
+    fn sent_from(socket: &UdpSocket) -> SocketAddr {
+        socket.local_addr().unwrap()
+    }
+
+    /// It took the message about cutting off headers that had none, and the replies in them were lost.
+    #[test]
+    fn a_joined_reply_that_is_refused_goes_one_by_one_and_the_others_as_they_were() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let clients: Vec<UdpSocket> = (0..2)
+            .map(|_| UdpSocket::bind("127.0.0.1:0").unwrap())
+            .collect();
+        // Three packets of one client and one of another.
+        let (mut inbox, mut outbox) = (Inbox::new(false), Outbox::new());
+        for at in [0, 0, 0, 1] {
+            clients[at].send_to(b"?", sent_from(&server)).unwrap();
+        }
+        let mut came: usize = 0;
+        outbox.clear();
+        while came < 4 {
+            inbox.receive(&server).unwrap();
+            for (at, packet) in inbox.packets(0).enumerate() {
+                let (_, source) = packet.unwrap();
+                let start = outbox.bytes.len();
+                outbox.bytes.extend_from_slice(&[b'a'; 40]);
+                outbox.reply(start, &inbox, at, source);
+            }
+            came += inbox.packets(0).len();
+        }
+        outbox
+            .replies
+            .sort_unstable_by_key(|reply| reply.destination);
+        outbox.lay_out();
+        let lengths = |outbox: &Outbox| {
+            let headers = outbox.headers.iter();
+            let lengths = headers.map(|h| (h.msg_hdr.msg_iovlen, h.msg_hdr.msg_controllen));
+            lengths.collect::<Vec<_>>()
+        };
+        let before = lengths(&outbox);
+        let at = before.iter().position(|(count, _)| *count == 3).unwrap();
+        outbox.separate(at);
+        let mut expected = before;
+        expected.splice(at..=at, [(1, 0); 3]);
+        assert_eq!(lengths(&outbox), expected);
+        // And they arrive.
+        let count = u32::try_from(outbox.headers.len()).unwrap();
+        // SAFETY: as in `send`.
+        let done =
+            unsafe { libc::sendmmsg(server.as_raw_fd(), outbox.headers.as_mut_ptr(), count, 0) };
+        assert_eq!(done, 4);
+        for (client, replies) in clients.iter().zip([3, 1]) {
+            for _ in 0..replies {
+                let mut buffer = [0; 100];
+                assert_eq!(client.recv(&mut buffer).unwrap(), 40);
+            }
+        }
     }
 
     #[test]

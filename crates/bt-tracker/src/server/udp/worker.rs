@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::UdpSocket;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::super::syscalls::{BATCH, Inbox, Outbox};
+use super::super::syscalls::{Inbox, Outbox};
 use super::answers::{Answers, Due, Tally};
 
 /// Packets that are prepared together: what they need fits the nearest cache.
@@ -24,15 +25,35 @@ impl Worker {
         Self { socket, answers }
     }
 
+    /// Works until `stop` is set. A panic is a fault of ours; the packets that are in hand are lost by it, and the socket
+    /// is not.
     pub(super) fn run(mut self, stop: &AtomicBool) {
+        while !stop.load(Ordering::Relaxed) {
+            let work = AssertUnwindSafe(|| self.work(stop));
+            if std::panic::catch_unwind(work).is_err() {
+                tracing::error!(
+                    "answering over UDP failed by a fault of this program, and goes on"
+                );
+                std::thread::sleep(PAUSE);
+            }
+        }
+    }
+
+    fn work(&mut self, stop: &AtomicBool) {
         let is_wildcard = |address: std::net::SocketAddr| address.ip().is_unspecified();
         let is_told = self.socket.local_addr().is_ok_and(is_wildcard);
         let (mut inbox, mut outbox) = (Inbox::new(is_told), Outbox::new());
         while !stop.load(Ordering::Relaxed) {
             match inbox.receive(&self.socket) {
-                Ok(count) => {
-                    self.answer(&inbox, count.min(BATCH), &mut outbox);
-                    outbox.send(&self.socket, &mut inbox);
+                Ok(()) => {
+                    outbox.clear();
+                    self.answer(&inbox, &mut outbox);
+                    // While packets come faster than they are answered, more replies leave with
+                    // one call.
+                    while inbox.is_full() && !outbox.is_full() && inbox.receive_more(&self.socket) {
+                        self.answer(&inbox, &mut outbox);
+                    }
+                    outbox.send(&self.socket);
                 }
                 // None of these is a reason to stop.
                 Err(error) if is_usual(&error) => {}
@@ -44,14 +65,13 @@ impl Worker {
         }
     }
 
-    fn answer(&mut self, inbox: &Inbox, count: usize, outbox: &mut Outbox) {
+    fn answer(&mut self, inbox: &Inbox, outbox: &mut Outbox) {
         let moment = self.answers.moment(Instant::now());
-        let mut tally = Tally::default();
-        outbox.clear();
+        let (mut tally, before) = (Tally::default(), outbox.bytes.len());
         let mut due = [Due::Nothing; WARM];
-        for start in (0..count).step_by(WARM) {
+        for start in (0..inbox.packets(0).len()).step_by(WARM) {
             // While one announce would wait for memory, what the others need is fetched as well.
-            let turn = || (start..count).zip(inbox.packets(start)).take(WARM);
+            let turn = || (start..).zip(inbox.packets(start)).take(WARM);
             for ((_, packet), due) in turn().zip(&mut due) {
                 *due = match packet {
                     Some((packet, source)) => {
@@ -74,11 +94,11 @@ impl Worker {
                 self.answers
                     .answer(due, packet, source, moment, out, &mut tally);
                 if outbox.bytes.len() > start {
-                    outbox.reply(start, at, source);
+                    outbox.reply(start, inbox, at, source);
                 }
             }
         }
-        tally.bytes_out = outbox.bytes.len() as u64;
+        tally.bytes_out = (outbox.bytes.len() - before) as u64;
         self.answers.count(&tally);
     }
 }
