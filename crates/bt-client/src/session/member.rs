@@ -25,7 +25,7 @@ use crate::engine::{
     Torrent as Engine, Trouble, TroubleKind,
 };
 use crate::error::Error;
-use crate::limits::OUR_REQQ;
+use crate::limits::{OUR_REQQ, RECEIVE_BUFFER};
 use crate::net::{Host, Mailbox};
 use crate::state::knowledge::Settings;
 use crate::state::{StateError, Store};
@@ -419,8 +419,9 @@ impl Host for Seat {
         }
         if !blocks.is_empty() {
             let kept: usize = blocks.iter().map(|(_, data)| data.len()).sum();
-            if kept < read / 2 {
-                // A block in the middle of chatter would keep a whole buffer, and the budget knows of the block alone.
+            if kept < read / 2 || kept < RECEIVE_BUFFER / 2 {
+                // A block in the middle of chatter, or of a read that was short, would keep a whole buffer, and the budget
+                // knows of the block alone. Peers that fill buffers are spared the copy.
                 for (_, data) in &mut blocks {
                     *data = Bytes::copy_from_slice(data);
                 }

@@ -56,6 +56,13 @@ impl RateMeter {
     /// Bytes per second as of `now`.
     #[must_use]
     pub fn rate(&self, now: Instant) -> f64 {
+        self.rate_over(now, METER_LEAST)
+    }
+
+    /// The same, of what may not have moved for as long as `least`: then it counts as if it had, so that a burst is not
+    /// taken for a rate.
+    #[must_use]
+    pub fn rate_over(&self, now: Instant, least: Duration) -> f64 {
         let Some(since) = self.since else {
             return 0.0;
         };
@@ -64,7 +71,7 @@ impl RateMeter {
         } else {
             self.folded(now)
         };
-        let age = now.saturating_duration_since(since).max(METER_LEAST);
+        let age = now.saturating_duration_since(since).max(least);
         let covered = 1.0 - (-age.as_secs_f64() / METER_WINDOW.as_secs_f64()).exp();
         average / covered
     }
@@ -183,6 +190,30 @@ mod tests {
         let rate = meter.rate(start + Duration::from_secs(30));
         assert!((950_000.0..1_050_000.0).contains(&rate), "{rate}");
         assert!(meter.rate(start + Duration::from_secs(90)) < 2_000.0);
+    }
+
+    /// It looked forty times as fast as it was, and took a slot from others.
+    #[test]
+    fn a_burst_before_the_round_is_no_rate() {
+        let start = Instant::now();
+        let mut meter = RateMeter::new(start);
+        let round = Duration::from_secs(10);
+        let mut now = start;
+        for _ in 0..5 {
+            now += 2 * round;
+            meter.add(now, 320_000);
+        }
+        now += Duration::from_millis(500);
+        let over = meter.rate_over(now, round);
+        assert!(over < 6.0 * 16_000.0, "{over}");
+        assert!(meter.rate(now) > 30.0 * 16_000.0);
+        // What goes on for longer than that is the same either way.
+        let mut steady = RateMeter::new(start);
+        for tenth in 0..300 {
+            steady.add(start + Duration::from_millis(tenth * 100), 10_000);
+        }
+        let end = start + Duration::from_secs(30);
+        assert!((steady.rate(end) - steady.rate_over(end, round)).abs() < 1.0);
     }
 
     #[test]

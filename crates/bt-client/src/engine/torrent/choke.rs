@@ -19,10 +19,11 @@ impl Torrent {
             .map(|(&peer, p)| ChokeCandidate {
                 peer,
                 interested: p.peer_interested,
+                // Who sends all at once just before the round is no faster than who sends as much all the time.
                 rate: if seeding {
-                    p.up.rate(now)
+                    p.up.rate_over(now, CHOKE_ROUND)
                 } else {
-                    p.down.rate(now)
+                    p.down.rate_over(now, CHOKE_ROUND)
                 },
                 snubbing: p.snubbing,
                 unchoked_since: p.unchoked_since,

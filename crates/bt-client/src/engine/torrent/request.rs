@@ -99,6 +99,10 @@ impl Torrent {
         let choking = peer.peer_choking;
         for piece in started {
             self.was_unlisted(piece);
+            if self.trust.is_watched(piece) {
+                // What watched it on the disk may have gone with the last attempt.
+                out.push(Output::Watch(piece));
+            }
         }
         for block in &blocks {
             self.suspects.asked(now, block.piece, key, ip);
