@@ -61,6 +61,17 @@ pub const LEAST_UPLOAD_SLOTS: usize = 4;
 /// Peers of one torrent, unless configured.
 pub const DEFAULT_MAX_PEERS: usize = 200;
 
+/// Peers of all torrents of a session together, unless one torrent alone may have more, or the system has fewer
+/// descriptors to give.
+pub const MAX_SESSION_PEERS: usize = 500;
+
+/// Of the peers of one torrent one in so many may be of one public network, a /24 of IPv4 or a /48 of IPv6, which one
+/// owner can fill at will; but as many as `LEAST_OF_NETWORK`.
+pub const NETWORK_SHARE: usize = 10;
+
+/// See [`NETWORK_SHARE`].
+pub const LEAST_OF_NETWORK: usize = 4;
+
 /// Addresses remembered for one torrent; more is a flood, not a swarm.
 pub const MAX_CANDIDATES: usize = 3_000;
 
@@ -69,6 +80,10 @@ pub const MAX_HALF_OPEN: usize = 40;
 
 /// Outgoing connections of a whole session that are not up yet.
 pub const MAX_SESSION_HALF_OPEN: usize = 100;
+
+/// Connections that a session begins each second, and at once after a pause: what a home router remembers without harm,
+/// and no scan of whoever was named to us.
+pub const DIALS_PER_SECOND: u32 = 30;
 
 /// A candidate that failed this often in a row is forgotten.
 pub const MAX_DIAL_FAILURES: u8 = 4;

@@ -2,15 +2,16 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bt_tracker::client::{BoxFuture, Net};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::limits::{CONNECT_TIMEOUT, MAX_SESSION_HALF_OPEN};
+use super::pace::Pace;
+use crate::limits::{CONNECT_TIMEOUT, DIALS_PER_SECOND, MAX_SESSION_HALF_OPEN};
 
 /// See the module.
 #[derive(Debug)]
@@ -19,6 +20,7 @@ pub(crate) struct Dialer {
     ipv4: bool,
     ipv6: bool,
     half_open: Arc<Semaphore>,
+    pace: Mutex<Pace>,
 }
 
 impl Dialer {
@@ -29,6 +31,7 @@ impl Dialer {
             ipv4,
             ipv6,
             half_open: Arc::new(Semaphore::new(MAX_SESSION_HALF_OPEN)),
+            pace: Mutex::new(Pace::new(DIALS_PER_SECOND)),
         }
     }
 
@@ -38,8 +41,15 @@ impl Dialer {
         family && self.bind.is_none_or(|bind| bind.is_ipv4() == ip.is_ipv4())
     }
 
-    /// A place among the connections that are being opened; waits for one.
-    pub(crate) async fn half_open(&self) -> Option<OwnedSemaphorePermit> {
+    /// A place among the connections to peers that are being opened; waits for one, and for its turn.
+    pub(crate) async fn half_open(&self, now: Instant) -> Option<OwnedSemaphorePermit> {
+        let wait = {
+            let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+            pace.book(now)
+        };
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
         Arc::clone(&self.half_open).acquire_owned().await.ok()
     }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use bt_metainfo::InfoHash;
 use bt_wire::{Config, Event};
 
-use super::{Buffers, Dialer, Mailbox, RateLimits};
+use super::{Buffers, Dialer, Mailbox, Places, RateLimits};
 use crate::disk::{Budget, Content};
 use crate::engine::{PeerInfo, PeerKey, Refusal};
 
@@ -46,5 +46,6 @@ pub(crate) struct Tools {
     pub(crate) buffers: Arc<Buffers>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) limits: Arc<RateLimits>,
+    pub(crate) places: Arc<Places>,
     pub(crate) now: fn() -> Instant,
 }

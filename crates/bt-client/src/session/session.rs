@@ -97,6 +97,7 @@ impl Session {
                 config.down_rate,
                 config.up_rate,
             )),
+            places: Arc::new(net::Places::new(config.max_peers, descriptors())),
             now: clock::now,
         };
         let trackers = super::announce::Trackers::new(dialer, &config);
@@ -426,6 +427,14 @@ impl Lobby for Inner {
         let member = Arc::clone(self.members().get(&info_hash)?);
         Some(Arc::new(Seat(member)))
     }
+}
+
+/// How many files and connections the process may have open.
+fn descriptors() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    })
 }
 
 /// Lets callers in until the session ends.

@@ -9,7 +9,7 @@ mod trust;
 
 pub use candidates::Source;
 pub(crate) use candidates::{Candidates, Ended};
-pub(crate) use host::{host_of, is_private, same_host};
+pub(crate) use host::{host_of, is_private, network_of, same_host};
 pub use peer::{Direction, PeerInfo};
 pub(crate) use peer::{InFlight, Peer};
 pub use rate::{RateMeter, TokenBucket};

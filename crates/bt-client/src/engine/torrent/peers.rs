@@ -10,11 +10,14 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use super::Torrent;
-use crate::engine::peers::{Direction, Ended, Peer, PeerInfo, Source, is_private, same_host};
+use crate::engine::peers::{
+    Direction, Ended, Peer, PeerInfo, Source, is_private, network_of, same_host,
+};
 use crate::engine::{CloseReason, Notice, Output, Outputs, PeerKey, State};
 use crate::limits::{
-    GIFT_COPIES, MAX_ADDRESSES, MAX_HALF_OPEN, MAX_PEERS_PER_IP, MAX_PEERS_PER_PRIVATE_IP,
-    NEEDS_NO_GIFT, OPTIMISTIC_ROUND, TURNOVER_PAUSE, USELESS_AFTER, WAITED_FOR,
+    GIFT_COPIES, LEAST_OF_NETWORK, MAX_ADDRESSES, MAX_HALF_OPEN, MAX_PEERS_PER_IP,
+    MAX_PEERS_PER_PRIVATE_IP, NEEDS_NO_GIFT, NETWORK_SHARE, OPTIMISTIC_ROUND, TURNOVER_PAUSE,
+    USELESS_AFTER, WAITED_FOR,
 };
 
 /// Pieces that a newcomer may fetch while choked (BEP 6 proposes ten).
@@ -150,10 +153,23 @@ impl Torrent {
             .values()
             .filter(|peer| same_host(peer.info.addr.ip(), ip))
             .count();
-        if same >= limit || (self.is_full() && !self.make_room(now, out)) {
+        if same >= limit
+            || self.is_network_full(ip)
+            || (self.is_full() && !self.make_room(now, out))
+        {
             return Err(Refusal::Full);
         }
         Ok(())
+    }
+
+    /// Whether the public network of `ip` has its share of the places.
+    fn is_network_full(&self, ip: IpAddr) -> bool {
+        let Some(network) = network_of(ip) else {
+            return false;
+        };
+        let share = (self.config.max_peers / NETWORK_SHARE).max(LEAST_OF_NETWORK);
+        let of_it = |peer: &&Peer| network_of(peer.info.addr.ip()) == Some(network);
+        self.peers.values().filter(of_it).count() >= share
     }
 
     fn is_full(&self) -> bool {

@@ -17,7 +17,11 @@ use crate::net::{Caller, Host, Lobby, Mailbox, Tools};
 
 /// Dials `addr` and serves the connection until it ends.
 pub(crate) async fn call(host: Arc<dyn Host>, addr: SocketAddr, tools: Tools) {
-    let permit = tools.dialer.half_open().await;
+    if !tools.places.is_one_free() {
+        tracing::debug!(%addr, "not dialed: there are enough peers");
+        return host.dial_failed(addr);
+    }
+    let permit = tools.dialer.half_open((tools.now)()).await;
     let connected = tools.dialer.tcp(addr, CONNECT_TIMEOUT).await;
     drop(permit);
     let stream = match connected {
@@ -126,6 +130,14 @@ async fn welcome(
     events: Vec<Event>,
 ) {
     let addr = link.addr;
+    // It is held until the connection ends.
+    let Some(_place) = tools.places.take(direction) else {
+        tracing::debug!(%addr, "not let in: there are enough peers");
+        if direction == Direction::Outgoing {
+            host.dial_failed(addr);
+        }
+        return;
+    };
     let mailbox = Arc::new(Mailbox::default());
     let info = PeerInfo {
         addr,

@@ -51,7 +51,7 @@ fn a_torrent_holds_so_many_peers_and_no_more() {
         let mut rig = Rig::with(Bitfield::new(PIECES), |config| config.max_peers = limit);
         for number in 0..u16::try_from(limit).unwrap() {
             let [high, low] = number.to_be_bytes();
-            assert_eq!(join(&mut rig, [203, 0, high, low], number), Ok(()));
+            assert_eq!(join(&mut rig, [203, low, high, 1], number), Ok(()));
         }
         assert_eq!(join(&mut rig, [198, 51, 100, 1], 9_999), Err(Refusal::Full));
     }

@@ -104,6 +104,25 @@ fn who_has_what_we_want_and_who_waits_for_a_turn_keeps_its_place() {
     );
 }
 
+/// One owner can have all of a public network, and would have all of the places.
+#[test]
+fn one_public_network_has_a_tenth_of_the_places() {
+    let mut rig = Rig::with(Bitfield::full(PIECES), |config| config.max_peers = 50);
+    let mut join = |ip: [u8; 4], last: u8| {
+        let mut info = info(last, 6881, Direction::Incoming);
+        info.addr = SocketAddr::from((ip, 6881));
+        rig.torrent.open(rig.now, info, &mut rig.said)
+    };
+    for n in 1..=5 {
+        join([203, 0, 113, n], n).unwrap();
+    }
+    assert_eq!(join([203, 0, 113, 6], 6), Err(Refusal::Full));
+    join([203, 0, 112, 6], 6).unwrap();
+    for n in 10..=30 {
+        join([10, 0, 0, n], n).unwrap();
+    }
+}
+
 #[test]
 fn a_leecher_among_peers_without_anything_for_it_looks_for_others() {
     let mut rig = Rig::with(Bitfield::new(PIECES), |config| config.max_peers = 8);
