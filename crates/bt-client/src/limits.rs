@@ -169,6 +169,10 @@ pub const LOOK_FOR_ROOM: Duration = Duration::from_secs(5);
 /// The same at last, when the disk says that it has room and then refuses to write.
 pub const LOOK_FOR_ROOM_AT_MOST: Duration = Duration::from_secs(60);
 
+/// How often at last content is copied to where it belongs when the disk there has said that it has room and then had none
+/// (a quota does that): each try may write all of it for nothing.
+pub const COPY_AGAIN_AT_MOST: Duration = Duration::from_secs(3600);
+
 /// Incoming connections of a session that have not said which torrent they want. One more, and the oldest of the host
 /// that has most of them makes room.
 pub const MAX_PENDING_INCOMING: usize = 256;

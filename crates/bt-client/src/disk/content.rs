@@ -165,6 +165,10 @@ impl Content {
         let _ = self.allocation.set(allocation);
     }
 
+    pub(super) fn allocation(&self) -> Allocation {
+        self.allocation.get().copied().unwrap_or_default()
+    }
+
     /// Takes the blocks that one read of a peer brought. Pieces that become whole are hashed, written and reported.
     pub fn store(self: &Arc<Self>, blocks: impl IntoIterator<Item = (BlockRef, Bytes)>) {
         let mut whole = Vec::new();
@@ -455,8 +459,7 @@ impl Content {
             }
         }
         if writable && file != PARTS {
-            let how = self.allocation.get().copied().unwrap_or_default();
-            allocate(&open, self.layout.file_length(file), how)
+            allocate(&open, self.layout.file_length(file), self.allocation())
                 .map_err(|error| self.error("set the size of", &path, error))?;
         }
         Ok(self.shared.files.put(key, open, writable))

@@ -82,6 +82,11 @@ impl DiskError {
         self.action == "sync"
     }
 
+    /// The system gives no names from one of the two places to the other: file systems, mounts or quotas are between them.
+    pub(crate) fn is_across(&self) -> bool {
+        self.source.kind() == ErrorKind::CrossesDevices
+    }
+
     /// Nothing is wrong with the disk: it can be tried again.
     pub(crate) fn is_passing(&self) -> bool {
         self.fault() == Fault::NoDescriptors
@@ -140,6 +145,12 @@ impl DiskError {
             }
             Fault::InTheWay => {
                 "something else (a link, a directory) stands where the torrent's file belongs; choose another directory"
+            }
+            Fault::Io if self.is_across() => {
+                "a mount or a quota stands between the two directories: mount them as they were, or choose another one"
+            }
+            Fault::Io if self.source.kind() == ErrorKind::ResourceBusy => {
+                "pause it or lower its rate, then move it; the content is where it was"
             }
             Fault::NoDescriptors => "raise the limit on open files (ulimit -n), then start again",
             Fault::Io => {

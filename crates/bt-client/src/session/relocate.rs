@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bt_metainfo::{FileIndex, InfoHash, SafePath};
 
@@ -17,11 +18,11 @@ use super::config::{AddTorrent, Check};
 use super::events::EventKind;
 use super::member::Member;
 use super::{perform, resume};
-use crate::disk::{DiskError, Fault, Site, Stage};
+use crate::disk::{DiskError, Ended, Fault, Ground, Moment, Placing, Site, Stage};
 use crate::engine::State;
 use crate::error::Error;
-use crate::limits::{LOOK_FOR_ROOM, MAX_SUFFIX_BYTES};
-use crate::state::knowledge::{Moving, Settings, Stand};
+use crate::limits::{COPY_AGAIN_AT_MOST, LOOK_FOR_ROOM, LOOK_FOR_ROOM_AT_MOST, MAX_SUFFIX_BYTES};
+use crate::state::knowledge::{Footing, Leaving, Moving, Settings, Stand};
 use crate::state::{Store, is_same_place};
 
 /// One torrent's content goes one way at a time, and not at all when the torrent leaves.
@@ -29,6 +30,10 @@ use crate::state::{Store, is_same_place};
 pub(super) struct Relocating {
     turn: Mutex<()>,
     cancel: AtomicBool,
+    /// How often in a row there was no room for it.
+    shortages: AtomicU32,
+    /// Why it cannot go where it belongs, as it was told last.
+    told: Mutex<Option<String>>,
 }
 
 impl Relocating {
@@ -69,9 +74,16 @@ pub(super) fn begin(
     };
     if let Some(saved) = saved.filter(|saved| is_of_it(saved) && (!vouched || saved.goal.is_none()))
     {
+        // Its owner takes the directories as they are now.
+        let insists = matches!(add.check, Check::Always | Check::Never);
+        let goal_ground = match &saved.goal {
+            Some(goal) if insists => footing(&path(goal.clone(), &[])),
+            _ => saved.goal_ground,
+        };
         let settings = Settings {
             stand: saved.stand,
             goal: saved.goal,
+            goal_ground,
             moving: saved.moving,
             leaving: saved.leaving,
             absent: saved.absent,
@@ -91,6 +103,7 @@ pub(super) fn begin(
         settings.stand.suffix = suffix;
         // Without a difference between the two places there is nothing to move.
         if settings.stand != plain {
+            settings.goal_ground = footing(&add.dir);
             settings.goal = Some(directory);
         }
     }
@@ -99,42 +112,89 @@ pub(super) fn begin(
 }
 
 /// Ends what an earlier run has begun. If it `is_open` where the content is, it is where there is any. Blocks the thread.
-pub(super) fn mend(member: &Arc<Member>, is_open: bool) -> Result<(), Error> {
-    let (moving, leaving) = {
-        let settings = member.settings();
-        (settings.moving.clone(), settings.leaving.clone())
-    };
-    if let Some(Moving {
-        to,
-        copied,
-        placing,
-    }) = moving
-    {
+pub(super) fn mend(member: &Arc<Member>, is_open: bool, check: Check) -> Result<(), Error> {
+    let moving = member.settings().moving.clone();
+    if let Some(moving) = moving {
         let from = member.content.site();
-        let to = site(&to, &member.spellings);
-        if placing {
-            member.content.finish_relocation(&to, copied)?;
-            keep(member, &from, &to, Stage::Arrived)?;
-        } else {
+        let to = site(&moving.to, &member.spellings);
+        let stage = match moving.placing {
+            true => finish(member, &moving, &to, check)?,
+            false => Stage::Abandoned,
+        };
+        if stage == Stage::Abandoned && moving.copied {
             member.content.drop_copies(&to)?;
-            keep(member, &from, &to, Stage::Abandoned)?;
         }
+        keep(member, &from, &to, stage)?;
     }
-    // What has just arrived has left something as well.
-    let leaving = member.settings().leaving.clone().or(leaving);
-    if let Some(old) = leaving {
-        match member.content.leave(&site(&old, &member.spellings)) {
-            Ok(()) => {
-                member.settings().leaving = None;
-                member.save_now()?;
-            }
-            Err(error) => tracing::warn!(%error, "the old copy of the content stays for now"),
-        }
-    }
+    clear(member)?;
     if is_open {
         choose(member)?;
     }
     Ok(())
+}
+
+/// Gives the other files their names. When a disk is not mounted, nothing is begun in its place.
+fn finish(member: &Member, moving: &Moving, to: &Site, check: Check) -> Result<Stage, Error> {
+    let placing = Placing {
+        copied: moving.until.map(moment).filter(|_| moving.copied),
+        native: moving.native.iter().copied().map(FileIndex).collect(),
+    };
+    let is_ground_there = moving.ground.as_ref().is_none_or(is_there);
+    let content = &member.content;
+    match content.finish_relocation(to, &placing, is_ground_there)? {
+        Ended::Arrived(retimed) => Ok(Stage::Arrived(retimed)),
+        Ended::Back => Ok(Stage::Abandoned),
+        Ended::Elsewhere => {
+            let insists = matches!(check, Check::Always | Check::Never);
+            if !insists && may_know(member) {
+                return Err(Error::Elsewhere(to.directory.clone()));
+            }
+            Ok(Stage::Abandoned)
+        }
+    }
+}
+
+/// Something of the content was proven, or nothing says that nothing was.
+fn may_know(member: &Member) -> bool {
+    let session = member.session.upgrade();
+    let store = session.as_ref().and_then(|session| session.durable.store());
+    let known = store.and_then(|store| store.known(member.info_hash));
+    known.is_none_or(|(_, known)| !known.pieces.is_empty())
+}
+
+/// Removes what is left where the content was.
+fn clear(member: &Member) -> Result<(), Error> {
+    let leaving = member.settings().leaving.clone();
+    let Some(Leaving { from, until }) = leaving else {
+        return Ok(());
+    };
+    let from = site(&from, &member.spellings);
+    match member.content.leave(&from, until.map(moment)) {
+        Ok(()) => {
+            member.settings().leaving = None;
+            member.save_now()
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the old copy of the content stays for now");
+            Ok(())
+        }
+    }
+}
+
+/// The torrent leaves for good, and no copies stay that nobody knows of any more. To be called with its turn.
+pub(super) fn forget(member: &Member) {
+    let moving = member.settings().moving.clone();
+    // Of a move that was cut short between two names both places are needed.
+    if let Some(moving) = moving.filter(|moving| !moving.placing)
+        && let Err(error) = member
+            .content
+            .drop_copies(&site(&moving.to, &member.spellings))
+    {
+        tracing::warn!(%error, "copies of the content stay");
+    }
+    if let Err(error) = clear(member) {
+        tracing::warn!(%error, "what was left of the content cannot be kept");
+    }
 }
 
 /// Content that is where it is to be at last stays there.
@@ -152,6 +212,7 @@ fn choose(member: &Member) -> Result<(), DiskError> {
         let mut settings = member.settings();
         settings.stand = stand(&at_last);
         settings.goal = None;
+        settings.goal_ground = None;
     } else {
         member.content.set_site(&apart);
     }
@@ -166,6 +227,7 @@ pub(super) fn move_to(member: &Arc<Member>, directory: &Path) -> Result<(), Erro
         let is_pending = settings.goal.is_some();
         if is_pending {
             settings.goal = Some(bytes);
+            settings.goal_ground = footing(directory);
         }
         is_pending
     };
@@ -230,50 +292,90 @@ fn run(member: &Arc<Member>, to: &Site) -> Result<(), Error> {
         }
     };
     let kept = |stage| keep(member, &from, to, stage);
-    member.content.relocate(to, cancel, kept, tell)?;
+    if let Err(error) = member.content.relocate(to, cancel, kept, tell) {
+        if member.settings().moving.as_ref().is_some_and(|m| m.placing) {
+            distrust(member);
+        }
+        return Err(error);
+    }
+    member.relocating.shortages.store(0, Ordering::Relaxed);
     let directory = to.directory.clone();
     let kind = EventKind::Moved { directory };
     session.events.send(member.info_hash, kind);
     Ok(())
 }
 
-/// Makes a stage survive a crash.
-fn keep(member: &Member, from: &Site, to: &Site, stage: Stage) -> Result<(), Error> {
-    match stage {
-        Stage::Copying => member.settings().moving = Some(moving(to, true, false)),
-        Stage::Placing { copied } => member.settings().moving = Some(moving(to, copied, true)),
-        Stage::Arrived => {
-            // The journal first: it speaks of the directory that the settings are about to name.
-            resume::moved(member);
-            let mut settings = member.settings();
-            settings.moving = None;
-            settings.leaving = Some(stand(from));
-            settings.stand = stand(to);
-            if settings.goal.as_ref() == Some(&settings.stand.directory) && to.suffix.is_empty() {
-                settings.goal = None;
-            }
-        }
-        Stage::Gone => member.settings().leaving = None,
-        Stage::Abandoned => member.settings().moving = None,
-    }
-    let saved = member.save_now();
-    match stage {
-        Stage::Copying | Stage::Placing { .. } => saved,
-        // It is done, whatever can be kept of it; the next run finds the stage before and ends it.
-        _ => {
-            if let Err(error) = saved {
-                tracing::warn!(%error, "where the content is cannot be kept");
-            }
-            Ok(())
-        }
+/// The next start goes on with files that are not the ones that are written to now: nothing that is written is recorded
+/// any more.
+fn distrust(member: &Member) {
+    if let (Some(session), Some(&number)) = (member.session.upgrade(), member.number.get()) {
+        session.durable.mute(number);
     }
 }
 
-fn moving(to: &Site, copied: bool, placing: bool) -> Moving {
-    Moving {
-        to: stand(to),
-        copied,
-        placing,
+/// Makes a stage survive a crash.
+fn keep(member: &Member, from: &Site, to: &Site, stage: Stage) -> Result<(), Error> {
+    let mut must = true;
+    let mut had_copies = false;
+    match stage {
+        Stage::Copying => {
+            let mut settings = member.settings();
+            let before = settings.moving.replace(Moving {
+                to: stand(to),
+                copied: true,
+                ..Moving::default()
+            });
+            had_copies = before.is_some_and(|before| before.copied && before.placing);
+        }
+        Stage::Placing(placing) => {
+            let ground = footing(&to.directory);
+            member.settings().moving = Some(Moving {
+                to: stand(to),
+                copied: placing.copied.is_some(),
+                placing: true,
+                until: placing.copied.map(|until| (until.seconds, until.nanos)),
+                native: placing.native.iter().map(|file| file.0).collect(),
+                ground,
+            });
+        }
+        Stage::Arrived(retimed) => {
+            must = false;
+            // The journal first: it speaks of the directory that the settings are about to name.
+            resume::moved(member, &retimed);
+            let mut settings = member.settings();
+            let until = settings.moving.take().and_then(|moving| moving.until);
+            settings.leaving = Some(Leaving {
+                from: stand(from),
+                until,
+            });
+            settings.stand = stand(to);
+            if settings.goal.as_ref() == Some(&settings.stand.directory) && to.suffix.is_empty() {
+                settings.goal = None;
+                settings.goal_ground = None;
+            }
+        }
+        Stage::Gone => {
+            must = false;
+            member.settings().leaving = None;
+        }
+        Stage::Abandoned => {
+            must = false;
+            member.settings().moving = None;
+        }
+    }
+    match member.save_now() {
+        Err(error) if must => {
+            if had_copies {
+                distrust(member);
+            }
+            Err(error)
+        }
+        // It is done, whatever can be kept of it; the next run finds the stage before and ends it.
+        Err(error) => {
+            tracing::warn!(%error, "where the content is cannot be kept");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
 }
 
@@ -302,10 +404,16 @@ pub(super) fn go_home(member: &Arc<Member>) {
 /// Its owner may name another place meanwhile: then it goes on to that.
 fn bring_home(member: &Arc<Member>) -> Result<(), Error> {
     loop {
-        let goal = member.settings().goal.clone();
+        let (goal, ground) = {
+            let settings = member.settings();
+            (settings.goal.clone(), settings.goal_ground.clone())
+        };
         let Some(goal) = goal else {
             return Ok(());
         };
+        if ground.is_some_and(|ground| !is_there(&ground)) {
+            return Err(Error::Elsewhere(path(goal, &member.spellings)));
+        }
         let to = Site {
             directory: path(goal.clone(), &member.spellings),
             suffix: String::new(),
@@ -324,23 +432,47 @@ fn bring_home(member: &Arc<Member>) -> Result<(), Error> {
 fn cannot_go(member: &Arc<Member>, error: &Error) {
     match error {
         Error::Disk(error) if error.fault() == Fault::Full && error.action != "sync" => {
-            member.disk_failed(error);
+            // Nothing is wrong where the content is: it is said once, and not at each try.
+            let text = error.to_string();
+            let told = &member.relocating.told;
+            let before = told
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .replace(text);
+            if before != Some(error.to_string()) {
+                member.disk_failed(error);
+            }
             let Some(session) = member.session.upgrade() else {
                 return;
             };
+            let shortages = member.relocating.shortages.fetch_add(1, Ordering::Relaxed);
+            let is_copied = error.action != "move to";
+            let wait = wait_for_room(shortages, is_copied);
             let member = Arc::clone(member);
             session.spawn(async move {
-                tokio::time::sleep(LOOK_FOR_ROOM).await;
+                tokio::time::sleep(wait).await;
                 go_home(&member);
             });
         }
         Error::Disk(error) => member.disk_failed(error),
+        Error::Elsewhere(directory) => member.disk_failed(&DiskError::replaced(directory)),
         error => {
             let source = std::io::Error::other(error.to_string());
             let directory = member.content.directory();
             member.disk_failed(&DiskError::new("move the content from", &directory, source));
         }
     }
+}
+
+/// That there is no room costs next to nothing to find out; that a disk refuses in spite of what it says of its room has
+/// cost a copy, which is thrown away.
+fn wait_for_room(shortages: u32, is_copied: bool) -> Duration {
+    let at_most = match is_copied {
+        true => COPY_AGAIN_AT_MOST,
+        false => LOOK_FOR_ROOM_AT_MOST,
+    };
+    let wait = LOOK_FOR_ROOM.saturating_mul(1 << shortages.min(16));
+    wait.min(at_most)
 }
 
 /// The torrent works, perhaps again: what is complete and not where it is to be goes there as soon as it is on the disk
@@ -353,6 +485,30 @@ pub(super) fn try_again(member: &Arc<Member>) {
     if let Some(session) = member.session.upgrade() {
         perform::complete_when_safe(&session, member);
     }
+}
+
+/// What is there of a directory now, as it is kept.
+fn footing(directory: &Path) -> Option<Footing> {
+    let ground = Ground::of(directory)?;
+    Some(Footing {
+        path: ground.path.as_os_str().as_bytes().to_vec(),
+        device: ground.device,
+        inode: ground.inode,
+    })
+}
+
+/// Whether what was there is there still, on the same disk.
+fn is_there(footing: &Footing) -> bool {
+    let ground = Ground {
+        path: OsString::from_vec(footing.path.clone()).into(),
+        device: footing.device,
+        inode: footing.inode,
+    };
+    ground.is_there()
+}
+
+fn moment((seconds, nanos): (i64, u32)) -> Moment {
+    Moment { seconds, nanos }
 }
 
 /// As the owner spells it, if that is known.

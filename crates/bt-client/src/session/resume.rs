@@ -18,7 +18,7 @@ use super::events::EventKind;
 use super::member::Member;
 use super::session::Inner;
 use super::{check, perform, relocate, selection};
-use crate::disk::{Content, Disk, DiskError, Look, Site};
+use crate::disk::{Content, Disk, DiskError, Look, Retimed, Site};
 use crate::engine::{Command, Input, State};
 use crate::error::Error;
 use crate::state::knowledge::{
@@ -272,13 +272,26 @@ pub(super) fn is_placed(member: &Member) {
     }
 }
 
-/// The content is in another directory now, and what is proven of it stays proven.
-pub(super) fn moved(member: &Member) {
+/// The content is in another directory now, and what is proven of it stays proven, also where the file system there has
+/// given copies another time.
+pub(super) fn moved(member: &Member, retimed: &[Retimed]) {
     if let Some(session) = member.session.upgrade()
         && let Some(store) = session.durable.store()
-        && let Err(error) = store.moved(origin(member))
+        && let Some((torrent, known)) = store.known(member.info_hash)
     {
-        session.durable.cannot_keep(member, &error);
+        let as_left = |retimed: &&Retimed| {
+            let then = known.files.get(&retimed.file.0);
+            then == Some(&FileThen::Closed(stamp(retimed.before)))
+        };
+        let closed = retimed.iter().filter(as_left);
+        let closed = closed.map(|retimed| Record::Closed {
+            torrent,
+            file: retimed.file.0,
+            stamp: stamp(retimed.after),
+        });
+        if let Err(error) = store.moved(origin(member), closed.collect()) {
+            session.durable.cannot_keep(member, &error);
+        }
     }
 }
 

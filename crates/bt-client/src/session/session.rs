@@ -288,7 +288,7 @@ impl Inner {
             }
             std::collections::hash_map::Entry::Vacant(place) => place.insert(Arc::clone(&member)),
         };
-        let prepared = relocate::mend(&member, is_open)
+        let prepared = relocate::mend(&member, is_open, check)
             .and_then(|()| resume::prepare(&self.durable, &member, check));
         let plan = match prepared {
             Ok(plan) => plan,
@@ -363,6 +363,7 @@ impl Inner {
                 // Somebody else sees to it, or has.
                 return Ok(());
             }
+            relocate::forget(&member);
             if let Some(number) = member.number.get() {
                 inner.durable.leave(&member, *number);
             }

@@ -312,16 +312,17 @@ impl Store {
             })
     }
 
-    /// The content of a torrent is in another directory now; what is known of it stays known.
+    /// The content of a torrent is in another directory now; what is known of it stays known. `then` is recorded with it.
     ///
     /// # Errors
     /// If the system refuses.
-    pub fn moved(&self, origin: Origin) -> Result<(), StateError> {
+    pub fn moved(&self, origin: Origin, then: Vec<Record>) -> Result<(), StateError> {
         let known = self.known(InfoHash::from(origin.info_hash));
         let moved = known
             .filter(|(_, known)| known.origin != origin)
             .map(|(torrent, _)| Record::Added { torrent, origin });
-        self.write(moved.as_slice())
+        let records: Vec<Record> = moved.into_iter().chain(then).collect();
+        self.write(&records)
     }
 
     /// Records what is true from now on. When it returns, it survives a power cut.

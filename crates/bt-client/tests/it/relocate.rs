@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bt_client::engine::State;
 use bt_client::state::Store;
-use bt_client::{AddTorrent, Allocation, Error, EventKind, Session, SessionConfig, Torrent};
+use bt_client::state::knowledge::{Footing, Leaving, Moving, Settings, Stand};
+use bt_client::{AddTorrent, Allocation, Check, Error, EventKind, Session, SessionConfig, Torrent};
 use bt_metainfo::{FileIndex, Metainfo};
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -82,6 +83,19 @@ impl Pair {
         let restored = self.leech.restore().await.unwrap();
         assert!(restored.failed.is_empty(), "{:?}", restored.failed);
         restored.torrents
+    }
+
+    /// Changes what the last run has kept.
+    async fn edit(&mut self, change: impl FnOnce(&mut Settings)) {
+        self.leech.stop().await;
+        let none = session(None, None).await;
+        drop(std::mem::replace(&mut self.leech, none));
+        let store = Store::open(&self.path("state")).unwrap();
+        let mut saved = store.torrents().unwrap().pop().unwrap();
+        change(&mut saved.settings);
+        store.save(&saved.metainfo, &saved.settings).unwrap();
+        store.close().unwrap();
+        self.leech = session(Some(&self.path("state")), None).await;
     }
 
     async fn stop(self) {
@@ -367,5 +381,190 @@ async fn names_change_while_it_runs_and_stay_so() {
     drop(torrents);
     renamed(pair.path("one"));
     assert_same(&pair.path("source"), &pair.path("one"));
+    pair.stop().await;
+}
+
+/// All that is below a directory that is a file.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => found.push(path),
+        }
+    }
+    found
+}
+
+fn stand(directory: &Path) -> Stand {
+    use std::os::unix::ffi::OsStrExt;
+    Stand {
+        directory: directory.as_os_str().as_bytes().to_vec(),
+        ..Stand::default()
+    }
+}
+
+/// A link to another file system stands for a mount, and an empty directory in its place for a mount point.
+#[tokio::test(flavor = "multi_thread")]
+async fn content_does_not_go_where_a_disk_was_that_is_not_mounted_any_more() {
+    let pair = Pair::new(Some(1_500_000)).await;
+    let (other, mount) = (other_disk(), pair.path("mount"));
+    std::os::unix::fs::symlink(other.path(), &mount).unwrap();
+    let add = AddTorrent {
+        incomplete_dir: Some(pair.path("apart")),
+        ..pair.add("mount/done")
+    };
+    let torrent = pair.leech.add(add).await.unwrap();
+    until_some(&torrent).await;
+    std::fs::remove_file(&mount).unwrap();
+    std::fs::create_dir(&mount).unwrap();
+    let refused = timeout(PATIENCE, torrent.wait_until_seeding())
+        .await
+        .expect("in time");
+    match refused {
+        Err(Error::Failed(why)) => assert!(why.contains("mount/done"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(std::fs::read_dir(&mount).unwrap().count(), 0);
+
+    std::fs::remove_dir(&mount).unwrap();
+    std::os::unix::fs::symlink(other.path(), &mount).unwrap();
+    torrent.resume();
+    complete(&torrent).await;
+    assert_same(&pair.path("source"), &pair.path("mount/done"));
+    pair.stop().await;
+}
+
+/// As after a crash while names were given on a disk that is not mounted at the next start.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_whose_disk_is_not_mounted_at_the_next_start_is_not_ended_without_it() {
+    let mut pair = Pair::new(None).await;
+    let torrent = pair.leech.add(pair.add("mount/one")).await.unwrap();
+    complete(&torrent).await;
+    drop(torrent);
+    let (one, two) = (pair.path("mount/one"), pair.path("mount/two"));
+    let moving = Moving {
+        to: stand(&two),
+        placing: true,
+        ground: Some(Footing {
+            path: stand(&two).directory,
+            device: 0,
+            inode: 0,
+        }),
+        ..Moving::default()
+    };
+    pair.edit(|settings| settings.moving = Some(moving)).await;
+    // One file has its new name, and then all is gone.
+    std::fs::create_dir_all(two.join("stuff")).unwrap();
+    std::fs::rename(one.join("stuff/a.bin"), two.join("stuff/a.bin")).unwrap();
+    std::fs::rename(pair.path("mount"), pair.path("away")).unwrap();
+    std::fs::create_dir(pair.path("mount")).unwrap();
+    let refused = pair.leech.add(pair.add("mount/one")).await;
+    assert!(matches!(refused, Err(Error::Elsewhere(_))), "{refused:?}");
+    assert_eq!(std::fs::read_dir(pair.path("mount")).unwrap().count(), 0);
+
+    std::fs::remove_dir(pair.path("mount")).unwrap();
+    std::fs::rename(pair.path("away"), pair.path("mount")).unwrap();
+    let restored = pair.leech.restore().await.unwrap();
+    assert!(restored.failed.is_empty(), "{:?}", restored.failed);
+    assert_eq!(restored.torrents[0].status().bytes_have, SIZE);
+    assert_same(&pair.path("source"), &two);
+    assert!(files(&one).is_empty(), "nothing of it stays");
+    drop(restored);
+    pair.stop().await;
+}
+
+/// Its owner may insist on the directories as they are.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_whose_disk_is_gone_for_good_can_be_given_up() {
+    let mut pair = Pair::new(None).await;
+    let torrent = pair.leech.add(pair.add("one")).await.unwrap();
+    complete(&torrent).await;
+    drop(torrent);
+    let moving = Moving {
+        to: stand(&pair.path("gone")),
+        placing: true,
+        ..Moving::default()
+    };
+    pair.edit(|settings| settings.moving = Some(moving)).await;
+    std::fs::remove_dir_all(pair.path("one")).unwrap();
+    let refused = pair.leech.add(pair.add("one")).await;
+    assert!(matches!(refused, Err(Error::Elsewhere(_))), "{refused:?}");
+    let add = AddTorrent {
+        check: Check::Always,
+        ..pair.add("one")
+    };
+    let torrent = pair.leech.add(add).await.unwrap();
+    complete(&torrent).await;
+    assert_same(&pair.path("source"), &pair.path("one"));
+    assert!(!pair.path("gone").exists());
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torrent_that_leaves_while_it_moves_leaves_one_copy_or_none() {
+    for with_data in [false, true] {
+        let pair = Pair::new(None).await;
+        let other = other_disk();
+        let torrent = pair.leech.add(pair.add("one")).await.unwrap();
+        complete(&torrent).await;
+        let mut events = pair.leech.subscribe();
+        let moves = async {
+            // Whether it is called off or done in time is the same here.
+            let _ = torrent.move_to(other.path()).await;
+        };
+        let leaves = async {
+            loop {
+                if let EventKind::Moving { .. } = events.next().await.unwrap().kind {
+                    break;
+                }
+            }
+            match with_data {
+                false => torrent.remove().await,
+                true => torrent.remove_with_data().await.unwrap(),
+            }
+        };
+        let both = futures::future::join(moves, leaves);
+        timeout(PATIENCE, both).await.expect("in time");
+        let [here, there] = [pair.path("one"), other.path().to_owned()];
+        let left = [files(&here), files(&there)];
+        assert!(left.iter().any(Vec::is_empty), "{left:?}");
+        if with_data {
+            assert!(left.iter().all(Vec::is_empty), "{left:?}");
+        } else {
+            let place = if left[0].is_empty() { there } else { here };
+            assert_same(&pair.path("source"), &place);
+        }
+        pair.stop().await;
+    }
+}
+
+/// The old copy could not be removed in time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torrent_that_leaves_takes_the_old_copy_of_its_content_along() {
+    let mut pair = Pair::new(None).await;
+    let torrent = pair.leech.add(pair.add("two")).await.unwrap();
+    complete(&torrent).await;
+    drop(torrent);
+    let old = pair.path("old");
+    let leaving = Leaving {
+        from: stand(&old),
+        until: Some((i64::MAX, 0)),
+    };
+    pair.edit(|settings| settings.leaving = Some(leaving)).await;
+    // It cannot be opened at the next start.
+    std::os::unix::fs::symlink(&old, &old).unwrap();
+    let mut restored = pair.leech.restore().await.unwrap();
+    let torrent = restored.torrents.pop().unwrap();
+    std::fs::remove_file(&old).unwrap();
+    std::fs::create_dir_all(old.join("stuff")).unwrap();
+    std::fs::copy(pair.path("two/stuff/a.bin"), old.join("stuff/a.bin")).unwrap();
+    torrent.remove().await;
+    assert_eq!(std::fs::read_dir(&old).unwrap().count(), 0);
+    assert_same(&pair.path("source"), &pair.path("two"));
     pair.stop().await;
 }

@@ -62,6 +62,11 @@ impl Written {
         since.unwrap_or_default()
     }
 
+    /// How much was written since that call.
+    pub(super) fn since_length(&self) -> usize {
+        self.since().as_ref().map_or(0, BTreeSet::len)
+    }
+
     /// Nobody copies any more.
     pub(super) fn end_since(&self) {
         *self.since() = None;
@@ -176,7 +181,7 @@ pub struct Look {
 }
 
 impl Look {
-    fn of(meta: &Metadata) -> Self {
+    pub(super) fn of(meta: &Metadata) -> Self {
         Self {
             size: meta.len(),
             seconds: meta.mtime(),

@@ -2,38 +2,41 @@
 //!
 //! Within a file system files get other names, one after the other. To another one they are copied first, into a
 //! directory of our own beside their new place, while blocks come and go at the old one; what was written meanwhile is
-//! copied again, and only the last of it, the syncing of it and the giving of names keep readers and writers waiting.
+//! copied again, and only the last of it, the syncing of that and the giving of names keep readers and writers waiting.
 //! The owner is told each [`Stage`] before it begins and keeps it, so that after a crash [`Content::finish_relocation`]
 //! or [`Content::drop_copies`] ends what was begun: at each moment all of the content is at one of the two sites. It must
 //! not know how that is kept, nor why the content goes.
 
+mod copies;
+mod ending;
 mod placing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, RwLockWriteGuard};
+use std::time::Instant;
 
 use bt_metainfo::FileIndex;
 use rustix::io::Errno;
 
+use self::copies::Copies;
 use self::placing::Unplaced;
-use super::copy::{copy, copy_range};
 use super::delete::remove_empty_above;
-use super::durable::{STRETCH, SYNC_ONE_BY_ONE};
 use super::places::Places;
 use super::root::Root;
-use super::stage::Stage;
+use super::stage::{Placing, Stage};
 use super::{Content, DiskError, Site};
-
-/// What was written while the rest was copied is copied so often without making anybody wait; then the last of it is.
-const ROUNDS: usize = 8;
 
 /// With no more than this left to be copied again, nobody waits for long.
 const FEW_STRETCHES: usize = 32;
+
+/// What was written while the rest was copied is copied again without making anybody wait, as long as it becomes less;
+/// when it has not so often, the content is written faster than the new place takes it.
+const ROUNDS: usize = 8;
 
 /// One file on its way.
 #[derive(Debug)]
@@ -42,6 +45,8 @@ struct Step {
     /// Below the old root, and below the new one.
     from: PathBuf,
     to: PathBuf,
+    /// It lies under its own name, as shared from this machine, and not under the portable one.
+    native: bool,
 }
 
 /// What a relocation is about.
@@ -50,6 +55,8 @@ struct Journey<'a> {
     new: Arc<Root>,
     to: &'a Site,
     cancel: &'a AtomicBool,
+    /// Names cannot be given from one place to the other.
+    copied: bool,
     /// Bytes to be copied, as far as that is known at the start.
     total: u64,
     done: u64,
@@ -63,14 +70,29 @@ impl Journey<'_> {
     }
 }
 
+/// Nobody reads or writes, and nothing is left to be copied.
+struct Ready<'a> {
+    places: RwLockWriteGuard<'a, Places>,
+    since: Instant,
+    steps: Vec<Step>,
+    placing: Placing,
+}
+
+/// What a try came to that has not failed.
+enum Tried {
+    Moved,
+    /// What looked like one file system takes no names across: nothing has moved.
+    Apart,
+}
+
 impl Content {
     /// Takes the content to `to`. `keep` has to make each stage survive a power cut before it returns; if it fails before
     /// files have moved, nothing has. `tell` hears how many bytes of how many are copied. When `cancel` is set, copying
     /// ends, and all stays as it was. Blocks the thread, which must not be one of the disk's.
     ///
     /// # Errors
-    /// If something has the name of one of the files already, if the system refuses, or if `keep` does. The content is
-    /// where it was then.
+    /// If something has the name of one of the files already, if there is not room enough, if the system refuses, or if
+    /// `keep` does. The content is where it was then.
     pub fn relocate<E: From<DiskError>>(
         &self,
         to: &Site,
@@ -83,7 +105,6 @@ impl Content {
         };
         let new = self.other_root(&to.directory, true)?;
         let (was, is) = (old.identity()?, new.identity()?);
-        let copied = was.0 != is.0;
         // The same directory by another path.
         let new = if was == is { Arc::clone(&old) } else { new };
         let mut journey = Journey {
@@ -92,58 +113,127 @@ impl Content {
             new,
             to,
             cancel,
+            copied: was.0 != is.0,
             total: 0,
             done: 0,
         };
         self.refuse_strangers(&journey)?;
-        if copied {
-            keep(Stage::Copying)?;
-            let made = self.copy_all(&mut journey, &mut tell);
-            if let Err(error) = made {
-                return Err(self.give_up(&journey, error.into(), keep));
-            }
+        // Two mounts of one file system, or two quotas in it, have one device and are two places all the same.
+        if let Tried::Apart = self.travel(&mut journey, &mut keep, &mut tell)? {
+            journey.copied = true;
+            self.travel(&mut journey, &mut keep, &mut tell)?;
         }
-        let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
-        let steps = match self.steps(&places, &journey) {
-            Ok(steps) => steps,
+        Ok(())
+    }
+
+    fn travel<E: From<DiskError>>(
+        &self,
+        journey: &mut Journey<'_>,
+        keep: &mut impl FnMut(Stage) -> Result<(), E>,
+        tell: &mut impl FnMut(u64, u64),
+    ) -> Result<Tried, E> {
+        let mut copies = Copies::default();
+        if journey.copied {
+            keep(Stage::Copying)?;
+            if let Err(error) = self.copy_all(journey, &mut copies, tell) {
+                return Err(self.give_up(journey, error.into(), false, keep));
+            }
+        } else {
+            // After a crash the new directory has to be there, or it looks like one that is not mounted.
+            journey.new.sync_names(std::iter::empty())?;
+        }
+        let ready = match self.last_steps(journey, &mut copies) {
+            Ok(ready) => ready,
+            Err(error) => return Err(self.give_up(journey, error.into(), false, keep)),
+        };
+        let Ready {
+            mut places,
+            since,
+            steps,
+            placing,
+        } = ready;
+        let placed = match keep(Stage::Placing(placing)) {
+            Ok(()) => self.place(&journey.old, &journey.new, &steps, journey.copied),
             Err(error) => {
                 drop(places);
-                return Err(self.give_up(&journey, error.into(), keep));
+                return Err(self.give_up(journey, error, true, keep));
             }
         };
-        let ready = match copied {
-            true => self.copy_the_last(&journey, &steps),
-            false => Ok(()),
-        };
-        let placed = ready
-            .map_err(E::from)
-            .and_then(|()| keep(Stage::Placing { copied }))
-            .map(|()| self.place(&journey.old, &journey.new, &steps, copied));
-        let error = match placed {
-            Ok(Ok(())) => None,
-            Ok(Err(Unplaced::Back(error))) => Some(E::from(error)),
+        match placed {
+            Ok(()) => {}
+            Err(Unplaced::Back(error)) => {
+                drop(places);
+                let to: Vec<PathBuf> = steps.into_iter().map(|step| step.to).collect();
+                remove_empty_above(&journey.new, &to);
+                if !journey.copied && error.is_across() {
+                    return Ok(Tried::Apart);
+                }
+                return Err(self.give_up(journey, error.into(), true, keep));
+            }
             // Both sites hold a part of it: the next start goes on where this has ended.
-            Ok(Err(Unplaced::Torn(error))) => return Err(error.into()),
-            Err(error) => Some(error),
-        };
-        if let Some(error) = error {
-            drop(places);
-            return Err(self.give_up(&journey, error, keep));
+            Err(Unplaced::Torn(error)) => return Err(error.into()),
         }
-        self.set_base(to.directory.clone(), Some(Arc::clone(&journey.new)));
-        places.site = to.clone();
+        let directory = journey.to.directory.clone();
+        self.set_base(directory, Some(Arc::clone(&journey.new)));
+        places.site = journey.to.clone();
         self.written.forget_names();
         self.written.end_since();
-        let kept = keep(Stage::Arrived);
+        let kept = keep(Stage::Arrived(copies.retimed()));
         drop(places);
+        tracing::debug!(waited = ?since.elapsed(), "readers and writers go on at the new place");
         kept?;
-        if copied {
-            self.drop_old(&journey.old, &journey.new, &steps)?;
+        if journey.copied {
+            let is_left = |step: &Step, was: &Metadata| copies.is_original(step, was);
+            if let Err(error) = self.drop_old(&journey.old, &journey.new, &steps, is_left) {
+                // It has moved all the same, and the next start tries again.
+                tracing::warn!(%error, "the old copy of the content stays for now");
+                return Ok(Tried::Moved);
+            }
             self.remove_staging(&journey.new, &steps);
         }
         let left: Vec<PathBuf> = steps.into_iter().map(|step| step.from).collect();
         remove_empty_above(&journey.old, &left);
-        keep(Stage::Gone)
+        keep(Stage::Gone)?;
+        Ok(Tried::Moved)
+    }
+
+    /// From here on nobody reads or writes, and what is left to be copied is.
+    fn last_steps(
+        &self,
+        journey: &Journey<'_>,
+        copies: &mut Copies,
+    ) -> Result<Ready<'_>, DiskError> {
+        let lock = || self.places.write().unwrap_or_else(PoisonError::into_inner);
+        let (mut least, mut stalls) = (usize::MAX, 0);
+        let (places, since) = loop {
+            let places = lock();
+            let left = self.written.since_length();
+            if !journey.copied || left <= FEW_STRETCHES {
+                break (places, Instant::now());
+            }
+            drop(places);
+            stalls += usize::from(left >= least);
+            least = least.min(left);
+            if stalls >= ROUNDS {
+                return Err(outrun(journey));
+            }
+            self.catch_up(journey, copies)?;
+        };
+        let steps = self.steps(&places, journey)?;
+        if journey.copied {
+            self.copy_the_last(journey, copies, &steps)?;
+        }
+        let native = steps.iter().filter(|step| step.native);
+        let placing = Placing {
+            copied: journey.copied.then(|| copies.until()),
+            native: native.map(|step| step.file).collect(),
+        };
+        Ok(Ready {
+            places,
+            since,
+            steps,
+            placing,
+        })
     }
 
     /// Nothing has been made yet, so that nothing has to go.
@@ -162,19 +252,27 @@ impl Content {
         }
         self.set_base(to.directory.clone(), None);
         places.site = to.clone();
-        keep(Stage::Arrived)?;
+        keep(Stage::Arrived(Vec::new()))?;
         keep(Stage::Gone)
     }
 
+    /// All is where it was. `placing` may be what is kept.
     fn give_up<E: From<DiskError>>(
         &self,
         journey: &Journey<'_>,
         error: E,
-        mut keep: impl FnMut(Stage) -> Result<(), E>,
+        placing: bool,
+        keep: &mut impl FnMut(Stage) -> Result<(), E>,
     ) -> E {
         self.written.end_since();
-        self.discard(&journey.new, journey.to);
-        // If that fails as well, the next start drops the copies again.
+        if journey.copied {
+            // Copies must not go while it is kept that the next start is to go on with them.
+            if placing && keep(Stage::Copying).is_err() {
+                return error;
+            }
+            self.discard(&journey.new, journey.to);
+        }
+        // If that fails as well, the next start drops the copies again, or gives names again.
         let _ = keep(Stage::Abandoned);
         error
     }
@@ -184,18 +282,10 @@ impl Content {
     fn steps(&self, places: &Places, journey: &Journey<'_>) -> Result<Vec<Step>, DiskError> {
         let step = |file| {
             let given = places.given(&journey.old, file)?;
-            Ok(Step {
-                file,
-                from: places.path_at(&places.site, file, &given),
-                to: places.path_at(journey.to, file, &given),
-            })
+            Ok(Step::new(places, file, &given, &places.site, journey.to))
         };
-        let mut steps = places
-            .stored()
-            .map(step)
-            .collect::<Result<Vec<Step>, DiskError>>()?;
-        steps.sort_unstable_by(|a, b| a.from.cmp(&b.from));
-        Ok(steps)
+        let steps = places.stored().map(step).collect::<Result<_, DiskError>>();
+        steps.map(in_order)
     }
 
     /// What is not ours is not replaced, nor taken for ours.
@@ -226,136 +316,14 @@ impl Content {
         }
     }
 
-    fn copy_all(
+    /// Removes the files at the old site that the new one has too and that are as they were left.
+    fn drop_old(
         &self,
-        journey: &mut Journey<'_>,
-        tell: &mut impl FnMut(u64, u64),
-    ) -> Result<(), DiskError> {
-        self.discard(&journey.new, journey.to);
-        self.written.take_since();
-        let steps = self.steps(&self.places(), journey)?;
-        for step in &steps {
-            let size = journey.old.file_size(&step.from)?.unwrap_or(0);
-            journey.total += size;
-        }
-        for step in &steps {
-            self.copy_file(journey, step, tell)?;
-        }
-        for _ in 0..ROUNDS {
-            let since = self.written.take_since();
-            if since.len() <= FEW_STRETCHES {
-                self.copy_again(journey, &steps, since)?;
-                break;
-            }
-            self.copy_again(journey, &steps, since)?;
-        }
-        // Most of it goes to the disk while nobody waits.
-        self.sync_copies(journey, &steps)
-    }
-
-    fn copy_file(
-        &self,
-        journey: &mut Journey<'_>,
-        step: &Step,
-        tell: &mut impl FnMut(u64, u64),
-    ) -> Result<(), DiskError> {
-        if journey.old.file_size(&step.from)?.is_none() {
-            return Ok(());
-        }
-        let from = journey.old.open_read(&step.from)?;
-        let staged = self.staged(&step.to);
-        let to = journey.new.open_write(&staged)?;
-        let (total, mut done) = (journey.total, journey.done);
-        let cancel = journey.cancel;
-        let whole = copy(&from, &to, |bytes| {
-            done += bytes;
-            tell(done.min(total), total);
-            !cancel.load(Ordering::Relaxed)
-        });
-        journey.done = done;
-        match whole {
-            Ok(true) if !journey.is_canceled() => Ok(()),
-            Ok(_) => Err(canceled(&journey.to.directory.join(&step.to))),
-            Err(error) => Err(copy_failed(journey, step, error)),
-        }
-    }
-
-    fn copy_again(
-        &self,
-        journey: &Journey<'_>,
+        old: &Root,
+        new: &Root,
         steps: &[Step],
-        since: impl IntoIterator<Item = (FileIndex, u64)>,
+        is_left: impl Fn(&Step, &Metadata) -> bool,
     ) -> Result<(), DiskError> {
-        let steps: HashMap<FileIndex, &Step> = steps.iter().map(|step| (step.file, step)).collect();
-        for (file, stretch) in since {
-            if journey.is_canceled() {
-                return Err(canceled(&journey.to.directory));
-            }
-            let Some(&step) = steps.get(&file) else {
-                continue;
-            };
-            if journey.old.file_size(&step.from)?.is_none() {
-                continue;
-            }
-            let from = journey.old.open_read(&step.from)?;
-            let to = journey.new.open_write(&self.staged(&step.to))?;
-            let start = stretch * STRETCH;
-            copy_range(&from, &to, start, start + STRETCH, |_| true)
-                .map_err(|error| copy_failed(journey, step, error))?;
-        }
-        Ok(())
-    }
-
-    /// What is left while nobody writes: stretches, files that came or went, lengths and times. Then all is synced.
-    fn copy_the_last(&self, journey: &Journey<'_>, steps: &[Step]) -> Result<(), DiskError> {
-        let since = self.written.take_since();
-        self.copy_again(journey, steps, since)?;
-        for step in steps {
-            let staged = self.staged(&step.to);
-            let Some(there) = journey.old.look(&step.from)? else {
-                journey.new.remove_file(&staged)?;
-                continue;
-            };
-            let failed = |error| copy_failed(journey, step, error);
-            let is_new = journey.new.file_size(&staged)?.is_none();
-            let to = journey.new.open_write(&staged)?;
-            if is_new {
-                let from = journey.old.open_read(&step.from)?;
-                copy(&from, &to, |_| true).map_err(failed)?;
-            }
-            to.set_len(there.len()).map_err(failed)?;
-            // A file that is as it was left is known by its time.
-            there
-                .modified()
-                .and_then(|time| to.set_modified(time))
-                .map_err(failed)?;
-        }
-        self.sync_copies(journey, steps)
-    }
-
-    fn sync_copies(&self, journey: &Journey<'_>, steps: &[Step]) -> Result<(), DiskError> {
-        let mut there = Vec::new();
-        for step in steps {
-            let staged = self.staged(&step.to);
-            if journey.new.file_size(&staged)?.is_some() {
-                there.push((step, staged));
-            }
-        }
-        if there.len() > SYNC_ONE_BY_ONE {
-            return journey.new.sync_everything(&journey.seen);
-        }
-        for (step, staged) in &there {
-            let file = journey.new.open_read(staged)?;
-            file.sync_all()
-                .map_err(|error| copy_failed(journey, step, error))?;
-        }
-        journey
-            .new
-            .sync_names(there.iter().map(|(_, staged)| staged.as_path()))
-    }
-
-    /// Removes the files at the old site of which the very same is at the new one.
-    fn drop_old(&self, old: &Root, new: &Root, steps: &[Step]) -> Result<(), DiskError> {
         for step in steps {
             let (Some(was), Some(is)) = (old.look(&step.from)?, new.look(&step.to)?) else {
                 continue;
@@ -364,130 +332,14 @@ impl Content {
             if (was.dev(), was.ino()) == (is.dev(), is.ino()) {
                 continue;
             }
-            if was.len() == is.len() && was.modified().ok() == is.modified().ok() {
+            // Of the new one nothing can be told: it may have been written to since.
+            if is_left(step, &was) && was.len() <= is.len() {
                 old.remove_file(&step.from)?;
             } else {
                 let path = &step.from;
-                tracing::info!(path = %path.display(), "another file lies at the old place, and stays");
+                tracing::warn!(path = %path.display(), "another file lies at the old place, and stays");
             }
         }
-        Ok(())
-    }
-
-    /// Where copies lie until they get their names.
-    fn staging(&self) -> PathBuf {
-        self.info().parts_path().with_extension("moving")
-    }
-
-    fn staged(&self, to: &Path) -> PathBuf {
-        self.staging().join(to)
-    }
-
-    fn remove_staging(&self, new: &Root, steps: &[Step]) {
-        let staged: Vec<PathBuf> = steps.iter().map(|step| self.staged(&step.to)).collect();
-        remove_empty_above(new, &staged);
-    }
-
-    fn discard(&self, new: &Root, to: &Site) {
-        let places = self.places();
-        let mut staged = Vec::new();
-        for file in places.stored() {
-            for given in places.all_given(file) {
-                staged.push(self.staged(&places.path_at(to, file, &given)));
-            }
-        }
-        for path in &staged {
-            if let Err(error) = new.remove_file(path) {
-                tracing::debug!(%error, "a copy stays");
-            }
-        }
-        remove_empty_above(new, &staged);
-    }
-
-    /// Ends a relocation that was cut short while copies were made: they are dropped. To be called before anything is
-    /// read. Blocks the thread.
-    ///
-    /// # Errors
-    /// If the directory cannot be opened.
-    pub fn drop_copies(&self, to: &Site) -> Result<(), DiskError> {
-        match self.other_root(&to.directory, false) {
-            Ok(new) => self.discard(&new, to),
-            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    /// Ends a relocation that was cut short while files got their names: the others get theirs. To be called before
-    /// anything is read. Blocks the thread.
-    ///
-    /// # Errors
-    /// If the system refuses: then some files are at one site and some at the other, and it is to be tried again.
-    pub fn finish_relocation(&self, to: &Site, copied: bool) -> Result<(), DiskError> {
-        let new = self.other_root(&to.directory, true)?;
-        // With all of it elsewhere the old directory may be gone.
-        let old = self.root_if_there()?.unwrap_or_else(|| Arc::clone(&new));
-        let is_same = old.identity()? == new.identity()?;
-        let new = if is_same { Arc::clone(&old) } else { new };
-        let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
-        let mut steps = Vec::new();
-        // A file that has its new name already cannot say any more under which of its names it lay.
-        for file in places.stored() {
-            for given in places.all_given(file) {
-                steps.push(Step {
-                    file,
-                    from: places.path_at(&places.site, file, &given),
-                    to: places.path_at(to, file, &given),
-                });
-            }
-        }
-        steps.sort_unstable_by(|a, b| a.from.cmp(&b.from));
-        self.place_the_rest(&old, &new, &steps, copied)?;
-        self.set_base(to.directory.clone(), Some(Arc::clone(&new)));
-        places.site = to.clone();
-        drop(places);
-        if copied {
-            self.remove_staging(&new, &steps);
-        } else {
-            let left: Vec<PathBuf> = steps.into_iter().map(|step| step.from).collect();
-            remove_empty_above(&old, &left);
-        }
-        Ok(())
-    }
-
-    /// Removes what a relocation that was cut short at its end has left: copies at the old site, empty directories. Blocks the thread.
-    ///
-    /// # Errors
-    /// If the system refuses.
-    pub fn leave(&self, old_site: &Site) -> Result<(), DiskError> {
-        let old = match self.other_root(&old_site.directory, false) {
-            Ok(old) => old,
-            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let Some(new) = self.root_if_there()? else {
-            return Ok(());
-        };
-        let places = self.places();
-        let step = |file| {
-            let given = places.given(&new, file)?;
-            Ok(Step {
-                file,
-                from: places.path_at(old_site, file, &given),
-                to: places.path_at(&places.site, file, &given),
-            })
-        };
-        let steps = places
-            .stored()
-            .map(step)
-            .collect::<Result<Vec<Step>, DiskError>>()?;
-        // Within a file system nothing was copied, and what has an old name is another file.
-        if old.identity()?.0 != new.identity()?.0 {
-            self.drop_old(&old, &new, &steps)?;
-        }
-        self.remove_staging(&new, &steps);
-        let left: Vec<PathBuf> = steps.into_iter().map(|step| step.from).collect();
-        remove_empty_above(&old, &left);
         Ok(())
     }
 
@@ -506,6 +358,25 @@ impl Content {
     }
 }
 
+impl Step {
+    fn new(places: &Places, file: FileIndex, given: &Path, from: &Site, to: &Site) -> Self {
+        Self {
+            file,
+            from: places.path_at(from, file, given),
+            to: places.path_at(to, file, given),
+            native: places
+                .all_given(file)
+                .first()
+                .is_some_and(|portable| portable != given),
+        }
+    }
+}
+
+fn in_order(mut steps: Vec<Step>) -> Vec<Step> {
+    steps.sort_unstable_by(|a, b| a.from.cmp(&b.from));
+    steps
+}
+
 fn refuse_stranger(new: &Root, to: &Site, path: &Path) -> Result<(), DiskError> {
     match new.is_taken(path)? {
         true => Err(taken(to, path)),
@@ -517,11 +388,13 @@ fn taken(to: &Site, path: &Path) -> DiskError {
     DiskError::new("move to", &to.directory.join(path), Errno::EXIST.into())
 }
 
-fn copy_failed(journey: &Journey<'_>, step: &Step, error: std::io::Error) -> DiskError {
-    DiskError::new("copy to", &journey.to.directory.join(&step.to), error)
-}
-
 fn canceled(path: &Path) -> DiskError {
     let source = std::io::Error::new(std::io::ErrorKind::Interrupted, "it was called off");
     DiskError::new("move to", path, source)
+}
+
+fn outrun(journey: &Journey<'_>) -> DiskError {
+    let why = "it is downloaded faster than it can be copied there";
+    let source = std::io::Error::new(std::io::ErrorKind::ResourceBusy, why);
+    DiskError::new("move to", &journey.to.directory, source)
 }

@@ -32,7 +32,7 @@ impl Content {
                 continue;
             }
             let renamed = source.file_size(&from).and_then(|size| match size {
-                Some(_) => source.rename(&from, new, &step.to).map(|()| true),
+                Some(_) => rename(source, &from, new, &step.to).map(|()| true),
                 None => Ok(false),
             });
             match renamed {
@@ -66,7 +66,7 @@ impl Content {
             // What has the old name may be another file of ours that has got it since.
             let is_done = targets.contains(from.as_path()) && new.is_taken(&step.to)?;
             if !is_done && source.file_size(&from)?.is_some() {
-                source.rename(&from, new, &step.to)?;
+                rename(source, &from, new, &step.to)?;
             }
             if new.is_taken(&step.to)? {
                 placed.push((from, step.to.as_path()));
@@ -84,19 +84,37 @@ pub(super) enum Unplaced {
     Torn(DiskError),
 }
 
-/// Gives the files their old names back.
+/// Gives the files their old names back, for good: else a power cut might bring back the new ones, of which nothing is
+/// kept any more.
 fn unplace(source: &Root, new: &Root, placed: &[(PathBuf, &Path)], error: DiskError) -> Unplaced {
+    if placed.is_empty() {
+        return Unplaced::Back(error);
+    }
     for (from, to) in placed.iter().rev() {
-        if let Err(worse) = new.rename(to, source, from) {
+        if let Err(worse) = rename(new, to, source, from) {
             tracing::error!(%worse, "a file cannot be given its old name back");
             return Unplaced::Torn(error);
         }
     }
-    Unplaced::Back(error)
+    match sync_placed(source, new, placed) {
+        Ok(()) => Unplaced::Back(error),
+        Err(worse) => {
+            tracing::error!(%worse, "the old names may not be there to stay");
+            Unplaced::Torn(error)
+        }
+    }
 }
 
-/// The new names survive a power cut, and the old ones do not come back.
+fn rename(source: &Root, from: &Path, new: &Root, to: &Path) -> Result<(), DiskError> {
+    #[cfg(test)]
+    super::tests::trouble::may_fail("move a file to", to)?;
+    source.rename(from, new, to)
+}
+
+/// The names that the files have now survive a power cut, and those that they had before do not come back.
 fn sync_placed(source: &Root, new: &Root, placed: &[(PathBuf, &Path)]) -> Result<(), DiskError> {
+    #[cfg(test)]
+    super::tests::trouble::may_fail("sync", Path::new("names"))?;
     if placed.len() > SYNC_ONE_BY_ONE {
         return new.sync_everything(&AtomicU64::new(new.failures()));
     }

@@ -17,4 +17,4 @@ pub use pending::{Batch, Pending, Synced};
 pub use record::{Bad, HEADER_LENGTH, HeaderError, Origin, Reader, Record, Stamp, header};
 pub use replay::{FileThen, Known, Replay};
 pub use set::{IndexSet, Span, spans};
-pub use settings::{Moving, Settings, SettingsError, Stand};
+pub use settings::{Footing, Leaving, Moving, Settings, SettingsError, Stand};

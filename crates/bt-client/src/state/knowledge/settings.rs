@@ -21,8 +21,22 @@ pub struct Stand {
     pub suffix: String,
 }
 
-/// Content on its way to another stand.
+/// Seconds since 1970, and nanoseconds.
+type Moment = (i64, u32);
+
+/// The directory that was there when somebody looked, on its disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Footing {
+    /// As the system spells paths.
+    pub path: Vec<u8>,
+    /// The device.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
+}
+
+/// Content on its way to another stand.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Moving {
     /// Where it goes.
     pub to: Stand,
@@ -30,6 +44,21 @@ pub struct Moving {
     pub copied: bool,
     /// Files get their names there: this is to be finished. Otherwise copies are to be dropped.
     pub placing: bool,
+    /// When the last of the files that were copied was changed.
+    pub until: Option<Moment>,
+    /// Files that lie under their own names and not under the portable ones.
+    pub native: Vec<u32>,
+    /// What was there of the directory where it goes.
+    pub ground: Option<Footing>,
+}
+
+/// A stand that content has left.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Leaving {
+    /// Which.
+    pub from: Stand,
+    /// Content was copied from there, and the last of its files was changed then; without it there are no copies.
+    pub until: Option<Moment>,
 }
 
 /// The settings of one torrent.
@@ -39,10 +68,12 @@ pub struct Settings {
     pub stand: Stand,
     /// The directory where the content is to be when it is complete, while it is not there.
     pub goal: Option<Vec<u8>>,
+    /// What was there of that directory when it was named.
+    pub goal_ground: Option<Footing>,
     /// The content is on its way.
     pub moving: Option<Moving>,
     /// The content has come from here, and copies or empty directories may still be there.
-    pub leaving: Option<Stand>,
+    pub leaving: Option<Leaving>,
     /// How files are made: 0 as bytes come, 2 with all their room at once; else of their full size.
     pub allocation: Option<u8>,
     /// Only these files, by number; `None` means all.
@@ -109,12 +140,84 @@ impl Stand {
     }
 }
 
+impl Footing {
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(16 + self.path.len());
+        bytes.extend(self.device.to_le_bytes());
+        bytes.extend(self.inode.to_le_bytes());
+        bytes.extend(&self.path);
+        bytes
+    }
+
+    /// `None` for what no version has written: then nothing is known of it.
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (device, rest) = bytes.split_first_chunk()?;
+        let (inode, path) = rest.split_first_chunk()?;
+        Some(Self {
+            path: path.to_vec(),
+            device: u64::from_le_bytes(*device),
+            inode: u64::from_le_bytes(*inode),
+        })
+    }
+}
+
+fn moment(dict: &mut DictEncoder<'_>, moment: Option<Moment>) -> Result<(), bt_bencode::Error> {
+    let Some((seconds, nanos)) = moment else {
+        return Ok(());
+    };
+    dict.list("until", |list| {
+        list.int(seconds)?;
+        list.int(nanos)
+    })
+}
+
+fn decode_moment(dict: Dict<'_>) -> Result<Option<Moment>, SettingsError> {
+    let Some(list) = dict.opt_list("until")? else {
+        return Ok(None);
+    };
+    let mut items = list.iter();
+    let (Some(seconds), Some(nanos)) = (items.next(), items.next()) else {
+        return Ok(None);
+    };
+    let nanos = u32::try_from(nanos.u64()?).unwrap_or(0);
+    Ok(Some((seconds.int()?, nanos)))
+}
+
 impl Moving {
+    fn encode(&self, dict: &mut DictEncoder<'_>) -> Result<(), bt_bencode::Error> {
+        dict.int("copied", u8::from(self.copied))?;
+        if let Some(ground) = &self.ground {
+            dict.bytes("ground", ground.encode())?;
+        }
+        let native = (!self.native.is_empty()).then(|| self.native.clone());
+        numbers(dict, "native", native)?;
+        dict.int("placing", u8::from(self.placing))?;
+        dict.dict("to", |dict| self.to.encode(dict))?;
+        moment(dict, self.until)
+    }
+
     fn decode(dict: Dict<'_>) -> Result<Self, SettingsError> {
         Ok(Self {
             to: Stand::decode(dict.dict("to")?)?,
             copied: dict.int("copied")? != 0,
             placing: dict.int("placing")? != 0,
+            until: decode_moment(dict)?,
+            native: decode_numbers(dict, "native")?.unwrap_or_default(),
+            ground: dict.opt_bytes("ground")?.and_then(Footing::decode),
+        })
+    }
+}
+
+impl Leaving {
+    fn encode(&self, dict: &mut DictEncoder<'_>) -> Result<(), bt_bencode::Error> {
+        self.from.encode(dict)?;
+        moment(dict, self.until)
+    }
+
+    fn decode(dict: Dict<'_>) -> Result<Self, SettingsError> {
+        Ok(Self {
+            from: Stand::decode(dict)?,
+            until: decode_moment(dict)?,
         })
     }
 }
@@ -137,17 +240,16 @@ impl Settings {
             if let Some(goal) = &self.goal {
                 dict.bytes("goal", goal)?;
             }
+            if let Some(ground) = &self.goal_ground {
+                dict.bytes("goal_ground", ground.encode())?;
+            }
             numbers(dict, "high", some(&self.high))?;
             if let Some(leaving) = &self.leaving {
                 dict.dict("leaving", |dict| leaving.encode(dict))?;
             }
             numbers(dict, "low", some(&self.low))?;
             if let Some(moving) = &self.moving {
-                dict.dict("moving", |dict| {
-                    dict.int("copied", u8::from(moving.copied))?;
-                    dict.int("placing", u8::from(moving.placing))?;
-                    dict.dict("to", |dict| moving.to.encode(dict))
-                })?;
+                dict.dict("moving", |dict| moving.encode(dict))?;
             }
             numbers(dict, "only_files", self.only_files.clone())?;
             dict.int("paused", u8::from(self.paused))?;
@@ -178,15 +280,7 @@ impl Settings {
         }
         let dict = parse(body)?.dict()?;
         let flag = |key| Ok::<_, SettingsError>(dict.opt_int(key)?.map(|value| value != 0));
-        let numbers = |key| match dict.opt_list(key)? {
-            None => Ok::<Option<Vec<u32>>, SettingsError>(None),
-            Some(list) => {
-                let number = |item: bt_bencode::Value<'_>| {
-                    Ok::<_, SettingsError>(u32::try_from(item.u64()?).unwrap_or(u32::MAX))
-                };
-                Ok(Some(list.iter().map(number).collect::<Result<_, _>>()?))
-            }
-        };
+        let numbers = |key| decode_numbers(dict, key);
         let stand = |key| dict.opt_dict(key)?.map(Stand::decode).transpose();
         let plain = || {
             Ok::<_, SettingsError>(Stand {
@@ -197,8 +291,9 @@ impl Settings {
         Ok(Self {
             stand: stand("stand")?.map_or_else(plain, Ok)?,
             goal: dict.opt_bytes("goal")?.map(<[u8]>::to_vec),
+            goal_ground: dict.opt_bytes("goal_ground")?.and_then(Footing::decode),
             moving: dict.opt_dict("moving")?.map(Moving::decode).transpose()?,
-            leaving: stand("leaving")?,
+            leaving: dict.opt_dict("leaving")?.map(Leaving::decode).transpose()?,
             allocation: dict
                 .opt_int("allocation")?
                 .and_then(|how| u8::try_from(how).ok()),
@@ -226,9 +321,19 @@ fn numbers(
     })
 }
 
+fn decode_numbers(dict: Dict<'_>, key: &str) -> Result<Option<Vec<u32>>, SettingsError> {
+    let Some(list) = dict.opt_list(key)? else {
+        return Ok(None);
+    };
+    let number = |item: bt_bencode::Value<'_>| {
+        Ok::<_, SettingsError>(u32::try_from(item.u64()?).unwrap_or(u32::MAX))
+    };
+    Ok(Some(list.iter().map(number).collect::<Result<_, _>>()?))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Moving, Settings, SettingsError, Stand};
+    use super::{Footing, Leaving, Moving, Settings, SettingsError, Stand};
     use std::collections::BTreeMap;
 
     #[test]
@@ -239,15 +344,27 @@ mod tests {
             names: BTreeMap::from([(3, "ä/b".to_owned()), (4, "c".to_owned())]),
             suffix: suffix.to_owned(),
         };
+        let ground = |path: &[u8], inode| Footing {
+            path: path.to_vec(),
+            device: 7,
+            inode,
+        };
         let settings = Settings {
             stand: stand(b"/srv/\xff\xfe", ".part"),
             goal: Some(b"/done\xff".to_vec()),
+            goal_ground: Some(ground(b"/\xff", 2)),
             moving: Some(Moving {
                 to: stand(b"/new", ""),
                 copied: true,
                 placing: false,
+                until: Some((-1, 999_999_999)),
+                native: vec![4],
+                ground: Some(ground(b"/new", u64::MAX)),
             }),
-            leaving: Some(Stand::default()),
+            leaving: Some(Leaving {
+                from: stand(b"/old", ""),
+                until: Some((1_700_000_000, 0)),
+            }),
             allocation: Some(2),
             only_files: Some(vec![0, 7]),
             absent: vec![1, 2],

@@ -1,13 +1,15 @@
 //! Relocations that end at each of their stages, as a crash ends them, and what the next run makes of it.
 
+pub(super) mod trouble;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use bt_metainfo::{FileIndex, Metainfo, SafePath};
 
-use super::Stage;
-use crate::disk::{Content, Disk, DiskError, Site};
+use super::{Placing, Stage};
+use crate::disk::{Content, Disk, DiskError, Ended, Moment, Site};
 
 /// `t/x`, `t/x.part` (which is what `x` is called with a suffix), `t/d/y`, a hole among them, and an empty file.
 const FILES: [(&str, usize); 4] = [
@@ -196,15 +198,12 @@ fn a_relocation_that_is_called_off_or_cannot_be_kept_leaves_all_as_it_was() {
         write(from.path(), "");
         let here = content(&disk, Site::plain(from.path().to_owned()));
         let site = Site::plain(to.path().to_owned());
-        for refused in [
-            Stage::Copying,
-            Stage::Placing { copied: true },
-            Stage::Placing { copied: false },
-        ] {
+        for refused in [Stage::Copying, Stage::Placing(Placing::default())] {
             let mut abandoned = false;
+            let kind = std::mem::discriminant::<Stage>;
             let keep = |stage| {
                 abandoned |= stage == Stage::Abandoned;
-                match stage == refused {
+                match kind(&stage) == kind(&refused) {
                     true => Err(DiskError::replaced(Path::new("x"))),
                     false => Ok(()),
                 }
@@ -252,26 +251,39 @@ fn after_a_crash_at_any_stage_the_content_is_found() {
             };
             let new = Site::plain(to.path().to_owned());
             let here = content(&disk, old.clone());
-            let (mut calls, mut kept) = (0, None);
-            let keep = |stage| {
-                calls += 1;
-                if calls > crash / 2 {
-                    if crash % 2 == 1 {
-                        kept = Some(stage);
-                    }
-                    panic!("the power is cut");
-                }
-                kept = Some(stage);
-                Ok::<_, DiskError>(())
-            };
-            let run = std::panic::AssertUnwindSafe(|| {
-                here.relocate(&new, &AtomicBool::new(false), keep, |_, _| {})
-            });
-            let _ = std::panic::catch_unwind(run);
-            next_run(&disk, &old, &new, kept, &format!("{crash} {kept:?}"));
+            let kept = cut(&here, &new, crash);
+            next_run(
+                &disk,
+                &old,
+                &new,
+                kept.clone(),
+                &format!("{crash} {kept:?}"),
+            );
             disk.stop();
         }
     }
+}
+
+/// Relocates, and cuts the power before or after a stage is kept; gives what is kept then. Of copies it is kept until the
+/// end when their originals were changed.
+fn cut(here: &Content, new: &Site, crash: usize) -> Option<Stage> {
+    let (mut calls, mut kept) = (0, None);
+    let keep = |stage| {
+        calls += 1;
+        if calls > crash / 2 {
+            if crash % 2 == 1 {
+                kept = Some(stage);
+            }
+            panic!("the power is cut");
+        }
+        kept = Some(stage);
+        Ok::<_, DiskError>(())
+    };
+    let run = std::panic::AssertUnwindSafe(|| {
+        here.relocate(new, &AtomicBool::new(false), keep, |_, _| {})
+    });
+    let _ = std::panic::catch_unwind(run);
+    kept
 }
 
 /// What the session does at its start.
@@ -281,13 +293,21 @@ fn next_run(disk: &Disk, old: &Site, new: &Site, kept: Option<Stage>, what: &str
     match kept {
         None | Some(Stage::Abandoned) => {}
         Some(Stage::Copying) => again.drop_copies(new).unwrap(),
-        Some(Stage::Placing { copied }) => {
-            again.finish_relocation(new, copied).unwrap();
-            again.leave(old).unwrap();
+        Some(Stage::Placing(placing)) => {
+            match again.finish_relocation(new, &placing, true).unwrap() {
+                Ended::Arrived(_) => again.leave(old, placing.copied).unwrap(),
+                Ended::Back => again.drop_copies(new).unwrap(),
+                Ended::Elsewhere => panic!("{what}: it is here"),
+            }
         }
-        Some(Stage::Arrived | Stage::Gone) => {
+        Some(Stage::Arrived(_) | Stage::Gone) => {
             again.set_site(new);
-            again.leave(old).unwrap();
+            // Whatever was kept of it: nobody has touched the old copies.
+            let copied = Moment {
+                seconds: i64::MAX,
+                nanos: 0,
+            };
+            again.leave(old, Some(copied)).unwrap();
         }
     }
     assert_whole(&again, what);
@@ -328,7 +348,7 @@ fn after_a_crash_between_two_names_the_others_follow() {
                 std::fs::rename(from.path().join("t").join(format!("{name}.part")), target)
                     .unwrap();
             }
-            let stage = Stage::Placing { copied: false };
+            let stage = Stage::Placing(Placing::default());
             next_run(&disk, &old, &new, Some(stage), &format!("{done} {same}"));
             disk.stop();
         }
