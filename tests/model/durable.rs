@@ -11,6 +11,9 @@ mod durable;
 #[path = "../../crates/bt-client/src/session/account.rs"]
 mod account;
 
+#[path = "../../crates/bt-client/src/session/desk.rs"]
+mod desk;
+
 mod sync {
     pub(super) use crate::sync::{Condvar, JoinHandle, Mutex, MutexGuard, mpsc, thread};
 }

@@ -204,6 +204,10 @@ pub const COMMIT_AFTER: Duration = Duration::from_secs(1);
 /// The same in bytes, for fast lines: as much as is hashed in a few tenths of a second.
 pub const COMMIT_AFTER_BYTES: u64 = 64 * 1024 * 1024;
 
+/// A commit that found the process without descriptors is tried again after this: others close theirs in seconds, and each
+/// attempt costs a few system calls.
+pub const NO_DESCRIPTORS_PAUSE: Duration = Duration::from_secs(1);
+
 /// The journal is written anew when it has grown by this much (and by its own length): it is read in a few
 /// milliseconds at the next start.
 pub const CHECKPOINT_AFTER: u64 = 1024 * 1024;

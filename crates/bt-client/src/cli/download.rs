@@ -108,7 +108,12 @@ pub(crate) async fn run(args: &DownloadArgs, context: &Context) -> Outcome {
     let priorities = args
         .selection
         .priorities(metainfo.info(), only_files.as_deref())?;
-    let kept = home::take(context, &metainfo, &args.output)?;
+    let kept = home::take(
+        context,
+        &metainfo,
+        &args.output,
+        args.incomplete_dir.as_deref(),
+    )?;
     let mut add = AddTorrent::new(metainfo, &args.output);
     add.only_files = only_files;
     add.priorities = priorities;

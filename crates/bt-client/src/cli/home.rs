@@ -1,5 +1,7 @@
 //! Where the program keeps its state, and the state of one download or seed. It must not know what is kept there.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use bt_metainfo::Metainfo;
@@ -7,12 +9,13 @@ use bt_metainfo::Metainfo;
 use super::Context;
 use super::exit::Exit;
 use super::report::Failure;
-use crate::state::{Home, StateError, Store};
+use crate::state::{Home, Place, StateError, Store, is_same_place};
 
 /// The state of one torrent in one folder, ours until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) store: Store,
+    _places: Vec<Place>,
     _home: Home,
 }
 
@@ -33,19 +36,38 @@ pub(crate) fn folder(
     }
 }
 
-/// Takes the state of a torrent whose content is in `dir`. Without a place for it the work goes on, with a warning:
-/// what is lost is that a later run knows of this one.
+/// Takes the state of a torrent whose content is in `dir`, or goes there from `apart` or from where an earlier run has
+/// left it. Without a place for it the work goes on, with a warning: what is lost is that a later run knows of this one.
 pub(crate) fn take(
     context: &Context,
     metainfo: &Metainfo,
     dir: &Path,
+    apart: Option<&Path>,
 ) -> Result<Option<Kept>, Failure> {
     let (Some(folder), Some(info_hash)) = (&context.state, metainfo.info_hash_v1()) else {
         return Ok(None);
     };
+    // Where somebody else was met.
+    let mut at = dir.to_owned();
     let taken = Home::shared(folder).and_then(|home| {
         let store = home.download(info_hash, dir)?;
-        Ok(Kept { store, _home: home })
+        let left = store.settings(info_hash)?;
+        let left = left.map(|settings| PathBuf::from(OsString::from_vec(settings.stand.directory)));
+        let mut places = Vec::new();
+        let mut taken = vec![dir.to_owned()];
+        for place in apart.map(Path::to_owned).into_iter().chain(left) {
+            if taken.iter().any(|other| is_one(other, &place)) {
+                continue;
+            }
+            at.clone_from(&place);
+            places.push(home.place(info_hash, &place)?);
+            taken.push(place);
+        }
+        Ok(Kept {
+            store,
+            _places: places,
+            _home: home,
+        })
     });
     match taken {
         Ok(kept) => {
@@ -54,7 +76,7 @@ pub(crate) fn take(
             }
             Ok(Some(kept))
         }
-        Err(error @ StateError::Busy { .. }) => Err(busy(metainfo, dir, folder, &error)),
+        Err(error @ StateError::Busy { .. }) => Err(busy(metainfo, &at, folder, &error)),
         Err(error) => {
             let message = format!(
                 "{error}; this run cannot be taken up later ({})",
@@ -64,6 +86,14 @@ pub(crate) fn take(
             Ok(None)
         }
     }
+}
+
+fn is_one(one: &Path, other: &Path) -> bool {
+    let [one, other] = [one, other].map(|path| {
+        let absolute = std::path::absolute(path);
+        absolute.unwrap_or_else(|_| path.to_owned())
+    });
+    is_same_place(one.as_os_str().as_bytes(), other.as_os_str().as_bytes())
 }
 
 fn busy(metainfo: &Metainfo, dir: &Path, folder: &Path, error: &StateError) -> Failure {

@@ -113,18 +113,27 @@ fn content(args: &SeedArgs, context: &Context) -> Result<Option<Content>, Failur
             "-o writes the torrent of a PATH, but a torrent was given",
         ));
     }
-    if let Word::Magnet(_) | Word::InfoHash(_) | Word::Url(_) = Word::of(args.source.as_os_str()) {
+    let hint = match Word::of(args.source.as_os_str()) {
+        Word::Url(_) => Some(
+            "give the .torrent file with --data DIR, or the file or folder to share; to get it first and serve it on: bt-client download SRC --seed",
+        ),
+        Word::Magnet(_) | Word::InfoHash(_) => Some(
+            "give the file or folder to share, or the .torrent file (from where the link was) with --data DIR",
+        ),
+        Word::Stdin | Word::Path(_) => None,
+    };
+    if let Some(hint) = hint {
         let what = format!("{} is not content", args.source.display());
         return Err(Failure::new(Exit::Usage, what)
             .because("seed serves what is on this machine")
-            .hint("give the .torrent file with --data DIR, or the file or folder to share; to get it first and serve it on: bt-client download SRC --seed"));
+            .hint(hint));
     }
     let metainfo = source::torrent(&args.source)?;
     let dir = args.data.clone().unwrap_or_else(|| PathBuf::from("."));
     if args.skip_check {
         return Ok(Some((metainfo, dir, Check::Trust, None)));
     }
-    let kept = home::take(context, &metainfo, &dir)?;
+    let kept = home::take(context, &metainfo, &dir, None)?;
     if kept
         .as_ref()
         .is_some_and(|kept| is_proven(&kept.store, &metainfo, &dir))

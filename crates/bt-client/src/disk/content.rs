@@ -13,7 +13,9 @@ use rustix::io::{Errno, ReadWriteFlags};
 
 use super::allocation::allocate;
 use super::assembly::{Added, Assembly, Spill, WholePiece};
+use super::claims::Use;
 use super::durable::Written;
+use super::files::Files;
 use super::places::{PARTS, Places};
 use super::pool::Shared;
 use super::root::{self, Root};
@@ -85,8 +87,8 @@ pub struct Content {
     report: Report,
     allocation: OnceLock<Allocation>,
     failed: AtomicBool,
-    /// The content is being deleted, and no thread that comes late makes it anew.
-    pub(super) deleted: AtomicBool,
+    /// The content is being deleted, or has left the session: no thread that comes late writes to it.
+    pub(super) retired: AtomicBool,
     /// What the file system can say of the page cache.
     warmth: OnceLock<Warmth>,
     /// The hash of a piece of so many zeros.
@@ -132,7 +134,7 @@ impl Content {
             report,
             allocation: OnceLock::new(),
             failed: AtomicBool::new(false),
-            deleted: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
             warmth: OnceLock::new(),
             zeros: Mutex::default(),
         });
@@ -374,6 +376,18 @@ impl Content {
         self.info().piece_hash(piece)
     }
 
+    pub(super) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    pub(super) fn files(&self) -> &Files {
+        &self.shared.files
+    }
+
     pub(super) fn held(&self) -> usize {
         self.assembly().held()
     }
@@ -443,7 +457,7 @@ impl Content {
             return Ok(open);
         }
         if writable {
-            self.refuse_deleted()?;
+            self.refuse_retired()?;
         }
         let root = self.patiently(|| self.root(writable))?;
         let path = self.patiently(|| places.path(&root, file))?;
@@ -451,12 +465,17 @@ impl Content {
             true => root.open_write(&path),
             false => root.open_read(&path),
         })?;
-        if writable {
-            let meta = open.metadata();
-            let meta = meta.map_err(|error| self.error("look at", &path, error))?;
-            if !self.written.opened(file, &meta) {
-                return Err(self.exchanged(places, file));
-            }
+        let meta = open.metadata();
+        let meta = meta.map_err(|error| self.error("look at", &path, error))?;
+        if file != PARTS {
+            let how = match writable {
+                true => Use::Writing,
+                false => Use::Reading,
+            };
+            self.claim(file, &path, &meta, how)?;
+        }
+        if writable && !self.written.opened(file, &meta) {
+            return Err(self.exchanged(places, file));
         }
         if writable && file != PARTS {
             allocate(&open, self.layout.file_length(file), self.allocation())
@@ -465,9 +484,9 @@ impl Content {
         Ok(self.shared.files.put(key, open, writable))
     }
 
-    /// Content that is being deleted is not written any more. To be asked by whoever holds the places.
-    pub(super) fn refuse_deleted(&self) -> Result<(), DiskError> {
-        if !self.deleted.load(Ordering::Relaxed) {
+    /// Content that leaves is not written any more. To be asked by whoever holds the places.
+    pub(super) fn refuse_retired(&self) -> Result<(), DiskError> {
+        if !self.retired.load(Ordering::Relaxed) {
             return Ok(());
         }
         let why = io::Error::new(io::ErrorKind::NotFound, "it is being removed");
@@ -562,5 +581,6 @@ impl Content {
 impl Drop for Content {
     fn drop(&mut self) {
         self.close();
+        self.release();
     }
 }

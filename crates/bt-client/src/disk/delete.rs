@@ -12,7 +12,8 @@ use super::{Content, DiskError, Fault};
 
 impl Content {
     /// Removes the files of the torrent and the parts, then the directories that this leaves empty; the download
-    /// directory itself stays. Links and directories in the place of files stay too. Blocks the thread.
+    /// directory itself stays. Links and directories in the place of files stay too, and files that another content of
+    /// the session has as well. Blocks the thread.
     ///
     /// # Errors
     /// At the first file that the system does not let us remove.
@@ -20,7 +21,7 @@ impl Content {
         {
             // Pieces that wait to be written, and whoever looks after the files yet, are refused from here on.
             let _nobody_writes = self.places.write().unwrap_or_else(PoisonError::into_inner);
-            self.deleted.store(true, Ordering::Relaxed);
+            self.retired.store(true, Ordering::Relaxed);
         }
         self.close();
         let root = match self.patiently(|| self.root(false)) {
@@ -35,8 +36,18 @@ impl Content {
             .map(|file| places.path(&root, file))
             .collect::<Result<Vec<PathBuf>, _>>()?;
         for path in &paths {
-            if matches!(root.file_size(path), Ok(Some(_))) {
-                root.remove_file(path)?;
+            let found = match self.patiently(|| root.look(path)) {
+                Ok(Some(found)) => found,
+                Ok(None) => continue,
+                // None of ours.
+                Err(error) if error.fault() == Fault::InTheWay => continue,
+                Err(error) => return Err(error),
+            };
+            match self.also_of(&found) {
+                Some(other) => {
+                    tracing::info!(path = %path.display(), other, "the file stays for another torrent")
+                }
+                None => root.remove_file(path)?,
             }
         }
         remove_empty_above(&root, &paths);

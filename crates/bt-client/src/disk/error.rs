@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use thiserror::Error;
 
+use super::claims::Use;
+
 /// A file operation failed.
 #[derive(Debug, Error)]
 #[error("cannot {action} {}: {source}", path.display())]
@@ -34,6 +36,8 @@ pub enum Fault {
     TooLong,
     /// A link, a directory or something else stands where a file belongs.
     InTheWay,
+    /// Another torrent uses the file.
+    Shared,
     /// The process or the system has no descriptors left.
     NoDescriptors,
     /// The device failed, or anything else.
@@ -63,6 +67,29 @@ impl DiskError {
         let source = io::Error::new(
             ErrorKind::StaleNetworkFileHandle,
             "it was removed or replaced while it was written to",
+        );
+        Self::new("use the file", path, source)
+    }
+
+    /// Another content uses the file that this one is to use.
+    pub(super) fn held(path: &Path, how: Use, used_for: Use, other: &str) -> Self {
+        let action = match how {
+            Use::Reading => "use",
+            Use::Writing => "write to",
+        };
+        let does = match used_for {
+            Use::Reading => "has its content in the same file",
+            Use::Writing => "writes to the same file",
+        };
+        let why = format!("the torrent {other} {does}");
+        Self::new(action, path, io::Error::new(ErrorKind::ResourceBusy, why))
+    }
+
+    /// Somebody else has written to the file after it was hashed.
+    pub(crate) fn touched(path: &Path) -> Self {
+        let source = io::Error::new(
+            ErrorKind::StaleNetworkFileHandle,
+            "it was changed by somebody else after it was checked",
         );
         Self::new("use the file", path, source)
     }
@@ -108,6 +135,8 @@ impl DiskError {
             ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::AlreadyExists => {
                 Fault::InTheWay
             }
+            // The system says so of devices and mounts, with a number.
+            ErrorKind::ResourceBusy if self.source.raw_os_error().is_none() => Fault::Shared,
             _ if is(Errno::LOOP) => Fault::InTheWay,
             _ if is(Errno::MFILE) || is(Errno::NFILE) => Fault::NoDescriptors,
             _ if is(Errno::NODEV) || is(Errno::NXIO) || is(Errno::SHUTDOWN) => Fault::Gone,
@@ -136,7 +165,7 @@ impl DiskError {
             Fault::Gone if self.action == "use" => {
                 "is the disk mounted? Put it back in its place, then start again"
             }
-            Fault::Gone => "the file was moved, cut or removed; check the content again",
+            Fault::Gone => "the file was changed, moved or removed; check the content again",
             Fault::TooLong => {
                 "the file system cannot hold a file of this name or size; choose a directory on another one"
             }
@@ -151,6 +180,9 @@ impl DiskError {
             }
             Fault::Io if self.source.kind() == ErrorKind::ResourceBusy => {
                 "pause it or lower its rate, then move it; the content is where it was"
+            }
+            Fault::Shared => {
+                "no two torrents write to one file: wait until the other one is complete or remove it, or give this one another directory; then start again"
             }
             Fault::NoDescriptors => "raise the limit on open files (ulimit -n), then start again",
             Fault::Io => {

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bt_metainfo::FileIndex;
 use rustix::process::{Resource, getrlimit};
+
+use super::claims::Claims;
 
 /// Share of the process's descriptors that may be files; the rest is for peers, trackers and the program itself.
 const SHARE_PERCENT: u64 = 40;
@@ -37,6 +39,8 @@ struct Table {
 pub(crate) struct Files {
     limit: usize,
     table: Mutex<Table>,
+    /// Open or not.
+    claims: Mutex<Claims>,
 }
 
 impl Files {
@@ -53,6 +57,7 @@ impl Files {
         Self {
             limit,
             table: Mutex::new(Table::default()),
+            claims: Mutex::default(),
         }
     }
 
@@ -104,6 +109,19 @@ impl Files {
             return;
         };
         table.open.retain(|_, open| open.used > middle);
+    }
+
+    /// Who uses which file.
+    pub(super) fn claims(&self) -> MutexGuard<'_, Claims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes one file if it is open for writing.
+    pub(super) fn close_writable(&self, key: FileKey) {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        if table.open.get(&key).is_some_and(|open| open.writable) {
+            table.open.remove(&key);
+        }
     }
 
     /// Closes one file.

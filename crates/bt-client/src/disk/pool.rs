@@ -217,6 +217,15 @@ impl Shared {
         contents.into_iter().max_by_key(|content| content.held())
     }
 
+    /// The content of which this is true.
+    pub(super) fn find(&self, is_it: impl Fn(&Content) -> bool) -> Option<Arc<Content>> {
+        let contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
+        let contents = contents.iter().filter_map(Weak::upgrade);
+        // Not one is dropped under the lock: whoever drops the last closes its files.
+        let contents: Vec<Arc<Content>> = contents.collect();
+        contents.into_iter().find(|content| is_it(content))
+    }
+
     /// Whether blocks have to be taken out of memory, and nobody is about to; the caller has to see to it then.
     pub(super) fn needs_relief(&self) -> bool {
         self.budget.is_tight() && !self.has_pieces() && !self.relieving.swap(true, Ordering::AcqRel)

@@ -10,7 +10,7 @@ use bt_metainfo::{FileIndex, PieceIndex, lanes};
 use rustix::fs::{Advice, SeekFrom, fadvise, seek};
 use rustix::io::Errno;
 
-use super::places::PARTS;
+use super::places::{PARTS, Places};
 use super::{Content, DiskError, Fault};
 use crate::limits::LARGEST_PAGE;
 
@@ -199,9 +199,8 @@ impl Content {
                     Err(error) => return Err(error),
                 };
                 if synced != Some(number) {
-                    // Only pages that are written out are dropped. Whether this fails does not matter here: what is
-                    // read afterwards decides.
-                    let _ = file.sync_data();
+                    // Only pages that are written out are dropped.
+                    self.sync_apart(&places, number)?;
                     synced = Some(number);
                 }
                 let start = run.offset / LARGEST_PAGE * LARGEST_PAGE;
@@ -227,6 +226,20 @@ impl Content {
             .try_for_each(|file| self.forget_file(file))
     }
 
+    /// Syncs a file by a descriptor of its own. What could not be written is read from the disk afterwards, and need not
+    /// stop whoever reads; but the system tells a failure once to each descriptor, and after the first not at all to those
+    /// that are opened later: the next [`Content::sync`], which may cover the same, has to fail.
+    fn sync_apart(&self, places: &Places, number: FileIndex) -> Result<(), DiskError> {
+        let root = self.patiently(|| self.root(false))?;
+        let path = self.patiently(|| places.path(&root, number))?;
+        let file = self.patiently(|| root.open_read(&path))?;
+        if let Err(error) = file.sync_data() {
+            self.written.mark(number);
+            self.written.fails(self.error("sync", &path, error));
+        }
+        Ok(())
+    }
+
     fn forget_file(&self, number: FileIndex) -> Result<(), DiskError> {
         let places = self.places();
         let file = match self.open_at(&places, number, false) {
@@ -234,9 +247,8 @@ impl Content {
             Err(error) if is_absence(&error) || error.fault() == Fault::InTheWay => return Ok(()),
             Err(error) => return Err(error),
         };
-        // Only pages that are written out are dropped. Whether this fails does not matter here: what is read afterwards
-        // decides.
-        let _ = file.sync_data();
+        // Only pages that are written out are dropped.
+        self.sync_apart(&places, number)?;
         // All of it: of a range, the system keeps the pages that it does not cover from end to end.
         let _ = fadvise(&*file, 0, None, Advice::DontNeed);
         Ok(())

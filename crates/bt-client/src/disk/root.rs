@@ -255,7 +255,12 @@ impl Root {
     }
 
     fn error(&self, action: &'static str, relative: &Path, error: io::Error) -> DiskError {
-        DiskError::new(action, &self.path.join(relative), error)
+        // To join nothing would add a slash.
+        let path = match relative.as_os_str().is_empty() {
+            true => self.path.clone(),
+            false => self.path.join(relative),
+        };
+        DiskError::new(action, &path, error)
     }
 
     fn open_with(&self, relative: &Path, flags: OFlags) -> io::Result<File> {

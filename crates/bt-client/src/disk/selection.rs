@@ -31,10 +31,10 @@ impl Content {
         wanted: impl Fn(FileIndex) -> bool,
         keep: impl FnOnce(Vec<FileIndex>) -> bool,
     ) -> Result<(), DiskError> {
-        self.refuse_deleted()?;
+        self.refuse_retired()?;
         let root = self.patiently(|| self.root(true))?;
         let mut places = self.places.write().unwrap_or_else(PoisonError::into_inner);
-        self.refuse_deleted()?;
+        self.refuse_retired()?;
         let parts = places.path(&root, PARTS)?;
         let is_parted = root.file_size(&parts)?.is_some();
         let mut is_new = false;

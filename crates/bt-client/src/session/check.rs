@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use bt_metainfo::{FileIndex, PieceIndex};
 use bt_wire::Bitfield;
@@ -12,7 +13,7 @@ use super::config::Check;
 use super::events::EventKind;
 use super::member::Member;
 use super::{perform, relocate, resume};
-use crate::disk::{DiskError, Fault, Look};
+use crate::disk::{CloseLook, DiskError, Fault};
 use crate::engine::{Input, State};
 use crate::state::knowledge::{IndexSet, Plan};
 
@@ -45,6 +46,10 @@ impl Checking {
 #[derive(Debug, Default)]
 pub(super) struct Checks {
     queue: Arc<Mutex<Queue>>,
+    /// Those that read the content in order to hash it.
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// They are to end.
+    stop: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -72,13 +77,49 @@ enum Work {
 }
 
 impl Checks {
+    /// Does `work` on a thread of its own, which is given a flag to look at: once it is set, no other piece is to be begun.
+    ///
+    /// # Errors
+    /// If the system gives us no thread, or the session ends.
+    pub(super) fn spawn(
+        &self,
+        name: &str,
+        work: impl FnOnce(&AtomicBool) + Send + 'static,
+    ) -> io::Result<()> {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let stop = Arc::clone(&self.stop);
+        if stop.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the session has ended"));
+        }
+        threads.retain(|thread| !thread.is_finished());
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        threads.push(thread.spawn(move || work(&stop))?);
+        Ok(())
+    }
+
+    /// Nothing is begun any more; returns when the threads have ended. Blocks; not to be called on one of them.
+    pub(super) fn end(&self) {
+        let threads = {
+            let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+            self.abandon();
+            std::mem::take(&mut *threads)
+        };
+        for thread in threads {
+            // A thread that panicked has said so; there is nothing to add.
+            let _ = thread.join();
+        }
+    }
+
+    /// Nothing is begun any more, and the threads end by themselves.
+    pub(super) fn abandon(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
     fn push(&self, job: Job) -> io::Result<()> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if !queue.running {
             let queue = Arc::clone(&self.queue);
-            std::thread::Builder::new()
-                .name("check".to_owned())
-                .spawn(move || work(&queue))?;
+            self.spawn("check", move |stop| work(&queue, stop))?;
         }
         queue.running = true;
         queue.waiting.push_back(job);
@@ -86,10 +127,13 @@ impl Checks {
     }
 }
 
-fn work(queue: &Mutex<Queue>) {
+fn work(queue: &Mutex<Queue>, stop: &AtomicBool) {
     loop {
         let next = {
             let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+            if stop.load(Ordering::Relaxed) {
+                queue.waiting.clear();
+            }
             let next = queue.waiting.pop_front();
             queue.running = next.is_some();
             next
@@ -108,10 +152,16 @@ pub(super) fn begin(member: &Arc<Member>, check: Check, plan: Option<Plan>) {
     match check {
         Check::Never => start(member, Bitfield::new(count), 0, false),
         Check::Trust => {
+            if let Err(error) = hold(member, &Bitfield::full(count)) {
+                return member.disk_failed(&error);
+            }
             member.is_prepared();
             member.handle(Input::Checked(Bitfield::full(count)));
         }
         Check::Proven => {
+            if let Err(error) = hold(member, &Bitfield::full(count)) {
+                return member.disk_failed(&error);
+            }
             member.is_prepared();
             for piece in member.layout.pieces() {
                 member.content.mark_written(piece);
@@ -122,6 +172,13 @@ pub(super) fn begin(member: &Arc<Member>, check: Check, plan: Option<Plan>) {
         Check::Auto | Check::Always => match plan {
             Some(plan) if plan.hash.is_empty() => start(member, plan.trust, 0, true),
             Some(plan) => enqueue(member, Work::Rest(plan)),
+            // Nothing is known, and nothing is there: there is nothing to look at either. Whoever insists, or checks what
+            // is in the session already, may know of something all the same.
+            None if check == Check::Auto
+                && matches!(member.content.is_anything_there(), Ok(false)) =>
+            {
+                start(member, Bitfield::new(count), 0, true);
+            }
             // Whoever insists wants to know what the disk holds.
             None => {
                 let from_disk = check == Check::Always;
@@ -189,7 +246,11 @@ fn look(job: Job) {
     match found {
         Ok(Some((have, hashed))) => start(&member, have, hashed, true),
         Ok(None) => {}
-        Err(error) => member.disk_failed(&error),
+        Err(error) => {
+            // What was found counts for nothing.
+            member.content.release();
+            member.disk_failed(&error);
+        }
     }
 }
 
@@ -223,16 +284,16 @@ fn find(
         },
     };
     match found {
-        Some((have, hashed)) if hashed > 0 => hold(member, checking, have, hashed, before),
+        Some((have, hashed)) if hashed > 0 => hold_still(member, checking, have, hashed, before),
         found => Ok(found),
     }
 }
 
 /// What each file looks like.
-fn looks(member: &Member) -> Result<Vec<Option<Look>>, DiskError> {
+fn looks(member: &Member) -> Result<Vec<Option<CloseLook>>, DiskError> {
     let look = |file| match member.layout.is_pad(file) {
         true => Ok(None),
-        false => match member.content.look(file) {
+        false => match member.content.look_closely(file) {
             Err(error) if error.fault() == Fault::InTheWay => Ok(None),
             other => other,
         },
@@ -242,12 +303,12 @@ fn looks(member: &Member) -> Result<Vec<Option<Look>>, DiskError> {
 
 /// Files that others wrote to while they were hashed are hashed again, since what is recorded of them is the time that
 /// they have afterwards. Those that do not hold still count as missing.
-fn hold(
+fn hold_still(
     member: &Arc<Member>,
     checking: &Checking,
     mut have: Bitfield,
     mut hashed: u64,
-    mut before: Vec<Option<Look>>,
+    mut before: Vec<Option<CloseLook>>,
 ) -> Result<Option<(Bitfield, u64)>, DiskError> {
     for attempt in 0..=HOLD_STILL {
         let now = looks(member)?;
@@ -257,6 +318,10 @@ fn hold(
             .map(|(file, _)| file)
             .collect();
         if changed.is_empty() {
+            // From here on it is the commit that notices.
+            let seen = member.layout.files().zip(now);
+            let seen = seen.filter_map(|(file, seen)| Some((file, seen?.look)));
+            member.content.keep_in_mind(seen);
             break;
         }
         before = now;
@@ -309,8 +374,9 @@ fn forget(member: &Arc<Member>, from_disk: bool) -> Result<(), DiskError> {
     let was_in_doubt = session.durable.begin_anew(number);
     member.content.find_apart(Some(&absent))?;
     if was_in_doubt || from_disk {
-        member.content.doubt_no_more();
+        // All of it is read from the disk from here on, so that what fails here is found out by that.
         member.content.forget_all_pages()?;
+        member.content.doubt_no_more();
     }
     let all = (0..member.layout.piece_count()).collect();
     session.durable.forget(member, number, &all);
@@ -319,6 +385,11 @@ fn forget(member: &Arc<Member>, from_disk: bool) -> Result<(), DiskError> {
 
 fn start(member: &Arc<Member>, have: Bitfield, hashed: u64, looked: bool) {
     let edition = member.selection.edition();
+    if let Err(error) = hold(member, &have) {
+        // Nothing of it counts yet.
+        member.content.release();
+        return member.disk_failed(&error);
+    }
     // Before anything is written: parts move into their files by what comes next.
     resume::open(member, looked);
     let full = match member.prepare() {
@@ -350,6 +421,15 @@ fn start(member: &Arc<Member>, have: Bitfield, hashed: u64, looked: bool) {
     relocate::try_again(member);
 }
 
+/// The files that are there belong to this torrent from now on, as far as others can tell: those that lack a piece that
+/// is wanted are written to.
+fn hold(member: &Member, have: &Bitfield) -> Result<(), DiskError> {
+    let wanted = member.selection.wanted_pieces(&member.layout);
+    let is_missing = |piece| wanted.get(PieceIndex(piece)) && !have.get(PieceIndex(piece));
+    let is_written = |file| member.layout.pieces_of_file(file).any(is_missing);
+    member.content.hold(is_written)
+}
+
 /// Hashes what the plan leaves open, as far as it can have been written; `None` when it was canceled.
 fn hash_some(
     member: &Arc<Member>,
@@ -358,6 +438,9 @@ fn hash_some(
 ) -> Result<Option<(Bitfield, u64)>, DiskError> {
     let mut pieces = Vec::new();
     for piece in plan.hash.iter_ones() {
+        if checking.cancel.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
         // A hole says something only of what we would have written: others may have left out zeros.
         if !plan.may_be_hole.get(piece) || member.content.may_hold(piece)? {
             pieces.push(piece);
@@ -469,4 +552,40 @@ fn tell(member: &Member, done: u64, total: u64) {
             .send(member.info_hash, EventKind::Checking { done, total });
     }
     member.changed.notify_waiters();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Checks;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    #[test]
+    fn threads_that_hash_are_told_to_end_and_waited_for() {
+        let checks = Checks::default();
+        let ended = Arc::new(AtomicU32::new(0));
+        let (began, begun) = mpsc::channel();
+        for name in ["check", "recheck"] {
+            let (ended, began) = (Arc::clone(&ended), began.clone());
+            let work = move |stop: &std::sync::atomic::AtomicBool| {
+                began.send(()).unwrap();
+                while !stop.load(Ordering::Relaxed) {
+                    std::thread::yield_now();
+                }
+                // As long as the piece takes that is being read.
+                std::thread::sleep(Duration::from_millis(50));
+                ended.fetch_add(1, Ordering::Relaxed);
+            };
+            checks.spawn(name, work).unwrap();
+        }
+        for _ in 0..2 {
+            begun.recv().unwrap();
+        }
+        assert_eq!(ended.load(Ordering::Relaxed), 0);
+        checks.end();
+        assert_eq!(ended.load(Ordering::Relaxed), 2, "not waited for");
+        assert!(checks.spawn("check", |_| {}).is_err(), "too late");
+    }
 }

@@ -3,7 +3,6 @@
 //! The order is the promise: data is synced, then recorded, then the record is synced, then whoever waits is told. A
 //! sync that fails is final for what it covered: nothing of that is recorded, and the torrent stops.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use bt_metainfo::{FileIndex, PieceIndex};
@@ -11,41 +10,16 @@ use bt_wire::Bitfield;
 
 use super::account::{Account, Doubtful, Judged, Standing};
 use super::clock;
+use super::desk::{Desk, Phase, Task, Turn};
 use super::events::{EventKind, Events};
 use super::member::Member;
 use super::sync::{Condvar, JoinHandle, Mutex, MutexGuard, mpsc, thread};
 use crate::disk::{DiskError, Look};
-use crate::state::knowledge::{Batch, IndexSet, Pending, Record, Stamp, spans};
+use crate::state::knowledge::{Batch, IndexSet, Record, Stamp, spans};
 use crate::state::{StateError, Store};
 
 /// Torrents that are not in the journal have numbers from here on.
 pub(super) const UNRECORDED: u32 = 1 << 31;
-
-type Task = Box<dyn FnOnce() + Send>;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Running,
-    /// Commit, say how files were left, end.
-    Ending,
-    /// Commit, end.
-    Abandoned,
-    /// The thread is gone.
-    Ended,
-}
-
-struct Desk {
-    pending: Pending,
-    accounts: BTreeMap<u32, Account>,
-    /// To be done after the next commit.
-    tasks: Vec<Task>,
-    hurry: bool,
-    phase: Phase,
-    next_unrecorded: u32,
-    rechecks: u64,
-    /// The state cannot be kept, and that has been said.
-    warned: bool,
-}
 
 struct Shared {
     store: Option<Store>,
@@ -65,16 +39,7 @@ impl Durable {
         let shared = Arc::new(Shared {
             store,
             events,
-            desk: Mutex::new(Desk {
-                pending: Pending::default(),
-                accounts: BTreeMap::new(),
-                tasks: Vec::new(),
-                hurry: false,
-                phase: Phase::Running,
-                next_unrecorded: UNRECORDED,
-                rechecks: 0,
-                warned: false,
-            }),
+            desk: Mutex::new(Desk::default()),
             wake: Condvar::new(),
         });
         let work = Arc::clone(&shared);
@@ -370,19 +335,17 @@ impl Shared {
     fn wait(&self) -> (Batch, Vec<Task>, Phase) {
         let mut desk = self.desk();
         loop {
-            let wait = desk.pending.wait(clock::now());
-            let due = wait.is_some_and(|wait| wait.is_zero());
-            if due || desk.hurry || desk.phase != Phase::Running {
-                desk.hurry = false;
-                let tasks = std::mem::take(&mut desk.tasks);
-                return (desk.pending.take(), tasks, desk.phase);
-            }
-            desk = match wait {
-                Some(wait) => {
+            desk = match desk.turn(clock::now()) {
+                Turn::Now => {
+                    desk.hurry = false;
+                    let tasks = std::mem::take(&mut desk.tasks);
+                    return (desk.pending.take(), tasks, desk.phase);
+                }
+                Turn::In(wait) => {
                     let waited = self.wake.wait_timeout(desk, wait);
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
-                None => self.wake.wait(desk).unwrap_or_else(PoisonError::into_inner),
+                Turn::WhenCalled => self.wake.wait(desk).unwrap_or_else(PoisonError::into_inner),
             };
         }
     }
@@ -436,14 +399,15 @@ impl Shared {
         torrent < UNRECORDED && account.is_some_and(|account| !account.muted)
     }
 
-    /// Nothing is wrong with these pieces: the next commit tries again.
+    /// Nothing is wrong with these pieces: the next commit tries again, when what it lacked may be there.
     fn put_back(&self, torrent: u32, pieces: &IndexSet) {
         let mut desk = self.desk();
         let desk = &mut *desk;
+        let now = clock::now();
+        desk.rest(now);
         let Some(account) = desk.accounts.get(&torrent) else {
             return;
         };
-        let now = clock::now();
         for piece in pieces.iter() {
             let bytes = account.member.layout.piece_size(PieceIndex(piece));
             desk.pending.note(now, torrent, piece, u64::from(bytes));

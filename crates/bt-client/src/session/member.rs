@@ -170,36 +170,41 @@ impl Member {
 
     /// Has the disk hold what is wanted where it is wanted.
     pub(super) fn prepare(&self) -> Result<(), DiskError> {
+        self.prepare_and_keep().0
+    }
+
+    /// The same, and whether it is kept which bytes lie among the parts by now. If it is not, nothing more is recorded.
+    pub(super) fn prepare_and_keep(&self) -> (Result<(), DiskError>, Result<(), Error>) {
         let files = self.selection.files();
         let priority = |file: FileIndex| files.get(file.0 as usize).copied();
         let is_wanted = |file| priority(file).is_some_and(|priority| priority != Priority::Skip);
+        let mut kept = Ok(());
         let selected = self.content.select(is_wanted, |absent| {
-            self.keep_absent(absent.iter().map(|file| file.0).collect())
+            kept = self.keep_absent(absent.iter().map(|file| file.0).collect());
+            kept.is_ok()
         });
         self.prepared.store(selected.is_ok(), Ordering::Relaxed);
-        selected
+        (selected, kept)
     }
 
     /// Notes at once of which files bytes lie among the parts: they are about to be written by it, and what is recorded
-    /// of them is read by it in the next run. Without this note nothing is recorded any more. False if it failed.
-    fn keep_absent(&self, absent: Vec<u32>) -> bool {
+    /// of them is read by it in the next run. Without this note nothing is recorded any more.
+    fn keep_absent(&self, absent: Vec<u32>) -> Result<(), Error> {
         {
             let mut settings = self.settings();
             if settings.absent == absent {
-                return true;
+                return Ok(());
             }
             settings.absent = absent;
         }
-        let Err(error) = self.save_now() else {
-            return true;
-        };
-        if let (Error::State(error), Some(session)) = (error, self.session.upgrade()) {
+        let saved = self.save_now();
+        if let (Err(Error::State(error)), Some(session)) = (&saved, self.session.upgrade()) {
             if let Some(&number) = self.number.get() {
                 session.durable.mute(number);
             }
-            session.durable.cannot_keep(self, &error);
+            session.durable.cannot_keep(self, error);
         }
-        false
+        saved
     }
 
     /// What outlives the session.

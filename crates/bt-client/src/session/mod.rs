@@ -8,6 +8,7 @@ mod chance;
 mod check;
 mod clock;
 mod config;
+mod desk;
 mod durable;
 mod events;
 mod member;

@@ -31,27 +31,26 @@ pub(super) fn file(member: &Arc<Member>, file: FileIndex) -> Result<(), Error> {
     }
     let pieces = member.layout.pieces_of_file(file).map(PieceIndex);
     let pieces: Vec<PieceIndex> = pieces.collect();
+    let session = member.session.upgrade().ok_or(Error::Stopped)?;
     let member = Arc::clone(member);
-    let thread = std::thread::Builder::new().name("recheck".to_owned());
-    let started = thread.spawn(move || {
-        if let Err(error) = look(&member, &pieces) {
+    let started = session.checks.spawn("recheck", move |stop| {
+        if let Err(error) = look(&member, &pieces, stop) {
             member.disk_failed(&error);
         }
     });
-    started.map(drop).map_err(Error::Threads)
+    started.map_err(Error::Threads)
 }
 
-fn look(member: &Arc<Member>, pieces: &[PieceIndex]) -> Result<(), DiskError> {
+fn look(member: &Arc<Member>, pieces: &[PieceIndex], stop: &AtomicBool) -> Result<(), DiskError> {
     // A piece that is written while we look may seem bad: only what was here before can turn out lost.
     let before = member.engine().have().clone();
     let (mut good, mut lost) = (Vec::new(), Vec::new());
-    let never = AtomicBool::new(false);
     let found = |piece, is_good| match (is_good, before.get(piece)) {
         (true, false) => good.push(piece),
         (false, true) => lost.push(piece),
         _ => {}
     };
-    let unreadable = member.content.recheck(pieces, false, &never, found)?;
+    let unreadable = member.content.recheck(pieces, false, stop, found)?;
     check::warn_of(member, &unreadable);
     if !lost.is_empty() {
         self::lost(member, lost);

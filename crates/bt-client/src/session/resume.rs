@@ -18,7 +18,7 @@ use super::events::EventKind;
 use super::member::Member;
 use super::session::Inner;
 use super::{check, perform, relocate, selection};
-use crate::disk::{Content, Disk, DiskError, Look, Retimed, Site};
+use crate::disk::{CloseLook, Content, Disk, DiskError, Look, Retimed, Site};
 use crate::engine::{Command, Input, State};
 use crate::error::Error;
 use crate::state::knowledge::{
@@ -136,11 +136,15 @@ pub fn read_from_disk(store: &Store, metainfo: &Metainfo, dir: &Path) {
 
 /// What the files of a torrent look like that is in no session.
 #[must_use]
-pub fn looks(store: Option<&Store>, metainfo: &Metainfo, dir: &Path) -> Option<Vec<Option<Look>>> {
+pub fn looks(
+    store: Option<&Store>,
+    metainfo: &Metainfo,
+    dir: &Path,
+) -> Option<Vec<Option<CloseLook>>> {
     let layout = metainfo.info().layout();
     on_disk(store, metainfo, dir, |content| {
         let stored = layout.files().filter(|file| !layout.is_pad(*file));
-        stored.map(|file| content.look(file)).collect()
+        stored.map(|file| content.look_closely(file)).collect()
     })
 }
 
@@ -342,25 +346,30 @@ impl Drop for Mending {
 
 /// Hashes what a failed sync has put in doubt, from the disk and not from memory, and lets the torrent go on.
 pub(super) fn recheck_doubtful(member: &Arc<Member>, recheck: u64, doubtful: Vec<PieceIndex>) {
+    let Some(session) = member.session.upgrade() else {
+        return;
+    };
     let mending = Mending::begin(member);
-    let work = move || settle_doubt(&mending.0, recheck, doubtful);
-    if let Err(error) = std::thread::Builder::new()
-        .name("recheck".to_owned())
-        .spawn(work)
-    {
+    let work = move |stop: &AtomicBool| settle_doubt(&mending.0, recheck, doubtful, stop);
+    if let Err(error) = session.checks.spawn("recheck", work) {
         tracing::warn!(%error, "cannot start a thread to check");
-        if let (Some(session), Some(&number)) = (member.session.upgrade(), member.number.get()) {
+        if let Some(&number) = member.number.get() {
             session.durable.give_up(number, recheck);
         }
     }
 }
 
-fn settle_doubt(member: &Arc<Member>, mut recheck: u64, mut doubtful: Vec<PieceIndex>) {
+fn settle_doubt(
+    member: &Arc<Member>,
+    mut recheck: u64,
+    mut doubtful: Vec<PieceIndex>,
+    stop: &AtomicBool,
+) {
     let (Some(session), Some(&number)) = (member.session.upgrade(), member.number.get()) else {
         return;
     };
     loop {
-        match read_back(member, &session, recheck, doubtful) {
+        match read_back(member, &session, recheck, doubtful, stop) {
             Judged::Settled => break,
             Judged::More(_) => return session.durable.give_up(number, recheck),
             // It is found out only now what else is gone.
@@ -383,19 +392,19 @@ fn settle_doubt(member: &Arc<Member>, mut recheck: u64, mut doubtful: Vec<PieceI
     }
 }
 
-/// Reads what is in doubt from the disk, and what has come meanwhile. `More` if the disk fails again.
+/// Reads what is in doubt from the disk, and what has come meanwhile. `More` if the disk fails again, or it is to `stop`.
 fn read_back(
     member: &Arc<Member>,
     session: &Inner,
     recheck: u64,
     mut doubtful: Vec<PieceIndex>,
+    stop: &AtomicBool,
 ) -> Judged {
     let Some(&number) = member.number.get() else {
         return Judged::Overtaken;
     };
     member.content.doubt_no_more();
     let (mut good, mut lost) = (IndexSet::default(), IndexSet::default());
-    let never = AtomicBool::new(false);
     loop {
         let mut unread: BTreeSet<PieceIndex> = doubtful.iter().copied().collect();
         let found = |piece: PieceIndex, is_good| {
@@ -405,7 +414,11 @@ fn read_back(
                 member.content.mark_written(piece);
             }
         };
-        let checked = member.content.recheck(&doubtful, true, &never, found);
+        let checked = member.content.recheck(&doubtful, true, stop, found);
+        if stop.load(Ordering::Relaxed) {
+            // What was not read stays in doubt, for the next run.
+            return Judged::More(doubtful);
+        }
         // What could not be read is not claimed either.
         unread.iter().for_each(|piece| lost.insert(piece.0));
         member.handle(Input::Lost(unread.into_iter().collect()));

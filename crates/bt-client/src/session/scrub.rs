@@ -44,8 +44,13 @@ fn first_here(member: &Member, from: u32) -> Option<PieceIndex> {
         engine.state(),
         State::Downloading | State::Seeding | State::Finished | State::DiskFull
     );
-    let mut here = engine.have().iter_ones().skip_while(|piece| piece.0 < from);
-    here.next().filter(|_| is_at_work)
+    let have = engine.have();
+    if !is_at_work || have.is_empty() {
+        return None;
+    }
+    // From there on, and not from the start: it is asked for each piece.
+    let mut rest = (from..have.len()).map(PieceIndex);
+    rest.find(|piece| have.get(*piece))
 }
 
 fn look(member: &Arc<Member>, piece: PieceIndex) {

@@ -16,6 +16,8 @@ use crate::state::knowledge::Settings;
 #[derive(Debug)]
 pub(super) struct Selection {
     wishes: Mutex<Wishes>,
+    /// Held while new wishes are kept, so that those that cannot be kept are taken back before others come.
+    changing: Mutex<()>,
 }
 
 #[derive(Debug, Clone)]
@@ -45,6 +47,7 @@ impl Selection {
                 files: vec![of_others; layout.file_count()],
                 edition: 0,
             }),
+            changing: Mutex::default(),
         };
         let chosen = only.unwrap_or_default().iter();
         let chosen: Vec<_> = chosen.map(|file| (*file, Priority::Normal)).collect();
@@ -63,6 +66,13 @@ impl Selection {
         now.files = files;
         now.edition += 1;
         Ok(())
+    }
+
+    /// The wishes that there were.
+    fn take_back(&self, files: Vec<Priority>) {
+        let mut now = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
+        now.files = files;
+        now.edition += 1;
     }
 
     fn wishes(&self) -> Wishes {
@@ -128,38 +138,56 @@ fn pieces(layout: &Layout, files: &[Priority]) -> Vec<Priority> {
     pieces
 }
 
-/// Notes new wishes and has them obeyed: first on the disk, where a file that is wanted now takes over its parts, then
-/// in the engine.
+/// Keeps new wishes and has them obeyed: first on the disk, where a file that is wanted now takes over its parts, then
+/// in the engine. Blocks the thread.
 pub(super) fn change(member: &Arc<Member>, wishes: &[(FileIndex, Priority)]) -> Result<(), Error> {
-    member.selection.change(wishes)?;
-    let session = member.session.upgrade().ok_or(Error::Stopped)?;
-    member.keep(|settings| member.selection.note(settings));
-    let member = Arc::clone(member);
-    session.disk.run(move || obey(&member));
-    Ok(())
+    if member.session.strong_count() == 0 {
+        return Err(Error::Stopped);
+    }
+    {
+        let changing = &member.selection.changing;
+        let _alone = changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = member.selection.files();
+        member.selection.change(wishes)?;
+        member.selection.note(&mut member.settings());
+        if let Err(error) = member.save_now() {
+            member.selection.take_back(before);
+            member.selection.note(&mut member.settings());
+            return Err(error);
+        }
+    }
+    obey(member)
 }
 
 /// Has the wishes obeyed that there are, because the disk could not do it before.
 pub(super) fn obey_again(member: &Arc<Member>) {
     if let Some(session) = member.session.upgrade() {
         let member = Arc::clone(member);
-        session.disk.run(move || obey(&member));
+        session.disk.run(move || {
+            if let Err(error) = obey(&member) {
+                tracing::warn!(torrent = %member.info_hash, %error, "where parts lie is not kept");
+            }
+        });
     }
 }
 
-fn obey(member: &Arc<Member>) {
+/// What the disk refuses becomes the state of the torrent; that it was not kept where parts lie is the error.
+fn obey(member: &Arc<Member>) -> Result<(), Error> {
+    let mut kept = Ok(());
     loop {
         let Wishes { files, edition } = member.selection.wishes();
         // While it is not known yet what is here, nothing is moved; that is done when it is.
-        if member.engine().is_checked()
-            && let Err(error) = member.prepare()
-        {
-            member.disk_failed(&error);
+        if member.engine().is_checked() {
+            let (prepared, is_kept) = member.prepare_and_keep();
+            if let Err(error) = prepared {
+                member.disk_failed(&error);
+            }
+            kept = is_kept;
         }
         member.handle(Input::Prioritize(pieces(&member.layout, &files)));
         // Wishes that came meanwhile may have been obeyed by another thread before these: the newest count.
         if member.selection.wishes().edition == edition {
-            return;
+            return kept;
         }
     }
 }

@@ -190,6 +190,8 @@ impl Session {
         let inner = Arc::clone(&self.inner);
         // The disk threads are waited for where waiting is allowed.
         let ending = move || {
+            // They read from the disk, and what they have found is recorded.
+            inner.checks.end();
             inner.disk.stop();
             // What is on its way is ended before nothing can be kept any more.
             for member in members {
@@ -208,6 +210,7 @@ impl Drop for Session {
             Torrent::cancel_check(member);
             member.relocating.cancel();
         }
+        self.inner.checks.abandon();
         self.inner.disk.close();
         self.inner.durable.abandon();
     }
@@ -376,6 +379,7 @@ impl Inner {
                 true => member.content.delete(),
                 false => Ok(()),
             };
+            member.content.retire();
             inner.free(&member);
             deleted
         };

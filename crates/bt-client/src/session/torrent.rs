@@ -97,12 +97,18 @@ impl Torrent {
 
     /// Changes what is wanted of these files, also while the torrent runs; others stay as they are. Requests for what is
     /// no longer wanted are taken back at once, and bytes of a file that came with pieces of others move into it when it
-    /// is wanted. Complete means: all that is wanted then.
+    /// is wanted. Complete means: all that is wanted then. Returns when it is kept for later runs and requests are made
+    /// by it; what the disk refuses meanwhile is the state of the torrent.
     ///
     /// # Errors
-    /// If the torrent has no such file, or has left the session; nothing is changed then.
-    pub fn set_priorities(&self, wishes: &[(FileIndex, Priority)]) -> Result<(), Error> {
-        selection::change(&self.member, wishes)
+    /// If the torrent has no such file, has left the session, or what is wanted cannot be kept: nothing is changed then.
+    /// Also if that is kept, but not which bytes lie among the parts for it: then it holds, and nothing more of the
+    /// torrent is recorded in this run.
+    pub async fn set_priorities(&self, wishes: &[(FileIndex, Priority)]) -> Result<(), Error> {
+        let (member, wishes) = (Arc::clone(&self.member), wishes.to_vec());
+        let change = move || selection::change(&member, &wishes);
+        let changed = tokio::task::spawn_blocking(change).await;
+        changed.unwrap_or(Err(Error::Stopped))
     }
 
     /// Forgets what is here, hashes the whole content again and goes on with what is good. Peers are sent away meanwhile.

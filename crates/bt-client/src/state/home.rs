@@ -13,7 +13,7 @@ use bt_metainfo::InfoHash;
 use super::lock::Lock;
 use super::storage::Folder;
 use super::{StateError, Store};
-use crate::limits::KEPT_DOWNLOADS;
+use crate::limits::{DYING_PROCESS, KEPT_DOWNLOADS};
 
 /// Where the directories of one-shot commands are.
 const DOWNLOADS: &str = "downloads";
@@ -22,6 +22,12 @@ const DOWNLOADS: &str = "downloads";
 #[derive(Debug)]
 pub struct Home {
     path: PathBuf,
+    _lock: Lock,
+}
+
+/// A directory in which nobody else works on the same torrent until it is dropped.
+#[derive(Debug)]
+pub struct Place {
     _lock: Lock,
 }
 
@@ -45,12 +51,29 @@ impl Home {
     /// # Errors
     /// If another process has it, or the system refuses.
     pub fn download(&self, info_hash: InfoHash, content: &Path) -> Result<Store, StateError> {
-        let all = self.path.join(DOWNLOADS);
+        let store = Store::open(&self.directory(info_hash, content))?;
+        prune(&self.path.join(DOWNLOADS), KEPT_DOWNLOADS, store.path());
+        Ok(store)
+    }
+
+    /// Takes another directory of the same download, where its content is for a while: whoever has it as the one or as
+    /// the other is kept out. One that is in use is waited for as by [`Store::open`]. Blocks the thread.
+    ///
+    /// # Errors
+    /// If another process has it, or the system refuses.
+    pub fn place(&self, info_hash: InfoHash, content: &Path) -> Result<Place, StateError> {
+        let directory = self.directory(info_hash, content);
+        Folder::open(&directory).map_err(StateError::io("make the directory", &directory))?;
+        Ok(Place {
+            _lock: Lock::exclusive(&directory, DYING_PROCESS)?,
+        })
+    }
+
+    fn directory(&self, info_hash: InfoHash, content: &Path) -> PathBuf {
         let content = settle(content);
         let key = crc32c::crc32c(content.as_os_str().as_encoded_bytes());
-        let store = Store::open(&all.join(format!("{info_hash}-{key:08x}")))?;
-        prune(&all, KEPT_DOWNLOADS, store.path());
-        Ok(store)
+        let name = format!("{info_hash}-{key:08x}");
+        self.path.join(DOWNLOADS).join(name)
     }
 }
 
@@ -128,6 +151,27 @@ mod tests {
         assert!(matches!(again, Err(StateError::Busy { .. })), "{again:?}");
         drop(first);
         assert!(beside.download(torrent, &dir.path().join("a")).is_ok());
+    }
+
+    #[test]
+    fn a_directory_that_holds_content_for_a_while_has_one_user_as_well() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::shared(dir.path()).unwrap();
+        let torrent = InfoHash::from([7; 20]);
+        let path = dir.path().join("a");
+        let place = home.place(torrent, &path).unwrap();
+        assert!(matches!(
+            home.place(torrent, &dir.path().join("x/../a")),
+            Err(StateError::Busy { .. })
+        ));
+        assert!(home.download(torrent, &path).is_err(), "nor as its last");
+        let other = InfoHash::from([8; 20]);
+        assert!(home.place(other, &path).is_ok(), "another torrent");
+        drop(place);
+        let store = home.download(torrent, &path).unwrap();
+        assert!(home.place(torrent, &path).is_err());
+        drop(store);
+        assert!(home.place(torrent, &path).is_ok());
     }
 
     #[test]

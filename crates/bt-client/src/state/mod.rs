@@ -16,8 +16,8 @@ mod store;
 mod tests;
 
 pub use error::StateError;
-pub use home::Home;
 pub(crate) use home::is_same_place;
+pub use home::{Home, Place};
 pub use journal::{Journal, Notice};
 pub use storage::{Folder, Storage};
 pub use store::{Saved, Store};

@@ -39,6 +39,16 @@ impl Reserve {
         }
     }
 
+    /// Gives the room back if there is hardly any other: what is written next may not be able to be tried twice.
+    pub(super) fn make_room(&self) {
+        let directory = self.path.parent().unwrap_or(Path::new("."));
+        let is_full = rustix::fs::statvfs(directory)
+            .is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) < STATE_RESERVE);
+        if is_full {
+            self.give_up();
+        }
+    }
+
     /// Does `work`; if the disk is too full for it, does it again with the room that was kept.
     pub(super) fn spend<T>(&self, mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
         let is_full = |error: &io::Error| {

@@ -71,7 +71,7 @@ pub trait Storage {
 }
 
 /// A directory of the file system.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Folder {
     path: PathBuf,
 }

@@ -60,13 +60,16 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, StateError> {
         let folder = Folder::open(path).map_err(StateError::io("make the directory", path))?;
         let lock = Lock::exclusive(path, DYING_PROCESS)?;
+        // Before anything is written: what the last run has left is for a disk that is full now.
+        let reserve = Reserve::take(path);
+        reserve.make_room();
         let place = path.join(TORRENTS);
-        let torrents =
-            Folder::open(&place).map_err(StateError::io("make the directory", &place))?;
+        let torrents = reserve.spend(|| Folder::open(&place));
+        let torrents = torrents.map_err(StateError::io("make the directory", &place))?;
         let file = path.join("journal");
         let had_journal = file.exists();
-        let (journal, found) =
-            Journal::open(folder, CHECKPOINT_AFTER).map_err(StateError::io("open", &file))?;
+        let journal = reserve.spend(|| Journal::open(folder.clone(), CHECKPOINT_AFTER));
+        let (journal, found) = journal.map_err(StateError::io("open", &file))?;
         let mut notices: Vec<String> = found
             .iter()
             .map(|notice| format!("{}: {notice}", path.display()))
@@ -85,7 +88,7 @@ impl Store {
             journal: Mutex::new(journal),
             notices: Mutex::new(notices),
             path: path.to_owned(),
-            reserve: Reserve::take(path),
+            reserve,
             // Of the last run, nobody knows.
             unsure: AtomicBool::new(true),
             lock: Mutex::new(Some(lock)),

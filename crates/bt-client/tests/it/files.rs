@@ -150,7 +150,7 @@ async fn files_that_are_not_selected_leave_no_trace_and_their_parts_move_in_when
     let all: Vec<_> = (0..5)
         .map(|file| (FileIndex(file), Priority::Normal))
         .collect();
-    torrent.set_priorities(&all).unwrap();
+    torrent.set_priorities(&all).await.unwrap();
     until(&torrent, State::Seeding).await;
     timeout(PATIENCE, torrent.wait_until_seeding())
         .await
@@ -179,7 +179,7 @@ async fn a_change_of_priorities_is_obeyed_within_two_seconds() {
     let skip: Vec<_> = (0..5)
         .map(|file| (FileIndex(file), Priority::Skip))
         .collect();
-    torrent.set_priorities(&skip).unwrap();
+    torrent.set_priorities(&skip).await.unwrap();
     until(&torrent, State::Finished).await;
     assert!(
         torrent.peers().iter().all(|peer| peer.requests == 0),
@@ -193,6 +193,7 @@ async fn a_change_of_priorities_is_obeyed_within_two_seconds() {
 
     torrent
         .set_priorities(&[(FileIndex(1), Priority::High)])
+        .await
         .unwrap();
     assert_eq!(torrent.priorities()[1], Priority::High);
     until(&torrent, State::Downloading).await;
@@ -203,6 +204,7 @@ async fn a_change_of_priorities_is_obeyed_within_two_seconds() {
     assert!(
         torrent
             .set_priorities(&[(FileIndex(9), Priority::Low)])
+            .await
             .is_err()
     );
     swarm.stop().await;
@@ -260,6 +262,7 @@ async fn a_restart_finds_what_lies_among_the_parts_also_of_a_file_that_is_there_
             // It is wanted now: the parts of it move in. Its first piece is missing, which a.bin shares.
             torrent
                 .set_priorities(&[(FileIndex(1), Priority::High)])
+                .await
                 .unwrap();
             until(&torrent, State::Downloading).await;
             let there = std::fs::read(&half_made).unwrap();

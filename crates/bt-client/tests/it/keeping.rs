@@ -182,7 +182,7 @@ async fn a_file_of_somebody_elses_in_the_place_of_one_that_nobody_selected_is_no
     let all: Vec<_> = (0..4)
         .map(|file| (FileIndex(file), Priority::Normal))
         .collect();
-    torrent.set_priorities(&all).unwrap();
+    torrent.set_priorities(&all).await.unwrap();
     until(&torrent, State::Seeding).await;
     complete(&torrent).await;
     assert_same(&dir.path().join("a"), &b);

@@ -39,6 +39,7 @@ async fn torrents_come_back_with_their_settings_and_leave_for_good_when_removed(
     second.wait_until_seeding().await.unwrap();
     second
         .set_priorities(&[(FileIndex(1), Priority::High)])
+        .await
         .unwrap();
     torrent.pause();
     first.stop().await;

@@ -30,6 +30,8 @@ pub(super) struct Written {
     /// While somebody copies the content: what was written since, in stretches of [`STRETCH`].
     since: Mutex<Option<BTreeSet<(FileIndex, u64)>>>,
     doubts: Mutex<Doubts>,
+    /// What files looked like when all of them had been hashed, unless we have written to them since.
+    hashed: Mutex<BTreeMap<FileIndex, Look>>,
     /// Failed syncs of the whole file system that this content has heard of.
     seen: AtomicU64,
 }
@@ -53,7 +55,12 @@ impl Written {
             let stretches = offset / STRETCH..(offset + length).div_ceil(STRETCH);
             since.extend(stretches.map(|stretch| (file, stretch)));
         }
+        self.hashed().remove(&file);
         self.mark(file);
+    }
+
+    fn hashed(&self) -> MutexGuard<'_, BTreeMap<FileIndex, Look>> {
+        self.hashed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on takes note of what is written, and gives what was written since the last call.
@@ -85,6 +92,7 @@ impl Written {
     /// The files lie elsewhere now.
     pub(super) fn leaves(&self) {
         self.doubts().inodes.clear();
+        self.hashed().clear();
     }
 
     fn doubts(&self) -> MutexGuard<'_, Doubts> {
@@ -180,6 +188,16 @@ pub struct Look {
     pub nanos: u32,
 }
 
+/// The same and more: what tells whether anybody has touched a file in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CloseLook {
+    /// What is recorded of it.
+    pub look: Look,
+    /// When anything about it was last changed, its rights and its time included, in seconds and nanoseconds: unlike the
+    /// time in [`Look`], nobody can set it to what it was.
+    changed: (i64, i64),
+}
+
 impl Look {
     pub(super) fn of(meta: &Metadata) -> Self {
         Self {
@@ -220,6 +238,11 @@ impl Content {
             return Ok(());
         }
         let synced = self.sync_files(places, &dirty);
+        // Somebody else may have heard of a failure meanwhile, and have been told instead of us.
+        let synced = synced.and_then(|()| match &self.written.doubts().failure {
+            Some(failure) => Err(failure.again()),
+            None => Ok(()),
+        });
         if let Err(error) = &synced {
             if error.is_final() {
                 self.written.fails(error.again());
@@ -321,11 +344,19 @@ impl Content {
         }
     }
 
+    /// These files were hashed and looked so before and afterwards: one that is sealed next, that looks otherwise, and to
+    /// which nothing was written, is not what was hashed.
+    pub fn keep_in_mind(&self, looks: impl IntoIterator<Item = (FileIndex, Look)>) {
+        let stored = looks.into_iter();
+        self.written.hashed().extend(stored);
+    }
+
     /// Makes files that are not written any more survive with their times, and tells how they were left. Those that are
     /// not there are left out, but `whole` ones have to be, unless they lie among the parts.
     ///
     /// # Errors
-    /// As [`Content::sync`], and if a whole file was removed, or one was replaced while we wrote to it:
+    /// As [`Content::sync`], and if a whole file was removed, or one was replaced while we wrote to it or changed by others
+    /// after it was hashed:
     /// [`Content::take_gone`] has it then.
     pub fn seal(
         &self,
@@ -372,6 +403,12 @@ impl Content {
             if !self.written.is_ours(file, &found) {
                 return Err(self.exchanged(&places, file));
             }
+            // Bytes and time of the content alone: a new link or other rights are no reason to stop.
+            let hashed = self.written.hashed().remove(&file);
+            if hashed.is_some_and(|hashed| hashed != Look::of(&found)) {
+                self.written.is_gone(file);
+                return Err(DiskError::touched(&self.directory().join(&path)));
+            }
             if one_by_one {
                 self.open_at(&places, file, false)?
                     .sync_all()
@@ -379,6 +416,9 @@ impl Content {
             }
             left.extend(look()?.map(|meta| (file, Look::of(&meta))));
             self.written.is_left(file);
+            if file != PARTS {
+                self.holds_still(file);
+            }
         }
         Ok(left)
     }
@@ -388,12 +428,23 @@ impl Content {
     /// # Errors
     /// If the system does not let us look.
     pub fn look(&self, file: FileIndex) -> Result<Option<Look>, DiskError> {
+        Ok(self.look_closely(file)?.map(|close| close.look))
+    }
+
+    /// The same, to be compared with what it looks like later.
+    ///
+    /// # Errors
+    /// As [`Content::look`].
+    pub fn look_closely(&self, file: FileIndex) -> Result<Option<CloseLook>, DiskError> {
         let Some(root) = self.root_if_there()? else {
             return Ok(None);
         };
         let path = self.places().path(&root, file)?;
         let meta = self.patiently(|| root.look(&path))?;
-        Ok(meta.as_ref().map(Look::of))
+        Ok(meta.map(|meta| CloseLook {
+            look: Look::of(&meta),
+            changed: (meta.ctime(), meta.ctime_nsec()),
+        }))
     }
 
     /// Which directory holds the content.

@@ -178,6 +178,9 @@ impl Content {
         places.site = journey.to.clone();
         self.written.forget_names();
         self.written.end_since();
+        if journey.copied {
+            self.holds_moved(&places, &journey.new);
+        }
         let kept = keep(Stage::Arrived(copies.retimed()));
         drop(places);
         tracing::debug!(waited = ?since.elapsed(), "readers and writers go on at the new place");
