@@ -426,6 +426,16 @@ mod tests {
     }
 
     #[test]
+    fn the_directory_itself_is_named_without_a_slash_behind_it() {
+        let root = Root::open(Path::new("/tmp"), false).unwrap();
+        let error = root.error("sync", Path::new(""), rustix::io::Errno::IO.into());
+        assert!(
+            error.to_string().starts_with("cannot sync /tmp: "),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn links_are_refused_wherever_they_stand() {
         both_ways(|dir, root| {
             let outside = dir.path().join("outside");

@@ -12,7 +12,7 @@ use bt_metainfo::{InfoHash, Metainfo};
 
 use super::StateError;
 use super::home::is_same_place;
-use super::journal::Journal;
+use super::journal::{Journal, Notice};
 use super::knowledge::{Known, Origin, Record, Settings, Stand};
 use super::lock::Lock;
 use super::reserve::Reserve;
@@ -62,13 +62,12 @@ impl Store {
         let lock = Lock::exclusive(path, DYING_PROCESS)?;
         // Before anything is written: what the last run has left is for a disk that is full now.
         let reserve = Reserve::take(path);
-        reserve.make_room();
         let place = path.join(TORRENTS);
         let torrents = reserve.spend(|| Folder::open(&place));
         let torrents = torrents.map_err(StateError::io("make the directory", &place))?;
         let file = path.join("journal");
         let had_journal = file.exists();
-        let journal = reserve.spend(|| Journal::open(folder.clone(), CHECKPOINT_AFTER));
+        let journal = open_journal(&reserve, &folder);
         let (journal, found) = journal.map_err(StateError::io("open", &file))?;
         let mut notices: Vec<String> = found
             .iter()
@@ -376,6 +375,15 @@ impl Store {
         lock.take();
         closed.map_err(StateError::io("write the journal in", &self.0.path))
     }
+}
+
+/// Opens the journal, with the room that was kept where the disk has no other: one that a crash has left is written anew.
+pub(super) fn open_journal<S: Storage + Clone>(
+    reserve: &Reserve,
+    folder: &S,
+) -> std::io::Result<(Journal<S>, Vec<Notice>)> {
+    reserve.make_room();
+    reserve.spend(|| Journal::open(folder.clone(), CHECKPOINT_AFTER))
 }
 
 fn name(info_hash: InfoHash, ending: &str) -> String {

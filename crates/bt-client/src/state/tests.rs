@@ -649,3 +649,75 @@ fn settings_that_cannot_be_read_are_not_taken_for_none() {
     std::fs::rename(place.join("away"), &path).unwrap();
     assert_eq!(store.settings(hash).unwrap(), Some(settings));
 }
+
+/// A full disk: nothing is made while the reserve is there.
+#[derive(Clone)]
+struct Full(Folder);
+
+impl Storage for Full {
+    type File = std::fs::File;
+
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        self.0.read(name)
+    }
+
+    fn exists(&self, name: &str) -> io::Result<bool> {
+        self.0.exists(name)
+    }
+
+    fn create(&self, name: &str) -> io::Result<Self::File> {
+        match self.0.exists("reserve")? {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => self.0.create(name),
+        }
+    }
+
+    fn open(&self, name: &str) -> io::Result<Self::File> {
+        self.0.open(name)
+    }
+
+    fn write_at(&self, file: &Self::File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_at(file, offset, bytes)
+    }
+
+    fn set_len(&self, file: &Self::File, length: u64) -> io::Result<()> {
+        self.0.set_len(file, length)
+    }
+
+    fn sync(&self, file: &Self::File) -> io::Result<()> {
+        self.0.sync(file)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        self.0.sync_names()
+    }
+}
+
+#[test]
+fn a_journal_that_a_crash_has_left_is_opened_on_a_full_disk_with_what_is_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::open(dir.path()).unwrap();
+    let origin = Origin {
+        info_hash: [7; 20],
+        device: 1,
+        inode: 2,
+        directory: b"/x".to_vec(),
+    };
+    let (mut journal, _) = Journal::open(folder.clone(), 1 << 20).unwrap();
+    let added = Record::Added { torrent: 1, origin };
+    journal.write(&[added]).unwrap();
+    // As a process that is killed, and its reserve with it.
+    drop(journal);
+    std::mem::forget(super::reserve::Reserve::take(dir.path()));
+    assert!(dir.path().join("reserve").exists());
+    let full = Full(folder);
+    let reserve = super::reserve::Reserve::take(dir.path());
+    let (journal, notices) = super::store::open_journal(&reserve, &full).unwrap();
+    assert_eq!(notices, []);
+    assert!(journal.known().find([7; 20]).is_some());
+    assert!(!dir.path().join("reserve").exists(), "it was spent");
+}

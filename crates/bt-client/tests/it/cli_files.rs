@@ -184,6 +184,9 @@ fn sources_of_the_wrong_kind_are_told_apart() {
         bench
             .run(["seed", &word])
             .failed(&word, 2, &["is not content", "--data"]);
+        let names_download = bench.run(["seed", &word]).err.contains("download");
+        // What is only a hash cannot be downloaded either.
+        assert_eq!(names_download, word.starts_with("http"), "{word}");
     }
     bench.run(["download", "ftp://a/b.torrent"]).failed(
         "ftp",

@@ -261,3 +261,49 @@ fn home_moves_the_state() {
     assert_eq!(kept.count(), 1);
     assert!(!bench.path("home/.local/state/bt-client/downloads").exists());
 }
+
+#[test]
+fn nothing_is_checked_where_there_is_nothing() {
+    let bench = Bench::new();
+    content(&bench);
+    let (seeder, port) = seeder(&bench);
+    let (_, all) = complete(&bench, "", port);
+    let checks = all.iter().filter(|event| event["event"] == "checking");
+    assert_eq!(checks.count(), 0, "{all:?}");
+    same(&bench);
+    drop(seeder);
+}
+
+#[test]
+fn two_downloads_do_not_meet_where_they_keep_what_is_incomplete() {
+    let bench = Bench::new();
+    content(&bench);
+    let line = |more: &str| {
+        let line = format!("download --json {LOCAL} t.torrent --timeout 60s {more}");
+        words(&line)
+    };
+    let first = Running::start(bench.command(line("-o one --incomplete-dir inc")));
+    first.event("metadata");
+    // As the folder for a while, and as the last one.
+    for more in ["-o two --incomplete-dir ./inc", "-o inc"] {
+        let plain = more.to_owned() + " --quiet";
+        let ran = bench.run(line(&plain));
+        assert_eq!(ran.code, Some(5), "{more}: {ran:?}");
+        let said = ran.json();
+        let error = said.last().unwrap();
+        let text = error.to_string();
+        assert!(text.contains("another process works on tree in"), "{text}");
+        assert!(
+            text.contains("inc") && text.contains("by process"),
+            "{text}"
+        );
+    }
+    // The folder of a run that has ended is taken up where it is, and is taken then as well.
+    first.signal(Signal::TERM);
+    first.finish();
+    let again = Running::start(bench.command(line("-o one")));
+    again.event("metadata");
+    let ran = bench.run(line("-o two --incomplete-dir inc"));
+    assert_eq!(ran.code, Some(5), "{ran:?}");
+    drop(again);
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bt_client::engine::{Priority, State};
 use bt_client::state::Store;
-use bt_client::{AddTorrent, EventKind, Session, SessionConfig, Torrent};
+use bt_client::{AddTorrent, Error, EventKind, Session, SessionConfig, Torrent};
 use bt_metainfo::{FileIndex, Metainfo};
 use tokio::time::timeout;
 
@@ -188,6 +188,37 @@ async fn a_file_of_somebody_elses_in_the_place_of_one_that_nobody_selected_is_no
     assert_same(&dir.path().join("a"), &b);
     seed.stop().await;
     last.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wishes_that_cannot_be_kept_are_refused_and_do_not_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, content) = (dir.path().join("state"), dir.path().join("a"));
+    let metainfo = share(&content, "stuff", FILES, 65_536);
+    let session = session(&state, |_| {}).await;
+    let torrent = session
+        .add(AddTorrent::new(metainfo, &content))
+        .await
+        .unwrap();
+    complete(&torrent).await;
+    let before = torrent.priorities();
+    let wishes = [
+        (FileIndex(0), Priority::High),
+        (FileIndex(2), Priority::Low),
+    ];
+
+    let (settings, away) = (state.join("torrents"), state.join("away"));
+    std::fs::rename(&settings, &away).unwrap();
+    std::fs::write(&settings, "in the way").unwrap();
+    let refused = torrent.set_priorities(&wishes).await;
+    assert!(matches!(refused, Err(Error::State(_))), "{refused:?}");
+    assert_eq!(torrent.priorities(), before);
+
+    std::fs::remove_file(&settings).unwrap();
+    std::fs::rename(&away, &settings).unwrap();
+    torrent.set_priorities(&wishes).await.unwrap();
+    assert_eq!(torrent.priorities()[2], Priority::Low);
+    session.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,6 +30,7 @@ mod relocate;
 mod replay;
 mod restore;
 mod session;
+mod sharing;
 mod swarm;
 mod transfer;
 mod ttorrent_defects;

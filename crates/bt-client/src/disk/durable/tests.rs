@@ -327,3 +327,127 @@ fn without_descriptors_fewer_files_are_open_and_it_is_tried_again() {
     assert_eq!(attempts.get(), 2);
     disk.stop();
 }
+
+#[test]
+fn a_sync_that_fails_for_whoever_reads_fails_for_whoever_commits() {
+    // A file that can be read and looked at, and that the system refuses to sync.
+    let text =
+        "d4:infod6:lengthi1e4:name4:comm12:piece lengthi16384e6:pieces20:hhhhhhhhhhhhhhhhhhhhee";
+    let metainfo = Metainfo::parse(text.as_bytes()).unwrap();
+    for all in [false, true] {
+        let disk = Disk::start(1 << 20).unwrap();
+        let content = content(&disk, &metainfo, Path::new("/proc/self"));
+        content.sync().unwrap();
+        match all {
+            true => content.forget_all_pages().unwrap(),
+            false => {
+                let found = content.recheck(&[PieceIndex(0)], true, &false.into(), |_, _| {});
+                assert!(found.is_ok(), "the disk decides");
+            }
+        }
+        for _ in 0..2 {
+            assert!(content.sync().unwrap_err().is_final());
+        }
+        disk.stop();
+    }
+}
+
+#[test]
+fn a_file_that_changes_between_its_check_and_the_commit_is_not_recorded() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::start(1 << 20).unwrap());
+    let content = content(&disk, &torrent(&["a", "b", "c"]), dir.path());
+    content.select(all, |_| true).unwrap();
+    (0..4).for_each(|piece| write(&content, piece).unwrap());
+    content.sync().unwrap();
+    let files = [FileIndex(0), FileIndex(1)];
+    let hashed = |content: &Content| {
+        let look = |file: FileIndex| Some((file, content.look(file).unwrap()?));
+        files.into_iter().filter_map(look).collect::<Vec<_>>()
+    };
+    content.keep_in_mind(hashed(&content));
+    let path = dir.path().join("t/b");
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(10);
+    let touch = || {
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(later).unwrap();
+    };
+    touch();
+    assert_eq!(content.seal(&files[..1], true).unwrap().len(), 1);
+    let error = content.seal(&files[1..], true).unwrap_err();
+    assert!(error.to_string().contains("t/b: it was changed"), "{error}");
+    assert_eq!(content.take_gone(), [FileIndex(1)]);
+    assert_eq!(
+        content.seal(&files[1..], true).unwrap().len(),
+        1,
+        "said once"
+    );
+
+    // What we write ourselves is no reason.
+    content.keep_in_mind(hashed(&content));
+    content.close_files();
+    write(&content, 2).unwrap();
+    content.sync().unwrap();
+    assert_eq!(content.seal(&files[1..], true).unwrap().len(), 1);
+    disk.stop();
+}
+
+#[test]
+fn a_file_of_two_contents_is_written_by_neither_while_it_counts_for_the_other() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::start(1 << 20).unwrap());
+    let metainfo = torrent(&["a", "b", "c"]);
+    let [one, other] = [(); 2].map(|()| content(&disk, &metainfo, dir.path()));
+    one.select(all, |_| true).unwrap();
+    write(&one, 0).unwrap();
+    let refused = |result: Result<(), DiskError>| {
+        let error = result.unwrap_err();
+        assert_eq!(error.fault(), Fault::Shared, "{error}");
+        let words = error.to_string();
+        assert!(words.contains("t/a") && words.contains(&metainfo.info_hash().to_string()));
+        assert!(
+            error.hint().contains("another directory"),
+            "{}",
+            error.hint()
+        );
+    };
+    // Neither read nor written, by whatever name: nothing in it is safe yet.
+    refused(other.hold(|_| false));
+    refused(write(&other, 0));
+    let found = other.recheck(&[PieceIndex(0)], false, &false.into(), |_, _| {});
+    refused(found.map(drop));
+
+    // It is whole: both may count it, and none may write.
+    (1..4).for_each(|piece| write(&one, piece).unwrap());
+    one.sync().unwrap();
+    let files: Vec<_> = one.layout().files().collect();
+    one.seal(&files, true).unwrap();
+    other.hold(|_| false).unwrap();
+    assert!((0..4).all(|piece| read(&other, piece) && read(&one, piece)));
+    refused(write(&one, 0));
+    refused(write(&other, 0));
+    // What is left for the other one is not deleted with the first.
+    one.delete().unwrap();
+    assert!(read(&other, 0));
+    one.retire();
+    write(&other, 0).unwrap();
+    other.delete().unwrap();
+    assert!(!dir.path().join("t").exists());
+    disk.stop();
+}
+
+#[test]
+fn files_that_are_linked_are_one_file_and_those_that_are_gone_are_none() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::start(1 << 20).unwrap());
+    let metainfo = torrent(&["a", "b", "c"]);
+    let (here, there) = (dir.path().join("here"), dir.path().join("there"));
+    let [one, other] = [&here, &there].map(|directory| content(&disk, &metainfo, directory));
+    one.select(all, |_| true).unwrap();
+    write(&one, 0).unwrap();
+    std::fs::create_dir_all(there.join("t")).unwrap();
+    std::fs::hard_link(here.join("t/a"), there.join("t/a")).unwrap();
+    let error = write(&other, 0).unwrap_err();
+    assert_eq!(error.fault(), Fault::Shared, "{error}");
+    // Somebody removes the file of the first: what lies there now is the other one's alone.
+    std::fs::remove_file(here.join("t/a")).unwrap();
+    write(&other, 0).unwrap();
+    disk.stop();
+}

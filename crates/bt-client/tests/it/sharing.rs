@@ -1,0 +1,148 @@
+//! Torrents of one session whose files are the same files on the disk.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bt_client::engine::State;
+use bt_client::{AddTorrent, EventKind, EventStream, Session, SessionConfig, Torrent};
+use bt_metainfo::Metainfo;
+use tokio::time::timeout;
+
+use crate::content::share;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const LENGTH: usize = 300_000;
+
+async fn session() -> Session {
+    let config = SessionConfig {
+        trackers: false,
+        ..SessionConfig::default()
+    };
+    Session::start(config).await.unwrap()
+}
+
+async fn add(session: &Session, metainfo: &Metainfo, directory: &Path) -> Torrent {
+    let add = AddTorrent::new(metainfo.clone(), directory);
+    session.add(add).await.unwrap()
+}
+
+async fn until(torrent: &Torrent, state: State) {
+    let there = torrent.wait_for(|status| status.state == state);
+    match timeout(PATIENCE, there).await {
+        Ok(reached) => drop(reached.unwrap()),
+        Err(_) => panic!("not {state:?} in time: {:?}", torrent.status()),
+    }
+}
+
+/// The words with which `torrent` has failed.
+async fn failure(torrent: &Torrent, events: &mut EventStream) -> (String, String) {
+    loop {
+        let next = timeout(PATIENCE, events.next()).await.expect("in time");
+        let event = next.unwrap();
+        if let EventKind::Failed {
+            kind,
+            message,
+            hint,
+        } = event.kind
+            && event.info_hash == torrent.info_hash()
+        {
+            assert_eq!(kind, "storage");
+            return (message, hint);
+        }
+    }
+}
+
+/// Two torrents that call their only file the same; what is in it differs.
+fn two(directory: &Path) -> [(Metainfo, Vec<u8>); 2] {
+    ["one", "other"].map(|name| {
+        let directory = directory.join(name);
+        // Of the second torrent the file has other bytes: it is its second file.
+        let files: &[(&str, usize)] = match name {
+            "one" => &[("x", LENGTH)],
+            _ => &[("w", 10), ("x", LENGTH)],
+        };
+        let metainfo = share(&directory, "stuff", files, 65_536);
+        (metainfo, std::fs::read(directory.join("stuff/x")).unwrap())
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torrent_does_not_write_into_a_file_that_another_one_serves() {
+    let dir = tempfile::tempdir().unwrap();
+    let [(one, bytes), (other, _)] = two(dir.path());
+    let content = dir.path().join("one");
+    let session = session().await;
+    let seeding = add(&session, &one, &content).await;
+    until(&seeding, State::Seeding).await;
+
+    // Once in the same directory, once by a link from another one.
+    let linked = dir.path().join("linked");
+    std::fs::create_dir_all(linked.join("stuff")).unwrap();
+    std::fs::hard_link(content.join("stuff/x"), linked.join("stuff/x")).unwrap();
+    let mut events = session.subscribe();
+    for directory in [&content, &linked] {
+        let second = add(&session, &other, directory).await;
+        let (message, hint) = failure(&second, &mut events).await;
+        let file = directory.join("stuff/x");
+        for part in [
+            &*file.to_string_lossy(),
+            "stuff",
+            &seeding.info_hash().to_string(),
+        ] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        assert!(hint.contains("another directory"), "{hint}");
+        assert_eq!(seeding.state(), State::Seeding);
+        assert!(std::fs::read(&file).unwrap() == bytes, "it was written to");
+        second.remove().await;
+    }
+
+    // Without the first one it is nobody's.
+    let second = add(&session, &other, &content).await;
+    failure(&second, &mut events).await;
+    seeding.remove().await;
+    second.resume();
+    until(&second, State::Downloading).await;
+    session.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torrent_does_not_count_what_another_one_writes_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let [(one, _), (other, _)] = two(dir.path());
+    let content = dir.path().join("other");
+    let session = session().await;
+    // The bytes are those of the second one: the first is going to replace them.
+    let writing = add(&session, &one, &content).await;
+    until(&writing, State::Downloading).await;
+    let mut events = session.subscribe();
+    let complete = add(&session, &other, &content).await;
+    let (message, _) = failure(&complete, &mut events).await;
+    assert!(message.contains("writes to the same file"), "{message}");
+    assert_eq!(writing.state(), State::Downloading);
+    writing.remove().await;
+    complete.resume();
+    until(&complete, State::Seeding).await;
+    session.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn complete_content_is_shared_by_any_number_of_torrents() {
+    let dir = tempfile::tempdir().unwrap();
+    let content = dir.path().join("one");
+    let files: &[(&str, usize)] = &[("x", LENGTH), ("d/y", 70_000)];
+    let torrents = [65_536, 32_768, 16_384].map(|piece| share(&content, "stuff", files, piece));
+    let session = session().await;
+    for metainfo in &torrents {
+        let torrent = add(&session, metainfo, &content).await;
+        until(&torrent, State::Seeding).await;
+    }
+    // One of them goes with its content: the others keep theirs.
+    let torrents = session.torrents();
+    torrents[0].remove_with_data().await.unwrap();
+    for torrent in &torrents[1..] {
+        torrent.recheck();
+        until(torrent, State::Seeding).await;
+    }
+    session.stop().await;
+}
