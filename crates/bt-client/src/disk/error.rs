@@ -85,6 +85,12 @@ impl DiskError {
         Self::new(action, path, io::Error::new(ErrorKind::ResourceBusy, why))
     }
 
+    /// Another content uses the file that is to go elsewhere.
+    pub(super) fn held_here(path: &Path, other: &str) -> Self {
+        let why = format!("the torrent {other} has its content in the same file");
+        Self::new("move", path, io::Error::new(ErrorKind::ResourceBusy, why))
+    }
+
     /// Somebody else has written to the file after it was hashed.
     pub(crate) fn touched(path: &Path) -> Self {
         let source = io::Error::new(
@@ -180,6 +186,9 @@ impl DiskError {
             }
             Fault::Io if self.source.kind() == ErrorKind::ResourceBusy => {
                 "pause it or lower its rate, then move it; the content is where it was"
+            }
+            Fault::Shared if self.action == "move" => {
+                "all is where it was: remove the other torrent first, or give it a copy of its own"
             }
             Fault::Shared => {
                 "no two torrents write to one file: wait until the other one is complete or remove it, or give this one another directory; then start again"

@@ -52,6 +52,7 @@ impl Content {
 
     /// Nothing that lies in the files counts.
     pub fn release(&self) {
+        self.close_files();
         self.files().claims().leave(self.id());
     }
 
@@ -123,6 +124,20 @@ impl Content {
             .find(|content| content.id() == other.content)?;
         let is_its = found.nlink() == 1 && content.still_has(other.file, inode(found));
         is_its.then(|| content.title())
+    }
+
+    /// Files that another content has under the same name do not go away from it.
+    pub(super) fn refuse_shared(&self, places: &Places, root: &Root) -> Result<(), DiskError> {
+        for file in places.stored().filter(|file| *file != PARTS) {
+            let path = places.path(root, file)?;
+            if let Some(found) = root.look(&path)?
+                && let Some(other) = self.also_of(&found)
+            {
+                let path = self.directory().join(path);
+                return Err(DiskError::held_here(&path, &other));
+            }
+        }
+        Ok(())
     }
 
     /// Whether a file of ours is still this one. While that cannot be said, it is.

@@ -232,7 +232,12 @@ impl Content {
     fn sync_apart(&self, places: &Places, number: FileIndex) -> Result<(), DiskError> {
         let root = self.patiently(|| self.root(false))?;
         let path = self.patiently(|| places.path(&root, number))?;
-        let file = self.patiently(|| root.open_read(&path))?;
+        let file = match self.patiently(|| root.open_read(&path)) {
+            Ok(file) => file,
+            // What is gone is not ours any more.
+            Err(error) if is_absence(&error) => return Ok(()),
+            Err(error) => return Err(error),
+        };
         if let Err(error) = file.sync_data() {
             self.written.mark(number);
             self.written.fails(self.error("sync", &path, error));

@@ -386,8 +386,6 @@ fn forget(member: &Arc<Member>, from_disk: bool) -> Result<(), DiskError> {
 fn start(member: &Arc<Member>, have: Bitfield, hashed: u64, looked: bool) {
     let edition = member.selection.edition();
     if let Err(error) = hold(member, &have) {
-        // Nothing of it counts yet.
-        member.content.release();
         return member.disk_failed(&error);
     }
     // Before anything is written: parts move into their files by what comes next.
@@ -422,12 +420,16 @@ fn start(member: &Arc<Member>, have: Bitfield, hashed: u64, looked: bool) {
 }
 
 /// The files that are there belong to this torrent from now on, as far as others can tell: those that lack a piece that
-/// is wanted are written to.
+/// is wanted are written to. If that cannot be, none does.
 fn hold(member: &Member, have: &Bitfield) -> Result<(), DiskError> {
     let wanted = member.selection.wanted_pieces(&member.layout);
     let is_missing = |piece| wanted.get(PieceIndex(piece)) && !have.get(PieceIndex(piece));
     let is_written = |file| member.layout.pieces_of_file(file).any(is_missing);
-    member.content.hold(is_written)
+    let held = member.content.hold(is_written);
+    if held.is_err() {
+        member.content.release();
+    }
+    held
 }
 
 /// Hashes what the plan leaves open, as far as it can have been written; `None` when it was canceled.

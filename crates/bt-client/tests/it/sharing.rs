@@ -137,8 +137,11 @@ async fn complete_content_is_shared_by_any_number_of_torrents() {
         let torrent = add(&session, metainfo, &content).await;
         until(&torrent, State::Seeding).await;
     }
-    // One of them goes with its content: the others keep theirs.
+    // One of them goes elsewhere, or goes with its content: the others keep theirs.
     let torrents = session.torrents();
+    let elsewhere = dir.path().join("elsewhere");
+    let refused = torrents[0].move_to(&elsewhere).await.unwrap_err();
+    assert!(refused.to_string().contains("stuff ("), "{refused}");
     torrents[0].remove_with_data().await.unwrap();
     for torrent in &torrents[1..] {
         torrent.recheck();

@@ -294,6 +294,7 @@ impl Content {
     /// What is not ours is not replaced, nor taken for ours.
     fn refuse_strangers(&self, journey: &Journey<'_>) -> Result<(), DiskError> {
         let places = self.places();
+        self.refuse_shared(&places, &journey.old)?;
         let steps = self.steps(&places, journey)?;
         let is_same_directory = Arc::ptr_eq(&journey.old, &journey.new);
         let ours = |path: &Path| {
