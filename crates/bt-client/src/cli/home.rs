@@ -51,7 +51,8 @@ pub(crate) fn take(
     let mut at = dir.to_owned();
     let taken = Home::shared(folder).and_then(|home| {
         let store = home.download(info_hash, dir)?;
-        let left = store.settings(info_hash)?;
+        // What cannot be read is said when the torrent is to begin.
+        let left = store.settings(info_hash).ok().flatten();
         let left = left.map(|settings| PathBuf::from(OsString::from_vec(settings.stand.directory)));
         let mut places = Vec::new();
         let mut taken = vec![dir.to_owned()];
