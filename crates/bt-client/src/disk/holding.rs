@@ -99,14 +99,14 @@ impl Content {
         self.files().close_writable((self.id(), file));
     }
 
-    /// The files are below this root now. To be called by whoever holds the places.
+    /// The files are copies below this root now. To be called by whoever holds the places.
     pub(super) fn holds_moved(&self, places: &Places, root: &Root) {
         let held = self.files().claims().leave(self.id());
         for (file, how) in held {
             if let Ok(path) = places.path(root, file)
                 && let Ok(Some(found)) = root.look(&path)
             {
-                // Copies are nobody else's, and what was renamed is what it was.
+                // Copies are nobody else's.
                 let entered = self.claim(file, &path, &found, how);
                 if let Err(error) = entered {
                     tracing::warn!(%error, "a file that has moved");
