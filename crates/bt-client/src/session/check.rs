@@ -560,9 +560,8 @@ fn tell(member: &Member, done: u64, total: u64) {
 mod tests {
     use super::Checks;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
     use std::sync::mpsc;
-    use std::time::Duration;
 
     #[test]
     fn threads_that_hash_are_told_to_end_and_waited_for() {
@@ -571,13 +570,13 @@ mod tests {
         let (began, begun) = mpsc::channel();
         for name in ["check", "recheck"] {
             let (ended, began) = (Arc::clone(&ended), began.clone());
-            let work = move |stop: &std::sync::atomic::AtomicBool| {
+            let work = move |stop: &AtomicBool| {
                 began.send(()).unwrap();
                 while !stop.load(Ordering::Relaxed) {
                     std::thread::yield_now();
                 }
                 // As long as the piece takes that is being read.
-                std::thread::sleep(Duration::from_millis(50));
+                (0..10_000).for_each(|_| std::thread::yield_now());
                 ended.fetch_add(1, Ordering::Relaxed);
             };
             checks.spawn(name, work).unwrap();
