@@ -18,7 +18,7 @@ use super::events::EventKind;
 use super::member::Member;
 use super::session::Inner;
 use super::{check, perform, relocate, selection};
-use crate::disk::{CloseLook, Content, Disk, DiskError, Look, Retimed, Site};
+use crate::disk::{CloseLook, Content, Disk, DiskError, Retimed, Site};
 use crate::engine::{Command, Input, State};
 use crate::error::Error;
 use crate::state::knowledge::{
