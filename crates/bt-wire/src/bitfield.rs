@@ -80,7 +80,10 @@ impl Bitfield {
 
     /// Whether the piece is in the set; `false` for an index that the torrent does not have.
     pub fn get(&self, index: PieceIndex) -> bool {
-        self.bits.get(to_usize(index.0)).is_some_and(|bit| *bit)
+        // Asked for more often than anything else; bits after the last piece are zero.
+        let (byte, bit) = place(index);
+        let byte = self.bits.as_raw_slice().get(byte);
+        byte.is_some_and(|byte| byte & bit != 0)
     }
 
     /// Adds a piece and tells whether that changed anything; an index out of range does not.
@@ -128,16 +131,20 @@ impl Bitfield {
     }
 
     fn replace(&mut self, index: PieceIndex, value: bool) -> bool {
-        let Some(mut bit) = self.bits.get_mut(to_usize(index.0)) else {
+        let (byte, bit) = place(index);
+        let is_piece = index.0 < self.len();
+        let Some(byte) = self.bits.as_raw_mut_slice().get_mut(byte) else {
             return false;
         };
-        let before = bit.replace(value);
-        match (before, value) {
-            (false, true) => self.ones += 1,
-            (true, false) => self.ones -= 1,
-            _ => {}
+        if !is_piece || (*byte & bit != 0) == value {
+            return false;
         }
-        before != value
+        *byte ^= bit;
+        match value {
+            true => self.ones += 1,
+            false => self.ones -= 1,
+        }
+        true
     }
 }
 
@@ -188,6 +195,11 @@ impl Iterator for Pieces<'_> {
         self.group &= !(1 << (63 - offset));
         Some(PieceIndex(self.base + offset))
     }
+}
+
+/// The byte of a piece, and its bit in there: the first piece is the high bit.
+fn place(index: PieceIndex) -> (usize, u8) {
+    (to_usize(index.0 / 8), 0x80 >> (index.0 % 8))
 }
 
 /// Takes eight bytes off the front, or fewer filled up with zeros.

@@ -121,10 +121,9 @@ impl Torrent {
                     peer.useful
                 ));
             }
-            let open = self
-                .layout
-                .pieces()
-                .filter(|piece| peer.has.get(*piece) && self.availability.is_listed(*piece))
+            let open = peer.has.iter_ones();
+            let open = open
+                .filter(|piece| self.availability.is_listed(*piece))
                 .count();
             if open != peer.open as usize {
                 return Err(format!(
