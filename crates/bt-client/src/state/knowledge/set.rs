@@ -64,7 +64,9 @@ impl IndexSet {
 
     /// From the smallest up.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        (0u32..).zip(&self.words).flat_map(|(number, &word)| {
+        // A set with one high number is mostly empty words.
+        let words = (0u32..).zip(&self.words).filter(|(_, word)| **word != 0);
+        words.flat_map(|(number, &word)| {
             (0..64)
                 .filter(move |bit| word >> bit & 1 == 1)
                 .map(move |bit| number * 64 + bit)
