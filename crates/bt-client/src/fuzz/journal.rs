@@ -155,9 +155,16 @@ fn record(bytes: &mut impl Iterator<Item = u8>) -> Option<Record> {
 }
 
 fn span(bytes: &mut impl Iterator<Item = u8>) -> Span {
-    let length = usize::from(bytes.next().unwrap_or(0) % 8);
+    let length = bytes.next().unwrap_or(0);
+    // A set is as large as its highest number, so most numbers are small, or little else would be done.
+    let bound = if length >= 0xe0 {
+        MAX_RECORDED_INDEX
+    } else {
+        4096
+    };
+    let length = usize::from(length % 8);
     Span {
-        first: number(bytes) % MAX_RECORDED_INDEX,
+        first: number(bytes) % bound,
         bits: bytes.by_ref().take(length).collect(),
     }
 }

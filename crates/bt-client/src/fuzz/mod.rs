@@ -2,9 +2,11 @@
 
 mod engine;
 mod journal;
+mod settings;
 
 pub use engine::engine;
 pub use journal::journal;
+pub use settings::settings;
 
 /// Calls `body` with every file of a target's corpus, and wants at least `least` of them.
 #[cfg(test)]

@@ -16,6 +16,28 @@ pub fn snapshot(data: &[u8]) {
     super::snapshot::fuzz(data);
 }
 
+/// A file of accounts.
+pub fn accounts(data: &[u8]) {
+    super::accounts::fuzz(data);
+}
+
+/// A list of users or of torrents.
+pub fn list(data: &[u8]) {
+    super::access::fuzz(data);
+}
+
+/// Announces as trackers tell them to each other.
+#[cfg(feature = "redis")]
+pub fn relay(data: &[u8]) {
+    super::relay::fuzz(data);
+}
+
+/// A message of a browser.
+#[cfg(feature = "websocket")]
+pub fn signal(data: &[u8]) {
+    super::signal::fuzz(data);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,10 +75,16 @@ mod tests {
     fn every_corpus_file_passes() {
         type Body = fn(&[u8]);
         let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus");
-        let targets: [(&str, Body); 3] = [
+        let targets: &[(&str, Body)] = &[
             ("tracker_server_http", http_connection),
             ("tracker_server_udp", udp_packets),
             ("tracker_server_snapshot", snapshot),
+            ("tracker_server_accounts", accounts),
+            ("tracker_server_list", list),
+            #[cfg(feature = "redis")]
+            ("tracker_server_relay", relay),
+            #[cfg(feature = "websocket")]
+            ("tracker_server_signal", signal),
         ];
         for (name, body) in targets {
             let files = std::fs::read_dir(corpus.join(name))
@@ -94,6 +122,19 @@ mod tests {
         crate::udp::encode_announce_request(1, 1, &request, &mut announce);
         crate::udp::encode_scrape_request(1, 1, &[[1; 20].into()], &mut scrape);
         mutate(&[&connect, &announce, &scrape], udp_packets);
+    }
+
+    #[test]
+    fn files_survive_whatever_comes() {
+        let accounts_text = "1000\nuser key-of-ann 300 0 2 0 0 5\npeer 0101010101010101010101010101010101010101 \
+                             ff 100 0 9 15 192.0.2.1:7000 [::]:0";
+        mutate(
+            &[accounts_text.as_bytes(), b"bt-tracker accounts 1 "],
+            accounts,
+        );
+        let users = "# ours\nkey-of-ann ann # since May\n\nkey-of-bob\n";
+        let torrents = format!("{}\n{} # one\n", "ab".repeat(20), "CD".repeat(20));
+        mutate(&[users.as_bytes(), torrents.as_bytes()], list);
     }
 
     #[test]

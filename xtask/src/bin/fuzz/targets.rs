@@ -1,8 +1,8 @@
 //! The table of targets. A row more is all that a new fuzz body needs.
 
 use crate::words::{
-    EXTENSION_WORDS, MAGNET_WORDS, PATH_WORDS, QUERY_WORDS, REPLY_WORDS, SERVER_WORDS,
-    TORRENT_WORDS, UDP_WORDS, WIRE_WORDS,
+    EXTENSION_WORDS, LIST_WORDS, MAGNET_WORDS, PATH_WORDS, QUERY_WORDS, REPLY_WORDS, SERVER_WORDS,
+    SETTINGS_WORDS, SIGNAL_WORDS, TORRENT_WORDS, UDP_WORDS, WIRE_WORDS,
 };
 
 /// One fuzz target: a body in a package's `fuzz.rs` and what the driver has to know about it.
@@ -226,6 +226,12 @@ pub(crate) const TARGETS: &[Target] = &[
         bt_client::fuzz::journal,
         &[b"btstate\n"],
     ),
+    bencode(
+        "client_settings",
+        "the settings of a torrent: what is read is written and read back",
+        bt_client::fuzz::settings,
+        SETTINGS_WORDS,
+    ),
     bytes(
         "tracker_http_query",
         "announce and scrape queries as a server reads them: round trip",
@@ -277,6 +283,30 @@ pub(crate) const TARGETS: &[Target] = &[
         "a snapshot is taken or refused, whatever is in it",
         bt_tracker::server::fuzz::snapshot,
         &[b"BTSWARMS", b"\xff\xff\xff\xff"],
+    ),
+    server(
+        "tracker_server_accounts",
+        "a file of accounts: what is taken in is written, and written again without a change",
+        bt_tracker::server::fuzz::accounts,
+        LIST_WORDS,
+    ),
+    server(
+        "tracker_server_list",
+        "lists of users and torrents: what is added is there, what is taken out is gone",
+        bt_tracker::server::fuzz::list,
+        LIST_WORDS,
+    ),
+    bytes(
+        "tracker_server_relay",
+        "announces that trackers tell each other: round trip",
+        bt_tracker::server::fuzz::relay,
+        &[],
+    ),
+    server(
+        "tracker_server_signal",
+        "messages of browsers: bounds, and what is handed on says whom it is from and what about",
+        bt_tracker::server::fuzz::signal,
+        SIGNAL_WORDS,
     ),
 ];
 

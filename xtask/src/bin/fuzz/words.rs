@@ -186,3 +186,54 @@ pub(crate) const SERVER_WORDS: &[&[u8]] = &[
     b"&left=0",
     b"&event=stopped",
 ];
+
+pub(crate) const SETTINGS_WORDS: &[&[u8]] = &[
+    b"absent",
+    b"allocation",
+    b"copied",
+    b"directory",
+    b"goal",
+    b"high",
+    b"leaving",
+    b"low",
+    b"moving",
+    b"names",
+    b"only_files",
+    b"paused",
+    b"placing",
+    b"sequential",
+    b"spread",
+    b"stand",
+    b"suffix",
+    b"to",
+    b"top",
+];
+
+pub(crate) const LIST_WORDS: &[&[u8]] = &[
+    b"bt-tracker accounts 1 ",
+    b"\nuser key-of-ann 1 2 3 4 5 -1",
+    b"\npeer ",
+    b"\nend ",
+    b"0101010101010101010101010101010101010101",
+    b"192.0.2.1:7000",
+    b"[::]:0",
+    b"\nkey-of-bob bob@x.y",
+    b" # ",
+];
+
+pub(crate) const SIGNAL_WORDS: &[&[u8]] = &[
+    b"{\"action\":\"announce\"",
+    b"{\"action\":\"scrape\"",
+    b",\"info_hash\":\"01234567890123456789\"",
+    b",\"peer_id\":\"01234567890123456789\"",
+    b",\"to_peer_id\":\"01234567890123456789\"",
+    b",\"offer_id\":\"x\"",
+    b",\"offers\":[",
+    b"{\"offer\":{\"type\":\"offer\",\"sdp\":\"\"},\"offer_id\":\"x\"}",
+    b",\"answer\":{}",
+    b",\"event\":\"completed\"",
+    b",\"left\":null",
+    b",\"uploaded\":1,\"downloaded\":1",
+    b"\\u00ff",
+    b"]}",
+];

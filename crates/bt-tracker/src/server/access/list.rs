@@ -126,6 +126,54 @@ fn is_about(line: &str, word: &str) -> bool {
     found == word || is_hash && found.eq_ignore_ascii_case(word)
 }
 
+/// A list for the fuzzer: each entry of a good one prints as it was read, is there after it was added, and gone after it
+/// was taken out; others stay readable.
+#[cfg(any(test, feature = "fuzz"))]
+pub(in super::super) fn fuzz(bytes: &[u8]) {
+    /// Each costs two copies of the whole.
+    const LOOKED_AT: usize = 8;
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let path = Path::new("list");
+    for listed in entries(path, text, user)
+        .unwrap_or_default()
+        .iter()
+        .take(LOOKED_AT)
+    {
+        let entry = listed.to_string();
+        let (added, removed) = edited(text, &entry, &listed.key);
+        let is_it = |other: &Listed| (&other.key, &other.name) == (&listed.key, &listed.name);
+        let there = entries(path, &added, user).expect("it was good before");
+        assert!(there.iter().any(is_it), "{entry} was added");
+        let left = entries(path, &removed, user).expect("it was good before");
+        assert!(
+            left.iter().all(|other| other.key != listed.key),
+            "{entry} was taken out"
+        );
+    }
+    for hash in entries(path, text, info_hash)
+        .unwrap_or_default()
+        .iter()
+        .take(LOOKED_AT)
+    {
+        let entry = hash.to_string();
+        let (added, removed) = edited(text, &entry, &entry);
+        let there = entries(path, &added, info_hash).expect("it was good before");
+        assert!(there.contains(hash), "{entry} was added");
+        let left = entries(path, &removed, info_hash).expect("it was good before");
+        assert!(!left.contains(hash), "{entry} was taken out");
+    }
+}
+
+/// The list with an entry, and then without those that begin with `word`.
+#[cfg(any(test, feature = "fuzz"))]
+fn edited(text: &str, entry: &str, word: &str) -> (String, String) {
+    let added = with(text, entry);
+    let removed = without(&added, word).expect("it is there");
+    (added, removed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

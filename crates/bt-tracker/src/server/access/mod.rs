@@ -4,6 +4,9 @@
 
 mod list;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) use list::fuzz;
+
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};

@@ -53,6 +53,11 @@ pub(in super::super) fn load(path: &Path, accounts: &Accounts) -> Result<usize, 
     };
     let read = read(&text, clock())?;
     let count = read.len();
+    take(accounts, read);
+    Ok(count)
+}
+
+fn take(accounts: &Accounts, read: Vec<(Box<str>, User)>) {
     let mut users = accounts
         .users
         .write()
@@ -65,7 +70,6 @@ pub(in super::super) fn load(path: &Path, accounts: &Accounts) -> Result<usize, 
         });
         entry.user = Arc::new(user);
     }
-    Ok(count)
 }
 
 fn clock() -> i64 {
@@ -204,6 +208,31 @@ fn word<T: FromStr>(words: &mut SplitWhitespace<'_>) -> Option<T> {
 
 fn before(age: i64, away: i64) -> i64 {
     age.saturating_add(away).saturating_neg()
+}
+
+/// A file for the fuzzer, as it is and with the head and the checksum that it lacks: what is taken in is written, and what
+/// is written is taken in and written again without a change.
+#[cfg(any(test, feature = "fuzz"))]
+pub(in super::super) fn fuzz(bytes: &[u8]) {
+    /// Seconds since 1970; the head's own time may be before or after it.
+    const NOW: i64 = 1_000_000;
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let mut whole = format!("{HEAD}{text}\n");
+    let sum = checksum(&whole);
+    line(&mut whole, format_args!("end {sum:016x}"));
+    for text in [text, &whole] {
+        let Ok(users) = read(text, NOW) else {
+            continue;
+        };
+        let accounts = Accounts::default();
+        take(&accounts, users);
+        let written = write(&accounts, 0, NOW);
+        let again = Accounts::default();
+        take(&again, read(&written, NOW).expect("we wrote it"));
+        assert_eq!(write(&again, 0, NOW), written);
+    }
 }
 
 #[cfg(test)]

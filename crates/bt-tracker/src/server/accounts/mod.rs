@@ -6,6 +6,9 @@
 mod file;
 mod user;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) use file::fuzz;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};

@@ -10,6 +10,9 @@ mod record;
 mod stream;
 mod sync;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) use record::fuzz;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 

@@ -106,6 +106,22 @@ fn length(says: u8) -> usize {
     }
 }
 
+/// Records for the fuzzer: each that is read is written and read back.
+#[cfg(any(test, feature = "fuzz"))]
+pub(in super::super) fn fuzz(bytes: &[u8]) {
+    let mut rest = bytes;
+    while let Some(announce) = decode(&mut rest) {
+        let mut own = Vec::new();
+        encode(&announce, &mut own);
+        let mut again = own.as_slice();
+        let back = decode(&mut again).expect("we wrote it");
+        assert!(again.is_empty(), "bytes are left over");
+        assert_eq!(format!("{back:?}"), format!("{announce:?}"));
+        assert_eq!(fitting(&own, own.len()), (own.len(), 0));
+        assert_eq!(count(&own), 1);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -209,6 +209,38 @@ fn bytes20(value: Option<&Value>) -> Option<[u8; 20]> {
     characters.next().is_none().then_some(bytes)
 }
 
+/// A message for the fuzzer: what is taken keeps its bounds, and what is handed on is JSON about the same torrent and peer.
+#[cfg(any(test, feature = "fuzz"))]
+pub(in super::super) fn fuzz(bytes: &[u8]) {
+    let read = |text: &str| serde_json::from_str::<Value>(text).expect("we write JSON");
+    match Request::parse(bytes) {
+        Err(why) => assert_eq!(read(&failure(None, why))["failure reason"], why),
+        Ok(Request::Scrape(hashes)) => {
+            assert!(hashes.len() <= MAX_SCRAPE, "too many torrents");
+            let files = scraped(hashes.iter().map(|hash| (*hash, Counts::default())));
+            let files = read(&files);
+            for hash in hashes {
+                assert!(files["files"].get(text(hash.as_bytes())).is_some());
+            }
+        }
+        Ok(Request::Announce(announce)) => {
+            assert!(
+                announce.offers.len() <= MAX_SIGNAL_OFFERS,
+                "too many offers"
+            );
+            let (hash, from) = (announce.info_hash, announce.peer_id);
+            let offers = announce.offers.into_iter();
+            let letters = offers.map(|offer| offer.letter(&hash, &from));
+            let answers = announce.answer.map(|answer| answer.letter(&hash, &from));
+            for letter in letters.chain(answers) {
+                let letter = read(&letter);
+                assert_eq!(bytes20(letter.get("peer_id")), Some(from));
+                assert_eq!(bytes20(letter.get("info_hash")), Some(*hash.as_bytes()));
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,9 @@
 mod message;
 mod rooms;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) use message::fuzz;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
