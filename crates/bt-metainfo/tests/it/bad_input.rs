@@ -1,5 +1,8 @@
 //! The files of `tests/bad-input/torrents` and `tests/bad-input/magnets`.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use bt_metainfo::{Magnet, Metainfo};
 
 use crate::replay::replay;
@@ -68,4 +71,71 @@ fn every_name_lands_inside_a_real_folder() {
     });
     let folders = std::fs::read_dir(outer.path()).unwrap().count();
     assert_eq!(u32::try_from(folders), Ok(number.get()));
+}
+
+/// Where we are more lenient or stricter than libtorrent.
+const UNLIKE_LIBTORRENT: [(&str, &str); 7] = [
+    ("piece-length-above", "it has no such limit"),
+    ("root-name-absolute", "we read it under a safe name"),
+    ("root-name-dot-dot", "we read it under a safe name"),
+    ("root-name-empty", "we read it under a safe name"),
+    ("root-name-nul", "we read it under a safe name"),
+    ("two-infos", "it takes one of them"),
+    ("v2-no-layer", "it fetches the layer from peers, we do not"),
+];
+
+/// The same for torf, which also minds what is not needed to download.
+const UNLIKE_TORF: [(&str, &str); 18] = [
+    ("announce-dict", "left out with a warning"),
+    ("announce-int", "left out with a warning"),
+    ("announce-list", "left out with a warning"),
+    ("announce-list-int", "left out with a warning"),
+    ("announce-list-string", "left out with a warning"),
+    ("announce-url-", "left out with a warning"),
+    ("announce-url-2049", "left out with a warning"),
+    ("announce-url-http", "left out with a warning"),
+    ("announce-url-javascriptalert", "left out with a warning"),
+    ("announce-url-m", "left out with a warning"),
+    ("announce-url-notaurl", "left out with a warning"),
+    ("creation-date-string", "left out with a warning"),
+    ("file-path-dict", "it takes the keys for a path"),
+    ("newline-after", "left out with a warning"),
+    ("piece-length-5", "any length is a length (BEP 3)"),
+    ("piece-length-u32", "it has no such limit"),
+    ("v2-90-folders", "it knows no version 2"),
+    ("v2-whole", "it knows no version 2"),
+];
+
+/// `tests/data/README.md` says how the verdicts were recorded.
+#[test]
+fn verdicts_differ_from_those_of_other_programs_only_where_we_want_it() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let recorded = here.join("tests/data/verdicts-on-bad-input.tsv");
+    let recorded = std::fs::read_to_string(recorded).unwrap();
+    let (mut unlike_libtorrent, mut unlike_torf) = (Vec::new(), Vec::new());
+    let mut compared = 0;
+    for line in recorded.lines().skip(1) {
+        let columns: Vec<&str> = line.split('\t').collect();
+        let [name, libtorrent, torf] = columns[..] else {
+            panic!("{line}: not three columns");
+        };
+        let bytes = std::fs::read(here.join("../../tests/bad-input/torrents").join(name));
+        let ours = match Metainfo::parse(&bytes.expect(name)) {
+            Ok(_) => "ok",
+            Err(_) => "error",
+        };
+        unlike_libtorrent.extend((ours != libtorrent).then(|| name.to_owned()));
+        unlike_torf.extend((ours != torf).then(|| name.to_owned()));
+        compared += 1;
+    }
+    assert!(compared > 200, "only {compared} files");
+    for (unlike, wanted) in [
+        (unlike_libtorrent, BTreeMap::from(UNLIKE_LIBTORRENT)),
+        (unlike_torf, BTreeMap::from(UNLIKE_TORF)),
+    ] {
+        assert!(
+            unlike.iter().map(String::as_str).eq(wanted.into_keys()),
+            "{unlike:?}"
+        );
+    }
 }

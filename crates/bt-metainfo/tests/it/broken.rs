@@ -400,3 +400,21 @@ fn the_number_of_files_ends_at_its_limit() {
         .to_string();
     assert!(message.contains("more than 1000000 files"), "{message}");
 }
+
+#[test]
+fn a_torrent_of_the_largest_size_is_read_and_one_byte_more_is_not() {
+    let of = |size: usize| {
+        let head = b"d4:infod6:lengthi5e4:name1:a12:piece lengthi16384e6:pieces20:".as_slice();
+        let filled = |filler: usize| {
+            let key = format!("e1:z{filler}:").into_bytes();
+            [head, &[7; 20], &key, &vec![b'.'; filler], b"e"].concat()
+        };
+        // The length of the filler has seven digits here and there.
+        let bytes = filled(size - filled(1_000_000).len() + 1_000_000);
+        assert_eq!(bytes.len(), size);
+        Metainfo::parse(&bytes)
+    };
+    assert!(of(MAX_FILE_BYTES).is_ok());
+    let error = of(MAX_FILE_BYTES + 1).unwrap_err().to_string();
+    assert!(error.contains("more than the 10000000 allowed"), "{error}");
+}
