@@ -54,11 +54,23 @@ impl World {
             return Err(format!("it has piece {piece}, and the disk does not"));
         }
         // 10: every byte that came was counted once.
-        let (_, received) = node.engine.totals();
+        let (uploaded, received) = node.engine.totals();
         if received != node.log.received {
             return Err(format!(
                 "{received} bytes are counted as received, {} came",
                 node.log.received
+            ));
+        }
+        let sent = node.log.uploaded - node.log.uploaded_before;
+        if uploaded != sent {
+            return Err(format!("{uploaded} bytes are counted as sent, {sent} left"));
+        }
+        let missing = node.engine.have().len() - node.engine.have().count_ones();
+        let (left, full) = (node.engine.left(), u64::from(self.layout.piece_length()));
+        let bound = u64::from(missing) * full;
+        if left > bound || left + full < bound {
+            return Err(format!(
+                "{left} bytes are counted as left, {missing} pieces are missing"
             ));
         }
         // 14: what is put together in memory is what is under way.

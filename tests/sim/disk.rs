@@ -47,6 +47,8 @@ pub(crate) struct Disk {
     assembling: BTreeMap<PieceIndex, BTreeMap<u32, Truth>>,
     /// Pieces handed over to be hashed and written, in that order.
     hashing: BTreeMap<PieceIndex, Vec<Truth>>,
+    /// Those of `hashing` that the engine no longer waits for.
+    given_up: BTreeSet<PieceIndex>,
     watched: BTreeSet<PieceIndex>,
     /// The bytes of these pieces are right.
     pub(crate) written: Bitfield,
@@ -62,6 +64,7 @@ impl Disk {
             mood: DiskMood::Fine,
             assembling: BTreeMap::new(),
             hashing: BTreeMap::new(),
+            given_up: BTreeSet::new(),
             watched: BTreeSet::new(),
             synced: have.clone(),
             written: have,
@@ -83,6 +86,9 @@ impl Disk {
         if self.written.get(block.piece) {
             return Err(format!("{block} is stored and its piece is written"));
         }
+        if self.hashing.contains_key(&block.piece) && !self.given_up.contains(&block.piece) {
+            return Err(format!("{block} is stored while its piece is hashed"));
+        }
         let piece = self.assembling.entry(block.piece).or_default();
         if piece.insert(block.begin, truth).is_some() {
             return Err(format!("{block} is stored twice"));
@@ -91,6 +97,7 @@ impl Disk {
             return Ok(None);
         }
         let blocks = self.assembling.remove(&block.piece).unwrap_or_default();
+        self.given_up.remove(&block.piece);
         self.hashing
             .insert(block.piece, blocks.into_values().collect());
         let time = match self.mood {
@@ -109,6 +116,7 @@ impl Disk {
     /// The verdict on a piece that was handed over; `None` if it is not there any more.
     pub(crate) fn hashed(&mut self, piece: PieceIndex) -> Option<Written> {
         let blocks = self.hashing.remove(&piece)?;
+        self.given_up.remove(&piece);
         let good = blocks.iter().all(|truth| *truth == 0);
         let digests: Vec<[u8; 20]> = blocks.iter().map(|truth| [*truth; 20]).collect();
         if !good {
@@ -138,6 +146,7 @@ impl Disk {
 
     /// What was being put together is forgotten.
     pub(crate) fn forget(&mut self) {
+        self.given_up.extend(self.hashing.keys());
         self.assembling.clear();
     }
 
@@ -163,6 +172,7 @@ impl Disk {
     pub(crate) fn crash(&mut self, dice: &mut Dice, power_cut: bool) {
         self.assembling.clear();
         self.hashing.clear();
+        self.given_up.clear();
         self.watched.clear();
         if power_cut {
             let risky: Vec<PieceIndex> = self.written.iter_and_not(&self.synced).collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bt_client::engine::{Command, Input, TokenBucket};
+use bt_client::engine::{Command, Input, Priority, TokenBucket};
 use bt_metainfo::{BlockRef, PieceIndex};
 use bt_wire::Message;
 
@@ -39,6 +39,8 @@ impl World {
                 self.coming -= 1;
                 self.command(node, Command::Resume);
             }
+            Fault::Reannounce(node) => self.command(node, Command::Reannounce),
+            Fault::Prioritize(node) => self.prioritize(node),
             Fault::Jump(node, ahead) => {
                 self.nodes[node].skew += ahead;
                 self.nodes[node].wake = None;
@@ -62,6 +64,22 @@ impl World {
     fn command(&mut self, node: usize, command: Command) {
         if self.nodes[node].online {
             self.tell(node, Input::Command(command));
+        }
+    }
+
+    /// The owner has other wishes about the order. What is wanted at all stays.
+    fn prioritize(&mut self, node: usize) {
+        let classes = [Priority::Low, Priority::Normal, Priority::High];
+        let wishes = self.layout.pieces().map(|piece| {
+            if self.nodes[node].wants(piece) {
+                classes[self.dice.below(3)]
+            } else {
+                Priority::Skip
+            }
+        });
+        let wishes = wishes.collect();
+        if self.nodes[node].online {
+            self.tell(node, Input::Prioritize(wishes));
         }
     }
 
@@ -91,6 +109,7 @@ impl World {
         dead.log = Log {
             banned,
             uploaded: dead.log.uploaded,
+            uploaded_before: dead.log.uploaded,
             ..Log::default()
         };
         let (life, member, now) = (dead.life, dead.member.clone(), self.instant(node));

@@ -55,12 +55,16 @@ fn grow(leechers: usize, locality: bool) -> Grown {
     let ideal = plan.ideal(MBIT);
     let total = plan.total();
     let mut world = World::new(1, plan);
-    world.audit_every = 0;
+    // Beyond that it would take longer than the run.
+    world.audit_every = if leechers <= 100 { 50 } else { 0 };
     assert!(
         world.run(Duration::from_secs(600), World::all_complete),
         "{}",
         world.picture()
     );
+    for (number, node) in world.nodes.iter().enumerate() {
+        world.must(number, node.engine.audit());
+    }
     let mut times: Vec<f64> = world.nodes[1..]
         .iter()
         .filter_map(|node| node.log.completed)

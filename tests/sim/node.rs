@@ -53,6 +53,11 @@ pub(crate) struct Log {
     /// Whom trackers named to it.
     pub(crate) named: BTreeSet<SocketAddr>,
     pub(crate) failures: u32,
+    /// Bytes that left in earlier lives.
+    pub(crate) uploaded_before: u64,
+    /// Announces it made, and peers it gave up because they seemed useless, in this life.
+    pub(crate) announces: u32,
+    pub(crate) given_up: u32,
     pub(crate) unchoked_last: BTreeMap<PeerKey, Duration>,
     pub(crate) pieces: BTreeSet<PieceIndex>,
 }

@@ -62,6 +62,8 @@ pub(crate) struct Member {
     pub(crate) sequential: bool,
     pub(crate) slots: usize,
     pub(crate) max_peers: usize,
+    /// Requests of one peer that may wait, as its extension handshake says.
+    pub(crate) reqq: u32,
     /// Its own limit, bytes per second out.
     pub(crate) limit: Option<u64>,
     /// It speaks the Fast extension.
@@ -82,6 +84,7 @@ impl Member {
             sequential: false,
             slots: 20,
             max_peers: 200,
+            reqq: bt_client::limits::OUR_REQQ,
             limit: None,
             fast: true,
             group: 0,
@@ -137,6 +140,10 @@ pub(crate) enum Fault {
     },
     Pause(usize),
     Resume(usize),
+    /// It tells its trackers at once, as far as they allow.
+    Reannounce(usize),
+    /// Its owner wants the pieces in another order.
+    Prioritize(usize),
     /// The node's clock jumps ahead.
     Jump(usize, Duration),
     Disk(usize, DiskMood),

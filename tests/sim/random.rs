@@ -14,6 +14,10 @@ use super::scenarios::with_seeds;
 use super::tracker::TrackerMood;
 use super::world::World;
 
+/// Seconds after which a swarm stands still: two intervals of a tracker, as whoever lost everybody may have to wait for
+/// the next announce.
+const PATIENCE: u64 = 4_000;
+
 /// Something that goes wrong and ends.
 type Trouble = Vec<(Duration, Fault)>;
 
@@ -112,7 +116,14 @@ impl Recipe {
         // A stable sort: a trouble's own order stays.
         plan.faults.sort_by_key(|(at, _)| *at);
         // A tracker that talks nonsense may tell everybody to come back tomorrow.
-        plan.limit = Duration::from_secs(200_000);
+        let nonsense = |(_, fault): &(Duration, Fault)| {
+            matches!(fault, Fault::Tracker(_, TrackerMood::Garbage))
+        };
+        plan.limit = Duration::from_secs(if plan.faults.iter().any(nonsense) {
+            200_000
+        } else {
+            PATIENCE
+        });
         plan
     }
 
@@ -159,6 +170,8 @@ fn of(fault: &Fault) -> Option<usize> {
         | Fault::Disk(node, _)
         | Fault::Line(node, _)
         | Fault::Limit(node, _)
+        | Fault::Reannounce(node)
+        | Fault::Prioritize(node)
         | Fault::Crash { node, .. } => Some(*node),
         Fault::Tracker(..) | Fault::Partition(_) | Fault::Heal | Fault::Loss(_) => None,
     }
@@ -173,6 +186,8 @@ fn renumbered(mut fault: Fault, gone: usize) -> Fault {
         | Fault::Disk(node, _)
         | Fault::Line(node, _)
         | Fault::Limit(node, _)
+        | Fault::Reannounce(node)
+        | Fault::Prioritize(node)
         | Fault::Crash { node, .. } => *node -= usize::from(*node > gone),
         Fault::Tracker(..) | Fault::Partition(_) | Fault::Heal | Fault::Loss(_) => {}
     }
@@ -195,6 +210,9 @@ fn leecher(dice: &mut Dice, pieces: u32) -> Member {
         let from = dice.below(pieces as usize) as u32;
         let to = from + 1 + dice.below((pieces - from) as usize) as u32;
         member.wanted = Some((from, to.min(pieces)));
+    }
+    if dice.chance(30) {
+        member.reqq = [1, 5, 50, 250][dice.below(4)];
     }
     if dice.chance(15) {
         member.limit = Some(dice.between(20_000, 500_000));
@@ -220,7 +238,7 @@ fn trouble(dice: &mut Dice, members: usize, trackers: usize) -> Trouble {
             (end, Fault::Tracker(tracker, TrackerMood::Up)),
         ]
     };
-    match dice.below(15) {
+    match dice.below(19) {
         0 => vec![(begin, Fault::Pause(node)), (end, Fault::Resume(node))],
         1 | 2 => {
             let back_after = Some(dice.moment(Duration::from_millis(10), Duration::from_secs(10)));
@@ -255,6 +273,17 @@ fn trouble(dice: &mut Dice, members: usize, trackers: usize) -> Trouble {
             ),
             (end, Fault::Limit(node, None)),
         ],
+        14 => {
+            // Not of the seed that stays: whoever bans it has nobody to ask.
+            let node = node.max(1);
+            vec![
+                (begin, Fault::Disk(node, DiskMood::Flipping)),
+                (end, Fault::Disk(node, DiskMood::Fine)),
+            ]
+        }
+        15 => moody(TrackerMood::Refusing),
+        16 => vec![(begin, Fault::Reannounce(node))],
+        17 => vec![(begin, Fault::Prioritize(node))],
         _ => vec![(begin, Fault::Line(node, line(dice)))],
     }
 }

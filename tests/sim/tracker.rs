@@ -93,7 +93,7 @@ impl Tracker {
         said: &Said<'_>,
         dice: &mut Dice,
     ) -> Result<Result<AnnounceResponse, Problem>, String> {
-        self.judge(said)?;
+        self.judge(said, self.mood != TrackerMood::Refusing)?;
         match self.mood {
             TrackerMood::Down => return Ok(Err(Problem::new("no answer"))),
             TrackerMood::Refusing => {
@@ -121,7 +121,8 @@ impl Tracker {
         Ok(Ok(response))
     }
 
-    fn judge(&mut self, said: &Said<'_>) -> Result<(), String> {
+    /// What a tracker refuses is to be said again.
+    fn judge(&mut self, said: &Said<'_>, accepts: bool) -> Result<(), String> {
         let record = self.records.entry((said.addr, said.life)).or_default();
         let event = said.announce.event;
         let law = |holds: bool, law: &str| {
@@ -130,9 +131,10 @@ impl Tracker {
                 .ok_or_else(|| format!("announce {event} of {}: {law}", said.addr))
         };
         if event == Event::Started {
-            record.started = true;
+            record.started |= accepts;
+        } else {
+            law(record.started, "the first must be `started`")?;
         }
-        law(record.started, "the first must be `started`")?;
         law(
             said.totals.0 >= record.totals.0 && said.totals.1 >= record.totals.1,
             "totals decrease",
@@ -142,9 +144,9 @@ impl Tracker {
             Event::Completed => {
                 law(!record.completed, "`completed` was said before")?;
                 law(said.left == 0, "`completed` and something is left")?;
-                record.completed = true;
+                record.completed = accepts;
             }
-            Event::Stopped => record.started = false,
+            Event::Stopped => record.started = !accepts,
             _ => {}
         }
         Ok(())

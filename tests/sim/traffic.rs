@@ -13,7 +13,7 @@ use bt_wire::{Bitfield, Message};
 use super::disk::Truth;
 use super::node::Node;
 use super::plan::Conduct;
-use super::wire::{End, REQQ};
+use super::wire::End;
 use super::world::{Happening, World};
 
 /// Time until a dial to nobody is given up.
@@ -90,18 +90,20 @@ impl World {
         let pieces = self.layout.piece_count();
         let link = self.next_link;
         self.next_link += 1;
+        let (here, there) = (self.nodes[from].member.reqq, self.nodes[to].member.reqq);
         if let Ok(our_key) = opened {
-            let end = End::new(to, their_key, link, fast, pieces);
+            let end = End::new((to, their_key), link, fast, [here, there], pieces);
             self.nodes[from].ends.insert(our_key, end);
-            let end = End::new(from, our_key, link, fast, pieces);
+            let end = End::new((from, our_key), link, fast, [there, here], pieces);
             self.nodes[to].ends.insert(their_key, end);
             self.perform(from, ours);
             self.perform(to, theirs);
-            self.tell(from, Input::PeerQueues(our_key, REQQ));
-            self.tell(to, Input::PeerQueues(their_key, REQQ));
+            self.tell(from, Input::PeerQueues(our_key, there));
+            self.tell(to, Input::PeerQueues(their_key, here));
         } else {
             // They let us in, and we hang up at once.
-            let end = End::new(from, PeerKey(u32::MAX), link, fast, pieces);
+            let nobody = (from, PeerKey(u32::MAX));
+            let end = End::new(nobody, link, fast, [there, here], pieces);
             self.nodes[to].ends.insert(their_key, end);
             self.perform(from, ours);
             self.perform(to, theirs);
@@ -294,6 +296,9 @@ impl World {
             .handle(now, Input::Flush(key), &mut out);
         self.post(to, mail);
         self.perform(to, out);
+        if let Some(end) = self.end(to, key, link) {
+            end.end_of_breath();
+        }
     }
 
     /// What our connection makes of a message before the engine hears it; false if the engine does not.
@@ -326,7 +331,7 @@ impl World {
                 return accepted;
             }
             Message::Cancel(_) if conduct == Conduct::Deaf => {}
-            Message::Cancel(block) if !end.over(*block) => {}
+            Message::Cancel(block) if !end.take_back(*block) => {}
             Message::Cancel(block) => {
                 node.uplink.remove(key, *block);
                 if end.fast {
@@ -334,7 +339,7 @@ impl World {
                 }
             }
             Message::Reject(block) => {
-                let answered = end.answered(*block);
+                let answered = end.rejected(*block);
                 if sender_is_honest && conduct == Conduct::Honest {
                     self.must(to, answered);
                 }

@@ -11,9 +11,6 @@ use bt_client::engine::PeerKey;
 use bt_metainfo::{BlockRef, PieceIndex};
 use bt_wire::Bitfield;
 
-/// Requests of one peer that may wait, as our extension handshake says.
-pub(crate) const REQQ: u32 = bt_client::limits::OUR_REQQ;
-
 /// A block, and which rule it breaks. Words are made of it only if it matters: those who misbehave break rules all day.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wrong(BlockRef, &'static str);
@@ -34,6 +31,8 @@ pub(crate) struct End {
     /// The connection, never given twice.
     pub(crate) link: u32,
     pub(crate) fast: bool,
+    /// Requests that may wait here and there, as the extension handshakes say.
+    queues: [u32; 2],
     /// What we told it last.
     pub(crate) choking: bool,
     pub(crate) interested: bool,
@@ -54,17 +53,29 @@ pub(crate) struct End {
     asked: Vec<BlockRef>,
     /// Requests of ours that need no answer and may get one: called off, or void by a choke, without the Fast extension.
     void: BTreeSet<BlockRef>,
+    /// Those of `asked` that were called off: they wait at the peer no more.
+    called_off: Vec<BlockRef>,
+    /// Requests that the peer called off in the breath in which they came: the engine may have served them.
+    taken_back: Vec<BlockRef>,
     /// When what we said last arrives: messages do not overtake each other.
     pub(crate) arrives: Duration,
 }
 
 impl End {
-    pub(crate) fn new(node: usize, key: PeerKey, link: u32, fast: bool, pieces: u32) -> Self {
+    /// `queues` are the requests that may wait here and at the peer.
+    pub(crate) fn new(
+        (node, key): (usize, PeerKey),
+        link: u32,
+        fast: bool,
+        queues: [u32; 2],
+        pieces: u32,
+    ) -> Self {
         Self {
             node,
             key,
             link,
             fast,
+            queues,
             choking: true,
             interested: false,
             peer_choking: true,
@@ -76,6 +87,8 @@ impl End {
             queued: Vec::new(),
             asked: Vec::new(),
             void: BTreeSet::new(),
+            called_off: Vec::new(),
+            taken_back: Vec::new(),
             arrives: Duration::ZERO,
         }
     }
@@ -97,14 +110,17 @@ impl End {
             return Err(Wrong(block, "is asked of a peer that did not tell of it"));
         }
         self.asked.push(block);
-        if self.asked.len() > REQQ as usize * 2 {
-            return Err(Wrong(block, "is one request too many at one peer"));
+        if self.asked.len() - self.called_off.len() > self.queues[1] as usize {
+            return Err(Wrong(block, "is more than the peer said that it queues"));
         }
         Ok(())
     }
 
     /// We call a request off. Without the Fast extension no answer comes.
     pub(crate) fn call_off(&mut self, block: BlockRef) {
+        if self.fast && self.asked.contains(&block) {
+            self.called_off.push(block);
+        }
         if !self.fast && remove(&mut self.asked, block) {
             self.void.insert(block);
         }
@@ -118,8 +134,19 @@ impl End {
         }
     }
 
+    /// A request of ours is rejected.
+    pub(crate) fn rejected(&mut self, block: BlockRef) -> Result<(), Wrong> {
+        remove(&mut self.called_off, block);
+        self.answered(block)
+    }
+
     /// An answer to a request of ours.
     pub(crate) fn answered(&mut self, block: BlockRef) -> Result<(), Wrong> {
+        let times = self.asked.iter().filter(|asked| **asked == block).count();
+        if times < 2 {
+            // Otherwise the block crossed our cancel and answers what was asked again, as far as the engine can tell.
+            remove(&mut self.called_off, block);
+        }
         if remove(&mut self.asked, block) || self.void.contains(&block) {
             return Ok(());
         }
@@ -129,11 +156,25 @@ impl End {
     /// The peer asks. False if the wire refuses without asking the engine.
     pub(crate) fn accept(&mut self, block: BlockRef) -> bool {
         let permitted = !self.choking || self.granted.contains(&block.piece);
-        let accepted = permitted && self.waiting.len() + self.queued.len() < REQQ as usize;
+        let waiting = self.waiting.len() + self.queued.len();
+        let accepted = permitted && waiting < self.queues[0] as usize;
         if accepted {
             self.waiting.push(block);
         }
         accepted
+    }
+
+    /// The peer calls a request off. False if there is none.
+    pub(crate) fn take_back(&mut self, block: BlockRef) -> bool {
+        if self.waiting.contains(&block) {
+            self.taken_back.push(block);
+        }
+        self.over(block)
+    }
+
+    /// What was said in one breath has been dealt with.
+    pub(crate) fn end_of_breath(&mut self) {
+        self.taken_back.clear();
     }
 
     /// We are going to send a block; false if it was called off in the same breath.
@@ -144,6 +185,8 @@ impl End {
         let waited = remove(&mut self.waiting, block);
         if waited {
             self.queued.push(block);
+        } else if !remove(&mut self.taken_back, block) {
+            return Err(Wrong(block, "is served to a peer that did not ask for it"));
         }
         Ok(waited)
     }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bt_client::engine::{
-    Config, Input, Notice, Output, Outputs, PeerKey, PieceVerdict, TokenBucket, Torrent,
+    CloseReason, Config, Input, Notice, Output, Outputs, PeerKey, PieceVerdict, TokenBucket,
+    Torrent,
 };
 use bt_metainfo::{BlockRef, InfoHash, Layout, PieceIndex};
 use bt_tracker::schedule::{Announce, Problem};
@@ -413,7 +414,11 @@ impl World {
             match output {
                 Output::Send(key, message) => self.say(node, key, message, &mut mail),
                 Output::Serve(key, block) => self.serve(node, key, block, &mut mail),
-                Output::Close(key, _) => self.hang_up(node, key),
+                Output::Close(key, reason) => {
+                    let is_useless = reason == CloseReason::Useless;
+                    self.nodes[node].log.given_up += u32::from(is_useless);
+                    self.hang_up(node, key);
+                }
                 Output::Dial(addr) => self.dial(node, addr),
                 Output::Announce { announce, numwant } => self.announce(node, &announce, numwant),
                 Output::Watch(piece) => self.nodes[node].disk.watch(piece),
@@ -448,6 +453,7 @@ impl World {
         let reached = self.split.is_none_or(|split| node < split);
         let delay = tracker.delay(announce.timeout).filter(|_| reached);
         let life = self.nodes[node].life;
+        self.nodes[node].log.announces += 1;
         let what = Happening::Reply {
             node,
             numwant,

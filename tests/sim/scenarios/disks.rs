@@ -64,7 +64,10 @@ fn a_disk_that_fails_every_write_stops_one_node_and_no_other() {
 #[test]
 fn bits_that_flip_when_read_back_reach_nobody_as_content() {
     let plan = |_| Plan::swarm(40, PIECE, 6, 10.0).fault(0, Fault::Disk(1, DiskMood::Flipping));
-    story("bits_that_flip", 1, plan, |_| {});
+    story("bits_that_flip", 1, plan, |world| {
+        let failed: u32 = world.nodes.iter().map(|node| node.log.failed_pieces).sum();
+        assert!(failed > 0, "no bit ever flipped");
+    });
 }
 
 /// Each of seven nodes is gone once in the first seconds, and back after a while.
@@ -128,5 +131,13 @@ fn a_clock_that_jumps_ten_days_costs_one_node_a_moment() {
         let times = world.nodes.iter().filter_map(|node| node.log.completed);
         let last = times.max().expect("complete");
         assert!(last < Duration::from_secs(90), "{last:?}");
+        // No storm of announces, and nobody is sent away for having been silent: `started`, `completed`, one that was
+        // due while the clock jumped, and one more.
+        for number in [0, 2] {
+            let log = &world.nodes[number].log;
+            assert!(log.announces <= 4, "{} announces", log.announces);
+        }
+        let given_up: u32 = world.nodes.iter().map(|node| node.log.given_up).sum();
+        assert_eq!(given_up, 0, "connections were given up");
     });
 }

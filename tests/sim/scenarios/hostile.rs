@@ -45,6 +45,24 @@ fn a_poisoner_is_found_and_nobody_innocent_is_banned() {
     });
 }
 
+/// The promise of one among many: proof after few pieces, at every one of those whom it fed.
+#[test]
+fn one_poisoner_of_fifty_costs_each_of_the_others_three_pieces_at_most() {
+    let plan = |_| {
+        let twenty = vec![20 * u64::from(PIECE)];
+        beside(Conduct::Poisoner, 1, 49).with(|plan| plan.files = twenty)
+    };
+    with_seeds("one_poisoner_of_fifty", 10, |seed| {
+        let mut world = World::new(seed, plan(seed));
+        world.audit_every = 200;
+        world.play();
+        assert!(world.bans_of(50) > 0, "nobody found the poisoner");
+        let failed = world.nodes.iter().map(|node| node.log.failed_pieces);
+        let most = failed.max().unwrap_or(0);
+        assert!(most <= 3, "{most} pieces of one node failed");
+    });
+}
+
 #[test]
 fn three_poisoners_of_ten_are_banned_by_those_they_fed() {
     let plan = |_| beside(Conduct::Poisoner, 3, 6);
