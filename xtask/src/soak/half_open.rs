@@ -14,9 +14,9 @@ const LIMIT: usize = 40;
 
 pub(super) fn run(bench: &Bench) -> Outcome {
     let torrent = bench.torrent(1, 4 << 20, None)?;
-    // Candidates get their turn in the order of their addresses: this one comes last.
-    let last = Ipv4Addr::new(127, 0, 9, 1);
-    let (_seeder, addr) = bench.seed_at(last, &torrent, bench.client(), &["--no-trackers"])?;
+    // An address that nobody else here has.
+    let own = Ipv4Addr::new(127, 0, 9, 1);
+    let (_seeder, addr) = bench.seed_at(own, &torrent, bench.client(), &["--no-trackers"])?;
     // A listener that accepts nothing: once its queue is full, the kernel drops every SYN.
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).map_err(|e| e.to_string())?;
     let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));

@@ -18,6 +18,7 @@ mod peers;
 mod process;
 mod slow_disk;
 mod slow_loris;
+mod suspend;
 mod swarm;
 mod tracker;
 
@@ -43,7 +44,7 @@ type Outcome = Result<String, String>;
 type Row = (&'static str, fn(&Bench) -> Outcome);
 
 /// All rows in the order in which `all` runs them.
-const ROWS: [Row; 12] = [
+const ROWS: [Row; 13] = [
     ("flood", flood::run),
     ("half-open", half_open::run),
     ("slow-loris", slow_loris::run),
@@ -51,6 +52,7 @@ const ROWS: [Row; 12] = [
     ("slow-disk", slow_disk::run),
     ("memory", memory::run),
     ("peers", peers::run),
+    ("suspend", suspend::run),
     ("churn", churn::run),
     ("tracker", tracker::load::run),
     ("tracker-malformed", tracker::malformed::run),

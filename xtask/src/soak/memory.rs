@@ -1,6 +1,7 @@
 //! A session among peers that make it hold as much as they can, inside a memory cap.
 
 use std::fs;
+use std::io::Read as _;
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -13,6 +14,13 @@ const CAP: u64 = 192 << 20;
 /// Peers that ask for much, read nothing, and stop in the middle of a large message. A seed gives
 /// each its turn of thirty seconds, twenty at a time, so that a newcomer waits up to a minute.
 const HOSTILE: u32 = 40;
+/// So many of them have their turn at one time, at least.
+const AT_ONCE: usize = 16;
+/// What has come for each of these and was not read: more than one block.
+const UNREAD: usize = 64 * 1024;
+/// Messages of BEP 3.
+const INTERESTED: &[u8] = &[0, 0, 0, 1, 2];
+const UNCHOKE: &[u8] = &[0, 0, 0, 1, 1];
 
 /// Where a group's files are, and the name of its limit, by the version of the interface.
 fn group() -> Option<(&'static str, &'static str)> {
@@ -43,30 +51,23 @@ fn capped(bench: &Bench, group: &str) -> Outcome {
         .filter_map(|number| connect_from(number, addr))
         .collect();
     let connected = hostile.len();
-    for (number, stream) in hostile.iter_mut().enumerate() {
-        let number = u32::try_from(number).unwrap_or(0);
+    for (number, stream) in (0..).zip(&mut hostile) {
         let mut bytes = handshake(&torrent, number);
         // Byte 25 of the reserved bits offers the extension protocol.
         if let Some(byte) = bytes.get_mut(25) {
             *byte = 0x10;
         }
-        bytes.extend_from_slice(&[0, 0, 0, 1, 2]);
-        // Two thousand requests, then an unknown message of 1 MiB and an extension message of
-        // 512 KiB of which only the beginning comes.
-        for block in 0..2_000_u32 {
-            bytes.extend_from_slice(&[0, 0, 0, 13, 6]);
-            bytes.extend((block / 16).to_be_bytes());
-            bytes.extend((block % 16 * 16_384).to_be_bytes());
-            bytes.extend(16_384_u32.to_be_bytes());
-        }
-        bytes.extend_from_slice(if number % 2 == 0 {
-            &[0, 0x10, 0, 0, 99]
-        } else {
-            &[0, 8, 0, 1, 20, 1]
-        });
-        bytes.resize(bytes.len() + 30_000, 0);
+        bytes.extend_from_slice(INTERESTED);
         send(stream, &bytes);
     }
+    // Requests of a peer that is choked are refused at once: what may be asked for is asked after the unchoke.
+    let mut asking = vec![false; connected];
+    eventually(Duration::from_secs(30), || {
+        for ((number, stream), asks) in (0..).zip(&mut hostile).zip(&mut asking) {
+            *asks = *asks || (is_unchoked(stream) && send(stream, &demands(number)));
+        }
+        asking.iter().filter(|asks| **asks).count() >= AT_ONCE
+    });
     let peer = addr.to_string();
     let mut leecher = bench.leech(
         &torrent,
@@ -80,15 +81,52 @@ fn capped(bench: &Bench, group: &str) -> Outcome {
         !leecher.is_running()
     });
     let well = ended && leecher.end(Duration::from_millis(1))?;
+    let mut buffer = vec![0; UNREAD];
+    let mut waits =
+        |stream: &TcpStream| stream.peek(&mut buffer).is_ok_and(|bytes| bytes == UNREAD);
+    let unread = hostile
+        .iter()
+        .map(&mut waits)
+        .filter(|waits| *waits)
+        .count();
     let figures = format!(
-        "cap {} MiB, {connected} hostile peers, RSS at most {} MiB, still running: {}, delivered: {well}",
+        "cap {} MiB, {connected} hostile peers, {unread} of them with blocks unread (≥ {AT_ONCE}), RSS at most {} MiB, \
+         still running: {}, delivered: {well}",
         CAP >> 20,
         mib(most),
         seeder.is_running()
     );
-    if !well || !seeder.is_running() || most * 1024 > CAP {
+    if !well || unread < AT_ONCE || !seeder.is_running() || most * 1024 > CAP {
         return Err(figures);
     }
     bench.verify(&torrent, "out")?;
     Ok(figures)
+}
+
+/// Whether the seeder has unchoked this peer; reads what has come.
+fn is_unchoked(stream: &mut TcpStream) -> bool {
+    let mut buffer = vec![0; 64 * 1024];
+    let _ = stream.set_nonblocking(true);
+    let read = stream.read(&mut buffer).unwrap_or(0);
+    let read = buffer.get(..read).unwrap_or_default();
+    read.windows(UNCHOKE.len()).any(|window| window == UNCHOKE)
+}
+
+/// Two thousand requests, then an unknown message of 1 MiB or an extension message of 512 KiB of which only the beginning
+/// comes.
+fn demands(number: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for block in 0..2_000_u32 {
+        bytes.extend_from_slice(&[0, 0, 0, 13, 6]);
+        bytes.extend((block / 16).to_be_bytes());
+        bytes.extend((block % 16 * 16_384).to_be_bytes());
+        bytes.extend(16_384_u32.to_be_bytes());
+    }
+    bytes.extend_from_slice(if number.is_multiple_of(2) {
+        &[0, 0x10, 0, 0, 99]
+    } else {
+        &[0, 8, 0, 1, 20, 1]
+    });
+    bytes.resize(bytes.len() + 30_000, 0);
+    bytes
 }
