@@ -58,7 +58,12 @@ pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
             "--power-cuts" => &mut cuts,
             unknown => return Err(format!("unknown option {unknown}; see cargo xtask --help")),
         };
-        *place = Some(words.next().ok_or(format!("{word} needs a value"))?.clone());
+        let value = words.next().ok_or(format!("{word} needs a value"))?;
+        // None at all would be a green run.
+        if value == "0" && word != "--seed" {
+            return Err(format!("{word} needs more than 0"));
+        }
+        *place = Some(value.clone());
     }
     if let Some(cuts) = cuts {
         return cut_power(&cuts, seed.as_deref(), lanes.as_deref(), is_liar);

@@ -1,6 +1,9 @@
 //! `cargo xtask model`: the structures that threads meet at, played in every order (`tests/model`).
 
-use crate::shell::{cargo, run};
+use std::process::Stdio;
+
+use crate::shell::{cargo, shown};
+use crate::suite::ran_no_test;
 
 /// `[FILTER] [--preemptions N]`.
 pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
@@ -21,5 +24,14 @@ pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
         }
     }
     command.args(["--", "--nocapture"]);
-    run(&mut command)
+    println!("$ {}", shown(&command));
+    let output = command.stderr(Stdio::inherit()).output();
+    let output = output.map_err(|e| e.to_string())?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    print!("{text}");
+    match (output.status.success(), ran_no_test(&text)) {
+        (true, false) => Ok(()),
+        (true, true) => Err("no story was played: is the filter right?".to_owned()),
+        (false, _) => Err("a story failed".to_owned()),
+    }
 }

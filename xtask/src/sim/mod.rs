@@ -7,6 +7,7 @@ mod plot;
 use std::process::Command;
 
 use crate::shell::{capture, cargo, shown};
+use crate::suite::ran_no_test;
 use crate::tree;
 
 use plot::{Curve, Plot};
@@ -34,7 +35,8 @@ pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
         match word.as_str() {
             "--seeds" => {
                 let number = words.next().and_then(|word| word.parse::<u64>().ok());
-                seeds = Some(number.ok_or("--seeds takes a number")?);
+                let number = number.filter(|number| *number > 0);
+                seeds = Some(number.ok_or("--seeds takes a number above 0")?);
             }
             option if option.starts_with('-') => return Err(format!("unknown option {option}")),
             word if name.is_none() => name = Some(word.to_owned()),
@@ -60,7 +62,10 @@ pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
         .sum();
     println!("{} scenarios, {total:.1} s of their own time", rows.len());
     if output.status.success() {
-        return Ok(());
+        return match ran_no_test(&text) {
+            true => Err("no scenario was played: is the name right?".to_owned()),
+            false => Ok(()),
+        };
     }
     println!("{text}{}", String::from_utf8_lossy(&output.stderr));
     Err("a scenario failed; its line `replay:` says how to see it again".to_owned())

@@ -72,6 +72,14 @@ pub(crate) fn run(wanted: &Wanted) -> Result<(), String> {
     Ok(())
 }
 
+/// Whether a run of one test binary passed because its filter left nothing to fail.
+pub(crate) fn ran_no_test(text: &str) -> bool {
+    !text
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("test result: ok. "))
+        .any(|rest| !rest.starts_with("0 passed"))
+}
+
 /// All features, so that fuzz bodies replay their corpus as ordinary tests.
 fn command(extra: &[String]) -> Command {
     let mut command = cargo(["test", "--no-fail-fast", "--all-features"]);
