@@ -93,7 +93,9 @@ impl Tracker {
         said: &Said<'_>,
         dice: &mut Dice,
     ) -> Result<Result<AnnounceResponse, Problem>, String> {
-        self.judge(said, self.mood != TrackerMood::Refusing)?;
+        // It may have gone down, or begun to refuse, since it was asked.
+        let accepts = !matches!(self.mood, TrackerMood::Refusing | TrackerMood::Down);
+        self.judge(said, accepts)?;
         match self.mood {
             TrackerMood::Down => return Ok(Err(Problem::new("no answer"))),
             TrackerMood::Refusing => {
