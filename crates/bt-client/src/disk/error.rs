@@ -184,7 +184,8 @@ impl DiskError {
             Fault::Io if self.is_across() => {
                 "a mount or a quota stands between the two directories: mount them as they were, or choose another one"
             }
-            Fault::Io if self.source.kind() == ErrorKind::ResourceBusy => {
+            // Only a move that writers outrun is refused so; no system call of ours is.
+            Fault::Io if self.source.kind() == ErrorKind::WouldBlock => {
                 "pause it or lower its rate, then move it; the content is where it was"
             }
             Fault::Shared if self.action == "move" => {

@@ -399,6 +399,6 @@ fn canceled(path: &Path) -> DiskError {
 
 fn outrun(journey: &Journey<'_>) -> DiskError {
     let why = "it is downloaded faster than it can be copied there";
-    let source = std::io::Error::new(std::io::ErrorKind::ResourceBusy, why);
+    let source = std::io::Error::new(std::io::ErrorKind::WouldBlock, why);
     DiskError::new("move to", &journey.to.directory, source)
 }
