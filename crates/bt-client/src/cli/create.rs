@@ -155,11 +155,8 @@ pub(crate) fn run(args: &CreateArgs, context: &Context) -> Outcome {
     for warning in &warnings {
         context.report.caution(warning);
     }
-    let Some(metainfo) = hash(&plan, context)? else {
-        return Ok(context
-            .stop
-            .reason()
-            .map_or(Exit::Other, |reason| reason.exit()));
+    let Some(metainfo) = hash(&plan, context, |_, _| {})? else {
+        return Ok(context.stopped());
     };
     if to_stdout {
         let mut stdout = io::stdout().lock();
@@ -194,12 +191,18 @@ pub(crate) fn plan(path: &Path, options: &Options) -> Result<Plan, Failure> {
     Plan::new(path, options).map_err(|error| failure(path, &error))
 }
 
-/// Hashes the content with progress; `None` when we were asked to stop.
-pub(crate) fn hash(plan: &Plan, context: &Context) -> Result<Option<Metainfo>, Failure> {
+/// Hashes the content with progress, of which `tell` hears bytes done and bytes in all; `None` when we were asked to
+/// stop.
+pub(crate) fn hash(
+    plan: &Plan,
+    context: &Context,
+    mut tell: impl FnMut(u64, u64),
+) -> Result<Option<Metainfo>, Failure> {
     let mut progress = context.progress();
     let name = plan.name();
     let started = Instant::now();
     let assembly = plan.hash(context.stop.flag(), |hashed| {
+        tell(hashed.done, hashed.total);
         let now = Instant::now();
         let rate = hashed.done as f64
             / now

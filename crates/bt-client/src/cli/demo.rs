@@ -57,10 +57,7 @@ pub(crate) async fn run(args: &DemoArgs, context: &Context) -> Outcome {
                 Exit::Unverified
             })
         }
-        None => Ok(context
-            .stop
-            .reason()
-            .map_or(Exit::Other, |reason| reason.exit())),
+        None => Ok(context.stopped()),
     }
 }
 
@@ -302,7 +299,8 @@ fn torrent(
         created_by: create::creator(),
         ..Options::default()
     };
-    let Some(metainfo) = create::hash(&create::plan(content, &options)?, context)? else {
+    let plan = create::plan(content, &options)?;
+    let Some(metainfo) = create::hash(&plan, context, |_, _| {})? else {
         return Ok(None);
     };
     let dir = create::folder_of(content)?;

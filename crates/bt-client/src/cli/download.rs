@@ -54,7 +54,7 @@ pub(crate) struct DownloadArgs {
     /// Serve it when complete, until so many times its size has been uploaded
     #[arg(long, value_name = "R", value_parser = units::parse_ratio)]
     seed_ratio: Option<f64>,
-    /// Give up with code 4 when nothing came for so long
+    /// Give up with code 4 when nothing came for so long, or when getting a torrent from a URL takes longer
     #[arg(long, value_name = "DUR", value_parser = units::parse_duration)]
     timeout: Option<Duration>,
     /// End after this time, with code 7 if it is not complete
@@ -99,10 +99,7 @@ pub(crate) async fn run(args: &DownloadArgs, context: &Context) -> Outcome {
     let mut config = network::session(&args.network)?;
     config.scrub_rate = args.scrub;
     let Some(metainfo) = torrent(args, &config, context).await? else {
-        return Ok(context
-            .stop
-            .reason()
-            .map_or(Exit::Other, |reason| reason.exit()));
+        return Ok(context.stopped());
     };
     let only_files = args.selection.choose(metainfo.info())?;
     let priorities = args
@@ -114,7 +111,7 @@ pub(crate) async fn run(args: &DownloadArgs, context: &Context) -> Outcome {
         &args.output,
         args.incomplete_dir.as_deref(),
     )?;
-    let mut add = AddTorrent::new(metainfo, &args.output);
+    let mut add = AddTorrent::new(metainfo.clone(), &args.output);
     add.only_files = only_files;
     add.priorities = priorities;
     add.incomplete_dir.clone_from(&args.incomplete_dir);
@@ -137,18 +134,16 @@ pub(crate) async fn run(args: &DownloadArgs, context: &Context) -> Outcome {
         stop_after: args.stop_after,
     };
     let piece_events = args.events.is_some();
-    watch::run(
-        Job {
-            config,
-            add,
-            kept,
-            goal,
-            piece_events,
-            tell_completion: true,
-        },
-        context,
-    )
-    .await
+    let job = Job {
+        config,
+        metainfo,
+        dir: args.output.clone(),
+        kept,
+        goal,
+        piece_events,
+        tell_completion: true,
+    };
+    watch::open(job, context).await?.run(add).await
 }
 
 /// Without any of the options a download ends when it is complete.
@@ -173,11 +168,12 @@ async fn torrent(
     };
     match Word::of(&args.source) {
         Word::Stdin | Word::Path(_) => {
-            source::torrent(PathBuf::from(&args.source).as_path()).map(Some)
+            source::torrent(PathBuf::from(&args.source).as_path(), context).await
         }
         Word::Url(url) => {
-            let Some(bytes) = fetch::url(url, limits::MAX_FILE_BYTES, config, context).await?
-            else {
+            let most = limits::MAX_FILE_BYTES;
+            let fetched = fetch::url(url, most, args.timeout, config, context).await?;
+            let Some(bytes) = fetched else {
                 return Ok(None);
             };
             source::parse_torrent(url, &bytes).map(Some)

@@ -23,6 +23,12 @@ pub(crate) enum Event<'a> {
         pieces: u32,
         files: usize,
     },
+    /// Content is being hashed to make a torrent of it; only with `seed PATH`, before `added`.
+    Hashing {
+        name: &'a str,
+        done: u64,
+        total: u64,
+    },
     /// Existing content is being hashed.
     Checking {
         info_hash: &'a str,

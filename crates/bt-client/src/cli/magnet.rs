@@ -24,8 +24,11 @@ struct Result<'a> {
     magnet: &'a str,
 }
 
-pub(crate) fn run(args: &MagnetArgs, context: &Context) -> Outcome {
-    let magnet = source::torrent(&args.file)?.magnet().to_string();
+pub(crate) async fn run(args: &MagnetArgs, context: &Context) -> Outcome {
+    let Some(metainfo) = source::torrent(&args.file, context).await? else {
+        return Ok(context.stopped());
+    };
+    let magnet = metainfo.magnet().to_string();
     context.report.line(&magnet);
     context.report.emit(&Result { magnet: &magnet });
     Ok(Exit::Success)

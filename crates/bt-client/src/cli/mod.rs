@@ -3,6 +3,7 @@
 //! library does; nothing below may know this room.
 
 mod args;
+mod checking;
 mod compare;
 mod config;
 mod create;
@@ -46,7 +47,7 @@ use self::exit::Exit;
 use self::progress::Progress;
 use self::report::{Failure, Outcome, Report};
 use self::screen::{LogWriter, Screen};
-use self::signals::Stop;
+use self::signals::{Stop, StopReason};
 
 /// How long blocking work may go on after a command has returned.
 const LAST_BREATH: Duration = Duration::from_secs(2);
@@ -63,6 +64,11 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// How a command ends that was asked to stop and left its work undone.
+    pub(crate) fn stopped(&self) -> Exit {
+        self.stop.reason().map_or(Exit::Other, StopReason::exit)
+    }
+
     /// Progress on standard error, or silence, as the user wants it.
     pub(crate) fn progress(&self) -> Progress {
         Progress::new(Arc::clone(&self.screen), self.show_progress)
@@ -138,9 +144,9 @@ fn with_runtime(cli: Cli, context: &Context) -> Outcome {
 async fn dispatch(task: Task, context: &Context) -> Outcome {
     match task {
         Task::Create(args) => create::run(&args, context),
-        Task::Show(args) => show::run(&args, context),
-        Task::Verify(args) => verify::run(&args, context),
-        Task::Magnet(args) => magnet::run(&args, context),
+        Task::Show(args) => show::run(&args, context).await,
+        Task::Verify(args) => verify::run(&args, context).await,
+        Task::Magnet(args) => magnet::run(&args, context).await,
         Task::Seed(args) => seed::run(&args, context).await,
         Task::Download(args) => download::run(&args, context).await,
         Task::Demo(args) => demo::run(&args, context).await,

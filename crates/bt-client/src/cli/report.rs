@@ -190,7 +190,7 @@ impl Report {
             .unwrap_or_else(PoisonError::into_inner)
             .take()
         {
-            Some(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Some(error) if error.kind() != io::ErrorKind::BrokenPipe && !self.stop.is_hung_up() => {
                 Err(Failure::new(Exit::Storage, "cannot write to standard output").cause(&error))
             }
             _ => Ok(()),

@@ -2,7 +2,7 @@
 //! the files. It never writes to them.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bt_metainfo::Metainfo;
 use bt_metainfo::create::{Options, creation_date};
@@ -11,7 +11,9 @@ use clap::Args;
 
 use super::Context;
 use super::args::Network;
+use super::checking::Checking;
 use super::create::{self, Tiers, parse_tiers};
+use super::events::Event;
 use super::exit::Exit;
 use super::goal::{Goal, SeedGoal};
 use super::home::Kept;
@@ -21,6 +23,7 @@ use super::verify::{check, summary};
 use super::watch::{self, Job};
 use super::{home, network, source, units};
 use crate::session::{is_proven, looks, read_from_disk};
+use crate::state::Store;
 use crate::{AddTorrent, Check};
 
 /// How often content that changes while it is checked is checked.
@@ -65,13 +68,18 @@ pub(crate) struct SeedArgs {
 pub(crate) async fn run(args: &SeedArgs, context: &Context) -> Outcome {
     let mut config = network::session(&args.network)?;
     config.scrub_rate = args.scrub;
-    let Some((metainfo, dir, check, kept)) = content(args, context)? else {
+    let Some(content) = content(args, context).await? else {
         // Asked to stop before there was anything to serve; a seeder has nothing to lose.
         return Ok(Exit::Success);
     };
+    let Content {
+        metainfo,
+        dir,
+        kept,
+        known,
+    } = content;
     let metainfo = with_trackers(metainfo, args)?;
-    let mut add = AddTorrent::new(metainfo, dir);
-    add.check = check;
+    let mut add = AddTorrent::new(metainfo.clone(), &dir);
     add.peers.clone_from(&args.network.peer);
     // What was made in memory or is to be trusted is most likely nowhere else yet.
     let first_source = args.super_seed || args.skip_check || !is_torrent(&args.source);
@@ -83,29 +91,75 @@ pub(crate) async fn run(args: &SeedArgs, context: &Context) -> Outcome {
         }),
         ..Goal::default()
     };
-    watch::run(
-        Job {
-            config,
-            add,
-            kept,
-            goal,
-            piece_events: false,
-            tell_completion: false,
-        },
-        context,
-    )
-    .await
+    let store = kept.as_ref().map(|kept| kept.store.clone());
+    let job = Job {
+        config,
+        metainfo: metainfo.clone(),
+        dir: dir.clone(),
+        kept,
+        goal,
+        piece_events: false,
+        tell_completion: false,
+    };
+    let mut opened = watch::open(job, context).await?;
+    opened.introduce();
+    add.check = match known {
+        Known::Given => Check::Trust,
+        Known::Hashed => {
+            let total = metainfo.info().layout().total_length();
+            opened.checking(total, total);
+            Check::Trust
+        }
+        Known::Proven => Check::Auto,
+        Known::Nothing => {
+            let tell = |done, total| opened.checking(done, total);
+            match prove(&metainfo, &dir, store.as_ref(), context, tell) {
+                Ok(true) => Check::Proven,
+                Ok(false) => {
+                    opened.close().await;
+                    return Ok(Exit::Success);
+                }
+                Err(failure) => {
+                    opened.close().await;
+                    return Err(failure);
+                }
+            }
+        }
+    };
+    opened.run(add).await
 }
 
-/// The torrent, the folder that holds its content, what is known of that, and its state.
-type Content = (Metainfo, PathBuf, Check, Option<Kept>);
+/// What to serve.
+struct Content {
+    metainfo: Metainfo,
+    /// The folder that holds the content.
+    dir: PathBuf,
+    kept: Option<Kept>,
+    known: Known,
+}
+
+/// What is known of the content before the session starts.
+enum Known {
+    /// The user answers for it.
+    Given,
+    /// The torrent was made of it just now.
+    Hashed,
+    /// An earlier run has proven it.
+    Proven,
+    Nothing,
+}
 
 /// `None` when asked to stop meanwhile.
-fn content(args: &SeedArgs, context: &Context) -> Result<Option<Content>, Failure> {
+async fn content(args: &SeedArgs, context: &Context) -> Result<Option<Content>, Failure> {
     if !is_torrent(&args.source) {
         // What was made in memory has no other run to be known to.
         let made = made_in_memory(args, context)?;
-        return Ok(made.map(|(metainfo, dir)| (metainfo, dir, Check::Trust, None)));
+        return Ok(made.map(|(metainfo, dir)| Content {
+            metainfo,
+            dir,
+            kept: None,
+            known: Known::Hashed,
+        }));
     }
     if args.output.is_some() {
         return Err(Failure::new(
@@ -128,37 +182,55 @@ fn content(args: &SeedArgs, context: &Context) -> Result<Option<Content>, Failur
             .because("seed serves what is on this machine")
             .hint(hint));
     }
-    let metainfo = source::torrent(&args.source)?;
+    let Some(metainfo) = source::torrent(&args.source, context).await? else {
+        return Ok(None);
+    };
     let dir = args.data.clone().unwrap_or_else(|| PathBuf::from("."));
-    if args.skip_check {
-        return Ok(Some((metainfo, dir, Check::Trust, None)));
-    }
-    let kept = home::take(context, &metainfo, &dir, None)?;
-    if kept
+    let kept = match args.skip_check {
+        true => None,
+        false => home::take(context, &metainfo, &dir, None)?,
+    };
+    let is_proven = kept
         .as_ref()
-        .is_some_and(|kept| is_proven(&kept.store, &metainfo, &dir))
-    {
-        return Ok(Some((metainfo, dir, Check::Auto, kept)));
-    }
+        .is_some_and(|kept| is_proven(&kept.store, &metainfo, &dir));
+    let known = match (args.skip_check, is_proven) {
+        (true, _) => Known::Given,
+        (false, true) => Known::Proven,
+        (false, false) => Known::Nothing,
+    };
+    Ok(Some(Content {
+        metainfo,
+        dir,
+        kept,
+        known,
+    }))
+}
+
+/// Hashes all of the content, with progress that `tell` hears too; false when asked to stop meanwhile.
+fn prove(
+    metainfo: &Metainfo,
+    dir: &Path,
+    store: Option<&Store>,
+    context: &Context,
+    mut tell: impl FnMut(u64, u64),
+) -> Result<bool, Failure> {
     let options = verify::Options {
         place: Place::Parent,
         ..verify::Options::default()
     };
-    let store = kept.as_ref().map(|kept| &kept.store);
     if let Some(store) = store {
-        read_from_disk(store, &metainfo, &dir);
+        read_from_disk(store, metainfo, dir);
     }
     for _ in 0..HOLD_STILL {
-        let before = looks(store, &metainfo, &dir);
-        match check(&metainfo, &dir, &options, context)? {
-            None => return Ok(None),
+        tell(0, metainfo.info().layout().total_length());
+        let before = looks(store, metainfo, dir);
+        match check(metainfo, dir, &options, context, &mut tell)? {
+            None => return Ok(false),
             Some(report) if !report.is_complete() => {
-                return Err(incomplete(&metainfo, &dir, &report));
+                return Err(incomplete(metainfo, dir, &report));
             }
             // What is recorded as proven are the times that the files have afterwards.
-            Some(_) if before == looks(store, &metainfo, &dir) => {
-                return Ok(Some((metainfo, dir, Check::Proven, kept)));
-            }
+            Some(_) if before == looks(store, metainfo, dir) => return Ok(true),
             Some(_) => {}
         }
     }
@@ -187,7 +259,14 @@ fn made_in_memory(
     for warning in plan.warnings() {
         context.report.warning("left_out", &warning.to_string());
     }
-    let Some(metainfo) = create::hash(&plan, context)? else {
+    let mut due = Checking::default();
+    let tell = |done, total| {
+        if due.is_due(Instant::now(), done, total) {
+            let name = plan.name();
+            context.report.emit(&Event::Hashing { name, done, total });
+        }
+    };
+    let Some(metainfo) = create::hash(&plan, context, tell)? else {
         return Ok(None);
     };
     let dir = create::folder_of(&args.source)?;

@@ -55,10 +55,11 @@ struct ShownFile {
     pad: bool,
 }
 
-pub(crate) fn run(args: &ShowArgs, context: &Context) -> Outcome {
-    let shown = match source::torrent_or_magnet(&args.source)? {
-        Source::Torrent(metainfo) => Shown::of_torrent(&metainfo),
-        Source::Magnet(magnet) => Shown::of_magnet(&magnet),
+pub(crate) async fn run(args: &ShowArgs, context: &Context) -> Outcome {
+    let shown = match source::torrent_or_magnet(&args.source, context).await? {
+        Some(Source::Torrent(metainfo)) => Shown::of_torrent(&metainfo),
+        Some(Source::Magnet(magnet)) => Shown::of_magnet(&magnet),
+        None => return Ok(context.stopped()),
     };
     context.report.emit(&shown);
     context.report.lines(shown.table(args.files));

@@ -4,10 +4,14 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::thread;
 
 use bt_metainfo::{InfoHash, InfoHashV2, Magnet, Metainfo, limits};
 
+use tokio::sync::oneshot;
+
+use super::Context;
 use super::exit::Exit;
 use super::report::Failure;
 
@@ -60,9 +64,29 @@ impl<'a> Word<'a> {
     }
 }
 
-/// Reads a torrent from a file, or from standard input when the path is `-`.
-pub(crate) fn torrent(path: &Path) -> Result<Metainfo, Failure> {
-    let (label, bytes) = if path == Path::new("-") {
+/// Reads a torrent from a file, or from standard input when the path is `-`; `None` when asked to stop meanwhile.
+pub(crate) async fn torrent(path: &Path, context: &Context) -> Result<Option<Metainfo>, Failure> {
+    let (sender, read) = oneshot::channel();
+    let path = PathBuf::from(path);
+    // A pipe may never end, and whoever waits for it cannot be called back. The thread is left to itself, since the
+    // runtime would wait for one of its own.
+    thread::Builder::new()
+        .name("read".to_owned())
+        .spawn(move || sender.send(read_torrent(&path)))
+        .map_err(|error| Failure::new(Exit::Other, "cannot start a thread").cause(&error))?;
+    tokio::select! {
+        biased;
+        _ = context.stop.requested() => Ok(None),
+        read = read => {
+            let (label, bytes) = read.map_err(|_| Failure::new(Exit::Other, "the reading thread ended by itself"))??;
+            parse_torrent(&label, &bytes).map(Some)
+        }
+    }
+}
+
+/// Blocks the thread. Gives the bytes with a name for where they are from.
+fn read_torrent(path: &Path) -> Result<(String, Vec<u8>), Failure> {
+    Ok(if path == Path::new("-") {
         (
             "standard input".to_owned(),
             read_all(io::stdin().lock(), "standard input")?,
@@ -77,16 +101,19 @@ pub(crate) fn torrent(path: &Path) -> Result<Metainfo, Failure> {
         })?;
         let bytes = read_all(file, &label)?;
         (label, bytes)
-    };
-    parse_torrent(&label, &bytes)
+    })
 }
 
-/// Reads a torrent or a magnet, whichever the word means.
-pub(crate) fn torrent_or_magnet(word: &OsStr) -> Result<Source, Failure> {
+/// Reads a torrent or a magnet, whichever the word means; `None` when asked to stop meanwhile.
+pub(crate) async fn torrent_or_magnet(
+    word: &OsStr,
+    context: &Context,
+) -> Result<Option<Source>, Failure> {
     match Word::of(word) {
-        Word::Magnet(text) => magnet(text).map(|magnet| Source::Magnet(Box::new(magnet))),
+        Word::Magnet(text) => magnet(text).map(|magnet| Some(Source::Magnet(Box::new(magnet)))),
         Word::Stdin | Word::Path(_) => {
-            torrent(Path::new(word)).map(|t| Source::Torrent(Box::new(t)))
+            let metainfo = torrent(Path::new(word), context).await?;
+            Ok(metainfo.map(|metainfo| Source::Torrent(Box::new(metainfo))))
         }
         Word::InfoHash(text) => Err(Failure::new(
             Exit::BadInput,

@@ -51,17 +51,16 @@ struct FileTrouble {
     problem: String,
 }
 
-pub(crate) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
-    let metainfo = source::torrent(&args.torrent)?;
+pub(crate) async fn run(args: &VerifyArgs, context: &Context) -> Outcome {
+    let Some(metainfo) = source::torrent(&args.torrent, context).await? else {
+        return Ok(context.stopped());
+    };
     let options = Options {
         threads: args.threads,
         ..Options::default()
     };
-    let Some(report) = check(&metainfo, &args.path, &options, context)? else {
-        return Ok(context
-            .stop
-            .reason()
-            .map_or(Exit::Other, |reason| reason.exit()));
+    let Some(report) = check(&metainfo, &args.path, &options, context, |_, _| {})? else {
+        return Ok(context.stopped());
     };
     context.report.emit(&Verified {
         pieces: report.verdicts.len(),
@@ -88,18 +87,20 @@ pub(crate) fn run(args: &VerifyArgs, context: &Context) -> Outcome {
     })
 }
 
-/// Checks with progress; `None` when we were asked to stop.
+/// Checks with progress, of which `tell` hears bytes done and bytes in all; `None` when we were asked to stop.
 pub(crate) fn check(
     metainfo: &Metainfo,
     path: &Path,
     options: &Options,
     context: &Context,
+    mut tell: impl FnMut(u64, u64),
 ) -> Result<Option<Report>, Failure> {
     let info = metainfo.info();
     let mut progress = context.progress();
     let started = Instant::now();
     let checked = verify(info, path, options, context.stop.flag(), |event| {
         if let Event::Progress { done, total } = event {
+            tell(done, total);
             let now = Instant::now();
             let rate = done as f64
                 / now

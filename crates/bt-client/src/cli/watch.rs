@@ -1,6 +1,8 @@
 //! Follows one torrent of a session until its goal is reached, something fails, or the user has
 //! had enough; says on the way what happens. It must not know which command wants this.
 
+use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -8,6 +10,7 @@ use bt_metainfo::Metainfo;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Context;
+use super::checking::Checking;
 use super::events::Event;
 use super::exit::Exit;
 use super::goal::{End, Goal, Judge, Sample};
@@ -31,7 +34,9 @@ const EVENT_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) config: SessionConfig,
-    pub(crate) add: AddTorrent,
+    pub(crate) metainfo: Metainfo,
+    /// The folder of the content.
+    pub(crate) dir: PathBuf,
     /// What outlives this run, if anything can.
     pub(crate) kept: Option<Kept>,
     pub(crate) goal: Goal,
@@ -41,51 +46,96 @@ pub(crate) struct Job {
     pub(crate) tell_completion: bool,
 }
 
-/// Runs a session with one torrent.
-pub(crate) async fn run(job: Job, context: &Context) -> Outcome {
-    let metainfo = job.add.metainfo.clone();
+/// A session whose torrent is still to come.
+pub(crate) struct Opened<'a> {
+    session: Session,
+    events: EventStream,
+    metainfo: Metainfo,
+    watch: Watch<'a>,
+    introduced: bool,
+    /// Ours until the session has ended.
+    _kept: Option<Kept>,
+}
+
+/// Starts a session for one torrent.
+pub(crate) async fn open(job: Job, context: &Context) -> Result<Opened<'_>, Failure> {
+    let metainfo = job.metainfo;
     let config = SessionConfig {
         state: job.kept.as_ref().map(|kept| kept.store.clone()),
         ..job.config
     };
-    let session = Session::start(config)
-        .await
-        .map_err(|error| failure(&error))?;
-    let events = session.subscribe();
-    let path = job.add.dir.join(top_level(&metainfo));
-    let torrent = match session.add(job.add).await {
-        Ok(torrent) => torrent,
-        Err(error) => {
-            session.stop().await;
-            return Err(failure(&error));
-        }
-    };
-    let mut watch = Watch {
+    let (bind, session) = (config.bind, Session::start(config).await);
+    let session = session.map_err(|error| cannot_start(&error, bind))?;
+    let now = Instant::now();
+    let watch = Watch {
         context,
         progress: context.progress(),
-        judge: Judge::new(job.goal, Instant::now()),
-        info_hash: torrent.info_hash().to_string(),
+        judge: Judge::new(job.goal, now),
+        info_hash: metainfo.info_hash().to_string(),
         name: metainfo.info().name().to_owned(),
-        path,
+        path: job.dir.join(top_level(&metainfo)),
         port: session.port(),
-        started: Instant::now(),
+        started: now,
         piece_events: job.piece_events,
         tell_completion: job.tell_completion,
         next_event: None,
         hashed: 0,
+        checking: Checking::default(),
         safe: false,
         most: 0,
         complete: false,
         failed: false,
         shown: None,
     };
-    watch.introduce(&metainfo);
-    let outcome = watch.follow(&torrent, events).await;
-    watch.progress.end();
-    let last = torrent.status();
-    session.stop().await;
-    watch.farewell(&last);
-    outcome
+    Ok(Opened {
+        events: session.subscribe(),
+        session,
+        metainfo,
+        watch,
+        introduced: false,
+        _kept: job.kept,
+    })
+}
+
+impl Opened<'_> {
+    /// Tells of the torrent before it takes part, for work that comes before.
+    pub(crate) fn introduce(&mut self) {
+        self.introduced = true;
+        self.watch.introduce(&self.metainfo);
+    }
+
+    /// So many of so many bytes of the content have been hashed.
+    pub(crate) fn checking(&mut self, done: u64, total: u64) {
+        self.watch.checking(Instant::now(), done, total);
+    }
+
+    /// Lets the torrent take part until the end, whatever it is.
+    pub(crate) async fn run(mut self, add: AddTorrent) -> Outcome {
+        let torrent = match self.session.add(add).await {
+            Ok(torrent) => torrent,
+            Err(error) => {
+                self.close().await;
+                return Err(failure(&error));
+            }
+        };
+        if !self.introduced {
+            self.introduce();
+        }
+        let outcome = self.watch.follow(&torrent, self.events).await;
+        self.watch.progress.end();
+        let last = torrent.status();
+        self.session.stop().await;
+        self.watch.farewell(&last);
+        outcome
+    }
+
+    /// Ends without the torrent.
+    pub(crate) async fn close(self) {
+        self.session.stop().await;
+        if self.introduced {
+            self.watch.stopped(0, 0);
+        }
+    }
 }
 
 /// One torrent under observation.
@@ -105,6 +155,7 @@ struct Watch<'a> {
     next_event: Option<u64>,
     /// Bytes hashed at the start.
     hashed: u64,
+    checking: Checking,
     /// All wanted content is on the disk to stay.
     safe: bool,
     /// The most that was ever received.
@@ -198,15 +249,12 @@ impl Watch<'_> {
             }
             EventKind::Checked { hashed, .. } => {
                 self.hashed = hashed;
-                if hashed > 0 {
-                    // A short check may have begun and ended between two looks.
-                    report.emit(&Event::Checking {
-                        info_hash: &self.info_hash,
-                        done: hashed,
-                        total: hashed,
-                    });
+                if let Some(total) = self.checking.end(hashed) {
+                    self.checking(Instant::now(), total, total);
                 }
             }
+            // How far it is is looked up, but a short check may begin and end between two looks.
+            EventKind::Checking { total, .. } => self.checking.is_of(total),
             EventKind::Warning { kind, message } => report.warning(kind, &message),
             EventKind::Banned(ip) => {
                 let message = format!("{ip} sent data that does not verify, and is banned");
@@ -277,6 +325,9 @@ impl Watch<'_> {
             self.shown = Some((now, status.state));
             self.emit(status);
         }
+        if let Some((done, total)) = status.checking {
+            self.checking(now, done, total);
+        }
         let state = status.state.to_string();
         let map = piece_map(status);
         let (done, total) = status.checking.unwrap_or((have(status), wanted(status)));
@@ -297,18 +348,22 @@ impl Watch<'_> {
         );
     }
 
-    fn emit(&self, status: &Status) {
-        let info_hash = &self.info_hash;
-        if let Some((done, total)) = status.checking {
+    fn checking(&mut self, now: Instant, done: u64, total: u64) {
+        if self.checking.is_due(now, done, total) {
             self.context.report.emit(&Event::Checking {
-                info_hash,
+                info_hash: &self.info_hash,
                 done,
                 total,
             });
+        }
+    }
+
+    fn emit(&self, status: &Status) {
+        if status.checking.is_some() {
             return;
         }
         self.context.report.emit(&Event::Progress {
-            info_hash,
+            info_hash: &self.info_hash,
             have: have(status),
             total: wanted(status),
             down_rate: units::whole(status.down_rate),
@@ -396,28 +451,31 @@ impl Watch<'_> {
             }
             End::Stalled(patience) => {
                 let message = format!("nothing came for {}", units::elapsed(patience));
-                let exit = match status.state {
-                    State::DiskFull => Exit::Storage,
-                    _ => Exit::Network,
+                let hint = match status.state {
+                    State::DiskFull => "what is here is kept: make room and start again to go on",
+                    _ => "what is here is kept: start again to go on, or name a peer with --peer",
                 };
-                let failure = Failure::new(exit, message);
+                let failure = Failure::new(Exit::Network, message);
                 let failure = if status.reason.is_empty() {
                     failure
                 } else {
                     failure.because(&*status.reason)
                 };
-                Err(failure
-                    .hint("what is here is kept: start again to go on, or name a peer with --peer"))
+                Err(failure.hint(hint))
             }
         }
     }
 
-    fn farewell(&self, status: &Status) {
+    fn stopped(&self, downloaded: u64, uploaded: u64) {
         self.context.report.emit(&Event::Stopped {
             info_hash: &self.info_hash,
-            downloaded: status.downloaded,
-            uploaded: status.uploaded,
+            downloaded,
+            uploaded,
         });
+    }
+
+    fn farewell(&self, status: &Status) {
+        self.stopped(status.downloaded, status.uploaded);
         if self.complete {
             let ratio = status.uploaded as f64 / status.size.max(1) as f64;
             self.context.report.note(&format!(
@@ -453,6 +511,21 @@ fn reused(status: &Status) -> u64 {
 /// The file or folder that holds the content, as a name.
 fn top_level(metainfo: &Metainfo) -> PathBuf {
     PathBuf::from(metainfo.info().name())
+}
+
+/// Why there is no session. The port is seldom to blame where a local address was named that is none.
+fn cannot_start(error: &Error, bind: Option<IpAddr>) -> Failure {
+    match (error, bind) {
+        (Error::Listen { source, .. }, Some(bind))
+            if source.kind() == io::ErrorKind::AddrNotAvailable =>
+        {
+            let what = format!("--bind {bind} is no address of this machine");
+            Failure::new(Exit::Network, what).cause(source).hint(
+                "ip addr shows those that there are; the name of an interface takes its first one",
+            )
+        }
+        _ => failure(error),
+    }
 }
 
 /// Errors of the session, as exit codes and advice.
