@@ -173,6 +173,16 @@ pub const LOOK_FOR_ROOM_AT_MOST: Duration = Duration::from_secs(60);
 /// (a quota does that): each try may write all of it for nothing.
 pub const COPY_AGAIN_AT_MOST: Duration = Duration::from_secs(3600);
 
+/// How often it is looked whether there is content to read again: a torrent that begins is soon among it.
+pub const LOOK_FOR_CONTENT: Duration = Duration::from_millis(500);
+
+/// Time that the pieces stand for which are read again at once: some pauses a second cost nothing, and a disk is asked
+/// for little at a time.
+pub const SCRUB_TURN: Duration = Duration::from_millis(50);
+
+/// Bytes that are read again at once: whoever ends the session waits for no more than that.
+pub const MAX_SCRUB_TURN: u64 = 16 * 1024 * 1024;
+
 /// Incoming connections of a session that have not said which torrent they want. One more, and the oldest of the host
 /// that has most of them makes room.
 pub const MAX_PENDING_INCOMING: usize = 256;

@@ -9,6 +9,11 @@ use std::time::{Duration, Instant};
 
 use bt_metainfo::{InfoHash, PieceIndex};
 
+use crate::limits::{MAX_SCRUB_TURN, SCRUB_TURN};
+
+/// How late a piece may be read for the time to be made up for: timers and disks are late by moments all the time.
+const LATE: Duration = Duration::from_secs(1);
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Scrub {
@@ -28,6 +33,13 @@ impl Scrub {
             due: now,
             at: None,
         }
+    }
+
+    /// Bytes to read at once, when the time has come for the next piece: a pause between any two small pieces would take
+    /// longer than the rate allows.
+    pub(crate) fn turn(&self) -> u64 {
+        let bytes = u128::from(self.rate) * SCRUB_TURN.as_millis() / 1000;
+        u64::try_from(bytes).map_or(MAX_SCRUB_TURN, |bytes| bytes.min(MAX_SCRUB_TURN))
     }
 
     /// How long the next piece has to wait.
@@ -69,18 +81,26 @@ impl Scrub {
         self.at
     }
 
-    /// A piece of `bytes` bytes was read.
+    /// There is nothing to read: the next look is after this pause.
+    pub(crate) fn rest(&mut self, now: Instant, pause: Duration) {
+        self.due = now.checked_add(pause).unwrap_or(now);
+    }
+
+    /// A piece of `bytes` bytes is read.
     pub(crate) fn read(&mut self, now: Instant, bytes: u64) {
         let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(self.rate);
         let pause = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
-        // Time in which there was nothing to do is not made up for.
-        self.due = self.due.max(now).checked_add(pause).unwrap_or(self.due);
+        // Moments that were lost are made up for, but neither a disk that is slower nor time without anything to do.
+        let is_late = now.saturating_duration_since(self.due) > LATE;
+        let from = if is_late { now } else { self.due };
+        self.due = from.checked_add(pause).unwrap_or(self.due);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::Scrub;
+    use crate::limits::MAX_SCRUB_TURN;
     use bt_metainfo::{InfoHash, PieceIndex};
     use proptest::prelude::*;
     use std::collections::BTreeSet;
@@ -104,6 +124,37 @@ mod tests {
         scrub.read(later, u64::MAX);
         assert!(scrub.wait(later) > Duration::from_secs(2), "no overflow");
         assert!(Scrub::new(now, 0).rate > 0);
+    }
+
+    #[test]
+    fn moments_that_are_lost_are_made_up_for() {
+        let now = Instant::now();
+        let at = |millis| now + Duration::from_millis(millis);
+        let mut scrub = Scrub::new(now, 1000);
+        scrub.read(now, 100);
+        scrub.read(at(150), 100);
+        assert_eq!(scrub.wait(at(150)), Duration::from_millis(50));
+        scrub.read(at(1200), 100);
+        assert_eq!(scrub.wait(at(1200)), Duration::ZERO, "a second late");
+        scrub.read(at(1250), 100);
+        assert_eq!(scrub.wait(at(1250)), Duration::ZERO);
+        scrub.read(at(2600), 100);
+        assert_eq!(
+            scrub.wait(at(2600)),
+            Duration::from_millis(100),
+            "more than a second late"
+        );
+        scrub.rest(at(2600), Duration::from_secs(3));
+        assert_eq!(scrub.wait(at(2600)), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_turn_is_a_part_of_a_second_and_has_a_bound() {
+        let turn = |rate| Scrub::new(Instant::now(), rate).turn();
+        assert_eq!(turn(1_000), 50);
+        assert_eq!(turn(100_000_000), 5_000_000);
+        assert_eq!(turn(MAX_SCRUB_TURN * 20), MAX_SCRUB_TURN);
+        assert_eq!(turn(u64::MAX), MAX_SCRUB_TURN);
     }
 
     #[test]

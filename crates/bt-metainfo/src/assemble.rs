@@ -249,7 +249,7 @@ impl Assembly {
 }
 
 /// Refuses names that would leave the directory or that no reader could restore.
-fn check_name(name: &str) -> Result<(), Error> {
+pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     let reason = match name {
         "" => "it is empty",
         "." | ".." => "it stands for a directory",

@@ -172,7 +172,12 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Parsed, Failure> {
         {
             return Ok(Parsed::Print(error.render().to_string()));
         }
-        Err(error) => return Err(usage(&error)),
+        Err(error) => {
+            // What is given in the environment would show up in the usage as if it had to be typed.
+            let typed = Cli::command().try_get_matches_from(args).err();
+            let typed = typed.filter(|typed| typed.kind() == error.kind());
+            return Err(usage(&typed.unwrap_or(error)));
+        }
     };
     let first = Cli::from_arg_matches(&given).map_err(|error| usage(&error))?;
     let (config, home) = (first.global.config.as_deref(), first.global.home.as_deref());

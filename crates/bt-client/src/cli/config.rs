@@ -2,7 +2,8 @@
 //! turned into values of the one list of options, so that neither can know a name that the
 //! command line does not. Order: command line, environment, file, default.
 
-use std::ffi::OsStr;
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use clap::builder::FalseyValueParser;
@@ -40,6 +41,19 @@ pub(crate) fn with_environment(command: Command) -> Command {
     command
         .mut_args(add)
         .mut_subcommands(move |sub| sub.mut_args(add))
+}
+
+/// Variables that look like options of this program and are none: most likely mistyped.
+pub(crate) fn strangers(
+    command: &Command,
+    variables: impl Iterator<Item = OsString>,
+) -> Vec<String> {
+    let commands = || std::iter::once(command).chain(command.get_subcommands());
+    let options = commands().flat_map(Command::get_arguments);
+    let known: BTreeSet<String> = options.filter_map(Arg::get_long).map(variable).collect();
+    let ours = variables.filter(|name| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()));
+    let names = ours.map(|name| name.to_string_lossy().into_owned());
+    names.filter(|name| !known.contains(name)).collect()
 }
 
 /// `piece-length` → `BT_CLIENT_PIECE_LENGTH`.
@@ -286,13 +300,30 @@ fn distance(from: &str, to: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Place, distance, variable};
+    use super::{Place, distance, strangers, variable};
+    use crate::cli::args::Cli;
+    use clap::CommandFactory as _;
     use std::path::{Path, PathBuf};
 
     #[test]
     fn options_have_predictable_variables() {
         assert_eq!(variable("piece-length"), "BT_CLIENT_PIECE_LENGTH");
         assert_eq!(variable("v1"), "BT_CLIENT_V1");
+    }
+
+    #[test]
+    fn variables_that_are_no_options_are_named_and_others_are_not() {
+        let of = |names: &[&str]| {
+            let names = names.iter().map(|name| (*name).into());
+            strangers(&Cli::command(), names)
+        };
+        let known = ["BT_CLIENT_JSON", "BT_CLIENT_HOME", "BT_CLIENT_MAX_PEERS"];
+        assert!(of(&known).is_empty());
+        assert!(of(&["BT_CLIENTX", "BT_TRACKER_X", "PATH"]).is_empty());
+        assert_eq!(
+            of(&["BT_CLIENT_JSN", "PATH", "BT_CLIENT_"]),
+            ["BT_CLIENT_JSN", "BT_CLIENT_"]
+        );
     }
 
     #[test]

@@ -333,6 +333,9 @@ fn failure(path: &Path, error: &Error) -> Failure {
     match error {
         Error::NotYet { .. } => failure.hint("leave --v2 and --hybrid out"),
         Error::NoName { .. } => failure.hint("give it one with --name"),
+        Error::Assembly(bt_metainfo::Error::Name { .. }) => {
+            failure.hint("give another one with --name")
+        }
         Error::NotUtf8 { .. } => failure.hint("rename it, or leave it out with --exclude"),
         Error::NothingTaken { .. } => failure.hint("look at --include and --exclude"),
         Error::Changed { .. } | Error::Vanished { .. } => {

@@ -68,8 +68,9 @@ pub(crate) const HELP: &str = "\
 Exit codes:
   0 success · 1 other error · 2 usage · 3 bad torrent, magnet or configuration
   4 network, time-out or no peers · 5 storage · 6 data failed verification
-  7 stopped with an unfinished download · 130, 143 ended by a signal, state saved
-  (a seeder that is asked to stop exits 0; a second signal ends at once)";
+  7 stopped with an unfinished download
+  130, 143, 129 ended by SIGINT, SIGTERM or a terminal that closed, state saved
+  (a seeder that is asked to stop exits 0; a second SIGINT or SIGTERM ends at once)";
 
 #[cfg(test)]
 mod tests {

@@ -27,10 +27,10 @@ pub(crate) struct CompletionsArgs {
     shell: Shell,
 }
 
-/// The result with `--json`.
+/// The result with `--json`; that of `--help` and `--version` too.
 #[derive(Debug, Serialize)]
-struct Printed<'a> {
-    text: &'a str,
+pub(crate) struct Printed<'a> {
+    pub(crate) text: &'a str,
 }
 
 pub(crate) fn man(args: &ManArgs, context: &Context) -> Outcome {

@@ -40,10 +40,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::CommandFactory as _;
 use tracing_subscriber::EnvFilter;
 
 use self::args::{Cli, Global, Parsed, Task};
 use self::exit::Exit;
+use self::manual::Printed;
 use self::progress::Progress;
 use self::report::{Failure, Outcome, Report};
 use self::screen::{LogWriter, Screen};
@@ -90,14 +92,20 @@ fn run_once(args: &[OsString], screen: &Arc<Screen>) -> Exit {
     let cli = match args::parse(args) {
         Ok(Parsed::Run(cli)) => cli,
         Ok(Parsed::Print(text)) => {
-            let report = early(false);
-            report.lines(text.trim_end().lines());
+            let (report, text) = (early(args::wants_json(args)), text.trim_end());
+            report.lines(text.lines());
+            report.emit(&Printed { text });
             return end(&report, Ok(Exit::Success));
         }
         Err(failure) => return end(&early(args::wants_json(args)), Err(failure)),
     };
     let global = &cli.global;
     let report = Report::new(global.json, global.quiet, Arc::clone(screen), stop.clone());
+    for name in config::strangers(&Cli::command(), std::env::vars_os().map(|(name, _)| name)) {
+        report.caution(&format!(
+            "{name} is no option of this program; --help of a command names its options"
+        ));
+    }
     let context = Context {
         report: report.clone(),
         stop,

@@ -449,20 +449,7 @@ impl Watch<'_> {
                 ));
                 Ok(Exit::Unfinished)
             }
-            End::Stalled(patience) => {
-                let message = format!("nothing came for {}", units::elapsed(patience));
-                let hint = match status.state {
-                    State::DiskFull => "what is here is kept: make room and start again to go on",
-                    _ => "what is here is kept: start again to go on, or name a peer with --peer",
-                };
-                let failure = Failure::new(Exit::Network, message);
-                let failure = if status.reason.is_empty() {
-                    failure
-                } else {
-                    failure.because(&*status.reason)
-                };
-                Err(failure.hint(hint))
-            }
+            End::Stalled(patience) => Err(stalled(patience, status.state, &status.reason)),
         }
     }
 
@@ -511,6 +498,21 @@ fn reused(status: &Status) -> u64 {
 /// The file or folder that holds the content, as a name.
 fn top_level(metainfo: &Metainfo) -> PathBuf {
     PathBuf::from(metainfo.info().name())
+}
+
+/// Nothing came for as long as the user wanted to wait.
+fn stalled(patience: Duration, state: State, reason: &str) -> Failure {
+    let message = format!("nothing came for {}", units::elapsed(patience));
+    let failure = Failure::new(Exit::Network, message);
+    let failure = if reason.is_empty() {
+        failure
+    } else {
+        failure.because(reason)
+    };
+    failure.hint(match state {
+        State::DiskFull => "what is here is kept: make room and start again to go on",
+        _ => "what is here is kept: start again to go on, or name a peer with --peer",
+    })
 }
 
 /// Why there is no session. The port is seldom to blame where a local address was named that is none.
@@ -562,5 +564,28 @@ pub(crate) fn failure(error: &Error) -> Failure {
         failure
     } else {
         failure.hint(hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stalled;
+    use crate::cli::exit::Exit;
+    use crate::engine::State;
+    use std::time::Duration;
+
+    #[test]
+    fn a_full_disk_is_helped_by_room_and_nothing_else_by_it() {
+        for (state, has_room, has_peer) in [
+            (State::DiskFull, true, false),
+            (State::Downloading, false, true),
+        ] {
+            let failure = stalled(Duration::from_secs(8), state, "why");
+            assert_eq!(failure.exit(), Exit::Network, "as --timeout promises");
+            let text = failure.to_string();
+            assert!(text.contains("cause: why"), "{text}");
+            assert_eq!(text.contains("make room"), has_room, "{text}");
+            assert_eq!(text.contains("--peer"), has_peer, "{text}");
+        }
     }
 }

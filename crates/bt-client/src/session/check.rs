@@ -518,7 +518,7 @@ fn hash(
         // About a hundred times in all: listeners want to see it move, not to be flooded.
         if done - told > total / 100 || done == total {
             told = done;
-            tell(member, done, total);
+            tell(member, skipped + done, skipped + total);
         }
     };
     let unreadable = member.content.recheck(pieces, from_disk, cancel, recheck)?;

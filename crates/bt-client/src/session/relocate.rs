@@ -72,31 +72,47 @@ pub(super) fn begin(
         Some(store) => store.settings(info_hash)?,
         None => None,
     };
-    if let Some(saved) = saved.filter(|saved| is_of_it(saved) && (!vouched || saved.goal.is_none()))
-    {
-        // Its owner takes the directories as they are now.
-        let insists = matches!(add.check, Check::Always | Check::Never);
-        let goal_ground = match &saved.goal {
-            Some(goal) if insists => footing(&path(goal.clone(), &[])),
-            _ => saved.goal_ground,
+    let is_apart = (add.incomplete_dir.is_some() || !suffix.is_empty()) && !vouched;
+    // Content that lies where it is to be stays there, but it may have been removed since: then this run says where it
+    // is put.
+    let is_settled = |saved: &Settings| {
+        let stand = Stand {
+            directory: directory.clone(),
+            ..saved.stand.clone()
         };
-        let settings = Settings {
-            stand: saved.stand,
-            goal: saved.goal,
-            goal_ground,
-            moving: saved.moving,
-            leaving: saved.leaving,
-            absent: saved.absent,
-            ..Settings::default()
-        };
-        return Ok((settings, false));
-    }
+        let nothing = Settings::default();
+        let on_its_way = (&saved.goal, &saved.moving, &saved.leaving);
+        stand == plain && on_its_way == (&nothing.goal, &nothing.moving, &nothing.leaving)
+    };
+    let saved = saved.filter(|saved| is_of_it(saved) && (!vouched || saved.goal.is_none()));
+    let absent = match saved {
+        None => Vec::new(),
+        Some(saved) if is_apart && is_settled(&saved) => saved.absent,
+        Some(saved) => {
+            // Its owner takes the directories as they are now.
+            let insists = matches!(add.check, Check::Always | Check::Never);
+            let goal_ground = match &saved.goal {
+                Some(goal) if insists => footing(&path(goal.clone(), &[])),
+                _ => saved.goal_ground,
+            };
+            let settings = Settings {
+                stand: saved.stand,
+                goal: saved.goal,
+                goal_ground,
+                moving: saved.moving,
+                leaving: saved.leaving,
+                absent: saved.absent,
+                ..Settings::default()
+            };
+            return Ok((settings, false));
+        }
+    };
     let mut settings = Settings {
         stand: plain.clone(),
+        absent,
         ..Settings::default()
     };
-    let is_apart = add.incomplete_dir.is_some() || !suffix.is_empty();
-    if is_apart && !vouched {
+    if is_apart {
         if let Some(apart) = &add.incomplete_dir {
             settings.stand.directory = resume::directory_bytes(apart);
         }

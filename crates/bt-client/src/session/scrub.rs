@@ -2,6 +2,7 @@
 //!
 //! Which piece is looked at and when is decided elsewhere.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -12,30 +13,57 @@ use super::events::EventKind;
 use super::member::Member;
 use super::recheck;
 use super::session::Inner;
+use crate::disk::DiskError;
 use crate::engine::State;
-use crate::limits::LOOK_FOR_ROOM;
+use crate::limits::LOOK_FOR_CONTENT;
 use crate::scrub::Scrub;
 
-/// One piece after the other until the session ends.
+/// One turn after the other until the session ends.
 pub(super) async fn run(session: Arc<Inner>, rate: u64) {
     let mut scrub = Scrub::new(clock::now(), rate);
     loop {
         tokio::time::sleep(scrub.wait(clock::now())).await;
-        let members = session.members_in_order();
-        let torrents: Vec<InfoHash> = members.iter().map(|member| member.info_hash).collect();
-        let of = |torrent| members.iter().find(|member| member.info_hash == torrent);
-        let next = |torrent, from| first_here(of(torrent)?, from);
-        let Some((torrent, piece)) = scrub.pick(&torrents, next) else {
-            // As seldom as a full disk is looked at: there may be something soon.
-            tokio::time::sleep(LOOK_FOR_ROOM).await;
+        let turn = turn(&session.members_in_order(), &mut scrub);
+        if turn.is_empty() {
+            scrub.rest(clock::now(), LOOK_FOR_CONTENT);
             continue;
+        }
+        let look = move || {
+            turn.iter()
+                .for_each(|(member, pieces)| look(member, pieces))
         };
-        let Some(member) = of(torrent).map(Arc::clone) else {
-            continue;
-        };
-        scrub.read(clock::now(), u64::from(member.layout.piece_size(piece)));
-        let _ = tokio::task::spawn_blocking(move || look(&member, piece)).await;
+        let _ = tokio::task::spawn_blocking(look).await;
     }
+}
+
+/// What is read at once, for each torrent together. `members` are in the order of their info-hashes.
+fn turn(members: &[Arc<Member>], scrub: &mut Scrub) -> Vec<(Arc<Member>, Vec<PieceIndex>)> {
+    let torrents: Vec<InfoHash> = members.iter().map(|member| member.info_hash).collect();
+    let of = |torrent| members.get(torrents.binary_search(&torrent).ok()?);
+    let next = |torrent, from| first_here(of(torrent)?, from);
+    let mut turn: Vec<(Arc<Member>, Vec<PieceIndex>)> = Vec::new();
+    let (mut bytes, mut first) = (0, None);
+    while turn.is_empty() || bytes < scrub.turn() {
+        let Some((torrent, piece)) = scrub.pick(&torrents, next) else {
+            break;
+        };
+        // There is no more than this.
+        if first == Some((torrent, piece)) {
+            break;
+        }
+        first.get_or_insert((torrent, piece));
+        let Some(member) = of(torrent) else {
+            break;
+        };
+        let size = u64::from(member.layout.piece_size(piece));
+        scrub.read(clock::now(), size);
+        bytes += size;
+        match turn.last_mut() {
+            Some((last, pieces)) if last.info_hash == torrent => pieces.push(piece),
+            _ => turn.push((Arc::clone(member), vec![piece])),
+        }
+    }
+    turn
 }
 
 fn first_here(member: &Member, from: u32) -> Option<PieceIndex> {
@@ -53,44 +81,57 @@ fn first_here(member: &Member, from: u32) -> Option<PieceIndex> {
     rest.find(|piece| have.get(*piece))
 }
 
-fn look(member: &Arc<Member>, piece: PieceIndex) {
-    let mut is_good = None;
+fn look(member: &Arc<Member>, pieces: &[PieceIndex]) {
+    let mut bad = Vec::new();
     let never = AtomicBool::new(false);
     // From the disk: what memory holds was good when it came.
     let looked = member
         .content
-        .recheck(&[piece], true, &never, |_, good| is_good = Some(good));
-    let why = match (looked, is_good) {
-        (Ok(unreadable), Some(false)) => match unreadable.first() {
-            Some(error) => error.to_string(),
-            None => "no longer what it was".to_owned(),
-        },
-        (Err(error), _) => {
+        .recheck(pieces, true, &never, |piece, is_good| {
+            if !is_good {
+                bad.push(piece);
+            }
+        });
+    let unreadable = match looked {
+        Ok(unreadable) => unreadable,
+        Err(error) => {
             // Whoever needs the files will say so.
             tracing::info!(torrent = %member.info_hash, %error, "cannot look at a piece");
             return;
         }
-        _ => return,
     };
-    // It may have been given up, or all of it checked again, in between.
-    if !member.engine().have().get(piece) {
+    // They may have been given up, or all of it checked again, in between.
+    bad.retain(|piece| member.engine().have().get(*piece));
+    if bad.is_empty() {
         return;
     }
-    if let Some(session) = member.session.upgrade() {
-        let path = member
-            .layout
-            .piece_extents(piece)
-            .find(|extent| !member.layout.is_pad(extent.file))
-            .map(|extent| member.content.path(extent.file));
-        let path = path.unwrap_or_default();
-        let message = format!(
-            "piece {piece} in {} is {why}; it is fetched again",
-            path.display()
-        );
-        let kind = "scrub";
-        session
-            .events
-            .send(member.info_hash, EventKind::Warning { kind, message });
+    bad.sort_unstable();
+    for piece in &bad {
+        tell(member, *piece, &unreadable);
     }
-    recheck::lost(member, vec![piece]);
+    recheck::lost(member, bad);
+}
+
+fn tell(member: &Member, piece: PieceIndex, unreadable: &[DiskError]) {
+    let Some(session) = member.session.upgrade() else {
+        return;
+    };
+    let extents = member.layout.piece_extents(piece);
+    let stored = extents.filter(|extent| !member.layout.is_pad(extent.file));
+    let paths: Vec<PathBuf> = stored
+        .map(|extent| member.content.path(extent.file))
+        .collect();
+    let why = match unreadable.iter().find(|error| paths.contains(&error.path)) {
+        Some(error) => error.to_string(),
+        None => "no longer what it was".to_owned(),
+    };
+    let path = paths.into_iter().next().unwrap_or_default();
+    let message = format!(
+        "piece {piece} in {} is {why}; it is fetched again",
+        path.display()
+    );
+    let kind = "scrub";
+    session
+        .events
+        .send(member.info_hash, EventKind::Warning { kind, message });
 }

@@ -117,6 +117,31 @@ fn incomplete_content_lies_apart_also_when_the_program_is_killed() {
 }
 
 #[test]
+fn content_that_was_removed_comes_back_where_the_options_say() {
+    let bench = Bench::new();
+    content(&bench);
+    let (_seeder, port) = seeder(&bench);
+    bench.run(words(&line("", port))).ok();
+    same(&bench);
+    fs::remove_dir_all(bench.path("out")).unwrap();
+    let more = "--incomplete-dir apart --incomplete-suffix .part";
+    let slow = line(&format!("{more} --down 1MB --events piece"), port);
+    let running = Running::start(bench.command(words(&slow)));
+    running.event("piece");
+    running.signal(Signal::KILL);
+    running.finish();
+    assert!(bench.path("apart/tree").is_dir() && !bench.path("out/tree").exists());
+    bench.run(words(&line(more, port))).ok();
+    same(&bench);
+    assert!(!bench.path("apart/tree").exists());
+
+    // What is there stays there.
+    fs::write(bench.path("out/tree/z"), "damaged").unwrap();
+    bench.run(words(&line(more, port))).ok();
+    same(&bench);
+}
+
+#[test]
 fn what_is_skipped_does_not_come_and_mistakes_are_refused() {
     let bench = Bench::new();
     content(&bench);

@@ -268,7 +268,7 @@ fn create_says_what_it_cannot_share() {
             3,
             &["/dev/null", "neither a file nor a folder"],
         ),
-        ("create tree -n a/b", 3, &["a/b"]),
+        ("create tree -n a/b", 2, &["a/b"]),
         (
             "create tree -o gone/x.torrent",
             5,
@@ -281,6 +281,8 @@ fn create_says_what_it_cannot_share() {
         let fragments: &[&str] = fragments;
         bench.run(words(line)).failed(line, *code, fragments);
     }
+    let nameless = bench.run(["create", "tree", "-n", ""]);
+    nameless.failed("no name", 2, &["it is empty", "--name"]);
 }
 
 #[test]

@@ -436,6 +436,17 @@ fn a_port_in_use_is_named() {
     ran.failed("port", 4, &[&format!("port {port}"), "-p 0"]);
 }
 
+#[test]
+fn an_address_of_somebody_else_is_named() {
+    let bench = Bench::new();
+    tree(&bench);
+    // TEST-NET-1 is nobody's.
+    let ran = bench.run(words("seed tree.torrent --bind 192.0.2.1"));
+    let fragments = ["192.0.2.1 is no address of this machine", "ip addr"];
+    ran.failed("bind", 4, &fragments);
+    assert!(!ran.err.contains("-p"), "the port is not to blame: {ran:?}");
+}
+
 /// Names that lead out of the folder are made harmless before anything is written.
 #[test]
 fn nothing_is_written_outside_the_output_folder() {

@@ -209,6 +209,49 @@ fn help_and_version_are_results() {
 }
 
 #[test]
+fn help_and_version_are_objects_with_json() {
+    let bench = Bench::new();
+    for (line, fragment) in [
+        ("--json --version", "bt-client 0."),
+        ("--version --json", "bt-client 0."),
+        ("--json help", "Exit codes:"),
+        ("--json help show", "MAGNET"),
+        ("show --json --help", "MAGNET"),
+        ("show --help --json", "MAGNET"),
+    ] {
+        let text = bench.run(words(line)).ok().object()["text"].clone();
+        assert!(text.as_str().unwrap().contains(fragment), "{line}: {text}");
+    }
+}
+
+#[test]
+fn a_mistyped_variable_is_named() {
+    let bench = Bench::new();
+    bench.write("a.torrent", crate::cli_bad_input::GOOD);
+    let run = |name: &str, line: &str| {
+        let mut command = bench.command(words(line));
+        crate::cli_run::finish(command.env(name, "1").spawn().unwrap()).ok()
+    };
+    let ran = run("BT_CLIENT_NO_TRACKRS", "show --json a.torrent");
+    assert_eq!(ran.object()["name"], "a", "the result is as ever");
+    assert!(
+        ran.err
+            .starts_with("warning: BT_CLIENT_NO_TRACKRS is no option"),
+        "{ran:?}"
+    );
+    assert_eq!(run("BT_CLIENT_NO_TRACKERS", "show a.torrent").err, "");
+    assert_eq!(run("BT_CLIENT_NO_TRACKRS", "show -q a.torrent").err, "");
+}
+
+#[test]
+fn a_usage_shows_what_has_to_be_typed() {
+    let bench = Bench::new();
+    let mut command = bench.command(["magnet"]);
+    let ran = crate::cli_run::finish(command.env("BT_CLIENT_HOME", "/h").spawn().unwrap());
+    ran.failed("home", 2, &["usage: bt-client magnet <FILE>"]);
+}
+
+#[test]
 fn global_options_stand_before_and_after_the_command() {
     let bench = Bench::new();
     bench.write("a.torrent", crate::cli_bad_input::GOOD);

@@ -6,6 +6,8 @@ mod article;
 #[cfg(feature = "cli")]
 mod cli_bad_input;
 #[cfg(feature = "cli")]
+mod cli_checking;
+#[cfg(feature = "cli")]
 mod cli_files;
 #[cfg(feature = "cli")]
 mod cli_offline;
@@ -13,6 +15,8 @@ mod cli_offline;
 mod cli_resume;
 #[cfg(feature = "cli")]
 mod cli_run;
+#[cfg(feature = "cli")]
+mod cli_stop;
 #[cfg(feature = "cli")]
 mod cli_transfer;
 #[cfg(feature = "cli")]

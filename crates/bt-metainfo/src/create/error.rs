@@ -158,7 +158,8 @@ impl Error {
             | Self::PieceLength { .. }
             | Self::SourceDateEpoch { .. }
             | Self::NoName { .. }
-            | Self::Assembly(crate::Error::Url { .. }) => Blame::Options,
+            // No file system holds such a name.
+            | Self::Assembly(crate::Error::Url { .. } | crate::Error::Name { .. }) => Blame::Options,
             Self::NotUtf8 { .. }
             | Self::Special { .. }
             | Self::NoFiles { .. }

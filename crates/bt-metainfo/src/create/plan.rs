@@ -10,7 +10,7 @@ use super::auto::{SHORTEST, piece_length};
 use super::filter::Filter;
 use super::walk::{Found, Walked, kind, walk};
 use super::{Error, Options, Warning};
-use crate::assemble::{Assembly, Content, File};
+use crate::assemble::{Assembly, Content, File, check_name};
 use crate::limits::MAX_PIECE_LENGTH;
 use crate::verify::Problem;
 use crate::verify::content::{Content as Stored, Fault, Links, Root};
@@ -316,6 +316,8 @@ impl Plan {
 /// Name of the torrent: as asked for, as written in the path, or as the path leads to.
 fn name(path: &Path, whole: &Path, options: &Options) -> Result<String, Error> {
     if let Some(name) = &options.name {
+        // Now rather than after an hour of hashing.
+        check_name(name)?;
         return Ok(name.clone());
     }
     let name = path.file_name().or_else(|| whole.file_name());

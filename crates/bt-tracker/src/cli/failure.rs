@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt::{self, Write as _};
+use std::path::Path;
 
 use bt_tracker::server;
 use serde_json::json;
@@ -54,10 +55,33 @@ impl Failure {
     pub(super) fn cause(mut self, error: &dyn StdError) -> Self {
         let mut next = Some(error);
         while let Some(error) = next {
-            self.causes.push(error.to_string());
+            self = self.because(error.to_string());
             next = error.source();
         }
         self
+    }
+
+    /// Adds one cause, unless the line above it says the same.
+    pub(super) fn because(mut self, text: impl Into<String>) -> Self {
+        let text = text.into();
+        if !self.causes.last().unwrap_or(&self.what).contains(&text) {
+            self.causes.push(text);
+        }
+        self
+    }
+
+    /// Whether whoever wrote the command line is to blame.
+    pub(super) fn is_usage(&self) -> bool {
+        self.code == USAGE
+    }
+
+    /// The same as the fault of a configuration file.
+    pub(super) fn in_file(self, path: &Path) -> Self {
+        let what = format!("the configuration file {} makes no sense", path.display());
+        let mut failure = Self::bad_input(what).because(self.what);
+        failure.causes.extend(self.causes);
+        failure.hint = self.hint;
+        failure
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -181,6 +205,15 @@ impl fmt::Display for Printable<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_that_says_what_stands_above_is_left_out() {
+        let failure = Failure::network("cannot get x: refused")
+            .because("refused")
+            .because("nobody listens")
+            .because("nobody listens");
+        assert_eq!(failure.message(), "cannot get x: refused: nobody listens");
+    }
 
     #[test]
     fn nothing_from_outside_reaches_the_terminal_as_a_command() {

@@ -24,7 +24,7 @@ pub(super) struct Completions {
 }
 
 impl Man {
-    pub(super) fn run(&self) -> Result<u8, Failure> {
+    pub(super) fn run(&self, json: bool) -> Result<u8, Failure> {
         let command = Cli::command();
         if let Some(directory) = &self.directory {
             clap_mangen::generate_to(command, directory)?;
@@ -32,16 +32,16 @@ impl Man {
         }
         let mut page = Vec::new();
         clap_mangen::Man::new(command).render(&mut page)?;
-        super::print(&String::from_utf8_lossy(&page));
+        super::print_text(&String::from_utf8_lossy(&page), json);
         Ok(0)
     }
 }
 
 impl Completions {
-    pub(super) fn run(&self) -> u8 {
+    pub(super) fn run(&self, json: bool) -> u8 {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "bt-tracker", &mut script);
-        super::print(&String::from_utf8_lossy(&script));
+        super::print_text(&String::from_utf8_lossy(&script), json);
         0
     }
 }

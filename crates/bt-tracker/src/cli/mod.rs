@@ -13,6 +13,7 @@ mod settings;
 mod systemd;
 mod top;
 mod units;
+mod usage;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -28,6 +29,7 @@ use manual::{Completions, Man};
 use probe::Probe;
 use settings::Settings;
 use top::Top;
+use usage::Parsed;
 
 /// A BitTorrent tracker, open or closed, and a publisher of .torrent files.
 #[derive(Debug, Parser)]
@@ -99,7 +101,15 @@ enum Command {
 
 /// Carries out the command line. Returns the exit code.
 pub(crate) fn run() -> u8 {
-    let cli = Cli::parse();
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let cli = match usage::parse(&args) {
+        Ok(Parsed::Run(cli)) => *cli,
+        Ok(Parsed::Print(text)) => {
+            print_text(&text, usage::wants_json(&args));
+            return 0;
+        }
+        Err(failure) => return failure.report(usage::wants_json(&args)),
+    };
     let json = cli.json;
     match carry_out(cli) {
         Ok(code) => code,
@@ -116,14 +126,20 @@ fn carry_out(cli: Cli) -> Result<u8, Failure> {
         Some(path) => config_file::read(path)?,
         None => Settings::default(),
     };
+    let (own, config) = (cli.settings.clone(), cli.config);
     let settings = cli.settings.or(from_file);
+    let blame = |failure: Failure| match &config {
+        // What was typed is fine by itself, so that the fault is in the file.
+        Some(path) if failure.is_usage() && !serve::misuses(&own) => failure.in_file(path),
+        _ => failure,
+    };
     match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => serve::serve(&settings, cli.json),
+        Command::Serve => serve::serve(&settings, cli.json).map_err(blame),
         Command::Probe(probe) => probe.run(cli.json),
         Command::Top(top) => top.run(&settings, cli.json),
         Command::Dump(dump) => dump.run(&settings, cli.json),
-        Command::Man(man) => man.run(),
-        Command::Completions(completions) => Ok(completions.run()),
+        Command::Man(man) => man.run(cli.json),
+        Command::Completions(completions) => Ok(completions.run(cli.json)),
         Command::PrintConfig => {
             let settings = settings.in_force().redacted();
             let text = if cli.json {
@@ -135,7 +151,7 @@ fn carry_out(cli: Cli) -> Result<u8, Failure> {
             Ok(0)
         }
         Command::CheckConfig => {
-            serve::check(&settings)?;
+            serve::check(&settings).map_err(blame)?;
             let fine = if cli.json {
                 json!({"event": "config", "ok": true}).to_string()
             } else {
@@ -182,6 +198,15 @@ fn log(cli: &Cli) -> Result<(), Failure> {
         builder.with_ansi(is_terminal).with_target(false).init();
     }
     Ok(())
+}
+
+/// Prints text for people, of any length.
+fn print_text(text: &str, json: bool) {
+    if json {
+        print(&json!({ "text": text }).to_string());
+    } else {
+        print(text);
+    }
 }
 
 /// Prints a line on standard output. Whoever closed it does not want to read it.

@@ -45,6 +45,12 @@ pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
     config.check().map_err(Failure::from)
 }
 
+/// Whether these settings are refused whatever the files hold that they name.
+pub(super) fn misuses(settings: &Settings) -> bool {
+    let checked = settings.config().and_then(|config| Ok(config.check()?));
+    checked.is_err_and(|failure| failure.is_usage())
+}
+
 /// Warns of settings that work but are hardly meant.
 fn doubt(config: &Config) {
     for doubt in config.doubts() {

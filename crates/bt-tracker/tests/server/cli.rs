@@ -199,6 +199,93 @@ fn with_json_standard_output_has_objects_only() {
 }
 
 #[test]
+fn a_command_line_that_makes_no_sense_is_explained_in_the_form_of_all_errors() {
+    for (arguments, what, hint) in [
+        (&["--bogus"][..], "unexpected argument '--bogus'", "usage:"),
+        (
+            &["serve", "--http", "nope"],
+            "'nope' for '--http",
+            "see --help",
+        ),
+        (&["serve", "--mode", "zz"], "'zz' for '--mode", "see --help"),
+        (&["srve"], "'srve'", "serve"),
+        (
+            &["serve", "--intervall", "1s"],
+            "'--intervall'",
+            "'--interval'",
+        ),
+    ] {
+        let (code, text) = failure(arguments);
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(code == 2 && lines.len() == 2, "{text}");
+        assert!(lines[0].contains(what), "{text}");
+        assert!(
+            lines[1].starts_with("  hint: ") && lines[1].contains(hint),
+            "{text}"
+        );
+
+        let arguments: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
+        let output = run(&arguments);
+        let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(
+            (&line["event"], &line["kind"]),
+            (&"error".into(), &"usage".into())
+        );
+        assert!(line["message"].as_str().unwrap().contains(what), "{line}");
+        assert_eq!(output.status.code(), Some(2));
+    }
+    // From the environment as well, and without its variables in the usage.
+    let output = program(&["serve"])
+        .env("BT_TRACKER_MODE", "zz")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        text.starts_with("error: ") && text.contains("'zz'"),
+        "{text}"
+    );
+    assert!(
+        text.contains("\n  hint: ") && !text.contains("For more"),
+        "{text}"
+    );
+    let mut command = program(&["--bogus"]);
+    let output = command.env("BT_TRACKER_INTERVAL", "1h").output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!text.contains("--interval"), "{text}");
+}
+
+#[test]
+fn text_is_an_object_with_json() {
+    for (arguments, part) in [
+        (&["--json", "--version"][..], "bt-tracker 0."),
+        (&["serve", "--help", "--json"], "--http"),
+        (&["--json", "man"], "bt-tracker"),
+        (&["completions", "bash", "--json"], "bt-tracker"),
+    ] {
+        let output = run(arguments);
+        let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(line["text"].as_str().unwrap().contains(part), "{line}");
+        assert_eq!(output.status.code(), Some(0));
+    }
+}
+
+#[test]
+fn a_setting_of_the_file_that_is_refused_is_the_files_fault() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("tracker.toml");
+    std::fs::write(&file, "interval = \"0s\"\n").unwrap();
+    let file = file.to_str().unwrap();
+    for command in ["serve", "check-config"] {
+        let (code, text) = failure(&[command, "--config", file, "--http", "127.0.0.1:0"]);
+        assert!(code == 3 && text.contains("at least one second"), "{text}");
+        assert!(text.contains("tracker.toml makes no sense"), "{text}");
+    }
+    let typed = ["check-config", "--config", file, "--interval", "0s"];
+    let (code, text) = failure(&typed);
+    assert!(code == 2 && text.contains("at least one second"), "{text}");
+}
+
+#[test]
 fn mistakes_are_explained_with_the_right_exit_code() {
     let (code, text) = failure(&["serve", "--http", "nonsense"]);
     assert_eq!(code, 2, "{text}");
