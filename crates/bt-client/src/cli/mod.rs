@@ -199,3 +199,14 @@ fn report_panics(screen: &Arc<Screen>) {
         screen.line(&failure.to_string());
     }));
 }
+
+#[cfg(test)]
+mod tests {
+    use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
+
+    /// A filter that asks for levels which are not compiled in complains in color, whether there is a terminal or not.
+    #[test]
+    fn every_level_can_be_logged() {
+        assert_eq!(STATIC_MAX_LEVEL, LevelFilter::TRACE);
+    }
+}
