@@ -206,3 +206,26 @@ pub const MAX_ANNOUNCES_UNDER_WAY: usize = 8;
 /// Trackers that a client remembers not to take many announces at once. Forgetting costs one
 /// request.
 pub const MAX_SINGLE_TRACKERS: usize = 1_000;
+
+/// How long a server sends an index of its torrents before it counts seeds and leechers anew, at
+/// least: people do not see the difference, and whoever asks again and again costs nothing.
+pub const INDEX_LIFE: Duration = Duration::from_secs(1);
+
+/// How many times longer than its making an index is sent: with 100,000 torrents one takes a fifth
+/// of a second, and making them takes no more than a fiftieth of a core.
+pub const INDEX_SHARE: u32 = 50;
+
+/// How many times longer than another HTTP connection a browser may be silent before it makes room:
+/// it announces every two minutes, where others are closed after one.
+pub const BROWSER_PATIENCE: u64 = 3;
+
+/// Places in torrents that all browsers together can take, each a peer in a torrent: 160 MiB.
+/// Twenty thousand browsers can be in a dozen torrents each.
+pub const MAX_SIGNAL_PLACES: usize = 250_000;
+
+/// The part of them that browsers of one source (an IPv4 address, or a /64 of IPv6) can take.
+pub const MAX_SIGNAL_PLACES_OF_SOURCE: usize = MAX_SIGNAL_PLACES / 4;
+
+/// Bytes of WebSocket messages under way that a connection may have without their being counted:
+/// what the buffer of every connection has room for.
+pub const MAX_UNCOUNTED_SIGNAL: usize = 4 * 1024;

@@ -107,7 +107,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let was_within = self.session.is_within_request();
             match self.flow {
                 Flow::Close => return timeout(WRITE_TIMEOUT, self.stream.shutdown()).await?,
-                Flow::Again => {}
+                // Whoever sends a thousand requests at once is not alone here.
+                Flow::Again => tokio::task::yield_now().await,
                 Flow::Detour => match self.session.detour.take() {
                     None => {}
                     Some(Detour::Upload(mut upload)) => {
@@ -115,13 +116,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         upload
                             .carry_out(&self.http.tracker, &mut self.session.out)
                             .await;
+                        self.seat.is_idle_since(Instant::now());
                         self.flow = upload.flow();
                         continue;
                     }
                     #[cfg(feature = "websocket")]
                     Some(Detour::WebSocket { source, key }) => {
-                        // A browser is idle by nature.
-                        self.seat.is_busy();
+                        let seat = &self.seat;
+                        seat.is_browser_since(Instant::now());
                         let came = self.session.take_rest();
                         let tracker = &self.http.tracker;
                         let talk = crate::server::signal::serve(
@@ -130,10 +132,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                             source,
                             key,
                             tracker,
+                            || seat.is_browser_since(Instant::now()),
                         );
                         tokio::select! {
                             () = talk => {}
-                            () = &mut self.stop => {}
+                            () = &mut self.stop => {
+                                if seat.is_evicted() {
+                                    tracker.stats.connections_evicted.add(1);
+                                }
+                            }
                         }
                         return Ok(());
                     }

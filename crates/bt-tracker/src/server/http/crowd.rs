@@ -4,6 +4,7 @@
 //! Whoever has been idle for the longest leaves first, several at once, so that a full house costs
 //! newcomers little. Knows nothing of sockets and requests.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -12,7 +13,7 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::EVICTED_PART;
+use crate::limits::{BROWSER_PATIENCE, EVICTED_PART};
 
 #[derive(Debug)]
 pub(super) struct Crowd {
@@ -40,6 +41,8 @@ struct Place {
     /// When the connection came or was last answered, in milliseconds since the epoch of the crowd;
     /// [`BUSY`] while it must not be sent away.
     since: AtomicU64,
+    /// A browser, which speaks once in minutes.
+    is_browser: AtomicBool,
     is_evicted: AtomicBool,
     leave: CancellationToken,
 }
@@ -72,21 +75,23 @@ impl Crowd {
         stop: &CancellationToken,
     ) -> Option<Seat> {
         let source = source.map(network);
+        let moment = self.milliseconds(now);
         let mut seats = self.lock();
         if source.is_some() {
             let of_source = seats.taken.get(&source).map_or(0, Vec::len);
-            if of_source >= self.most_of_source && !seats.make_room(Some(source)) {
+            if of_source >= self.most_of_source && !seats.make_room(Some(source), moment) {
                 return None;
             }
         }
-        if seats.count >= self.most && !seats.make_room(None) {
+        if seats.count >= self.most && !seats.make_room(None, moment) {
             return None;
         }
         let of_source = seats.taken.entry(source).or_default();
         let place = Arc::new(Place {
             source,
             at: AtomicUsize::new(of_source.len()),
-            since: AtomicU64::new(self.milliseconds(now)),
+            since: AtomicU64::new(moment),
+            is_browser: AtomicBool::new(false),
             is_evicted: AtomicBool::new(false),
             leave: stop.child_token(),
         });
@@ -96,6 +101,13 @@ impl Crowd {
             crowd: Arc::clone(self),
             place,
         })
+    }
+
+    /// Sends the idlest away although there are places: the system has nothing left for new ones.
+    /// Returns whether there were any.
+    pub(super) fn make_room(&self, now: Instant) -> bool {
+        let moment = self.milliseconds(now);
+        self.lock().make_room(None, moment)
     }
 
     fn milliseconds(&self, now: Instant) -> u64 {
@@ -110,21 +122,20 @@ impl Crowd {
 
 impl Seats {
     /// Sends away the idlest, of one source or of all. Returns whether there were any.
-    fn make_room(&mut self, of: Option<Option<IpAddr>>) -> bool {
+    fn make_room(&mut self, of: Option<Option<IpAddr>>, now: u64) -> bool {
         let lists = self
             .taken
             .iter()
             .filter(|(source, _)| of.is_none_or(|of| of == **source));
         let mut idle: Vec<_> = lists
             .flat_map(|(_, places)| places)
-            .map(|place| (place.since.load(Ordering::Relaxed), place))
-            .filter(|(since, _)| *since != BUSY)
+            .filter_map(|place| Some((place.idle(now)?, place)))
             .collect();
         if idle.is_empty() {
             return false;
         }
         let last = idle.len() / EVICTED_PART;
-        idle.select_nth_unstable_by_key(last, |(since, _)| *since);
+        idle.select_nth_unstable_by_key(last, |(idle, _)| Reverse(*idle));
         let leaving: Vec<_> = idle
             .into_iter()
             .take(last + 1)
@@ -160,6 +171,24 @@ impl Seats {
     }
 }
 
+impl Place {
+    /// How long it has been idle, in milliseconds; `None` while it must not be sent away. A browser
+    /// has the patience of several others.
+    fn idle(&self, now: u64) -> Option<u64> {
+        let since = self.since.load(Ordering::Relaxed);
+        if since == BUSY {
+            return None;
+        }
+        let idle = now.saturating_sub(since);
+        let is_browser = self.is_browser.load(Ordering::Relaxed);
+        Some(if is_browser {
+            idle / BROWSER_PATIENCE
+        } else {
+            idle
+        })
+    }
+}
+
 impl Seat {
     /// Is cancelled when the connection has to leave, or the server stops.
     pub(super) fn leave(&self) -> &CancellationToken {
@@ -178,6 +207,13 @@ impl Seat {
         self.place.since.store(now, Ordering::Relaxed);
     }
 
+    /// Says that a browser has just announced: it counts as idle from now on.
+    #[cfg(feature = "websocket")]
+    pub(super) fn is_browser_since(&self, now: Instant) {
+        self.place.is_browser.store(true, Ordering::Relaxed);
+        self.is_idle_since(now);
+    }
+
     /// Says that the connection must not be sent away for now.
     pub(super) fn is_busy(&self) {
         self.place.since.store(BUSY, Ordering::Relaxed);
@@ -191,7 +227,7 @@ impl Drop for Seat {
 }
 
 /// An IPv4 address, or the /64 of an IPv6 address.
-fn network(source: IpAddr) -> IpAddr {
+pub(in super::super) fn network(source: IpAddr) -> IpAddr {
     match source.to_canonical() {
         IpAddr::V4(ip) => ip.into(),
         IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() >> 64 << 64).into()),
@@ -232,6 +268,34 @@ mod tests {
         assert!(enter(6, 6).is_some());
         drop((fourth, fifth));
         assert!(crowd.lock().taken.is_empty() && crowd.lock().count == 0);
+    }
+
+    #[cfg(feature = "websocket")]
+    #[test]
+    fn a_browser_that_has_not_announced_for_long_makes_room_before_who_has_just_come() {
+        let (start, stop) = (Instant::now(), CancellationToken::new());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        for (announced, came, leaves) in [
+            // Nobody has said anything for minutes but the last.
+            (0, 599, "browser"),
+            // It announces every two minutes, as it was told.
+            (480, 541, "other"),
+            (480, 559, "other"),
+            (480, 561, "browser"),
+        ] {
+            let crowd = Crowd::new(start, 2, 2);
+            let browser = crowd.enter(ip(1), at(0), &stop).unwrap();
+            browser.is_browser_since(at(announced));
+            let other = crowd.enter(ip(2), at(came), &stop).unwrap();
+            let _third = crowd.enter(ip(3), at(600), &stop).unwrap();
+            let left = if browser.is_evicted() {
+                "browser"
+            } else {
+                "other"
+            };
+            assert_eq!(left, leaves, "announced {announced}, came {came}");
+            assert_ne!(browser.is_evicted(), other.is_evicted());
+        }
     }
 
     #[test]

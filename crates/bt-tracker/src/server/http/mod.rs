@@ -32,6 +32,9 @@ use crate::swarm::Network;
 use crowd::{Crowd, Seat};
 use head::Head;
 
+#[cfg(feature = "websocket")]
+pub(super) use crowd::network;
+
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 4096;
 

@@ -8,7 +8,7 @@ use bt_metainfo::InfoHash;
 use bytes::Bytes;
 
 use super::super::paths::Place;
-use super::super::publisher::{self, Catalog, Published};
+use super::super::publisher::{self, Catalog, Form, Published};
 use super::super::tracker::{Scratch, Tracker, Transport};
 use super::head::{Head, Method};
 use super::{Status, multi};
@@ -43,6 +43,12 @@ pub(super) struct Reply<'a> {
     pub(super) is_http_10: bool,
 }
 
+/// Whether a request is one of the small ones that come by the thousand; after any other one, the
+/// rest of the server gets its turn.
+pub(super) fn is_small(head: &Head<'_>, tracker: &Tracker) -> bool {
+    head.method != Method::Post && tracker.paths.find(head.path).is_some()
+}
+
 /// Appends the reply to a request.
 pub(super) fn answer(
     head: &Head<'_>,
@@ -70,7 +76,7 @@ pub(super) fn answer(
         (None, Method::Get | Method::Head) => match head.path.strip_prefix("/torrents") {
             Some("") => redirect(reply, "/torrents/"),
             Some(rest) => match rest.strip_prefix('/') {
-                Some(file) if !file.contains('/') => torrents(head, file, tracker, reply),
+                Some(file) if !file.contains('/') => torrents(head, file, now, tracker, reply),
                 _ => plain(reply, Status::NotFound),
             },
             None => plain(reply, Status::NotFound),
@@ -151,29 +157,29 @@ fn scrape(head: &Head<'_>, key: Option<&[u8]>, tracker: &Tracker, reply: &mut Re
     }
 }
 
-fn torrents(head: &Head<'_>, file: &str, tracker: &Tracker, reply: &mut Reply<'_>) {
+fn torrents(head: &Head<'_>, file: &str, now: Instant, tracker: &Tracker, reply: &mut Reply<'_>) {
+    let index = |form| {
+        let Tracker {
+            publisher,
+            swarms,
+            memory,
+            ..
+        } = tracker;
+        publisher.index(form, now, swarms, memory)
+    };
     let catalog = tracker.publisher.catalog();
     if let Some(found) = by_hash(file, &catalog) {
         return info(head, file, found, tracker, reply);
     }
     match file {
         "" if !head.wants_json => {
-            *reply.body = publisher::html(&catalog, &tracker.swarms);
-            send(reply, Status::Ok, HTML, PAGE);
+            send_shared(reply, HTML, PAGE, &index(Form::Page));
         }
         "" | "index.json" => {
-            *reply.body = publisher::json(&catalog, &tracker.swarms);
-            send(reply, Status::Ok, JSON, NOSNIFF);
+            send_shared(reply, JSON, NOSNIFF, &index(Form::Json));
         }
         _ => match decoded(file).and_then(|file| catalog.get(&file).cloned()) {
-            Some(torrent) => {
-                send_head(reply, Status::Ok, TORRENT, NOSNIFF, torrent.bytes.len());
-                match torrent.bytes.len() {
-                    _ if reply.omit_body => {}
-                    ..=MAX_KEPT_BUFFER => reply.out.extend_from_slice(&torrent.bytes),
-                    _ => *reply.tail = torrent.bytes.clone(),
-                }
-            }
+            Some(torrent) => send_shared(reply, TORRENT, NOSNIFF, &torrent.bytes),
             None => plain(reply, Status::NotFound),
         },
     }
@@ -282,6 +288,16 @@ fn send(reply: &mut Reply<'_>, status: Status, content_type: &str, headers: &str
         *reply.tail = std::mem::take(reply.body).into();
     } else {
         reply.out.extend_from_slice(reply.body);
+    }
+}
+
+/// Sends what others are sent as well: a large one is not copied.
+fn send_shared(reply: &mut Reply<'_>, content_type: &str, headers: &str, body: &Bytes) {
+    send_head(reply, Status::Ok, content_type, headers, body.len());
+    match body.len() {
+        _ if reply.omit_body => {}
+        ..=MAX_KEPT_BUFFER => reply.out.extend_from_slice(body),
+        _ => *reply.tail = body.clone(),
     }
 }
 

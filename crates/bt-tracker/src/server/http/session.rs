@@ -39,7 +39,7 @@ const KEPT_READ: usize = 4 * 1024;
 pub(super) enum Flow {
     /// Read more.
     Read,
-    /// Call [`Session::advance`] again: more requests have come already.
+    /// Call [`Session::advance`] again, after others had their turn: more requests have come already.
     Again,
     /// Close the connection.
     Close,
@@ -247,6 +247,9 @@ impl Session {
             if !head.keep_alive {
                 break Flow::Close;
             }
+            if consumed < self.filled && !route::is_small(&head, tracker) {
+                break Flow::Again;
+            }
         };
         self.consume(consumed);
         self.body.clear();
@@ -293,30 +296,60 @@ mod tests {
             .collect();
         let length = body.len();
         let request = format!("POST /announce HTTP/1.1\r\nContent-Length: {length}\r\n\r\n{body}");
-        let mut rest = request.as_bytes();
-        loop {
+        come(session, request.as_bytes());
+        assert_eq!(session.advance(Instant::now(), http), Flow::Read);
+        session.out.len() + session.tail.len()
+    }
+
+    fn come(session: &mut Session, mut rest: &[u8]) {
+        while !rest.is_empty() {
             let space = session.space();
             let count = space.len().min(rest.len());
             space[..count].copy_from_slice(&rest[..count]);
             session.received(count);
             rest = &rest[count..];
-            if rest.is_empty() {
-                break;
-            }
         }
-        assert_eq!(session.advance(Instant::now(), http), Flow::Read);
-        session.out.len() + session.tail.len()
     }
 
-    #[test]
-    fn what_a_large_request_and_its_reply_took_is_given_back_and_the_reply_is_bounded() {
+    fn http() -> Http {
         let tracker = Tracker::new(&Config::default(), Instant::now()).unwrap();
-        let http = Http {
+        Http {
             tracker: std::sync::Arc::new(tracker),
             trusted_proxies: Vec::new(),
             proxy_header: "".into(),
             crowd: super::super::crowd::Crowd::new(Instant::now(), 1, 1),
-        };
+        }
+    }
+
+    #[test]
+    fn others_get_their_turn_after_each_large_answer_and_not_after_each_announce() {
+        let (http, now) = (http(), Instant::now());
+        let mut session = Session::new(IpAddr::from([192, 0, 2, 1]));
+        let scrape = format!(
+            "GET /scrape?info_hash={} HTTP/1.1\r\n\r\n",
+            "%01".repeat(20)
+        );
+        come(&mut session, scrape.repeat(20).as_bytes());
+        assert_eq!(session.advance(now, &http), Flow::Read);
+        for page in [
+            "HEAD /torrents/",
+            "GET /torrents/index.json",
+            "POST /announce",
+        ] {
+            session.sent();
+            let request = format!("{page} HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
+            come(&mut session, request.repeat(3).as_bytes());
+            let flows = [0; 3].map(|_| {
+                session.sent();
+                session.advance(now, &http)
+            });
+            assert_eq!(flows, [Flow::Again, Flow::Again, Flow::Read], "{page}");
+        }
+    }
+
+    #[test]
+    fn what_a_large_request_and_its_reply_took_is_given_back_and_the_reply_is_bounded() {
+        let http = http();
         let mut session = Session::new(IpAddr::from([192, 0, 2, 1]));
         let length = many(&mut session, &http, MAX_ANNOUNCES_IN_REQUEST);
         assert!((1024 * 1024..4 * 1024 * 1024).contains(&length), "{length}");

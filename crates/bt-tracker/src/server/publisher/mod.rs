@@ -5,22 +5,28 @@
 //! and never forgets it. Knows nothing of HTTP.
 
 mod index;
+mod pages;
 mod scan;
 mod upload;
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Instant;
 
 use bt_metainfo::{InfoHash, Metainfo};
 use bytes::Bytes;
 
 use super::Error;
+use super::memory::Budget;
 use crate::swarm::Swarms;
+use pages::Pages;
 use scan::Stamp;
 
-pub(super) use index::{escaped, html, info_html, info_json, json};
+pub(super) use index::{escaped, info_html, info_json};
+pub(super) use pages::Form;
+pub(super) use scan::MAX_TORRENT;
 pub(super) use scan::Problem;
 pub(super) use upload::{Refused, Uploaded};
 pub(super) use watch::Watch;
@@ -29,6 +35,8 @@ pub(super) use watch::Watch;
 #[derive(Debug, Default)]
 pub(super) struct Publisher {
     catalog: RwLock<Arc<Catalog>>,
+    /// What everybody who asks for all of them is sent.
+    pages: Pages,
     /// Where uploads go.
     dir: Option<PathBuf>,
     /// Held from reading the catalog until it is replaced, so that no change is lost.
@@ -40,6 +48,9 @@ pub(super) struct Publisher {
 pub(super) struct Catalog {
     /// By file name.
     torrents: BTreeMap<String, Arc<Published>>,
+    /// The file name of each torrent; of two with one hash, that of the directory. Made when the
+    /// catalog is put in force.
+    files: HashMap<InfoHash, String>,
     /// Files that are no torrents, so that each version is reported once.
     refused: BTreeMap<String, Stamp>,
     /// Files that could not be read, so that this is reported once; they are tried again.
@@ -85,6 +96,18 @@ impl Publisher {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// All torrents with their numbers, which may be a second old, or somewhat more when there are
+    /// many.
+    pub(super) fn index(
+        &self,
+        form: Form,
+        now: Instant,
+        swarms: &Swarms,
+        memory: &Arc<Budget>,
+    ) -> Bytes {
+        self.pages.get(form, now, &self.catalog(), swarms, memory)
     }
 
     /// Offers a torrent that the owner has.
@@ -138,7 +161,9 @@ impl Publisher {
                 .collect(),
             problems,
         };
-        self.replace(catalog, swarms);
+        if !catalog.is_as(&before) {
+            self.replace(catalog, swarms);
+        }
         Ok(changes)
     }
 
@@ -146,7 +171,8 @@ impl Publisher {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn replace(&self, catalog: Catalog, swarms: &Swarms) {
+    fn replace(&self, mut catalog: Catalog, swarms: &Swarms) {
+        catalog.name_files();
         let before = self.catalog().info_hashes();
         let after = catalog.info_hashes();
         for info_hash in after.difference(&before) {
@@ -166,17 +192,13 @@ impl Catalog {
 
     /// Whether a torrent with this hash is offered.
     pub(super) fn has(&self, info_hash: &InfoHash) -> bool {
-        let mut torrents = self.torrents.values();
-        torrents.any(|torrent| torrent.info_hashes.contains(info_hash))
+        self.files.contains_key(info_hash)
     }
 
     /// The name in the directory of a torrent with this hash.
     pub(super) fn file_of(&self, info_hash: &InfoHash) -> Option<&str> {
-        let is_it = |torrent: &Published| {
-            torrent.stamp.is_some() && torrent.info_hashes.contains(info_hash)
-        };
-        let found = self.iter().find(|(_, torrent)| is_it(torrent));
-        found.map(|(file, _)| file)
+        let (file, torrent) = self.by_hash(*info_hash)?;
+        torrent.stamp.is_some().then_some(file)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Published)> {
@@ -187,8 +209,33 @@ impl Catalog {
 
     /// The torrent that peers announce with this hash, and its file name.
     pub(super) fn by_hash(&self, info_hash: InfoHash) -> Option<(&str, &Published)> {
-        self.iter()
-            .find(|(_, torrent)| torrent.info_hashes.contains(&info_hash))
+        let file = self.files.get(&info_hash)?;
+        let torrent = self.torrents.get(file)?;
+        Some((file, torrent))
+    }
+
+    /// Whether the same files are in it, with the same verdicts.
+    fn is_as(&self, other: &Self) -> bool {
+        self.torrents.len() == other.torrents.len()
+            && self
+                .torrents
+                .iter()
+                .zip(&other.torrents)
+                .all(|(a, b)| a.0 == b.0 && Arc::ptr_eq(a.1, b.1))
+            && self.refused == other.refused
+            && self.unreadable == other.unreadable
+    }
+
+    fn name_files(&mut self) {
+        self.files.clear();
+        for of_directory in [false, true] {
+            for (file, torrent) in &self.torrents {
+                if torrent.stamp.is_some() == of_directory {
+                    let names = torrent.info_hashes.iter().map(|hash| (*hash, file.clone()));
+                    self.files.extend(names);
+                }
+            }
+        }
     }
 
     /// Adds a torrent of the owner under its own name, or, where another torrent has that, with

@@ -11,7 +11,7 @@ use bt_metainfo::Metainfo;
 use super::{Catalog, Published};
 
 /// Bytes of a torrent file. Larger ones are reported and left out.
-pub(super) const MAX_TORRENT: u64 = 10_000_000;
+pub(in super::super) const MAX_TORRENT: u64 = 10_000_000;
 
 /// Tells versions of a file apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +100,7 @@ pub(super) fn scan(dir: &Path, before: &Catalog) -> io::Result<(Catalog, Vec<Pro
         torrents,
         refused,
         unreadable,
+        ..Catalog::default()
     };
     for (file, torrent) in &before.torrents {
         if torrent.stamp.is_none() {

@@ -5,6 +5,7 @@
 //! their own, since they cannot reach those of TCP and UDP. What is relayed is not looked at.
 
 mod message;
+mod meter;
 mod rooms;
 
 #[cfg(any(test, feature = "fuzz"))]
@@ -17,8 +18,8 @@ use std::time::Duration;
 use bt_metainfo::InfoHash;
 use futures::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
@@ -27,8 +28,9 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::accounts::User;
 use super::tracker::Tracker;
 use crate::AnnounceRequest;
-use crate::limits::{MAX_SIGNAL, MAX_SIGNALS_WAITING};
+use crate::limits::{MAX_SIGNAL, MAX_SIGNALS_WAITING, MAX_UNCOUNTED_SIGNAL};
 use message::{Announce, Event, Request};
+use meter::Metered;
 use rooms::{Delivery, Letter, Seat};
 
 pub(super) use rooms::Rooms;
@@ -52,21 +54,37 @@ pub(super) fn accept_key(key: &[u8]) -> String {
 }
 
 /// One client.
-struct Guest<'a> {
+struct Guest<'a, F> {
     tracker: &'a Tracker,
     /// The passkey of its URL.
     key: Option<Box<[u8]>>,
     seat: Seat,
+    mailbox: mpsc::Receiver<Letter>,
+    pings: Interval,
+    heard: Instant,
+    changes: watch::Receiver<()>,
+    /// Is told of each announce.
+    announced: F,
+}
+
+/// What comes after a step of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Listen,
+    /// A large message has been read, and its buffer is not needed any more.
+    Shrink,
+    End,
 }
 
 /// Serves a connection until its client leaves or is silent. `came` is what it has sent after its
-/// upgrade.
+/// upgrade; `announced` is called for each announce.
 pub(super) async fn serve<S>(
     stream: S,
     came: Vec<u8>,
     source: IpAddr,
     key: Option<Box<[u8]>>,
     tracker: &Tracker,
+    announced: impl Fn(),
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -76,76 +94,103 @@ pub(super) async fn serve<S>(
         .max_write_buffer_size(4 * MAX_SIGNAL)
         .max_message_size(Some(MAX_SIGNAL))
         .max_frame_size(Some(MAX_SIGNAL));
+    let stream = Metered::new(stream, came.len(), &tracker.memory);
     let mut socket =
         WebSocketStream::from_partially_read(stream, came, Role::Server, Some(config)).await;
-    let (letters, mut mailbox) = mpsc::channel(MAX_SIGNALS_WAITING);
+    let (letters, mailbox) = mpsc::channel(MAX_SIGNALS_WAITING);
+    let mut pings = interval(PING);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pings.reset();
     let mut guest = Guest {
         tracker,
         key,
         seat: Seat::new(letters, source),
+        mailbox,
+        pings,
+        heard: Instant::now(),
+        changes: tracker.rooms.changes(),
+        announced,
     };
     tracker.stats.ws_connections.add(1);
-    // An error is a client that has gone, or that breaks the protocol: nobody is left to be told.
-    let _ = guest.converse(&mut socket, &mut mailbox).await;
+    loop {
+        match guest.step(&mut socket).await {
+            Ok(Next::Listen) => {}
+            Ok(Next::Shrink) => {
+                // It would keep the buffer of its largest message for as long as it stands.
+                let stream = socket.into_inner();
+                socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
+            }
+            // An error is a client that has gone, or that breaks the protocol: nobody is left to be
+            // told.
+            Ok(Next::End) | Err(_) => break,
+        }
+    }
+    if socket.get_ref().is_refused() {
+        tracker.stats.overloaded.add(1);
+    }
     tracker.rooms.leave_all(&guest.seat);
     tracker.stats.ws_connections.sub(1);
     let _ = timeout(WRITE_TIMEOUT, socket.close(None)).await;
 }
 
-impl Guest<'_> {
-    async fn converse<S>(
+impl<F: Fn()> Guest<'_, F> {
+    /// Waits for whatever comes first and carries it out.
+    async fn step<S>(&mut self, socket: &mut WebSocketStream<Metered<S>>) -> Result<Next, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        tokio::select! {
+            came = socket.next() => {
+                let Some(came) = came else { return Ok(Next::End) };
+                self.heard = Instant::now();
+                let came = came?;
+                let (length, is_data) = (came.len(), came.is_text() || came.is_binary());
+                match came {
+                    Message::Text(text) => self.reply(socket, text.as_bytes()).await?,
+                    Message::Binary(bytes) => self.reply(socket, &bytes).await?,
+                    Message::Close(_) => return Ok(Next::End),
+                    Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
+                        timeout(WRITE_TIMEOUT, socket.flush()).await.map_err(late)??;
+                    }
+                }
+                let is_all = socket.get_mut().message(length);
+                if is_data && is_all && length > MAX_UNCOUNTED_SIGNAL {
+                    timeout(WRITE_TIMEOUT, socket.flush()).await.map_err(late)??;
+                    return Ok(Next::Shrink);
+                }
+            }
+            Some(letter) = self.mailbox.recv() => {
+                self.send(socket, Message::text(letter.text)).await?;
+            }
+            Ok(()) = self.changes.changed() => {
+                let (tracker, key) = (self.tracker, self.key.as_deref());
+                if tracker.access.needs_key() && !key.is_some_and(|key| tracker.access.knows(key)) {
+                    return Ok(Next::End);
+                }
+                let may_not = |hash: &InfoHash| admit(tracker, key, hash).is_err();
+                tracker.rooms.leave_those(&mut self.seat, may_not);
+            }
+            _ = self.pings.tick() => {
+                if self.heard.elapsed() > SILENCE {
+                    return Ok(Next::End);
+                }
+                self.send(socket, Message::Ping(Vec::new().into())).await?;
+            }
+        }
+        Ok(Next::Listen)
+    }
+
+    async fn reply<S>(
         &mut self,
         socket: &mut WebSocketStream<S>,
-        mailbox: &mut mpsc::Receiver<Letter>,
+        message: &[u8],
     ) -> Result<(), Error>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let mut pings = interval(PING);
-        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        pings.tick().await;
-        let mut heard = Instant::now();
-        let mut changes = self.tracker.rooms.changes();
-        loop {
-            tokio::select! {
-                came = socket.next() => {
-                    let Some(came) = came else { return Ok(()) };
-                    heard = Instant::now();
-                    match came? {
-                        Message::Text(text) => {
-                            if let Some(answer) = self.answer(text.as_bytes()) {
-                                self.send(socket, Message::text(answer)).await?;
-                            }
-                        }
-                        Message::Binary(bytes) => {
-                            if let Some(answer) = self.answer(&bytes) {
-                                self.send(socket, Message::text(answer)).await?;
-                            }
-                        }
-                        Message::Close(_) => return Ok(()),
-                        Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {
-                            timeout(WRITE_TIMEOUT, socket.flush()).await.map_err(late)??;
-                        }
-                    }
-                }
-                Some(letter) = mailbox.recv() => {
-                    self.send(socket, Message::text(letter.text)).await?;
-                }
-                Ok(()) = changes.changed() => {
-                    let (tracker, key) = (self.tracker, self.key.as_deref());
-                    if tracker.access.needs_key() && !key.is_some_and(|key| tracker.access.knows(key)) {
-                        return Ok(());
-                    }
-                    let may_not = |hash: &InfoHash| admit(tracker, key, hash).is_err();
-                    tracker.rooms.leave_those(&mut self.seat, may_not);
-                }
-                _ = pings.tick() => {
-                    if heard.elapsed() > SILENCE {
-                        return Ok(());
-                    }
-                    self.send(socket, Message::Ping(Vec::new().into())).await?;
-                }
-            }
+        match self.answer(message) {
+            Some(answer) => self.send(socket, Message::text(answer)).await,
+            None => Ok(()),
         }
     }
 
@@ -199,6 +244,7 @@ impl Guest<'_> {
         match self.tracker.rooms.announce(&mut self.seat, announce) {
             Ok((counts, deliveries)) => {
                 stats.announces.add(1);
+                (self.announced)();
                 if let Some((user, (request, peer))) = totals {
                     let at = self.tracker.age(Instant::now().into_std());
                     user.account(at, &request, peer);

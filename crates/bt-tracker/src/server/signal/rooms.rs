@@ -13,20 +13,34 @@ use bt_metainfo::InfoHash;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::watch;
 
+use super::super::http::network;
 use super::super::memory::{Budget, Held};
 use super::message::{Announce, Counts, Event};
-use crate::limits::{MAX_SIGNAL_PEERS, MAX_SIGNAL_TORRENTS};
+use crate::limits::{
+    MAX_SIGNAL_PEERS, MAX_SIGNAL_PLACES, MAX_SIGNAL_PLACES_OF_SOURCE, MAX_SIGNAL_TORRENTS,
+};
 
 /// All torrents that browsers are in.
 #[derive(Debug, Default)]
 pub(in super::super) struct Rooms {
-    rooms: Mutex<HashMap<InfoHash, Room>>,
+    floor: Mutex<Floor>,
     next_guest: AtomicU64,
     /// Where choices come from.
     chance: RandomState,
     turn: AtomicU64,
     /// Tells connections that the lists or the torrents have changed.
     changes: watch::Sender<()>,
+}
+
+#[derive(Debug, Default)]
+struct Floor {
+    rooms: HashMap<InfoHash, Room>,
+    /// Of all rooms.
+    members: usize,
+    /// Memberships of all seats; at most [`MAX_SIGNAL_PLACES`].
+    places: usize,
+    /// The same by source, each at most [`MAX_SIGNAL_PLACES_OF_SOURCE`]; none is 0.
+    of_source: HashMap<IpAddr, usize>,
 }
 
 /// One connection: where its letters go, and where it is.
@@ -115,20 +129,33 @@ impl Rooms {
             info_hash, peer_id, ..
         } = announce;
         let membership = (info_hash, peer_id);
-        let mut rooms = self.lock();
+        let mut floor = self.lock();
         if announce.event == Event::Stopped {
-            seat.memberships.remove(&membership);
-            leave(&mut rooms, &membership, guest);
-            let counts = rooms.get(&info_hash).map(Room::counts);
+            if seat.memberships.remove(&membership) {
+                floor.give_back(seat.source, 1);
+            }
+            floor.leave(&membership, guest);
+            let counts = floor.rooms.get(&info_hash).map(Room::counts);
             return Ok((counts.unwrap_or_default(), Vec::new()));
         }
-        if !seat.memberships.contains(&membership) && seat.memberships.len() >= MAX_SIGNAL_TORRENTS
-        {
-            return Err("too many torrents on one connection");
+        let is_new = !seat.memberships.contains(&membership);
+        if is_new {
+            if seat.memberships.len() >= MAX_SIGNAL_TORRENTS {
+                return Err("too many torrents on one connection");
+            }
+            floor.has_place(seat.source)?;
         }
-        let room = rooms.entry(info_hash).or_default();
+        let room = floor.rooms.entry(info_hash).or_default();
+        let before = room.members.len();
         room.enter(&announce, guest, seat)?;
-        seat.memberships.insert(membership);
+        floor.members += room.members.len() - before;
+        if is_new {
+            seat.memberships.insert(membership);
+            floor.take(seat.source);
+        }
+        let Some(room) = floor.rooms.get(&info_hash) else {
+            return Err("torrent is full");
+        };
         let mut deliveries = Vec::new();
         if let Some(answer) = announce.answer
             && let Some(member) = room.member(&answer.to)
@@ -155,7 +182,10 @@ impl Rooms {
 
     /// Takes everybody out of a torrent that is no longer tracked.
     pub(in super::super) fn close(&self, info_hash: &InfoHash) {
-        self.lock().remove(info_hash);
+        let mut floor = self.lock();
+        if let Some(room) = floor.rooms.remove(info_hash) {
+            floor.members -= room.members.len();
+        }
     }
 
     /// Has every connection see whether it may still be where it is.
@@ -175,47 +205,78 @@ impl Rooms {
             .memberships
             .extract_if(|(info_hash, _)| may_not(info_hash))
             .collect();
-        let mut rooms = self.lock();
+        let mut floor = self.lock();
+        floor.give_back(seat.source, gone.len());
         for membership in &gone {
-            leave(&mut rooms, membership, guest);
+            floor.leave(membership, guest);
         }
     }
 
     /// Takes a connection out of every torrent.
     pub(super) fn leave_all(&self, seat: &Seat) {
         let Some(guest) = seat.guest else { return };
-        let mut rooms = self.lock();
+        let mut floor = self.lock();
+        floor.give_back(seat.source, seat.memberships.len());
         for membership in &seat.memberships {
-            leave(&mut rooms, membership, guest);
+            floor.leave(membership, guest);
         }
     }
 
     pub(super) fn counts(&self, info_hash: &InfoHash) -> Counts {
-        let rooms = self.lock();
-        rooms.get(info_hash).map(Room::counts).unwrap_or_default()
+        let floor = self.lock();
+        let room = floor.rooms.get(info_hash);
+        room.map(Room::counts).unwrap_or_default()
     }
 
     /// Torrents and peers.
     pub(in super::super) fn totals(&self) -> (u64, u64) {
-        let rooms = self.lock();
-        let peers = rooms.values().map(|room| room.members.len() as u64).sum();
-        (rooms.len() as u64, peers)
+        let floor = self.lock();
+        (floor.rooms.len() as u64, floor.members as u64)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<InfoHash, Room>> {
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Floor> {
+        self.floor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn leave(
-    rooms: &mut HashMap<InfoHash, Room>,
-    (info_hash, peer_id): &(InfoHash, [u8; 20]),
-    guest: u64,
-) {
-    if let Some(room) = rooms.get_mut(info_hash) {
+impl Floor {
+    /// Whether somebody of this source may be in one torrent more.
+    fn has_place(&self, source: IpAddr) -> Result<(), &'static str> {
+        let of_source = self.of_source.get(&network(source)).copied();
+        if of_source.unwrap_or(0) >= MAX_SIGNAL_PLACES_OF_SOURCE {
+            return Err("too many torrents of one address");
+        }
+        if self.places >= MAX_SIGNAL_PLACES {
+            return Err("too many browsers in too many torrents");
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, source: IpAddr) {
+        self.places += 1;
+        *self.of_source.entry(network(source)).or_default() += 1;
+    }
+
+    fn give_back(&mut self, source: IpAddr, places: usize) {
+        self.places -= places;
+        let source = network(source);
+        if let Some(of_source) = self.of_source.get_mut(&source) {
+            *of_source -= places;
+            if *of_source == 0 {
+                self.of_source.remove(&source);
+            }
+        }
+    }
+
+    fn leave(&mut self, (info_hash, peer_id): &(InfoHash, [u8; 20]), guest: u64) {
+        let Some(room) = self.rooms.get_mut(info_hash) else {
+            return;
+        };
+        let before = room.members.len();
         room.leave(peer_id, guest);
+        self.members -= before - room.members.len();
         if room.members.is_empty() {
-            rooms.remove(info_hash);
+            self.rooms.remove(info_hash);
         }
     }
 }
@@ -425,5 +486,57 @@ mod tests {
             assert_eq!(entered, n < MAX_SIGNAL_TORRENTS, "{n}");
         }
         assert_eq!(rooms.totals().0, MAX_SIGNAL_TORRENTS as u64);
+    }
+
+    #[test]
+    fn places_are_bounded_for_each_source_and_for_all_and_are_given_back() {
+        let rooms = Rooms::default();
+        let mut next = 0_u64;
+        let mut fill = |last| {
+            let (mut taken, mut seats) = (0, Vec::new());
+            loop {
+                let (mut seat, _mailbox) = seat(last);
+                for _ in 0..MAX_SIGNAL_TORRENTS {
+                    let mut announce = announce(1, 1, Event::Update, 0);
+                    let mut hash = [0; 20];
+                    hash[..8].copy_from_slice(&next.to_be_bytes());
+                    announce.info_hash = hash.into();
+                    next += 1;
+                    if rooms.announce(&mut seat, announce).is_err() {
+                        return (taken, seats, seat);
+                    }
+                    taken += 1;
+                }
+                seats.push(seat);
+            }
+        };
+        let mut houses: Vec<_> = (1..=4).map(&mut fill).collect();
+        let taken: Vec<_> = houses.iter().map(|house| house.0).collect();
+        assert_eq!(taken, [MAX_SIGNAL_PLACES_OF_SOURCE; 4]);
+        assert_eq!(rooms.totals().1, MAX_SIGNAL_PLACES as u64);
+        assert_eq!(fill(5).0, 0, "another source finds no place");
+        // To say again what it said takes nothing.
+        let (_, seats, _) = &mut houses[0];
+        let (info_hash, _) = *seats[0].memberships.iter().next().unwrap();
+        let mut again = announce(1, 1, Event::Update, 0);
+        again.info_hash = info_hash;
+        assert!(rooms.announce(&mut seats[0], again).is_ok());
+        let mut stopped = announce(1, 1, Event::Stopped, 0);
+        stopped.info_hash = info_hash;
+        rooms.announce(&mut seats[0], stopped).unwrap();
+        assert_eq!(rooms.totals().1, MAX_SIGNAL_PLACES as u64 - 1);
+        let closed = *seats[1].memberships.iter().next().unwrap();
+        rooms.close(&closed.0);
+        assert_eq!(rooms.totals().1, MAX_SIGNAL_PLACES as u64 - 2);
+        rooms.leave_those(&mut seats[2], |hash| hash.as_bytes()[7] == 0);
+        for (_, seats, last) in &houses {
+            seats
+                .iter()
+                .chain([last])
+                .for_each(|seat| rooms.leave_all(seat));
+        }
+        assert_eq!(rooms.totals(), (0, 0));
+        let floor = rooms.lock();
+        assert_eq!((floor.places, floor.of_source.len()), (0, 0));
     }
 }
