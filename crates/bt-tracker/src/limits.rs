@@ -207,6 +207,14 @@ pub const MAX_ANNOUNCES_UNDER_WAY: usize = 8;
 /// request.
 pub const MAX_SINGLE_TRACKERS: usize = 1_000;
 
+/// File descriptors that a server leaves free for what is neither a listener nor an HTTP connection:
+/// requests of operators, snapshots, lists, torrents, a Redis.
+pub const SPARE_FILES: usize = 64;
+
+/// How often a server says that connections cannot be accepted, at most: it is tried again twenty
+/// times a second.
+pub const FILE_COMPLAINTS: Duration = Duration::from_secs(60);
+
 /// How long a server sends an index of its torrents before it counts seeds and leechers anew, at
 /// least: people do not see the difference, and whoever asks again and again costs nothing.
 pub const INDEX_LIFE: Duration = Duration::from_secs(1);

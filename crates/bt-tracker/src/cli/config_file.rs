@@ -5,9 +5,6 @@ use std::path::Path;
 use super::failure::Failure;
 use super::settings::Settings;
 
-/// Characters of a line that are shown; some lines are long lists.
-const LINE_SHOWN: usize = 80;
-
 pub(super) fn read(path: &Path) -> Result<Settings, Failure> {
     let shown = path.display();
     let text = std::fs::read_to_string(path).map_err(|error| {
@@ -20,24 +17,20 @@ pub(super) fn read(path: &Path) -> Result<Settings, Failure> {
     })
 }
 
-/// What is wrong, with the line in which it is.
+/// What is wrong, and in which line, but not the line itself: a password may stand in it.
 fn place(text: &str, error: &toml::de::Error) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
-    let number = before.unwrap_or_default().matches('\n').count();
-    let line: String = text
-        .lines()
-        .nth(number)
-        .unwrap_or_default()
-        .chars()
-        .take(LINE_SHOWN)
-        .collect();
+    let line = before.map(|before| 1 + before.matches('\n').count());
+    let line = line
+        .map(|line| format!("line {line}: "))
+        .unwrap_or_default();
     let message = error.message().trim_end();
     // The names of all settings would bury the one that is wrong.
     let message = match message.split_once(", expected one of") {
         Some((what, _)) if what.starts_with("unknown field") => what,
         _ => message,
     };
-    format!("line {}, {}: {message}", number + 1, line.trim())
+    format!("{line}{message}")
 }
 
 pub(super) fn toml(settings: &Settings) -> Result<String, Failure> {

@@ -125,7 +125,8 @@ impl From<server::Error> for Failure {
             Error::Bind { source, protocol, .. } => {
                 let hint = match source.kind() {
                     std::io::ErrorKind::AddrInUse => {
-                        format!("another program listens there; choose another port with --{protocol}")
+                        let flag = if *protocol == "stats" { "stats-addr" } else { protocol };
+                        format!("another program listens there; choose another port with --{flag}")
                     }
                     std::io::ErrorKind::PermissionDenied => {
                         "ports below 1024 need the capability CAP_NET_BIND_SERVICE".into()
@@ -159,6 +160,12 @@ impl From<server::Error> for Failure {
                 BAD_INPUT,
                 "bad-input",
                 "it was left alone; move it away to begin with empty accounts".into(),
+            ),
+            Error::ReadSnapshot { .. } => (
+                BAD_INPUT,
+                "bad-input",
+                "bt-tracker serve sets one that makes no sense aside, and leaves one that cannot be read alone"
+                    .into(),
             ),
             Error::ReadList { .. } | Error::Torrents { .. } | Error::NotATorrent { .. } => {
                 (BAD_INPUT, "bad-input", String::new())

@@ -138,15 +138,24 @@ pub(super) fn scan(tracker: &Tracker, dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Takes in the snapshot, without what the lists of now no longer allow. One that cannot be used is
-/// set aside, so that the next one does not replace it.
-pub(super) fn load(tracker: &Tracker, path: &Path, now: Instant) -> Result<(), Error> {
+/// Takes in the snapshot, without what the lists of now no longer allow. One that makes no sense is
+/// set aside, so that the next one does not replace it. Returns whether a next one may be written:
+/// what could not be read may be a good one, or something of others, and stays as it is.
+pub(super) fn load(tracker: &Tracker, path: &Path, now: Instant) -> Result<bool, Error> {
     match snapshot::load(path, &tracker.swarms, now) {
         Ok(Some(peers)) => {
             tracing::info!(path = ?path, peers, "snapshot read");
             tracker.drop_unwelcome(now);
         }
         Ok(None) => tracing::info!(path = ?path, "no snapshot yet"),
+        Err(snapshot::Error::Io(error)) => {
+            tracing::error!(
+                path = ?path,
+                %error,
+                "the snapshot cannot be read; it is left alone, and none will be written"
+            );
+            return Ok(false);
+        }
         Err(error) => {
             tracker.drop_unwelcome(now);
             let aside = durable::set_aside(path).map_err(|source| Error::Snapshot {
@@ -156,7 +165,7 @@ pub(super) fn load(tracker: &Tracker, path: &Path, now: Instant) -> Result<(), E
             tracing::warn!(path = ?path, %error, kept_as = ?aside, "snapshot refused, set aside");
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Writes the snapshot, or says why not.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 
 use super::tracker::Tracker;
-use super::{Error, Inherited, chores};
-use crate::limits::{MAX_CONNECTION_MEMORY, MAX_SCRAPE};
+use super::{Error, Inherited, chores, http, snapshot, udp};
+use crate::limits::{MAX_CONNECTION_MEMORY, MAX_SCRAPE, SPARE_FILES};
 use crate::swarm::{DEFAULT_MAX_NUMWANT, DEFAULT_NUMWANT, Limits, Locality, Network};
 
 /// Who may announce what.
@@ -294,11 +294,18 @@ impl Config {
     /// Settings that work together in a way that is hardly meant, in words for people.
     #[must_use]
     pub fn doubts(&self) -> Vec<&'static str> {
+        let longest = self.interval + self.interval * u32::from(self.interval_jitter) / 100;
+        let ttl = self.effective_peer_ttl();
         let doubts = [
             (
-                self.effective_peer_ttl() < self.interval,
+                ttl < self.interval,
                 "the time-to-live of peers is shorter than the interval: peers are forgotten \
                  between their announces",
+            ),
+            (
+                ttl >= self.interval && self.interval_jitter > 0 && ttl <= longest,
+                "the interval with its jitter can be as long as the time-to-live of peers: some \
+                 are forgotten between their announces",
             ),
             (
                 self.min_interval.is_some_and(|least| least > self.interval),
@@ -320,6 +327,11 @@ impl Config {
     /// a setting makes no sense.
     pub fn check(&self) -> Result<(), Error> {
         let tracker = Tracker::new(self, Instant::now())?;
+        http::proxy_header(self)?;
+        udp::check(self)?;
+        if let Some(path) = &self.snapshot {
+            snapshot::check_file(path)?;
+        }
         chores::load_accounts(&tracker, self.accounts.as_deref())?;
         if let Some(dir) = &self.torrents {
             let changes = tracker.publisher.scan(dir, &tracker.swarms)?;
@@ -331,6 +343,63 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Refuses limits of nothing: they would keep everybody out, and whoever writes 0 means "none".
+    pub(super) fn check_limits(&self) -> Result<(), Error> {
+        let limits = [
+            (
+                self.limits.torrents == 0,
+                "a limit of 0 torrents lets nobody in; give none for the default",
+            ),
+            (
+                self.limits.peers_per_torrent == 0,
+                "a limit of 0 peers in a torrent lets nobody in; give none for the default",
+            ),
+            (
+                self.limits.peers_per_ip == Some(0),
+                "a limit of 0 peers of an address lets nobody in; give none for no limit",
+            ),
+            (
+                self.udp_requests_per_ip == Some(0),
+                "a limit of 0 requests of an address answers nobody; give none for no limit",
+            ),
+            (
+                self.max_connections == 0,
+                "a limit of 0 connections keeps none; give none for the default",
+            ),
+            (
+                self.max_connections_per_ip == Some(0),
+                "a limit of 0 connections of an address keeps none; give none for the default",
+            ),
+        ];
+        match limits.into_iter().find(|(is_nothing, _)| *is_nothing) {
+            Some((_, problem)) => Err(Error::Setting(problem)),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps the number of connections below what the process may open, so that it is the server
+    /// that sends idle ones away and not the system that refuses new ones.
+    pub(super) fn fit_files(&mut self, most: u64) {
+        #[cfg(feature = "https")]
+        let https = self.https.len();
+        #[cfg(not(feature = "https"))]
+        let https = 0;
+        let inherited = self.inherited.http.len() + self.inherited.udp.len();
+        let each = self.http.len() + self.udp.len() + inherited;
+        let sockets = each * self.effective_workers() + https;
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let room = most.saturating_sub(sockets + SPARE_FILES).max(1);
+        if self.max_connections > room {
+            tracing::warn!(
+                files = most,
+                asked = self.max_connections,
+                "the process may not open as many files as connections were asked for: at most \
+                 {room} connections are kept"
+            );
+            self.max_connections = room;
+        }
     }
 
     /// Connections that one source may have.
@@ -352,5 +421,69 @@ impl Config {
     pub(super) fn effective_workers(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.workers.unwrap_or_else(cores).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_fit_what_the_process_may_open_and_the_share_of_a_source_follows() {
+        let config = || Config {
+            http: Config::every_address(0)[..1].to_vec(),
+            udp: Config::every_address(0)[..1].to_vec(),
+            workers: Some(2),
+            ..Config::default()
+        };
+        for (files, connections) in [
+            (u64::MAX, 20_000),
+            (20_000 + 4 + SPARE_FILES as u64, 20_000),
+            (20_000, 20_000 - 4 - SPARE_FILES),
+            (256, 256 - 4 - SPARE_FILES),
+            (0, 1),
+        ] {
+            let mut config = config();
+            config.fit_files(files);
+            assert_eq!(config.max_connections, connections, "{files} files");
+            let share = config.effective_connections_per_ip();
+            assert_eq!(share, (connections / 4).max(1));
+        }
+    }
+
+    #[test]
+    fn limits_of_nothing_are_refused() {
+        let refused = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            assert!(
+                config
+                    .check()
+                    .unwrap_err()
+                    .to_string()
+                    .contains("limit of 0")
+            );
+        };
+        refused(|config| config.limits.torrents = 0);
+        refused(|config| config.limits.peers_per_torrent = 0);
+        refused(|config| config.limits.peers_per_ip = Some(0));
+        refused(|config| config.udp_requests_per_ip = Some(0));
+        refused(|config| config.max_connections = 0);
+        refused(|config| config.max_connections_per_ip = Some(0));
+    }
+
+    #[test]
+    fn a_jitter_that_outlives_peers_is_doubted() {
+        let doubts = |jitter, ttl| {
+            let config = Config {
+                interval: Duration::from_secs(1_800),
+                interval_jitter: jitter,
+                peer_ttl: Some(Duration::from_secs(ttl)),
+                ..Config::default()
+            };
+            config.doubts().iter().any(|doubt| doubt.contains("jitter"))
+        };
+        assert!(!doubts(0, 1_800) && !doubts(10, 1_981) && doubts(10, 1_980));
+        assert!(doubts(100, 3_600) && !doubts(100, 3_601));
     }
 }

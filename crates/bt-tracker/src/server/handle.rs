@@ -85,15 +85,19 @@ impl Handle {
     /// unspecified address becomes the loopback address.
     #[must_use]
     pub fn announce_url(&self) -> Option<String> {
-        let http = self.addresses.http.first().map(|addr| ("http", addr));
-        let (scheme, addr) = http.or(self.addresses.udp.first().map(|addr| ("udp", addr)))?;
+        let Addresses { http, udp, .. } = &self.addresses;
+        // Over UDP the path says nothing.
+        let (scheme, addr, path) = match (http.first(), udp.first()) {
+            (Some(addr), _) => ("http", addr, self.config.announce_path.as_str()),
+            (None, addr) => ("udp", addr?, "/announce"),
+        };
         let ip = match addr.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
             ip => ip,
         };
         Some(format!(
-            "{scheme}://{}/announce",
+            "{scheme}://{}{path}",
             SocketAddr::new(ip, addr.port())
         ))
     }

@@ -73,14 +73,17 @@ impl Server {
     ///
     /// # Errors
     /// When an address cannot be bound, the list or the directory cannot be read, or a setting
-    /// makes no sense. A snapshot that cannot be used is set aside with a warning in the log;
-    /// only when that fails it is an error.
-    pub async fn start(config: Config) -> Result<Handle, Error> {
+    /// makes no sense. A snapshot that makes no sense is set aside with a warning in the log; only
+    /// when that fails it is an error. One that cannot be read is left alone, which is logged as an
+    /// error, and none is written.
+    pub async fn start(mut config: Config) -> Result<Handle, Error> {
         if config.listens_nowhere() {
             return Err(Error::Setting("there is no address to listen on"));
         }
         let now = Instant::now();
         let tracker = Arc::new(Tracker::new(&config, now)?);
+        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        config.fit_files(files.current.unwrap_or(u64::MAX));
         chores::load_accounts(&tracker, config.accounts.as_deref())?;
         let http = http::bind(&config)?;
         let udp = udp::bind(&config)?;
@@ -89,8 +92,10 @@ impl Server {
             chores::scan(&tracker, dir)?;
         }
         // After the directory, since a closed store takes in only what it knows.
-        if let Some(path) = &config.snapshot {
-            chores::load(&tracker, path, now)?;
+        if let Some(path) = &config.snapshot
+            && !chores::load(&tracker, path, now)?
+        {
+            config.snapshot = None;
         }
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         // If anything fails from here on, what has been started ends.

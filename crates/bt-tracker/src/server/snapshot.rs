@@ -66,6 +66,22 @@ pub(super) fn load(path: &Path, swarms: &Swarms, now: Instant) -> Result<Option<
     Ok(Some(peers))
 }
 
+/// Whether a file, if there is one, could be taken in.
+pub(super) fn check_file(path: &Path) -> Result<(), super::Error> {
+    let problem = match std::fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => error.into(),
+        Ok(bytes) => match check(&bytes) {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        },
+    };
+    Err(super::Error::ReadSnapshot {
+        path: path.into(),
+        problem: problem.to_string(),
+    })
+}
+
 /// Reads a snapshot into a store of its own, as a server that takes in everything would. Peers that
 /// have been silent for a day have expired in it, whatever the server's time-to-live.
 ///

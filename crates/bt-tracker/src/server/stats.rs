@@ -55,6 +55,8 @@ pub(super) struct Stats {
     pub(super) udp_unproven: Counter,
     /// Packets of sources that asked more than they may.
     pub(super) udp_limited: Counter,
+    /// Workers that have ended although nobody has asked them to.
+    pub(super) udp_workers_lost: Counter,
     /// Open connections; goes down as well.
     pub(super) connections: Counter,
     /// Connections that were not kept because there were too many and none could make room.

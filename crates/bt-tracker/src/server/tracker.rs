@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of sockets and encodings.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use super::token::Token;
 use super::{Config, Error, IpParam};
 use crate::limits::MAX_SCRAPE;
 use crate::seed;
-use crate::swarm::{self, Answer, Counts, Families, Refusal, Stored, Swarms};
+use crate::swarm::{self, Answer, Counts, Families, Network, Refusal, Stored, Swarms};
 use crate::{AnnounceRequest, AnnounceResponse, Failure, RetryIn, ScrapeStats};
 
 /// How a request came.
@@ -67,6 +67,8 @@ pub(super) struct Tracker {
     min_interval: Duration,
     jitter: Option<Jitter>,
     ip_param: IpParam,
+    /// Reverse proxies that name their clients.
+    trusted_proxies: Vec<Network>,
     keep_peer_ids: bool,
     started: Instant,
     history: Mutex<History>,
@@ -77,6 +79,7 @@ impl Tracker {
         if config.interval.as_secs() == 0 {
             return Err(Error::Setting("the interval must be at least one second"));
         }
+        config.check_limits()?;
         let mut secret = [0; 24];
         super::random::fill(&mut secret)?;
         let ([key @ .., _, _, _, _, _, _, _, _], [.., a, b, c, d, e, f, g, h]) = (secret, secret);
@@ -111,6 +114,7 @@ impl Tracker {
             min_interval: config.effective_min_interval(),
             jitter: Jitter::new(config)?,
             ip_param: config.ip_param,
+            trusted_proxies: config.trusted_proxies.clone(),
             keep_peer_ids: config.keep_peer_ids,
             started: now,
             history: Mutex::default(),
@@ -158,7 +162,9 @@ impl Tracker {
             .access
             .admit(&request.info_hash, key)
             .map_err(refused)?;
-        let mut announce = self.swarms.asked(request, self.believed(request, source));
+        let mut announce = self
+            .swarms
+            .asked(request, self.believed(request, source, transport));
         match transport {
             Transport::Udp => announce.families = Families::Own,
             Transport::Http => {
@@ -176,13 +182,19 @@ impl Tracker {
                 },
                 _ => refused(&refusal.to_string()),
             })?;
-        if let Some(user) = user {
-            user.account(self.age(now), request, announce.peer);
-        }
         self.count(transport, answer);
         #[cfg(feature = "redis")]
         if let Some(relay) = &self.relay {
             relay.note(&announce, answer.stored);
+        }
+        if let Some(gone) =
+            user.and_then(|user| user.account(self.age(now), request, announce.peer))
+        {
+            // Nobody could be found there when the user has to go.
+            if gone == announce.peer {
+                self.stats.not_stored.add(1);
+            }
+            self.leave(now, &request.info_hash, gone);
         }
         response.peers.clear();
         if transport == Transport::Http {
@@ -191,8 +203,9 @@ impl Tracker {
         response.interval = self
             .jitter
             .as_ref()
-            .map_or(self.interval, |jitter| jitter.next(self.interval));
-        response.min_interval = Some(self.min_interval.min(response.interval));
+            .map_or(self.interval, |jitter| jitter.next(self.interval))
+            .max(self.min_interval);
+        response.min_interval = Some(self.min_interval);
         response.complete = Some(answer.counts.complete());
         response.incomplete = Some(answer.counts.incomplete());
         response.downloaded = Some(answer.counts.completed);
@@ -202,8 +215,12 @@ impl Tracker {
 
     /// The address that others are told: the proven one, unless the peer is in a private network and
     /// may say which one it has outside of it.
-    fn believed(&self, request: &AnnounceRequest, proven: IpAddr) -> IpAddr {
+    fn believed(&self, request: &AnnounceRequest, proven: IpAddr, transport: Transport) -> IpAddr {
         if self.ip_param == IpParam::Deny || !is_private(proven.to_canonical()) {
+            return proven;
+        }
+        // A proxy that did not say for whom it asks may ask for anybody.
+        if transport == Transport::Http && self.is_trusted(proven.to_canonical()) {
             return proven;
         }
         let v4 = request.ipv4.map(IpAddr::from);
@@ -214,8 +231,28 @@ impl Tracker {
             v6.or(v4)
         };
         let said = request.ip.or(of_family).map(|ip| ip.to_canonical());
-        let can_be = |ip: &IpAddr| !ip.is_unspecified() && !ip.is_multicast() && !ip.is_loopback();
+        let can_be = |ip: &IpAddr| {
+            let is_nobody = ip.is_unspecified() || ip.is_multicast() || ip.is_loopback();
+            !is_nobody && *ip != IpAddr::V4(Ipv4Addr::BROADCAST)
+        };
         said.filter(can_be).unwrap_or(proven)
+    }
+
+    /// Whether this is a reverse proxy whose word is taken.
+    pub(super) fn is_trusted(&self, ip: IpAddr) -> bool {
+        let mut proxies = self.trusted_proxies.iter();
+        proxies.any(|network| network.contains(ip))
+    }
+
+    /// Takes a peer out of a torrent, here and at other trackers, which name it too and may have a
+    /// list of their own.
+    fn leave(&self, now: Instant, info_hash: &InfoHash, peer: SocketAddr) {
+        let goodbye = self.swarms.leave(now, info_hash, peer);
+        #[cfg(feature = "redis")]
+        if let Some(relay) = &self.relay {
+            relay.note(&goodbye, Stored::Removed);
+        }
+        let _ = goodbye;
     }
 
     /// The refusal of a scrape of more torrents than may be.
@@ -245,13 +282,7 @@ impl Tracker {
         }
         for user in change.dropped {
             for (info_hash, peer) in user.dismiss() {
-                let goodbye = self.swarms.leave(now, &info_hash, peer);
-                // Other trackers name the peer too, and may have a list of their own.
-                #[cfg(feature = "redis")]
-                if let Some(relay) = &self.relay {
-                    relay.note(&goodbye, Stored::Removed);
-                }
-                let _ = goodbye;
+                self.leave(now, &info_hash, peer);
             }
         }
         #[cfg(feature = "websocket")]
@@ -351,13 +382,20 @@ impl Tracker {
     }
 
     /// Whether requests are served, and in what state, in words for operators.
-    pub(super) fn readiness(&self, now: Instant) -> String {
+    ///
+    /// # Errors
+    /// The state, when a part of the service has broken down.
+    pub(super) fn readiness(&self, now: Instant) -> Result<String, String> {
+        let lost = self.stats.udp_workers_lost.get();
+        if lost > 0 {
+            return Err(format!("not ready\nudp: {lost} workers have broken down\n"));
+        }
         #[cfg(feature = "redis")]
         if let Some(relay) = &self.relay {
-            return format!("ready\n{}\n", relay.describe(now));
+            return Ok(format!("ready\n{}\n", relay.describe(now)));
         }
         let _ = now;
-        "ready\n".into()
+        Ok("ready\n".into())
     }
 
     /// What the numbers were.

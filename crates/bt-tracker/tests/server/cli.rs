@@ -645,3 +645,163 @@ fn a_probe_of_a_tracker_that_gives_no_peers_fails() {
     tracker.signal(Signal::TERM);
     tracker.end();
 }
+
+#[test]
+fn when_the_system_has_no_files_left_the_idlest_make_room() {
+    use crate::harness::{Connection, query};
+    use rustix::process::{Resource, Rlimit, prlimit};
+
+    let tracker = Running::start(&with(&["--stats-addr", "127.0.0.1:0", "--workers", "1"]));
+    let pid = Pid::from_child(&tracker.child);
+    let files = format!("/proc/{}/fd", tracker.child.id());
+    let open = || std::fs::read_dir(&files).unwrap().count() as u64;
+    // One descriptor more or less is open while it is looked.
+    let most = Some(open() + 12);
+    let limit = Rlimit {
+        current: most,
+        maximum: most,
+    };
+    prlimit(Some(pid), Resource::Nofile, limit).unwrap();
+    let target = format!("/announce?{}", query(1, 1, 5, ""));
+    let kept: Vec<_> = (0..40)
+        .map(|_| {
+            let mut connection = Connection::open(tracker.http());
+            assert_eq!(connection.get(&target).status, 200);
+            connection
+        })
+        .collect();
+    announce(tracker.http(), 1, 2, 5, "").unwrap();
+    assert_eq!(get(tracker.address("stats="), "/healthz").status, 200);
+    drop(kept);
+    let (code, _, log) = tracker.stop();
+    assert_eq!(code, Some(0));
+    let complaints = log.matches("cannot accept connections").count();
+    assert_eq!(complaints, 1, "once a minute and no more: {log}");
+}
+
+#[test]
+fn no_more_connections_are_promised_than_there_are_files() {
+    let mut command = std::process::Command::new("sh");
+    let shell = "ulimit -n 128 && exec \"$0\" \"$@\"";
+    command.args(["-c", shell, env!("CARGO_BIN_EXE_bt-tracker")]);
+    command.args(with(&["--workers", "1"]));
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let tracker = Running::spawn(&mut command);
+    let (_, _, log) = tracker.stop();
+    assert!(log.contains("at most 62 connections are kept"), "{log}");
+}
+
+#[test]
+fn a_command_line_that_makes_no_sense_is_told_like_every_failure_and_without_passwords() {
+    let (code, text) = failure(&["--max-numwnt", "5"]);
+    assert!(
+        code == 2 && text.contains("  hint: ") && text.contains("--max-numwant"),
+        "{text}"
+    );
+    assert!(!text.contains("For more information"), "{text}");
+    let refused = |name: &str, value: &str, more: &[&str]| {
+        let output = program(more).env(name, value).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(output.stdout), text(output.stderr))
+    };
+    let (out, text) = refused("BT_TRACKER_MAX_NUMWANT", "x", &["check-config", "--json"]);
+    assert!(
+        text.starts_with("error: invalid value 'x' for '--max-numwant"),
+        "{text}"
+    );
+    assert!(
+        text.contains("hint: the value is that of the environment variable BT_TRACKER_MAX_NUMWANT"),
+        "{text}"
+    );
+    let event: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (&event["event"], &event["kind"]),
+        (&"error".into(), &"usage".into())
+    );
+    let secret = "reddis://u:SECRETPW@h";
+    let (out, text) = refused("BT_TRACKER_STORE", secret, &["check-config", "--json"]);
+    assert!(
+        text.contains("--store") && !format!("{out}{text}").contains("SECRET"),
+        "{text}"
+    );
+    let (_, text) = failure(&["check-config", "--store", secret]);
+    assert!(
+        text.contains("no store; use memory") && !text.contains("SECRET"),
+        "{text}"
+    );
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("c.toml");
+    for line in [
+        "store = \"reddis://u:SECRETPW@h\"",
+        "store = \"redis://u:SECRETPW@h",
+        "admin-token = \"SECRETPW\"",
+    ] {
+        std::fs::write(&file, format!("# a comment\n{line}\n")).unwrap();
+        let (code, text) = failure(&["check-config", "--config", file.to_str().unwrap()]);
+        assert!(
+            code == 3 && text.contains("line 2: ") && !text.contains("SECRET"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn what_serve_refuses_is_refused_by_the_check_and_secrets_are_for_their_owner() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str, mode: u32| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let bad = file("bad", "not a key", 0o600);
+    let foreign = file("foreign", "of another program", 0o600);
+    let here = dir.path().to_str().unwrap();
+    for (flags, code, says) in [
+        (["--udp-key", &bad], 2, "32 hexadecimal digits"),
+        (["--proxy-header", "X Y"], 2, "header of proxies"),
+        (["--snapshot", here], 2, "is a directory"),
+        (
+            ["--snapshot", &foreign],
+            3,
+            "not a snapshot of this program",
+        ),
+        (["--snapshot-every", "0s"], 2, "at least 1s"),
+        (["--torrents-poll", "999ms"], 2, "at least 1s"),
+        (["--max-peers-per-ip", "0"], 2, "limit of 0"),
+        (["--max-torrents", "0"], 2, "limit of 0"),
+    ] {
+        let (found, text) = failure(&[&["check-config"], &flags[..]].concat());
+        assert!(
+            found == code && text.contains(says),
+            "{flags:?}: {found} {text}"
+        );
+    }
+    let key = "00112233445566778899aabbccddeeff";
+    for (mode, is_doubted) in [(0o600, false), (0o640, true), (0o604, true)] {
+        let key = file("key", key, mode);
+        let output = run(&["check-config", "--udp-key", &key]);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        assert_eq!(
+            text.contains("others may read the UDP key"),
+            is_doubted,
+            "{text}"
+        );
+    }
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let (code, text) = failure(&with(&["--stats-addr", &taken]));
+    assert!(
+        code == 4 && text.contains("another port with --stats-addr"),
+        "{text}"
+    );
+}

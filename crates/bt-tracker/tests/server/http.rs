@@ -525,3 +525,86 @@ async fn a_last_reply_comes_whole_also_to_whoever_sends_more_than_is_read() {
         assert!(connection.is_closed(), "{more}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn proxies_behind_each_other_that_add_lines_are_one_list_and_stand_for_nobody_themselves() {
+    let server = start(Config {
+        trusted_proxies: ["127.0.0.0/8", "10.9.0.0/16"]
+            .map(|net| net.parse().unwrap())
+            .to_vec(),
+        ip_param: IpParam::PrivateOnly,
+        ..config()
+    })
+    .await;
+    let announce = |port: u16, headers: &str, more: &str| {
+        let target = query(1, port, 5, more);
+        let request = format!("GET /announce?{target} HTTP/1.1\r\n{headers}\r\n");
+        let mut connection = Connection::open(http(&server));
+        connection.send(request.as_bytes());
+        let reply = connection.reply().unwrap();
+        bt_tracker::http::decode_announce_reply(&reply.body).unwrap()
+    };
+    let victim = "&ip=198.51.100.80";
+    for (port, headers, seen) in [
+        (
+            1001,
+            "X-Forwarded-For: 203.0.113.9\r\nHost: t\r\nx-forwarded-for: 10.9.0.1\r\n",
+            "203.0.113.9",
+        ),
+        (
+            1002,
+            "X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 203.0.113.9, 10.9.0.2\r\n\
+             X-Forwarded-For: 10.9.0.1\r\n",
+            "203.0.113.9",
+        ),
+        (1003, "", "127.0.0.1"),
+        (1004, "X-Forwarded-For: nonsense\r\n", "127.0.0.1"),
+    ] {
+        let reply = announce(port, headers, victim);
+        assert_eq!(reply.external_ip.unwrap().to_string(), seen, "{headers}");
+    }
+    let peers = announce(1005, "X-Forwarded-For: 203.0.113.9\r\n", "").peers;
+    assert_eq!(peers.len(), 4);
+    let named = |ip: &str| peers.iter().any(|peer| peer.addr.ip().to_string() == ip);
+    assert!(!named("198.51.100.80") && named("127.0.0.1"), "{peers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_url_for_torrents_has_the_path_that_announces_go_to() {
+    let server = start(Config {
+        announce_path: "/x/announce".into(),
+        ..config()
+    })
+    .await;
+    let url = server.announce_url().unwrap();
+    assert_eq!(url, format!("http://{}/x/announce", http(&server)));
+    let path = url.split(&http(&server).to_string()).nth(1).unwrap();
+    let reply = get(http(&server), &format!("{path}?{}", query(1, 1, 5, "")));
+    assert!(reply.text().contains("8:interval"), "{}", reply.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_jitter_goes_below_the_shortest_interval() {
+    let server = start(Config {
+        interval: Duration::from_secs(1_800),
+        min_interval: Some(Duration::from_secs(900)),
+        interval_jitter: 100,
+        ..config()
+    })
+    .await;
+    let mut connection = Connection::open(http(&server));
+    let target = format!("/announce?{}", query(1, 1, 5, ""));
+    let intervals: Vec<_> = (0..100)
+        .map(|_| {
+            let reply = connection.get(&target);
+            let reply = bt_tracker::http::decode_announce_reply(&reply.body).unwrap();
+            assert_eq!(reply.min_interval, Some(Duration::from_secs(900)));
+            reply.interval.as_secs()
+        })
+        .collect();
+    let (least, most) = (intervals.iter().min(), intervals.iter().max());
+    assert!(
+        *least.unwrap() >= 900 && *most.unwrap() > 2_700,
+        "{intervals:?}"
+    );
+}

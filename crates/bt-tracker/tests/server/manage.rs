@@ -350,3 +350,24 @@ async fn lists_change_under_load_and_no_request_is_dropped() {
     assert!(answered.load(Ordering::Relaxed) >= CHANGES);
     assert_eq!(server.scrape(hash(1)).unwrap().incomplete, 3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_peer_of_a_revoked_user_stays_wherever_it_has_been() {
+    let dir = tempfile::tempdir().unwrap();
+    let list = dir.path().join("keys");
+    let server = managed(Mode::Passkey, &list, "key-of-ann\nkey-of-bob\n").await;
+    let say = |key: &str, port: u16, more: &str| {
+        let target = format!("/{key}/announce?{}", query(1, port, 5, more));
+        assert!(get(http(&server), &target).text().contains("8:interval"));
+    };
+    for port in 7001..7004 {
+        say("key-of-ann", port, "&key=000000aa");
+    }
+    let leechers = || server.scrape(hash(1)).map_or(0, |known| known.incomplete);
+    assert_eq!(leechers(), 1, "it has moved");
+    say("key-of-ann", 7009, "&key=000000bb");
+    say("key-of-bob", 7010, "&key=000000aa");
+    assert_eq!(leechers(), 3);
+    assert_eq!(manage(&server, "DELETE", "/users/key-of-ann").status, 200);
+    assert_eq!(leechers(), 1);
+}

@@ -370,3 +370,37 @@ async fn a_redis_behind_tls_is_believed_only_with_a_certificate_that_is_trusted(
         eventually(state, || get(stats, "/readyz").text().contains(state));
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_entry_that_makes_no_sense_is_read_once_and_passed() {
+    let program = redis_or_return!("an entry of somebody else, on Redis");
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("redis");
+    let _redis = redis(&program, &socket);
+    let (first, second) = (start(sharing(&socket)).await, start(sharing(&socket)).await);
+    eventually("both are connected", || is_up(&first) && is_up(&second));
+    redis_says(&socket, "XADD bt-tracker:1:announces * foo bar");
+    eventually("it is seen", || second.stats().store.unwrap().malformed > 0);
+    // What comes after it is read, and after that there has been time to read it again.
+    for torrent in 1..=5 {
+        announce(http(&first), torrent, 1001, 0, "").unwrap();
+        eventually("what comes later is read", || seeds(&second, torrent) == 1);
+    }
+    assert_eq!(second.stats().store.unwrap().malformed, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_redis_that_lets_nothing_be_read_is_away() {
+    let program = redis_or_return!("a Redis that lets nothing be read");
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("redis");
+    let _redis = redis(&program, &socket);
+    eventually("redis listens", || socket.exists());
+    assert_eq!(redis_says(&socket, "SET bt-tracker:1:announces x"), "+OK");
+    let server = start(sharing(&socket)).await;
+    eventually("it is away", || readiness(&server).contains("WRONGTYPE"));
+    assert_eq!(server.stats().store.unwrap().connects, 0);
+    assert_eq!(redis_says(&socket, "DEL bt-tracker:1:announces"), ":1");
+    eventually("it is connected", || is_up(&server));
+    assert_eq!(server.stats().store.unwrap().connects, 1);
+}

@@ -144,3 +144,22 @@ async fn what_the_lists_no_longer_allow_does_not_come_back_from_a_snapshot() {
     let server = start(private).await;
     assert_eq!(server.scrape(hash(1)).unwrap().incomplete, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_as_a_snapshot_is_left_where_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state");
+    std::fs::create_dir(&path).unwrap();
+    std::fs::write(path.join("file"), b"of somebody").unwrap();
+    let config = Config {
+        snapshot: Some(path.clone()),
+        ..config()
+    };
+    let error = config.check().unwrap_err().to_string();
+    assert!(error.starts_with("snapshot "), "{error}");
+    let server = start(config).await;
+    announce(http(&server), 1, 1, 1, "").unwrap();
+    server.stop().await;
+    assert_eq!(std::fs::read(path.join("file")).unwrap(), b"of somebody");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}

@@ -298,3 +298,41 @@ async fn an_upload_over_a_slow_line_is_waited_for_and_one_that_stands_still_is_n
     assert_eq!(slow.reply().unwrap().status, 201);
     assert!(still.is_closed());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_the_directory_may_hold_may_be_uploaded() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = start(publisher(dir.path())).await;
+    let pieces = 250_000;
+    let assembly = Assembly {
+        name: "large".into(),
+        content: Content::Single {
+            length: pieces * 16 * 1024,
+            md5sum: None,
+        },
+        piece_length: 16 * 1024,
+        pieces: vec![[7; 20]; usize::try_from(pieces).unwrap()],
+        ..Assembly::default()
+    };
+    let bytes = assembly.to_bytes().unwrap();
+    assert!(bytes.len() > 5_000_000);
+    let reply = send(&server, "POST /torrents/", Some(TOKEN), &bytes);
+    assert_eq!(reply.status, 201, "{}", reply.text());
+    let head = |length: u64| {
+        let mut connection = Connection::open(http(&server));
+        let head = format!(
+            "PUT /torrents/a.torrent HTTP/1.1\r\nAuthorization: Bearer {TOKEN}\r\n\
+             Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
+        );
+        connection.send(head.as_bytes());
+        let mut came = Vec::new();
+        while came.len() < 12 {
+            connection.is_closed_after(&mut came);
+        }
+        String::from_utf8_lossy(&came[9..12]).into_owned()
+    };
+    assert_eq!(
+        (head(10_000_000).as_str(), head(10_000_001).as_str()),
+        ("100", "413")
+    );
+}

@@ -316,3 +316,66 @@ async fn what_browsers_transfer_is_accounted_to_their_user() {
     let ann = account("ann");
     assert_eq!((ann.uploaded, ann.downloaded, ann.leeching), (70, 2_100, 0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_message_counts_among_the_memory_of_connections() {
+    let roomy = start(config()).await;
+    let tight = start(Config {
+        max_connection_memory: 20_000,
+        ..config()
+    })
+    .await;
+    // A text of 60,000 bytes, masked with nothing (RFC 6455, section 5.2).
+    let head = [0x81, 0xfe, 0xea, 0x60, 0, 0, 0, 0];
+    let mut browser = Browser::open(&roomy, "/announce").await.unwrap();
+    let send = |browser: &mut Browser, bytes: &[u8]| {
+        let (stream, bytes) = (browser.0.get_mut(), bytes.to_vec());
+        // What is written to the stream itself goes out between messages.
+        stream.try_write(&bytes).unwrap()
+    };
+    let first = [&head[..], &[b' '; 30_000]].concat();
+    assert_eq!(send(&mut browser, &first), first.len());
+    eventually("it is counted", || roomy.stats().connection_memory > 25_000);
+    assert_eq!(send(&mut browser, &[b' '; 30_000]), 30_000);
+    // It makes no sense, and is given back.
+    assert!(browser.hear().await.unwrap()["failure reason"].is_string());
+    assert_eq!(roomy.stats().connection_memory, 0);
+    // The connection goes on with a buffer of its own size.
+    assert_eq!(
+        browser.ask(&announce(1, 1, 1, &json!({}))).await["incomplete"],
+        1
+    );
+
+    let mut browser = Browser::open(&tight, "/announce").await.unwrap();
+    send(&mut browser, &first);
+    assert_eq!(browser.hear().await, None, "it is too much");
+    eventually("it is counted", || tight.stats().overloaded == 1);
+    eventually("it is given back", || tight.stats().connection_memory == 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browsers_make_room_for_who_comes_when_there_is_nobody_else() {
+    let server = start(Config {
+        max_connections: 3,
+        max_connections_per_ip: Some(3),
+        workers: Some(1),
+        ..config()
+    })
+    .await;
+    let mut browsers = Vec::new();
+    for _ in 0..3 {
+        browsers.push(Browser::open(&server, "/announce").await.unwrap());
+    }
+    eventually("they are there", || server.stats().ws_connections == 3);
+    // A request in two parts needs a place to wait in.
+    let mut slow = crate::harness::Connection::open(http(&server));
+    slow.send(b"GET /announce?");
+    eventually("one has left", || server.stats().ws_connections == 2);
+    slow.send(format!("{} HTTP/1.1\r\n\r\n", crate::harness::query(1, 1, 5, "")).as_bytes());
+    assert_eq!(slow.reply().expect("it is served").status, 200);
+    let stats = server.stats();
+    assert_eq!(
+        (stats.connections_evicted, stats.connections_refused),
+        (1, 0)
+    );
+}

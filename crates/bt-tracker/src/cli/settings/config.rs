@@ -3,7 +3,9 @@
 //! It must not know flags, environment or files of settings.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use bt_tracker::server::{self, Config, IpParam, Mode, Secret};
 use bt_tracker::swarm::{Limits, Locality};
@@ -17,6 +19,9 @@ const PORT: u16 = 6969;
 
 /// Threads and sockets at most: more than any machine has cores for.
 const MAX_WORKERS: usize = 1_024;
+
+/// How often something is done again at most: more often would only load the disk.
+const SHORTEST_PERIOD: Duration = Duration::from_secs(1);
 
 impl Settings {
     /// With the defaults written out.
@@ -79,6 +84,20 @@ impl Settings {
         {
             let problem = format!("--workers must be between 1 and {MAX_WORKERS}");
             return Err(Failure::usage(problem));
+        }
+        for (flag, span) in [
+            ("torrents-poll", self.torrents_poll),
+            ("snapshot-every", self.snapshot_every),
+        ] {
+            if span.is_some_and(|Span(span)| span < SHORTEST_PERIOD) {
+                return Err(Failure::usage(format!("--{flag} must be at least 1s")));
+            }
+        }
+        for (flag, path) in [("snapshot", &self.snapshot), ("accounts", &self.accounts)] {
+            if let Some(path) = path.as_deref().filter(|path| path.is_dir()) {
+                let problem = format!("--{flag}: {} is a directory", path.display());
+                return Err(Failure::usage(problem).hint("name a file in it"));
+            }
         }
         for (flag, path) in [("snapshot", &self.snapshot), ("accounts", &self.accounts)] {
             let directory = path.as_deref().and_then(Path::parent);
@@ -214,5 +233,10 @@ fn token(what: &str, token: Option<&str>, file: Option<&Path>) -> Result<Option<
     let words = std::fs::read_to_string(path).map_err(|error| {
         Failure::bad_input(format!("cannot read the {what} {}", path.display())).cause(&error)
     })?;
+    let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
+    if mode & 0o077 != 0 {
+        let mode = format!("{:o}", mode & 0o777);
+        tracing::warn!(path = ?path, mode, "others may read the {what}; chmod 600 keeps it secret");
+    }
     Ok(Some(Secret::new(words.trim())))
 }

@@ -11,7 +11,7 @@
 //! that it happened does.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bt_metainfo::InfoHash;
@@ -82,8 +82,15 @@ enum Growth {
 }
 
 impl User {
-    /// Takes in what a peer says.
-    pub(in super::super) fn account(&self, at: i64, request: &AnnounceRequest, peer: SocketAddr) {
+    /// Takes in what a peer says. Returns where the torrent must not know it any more: where it was
+    /// before, or where it is now when it is one too many to be followed. Whoever stays in a torrent
+    /// has to be found when the user must go.
+    pub(in super::super) fn account(
+        &self,
+        at: i64,
+        request: &AnnounceRequest,
+        peer: SocketAddr,
+    ) -> Option<SocketAddr> {
         let key = PeerKey {
             info_hash: request.info_hash,
             identity: identity(request),
@@ -106,23 +113,34 @@ impl User {
             }
         }
         if request.event == Event::Stopped {
-            peers.remove(&key);
-            return;
+            let said = peers.get_mut(&key)?;
+            let gone = match peer.port() {
+                0 => None,
+                _ => said.move_to(nowhere(peer)),
+            };
+            // Over the other family it takes its leave by itself.
+            if said.v4.1 == 0 && said.v6.1 == 0 {
+                peers.remove(&key);
+            }
+            return gone.filter(|gone| *gone != peer);
         }
         if before.is_none() && peers.len() >= MAX_ACCOUNTED_PEERS {
             totals.unaccounted += 1;
-            return;
+            return Some(peer).filter(|peer| peer.port() != 0);
         }
         let mut said = before.unwrap_or_else(Said::nowhere);
         said.uploaded = request.uploaded;
         said.downloaded = request.downloaded;
         said.left = request.left;
         said.at = at;
-        match peer.ip() {
-            IpAddr::V4(ip) => said.v4 = (ip, peer.port()),
-            IpAddr::V6(ip) => said.v6 = (ip, peer.port()),
-        }
+        // A browser is nowhere, and says nothing of where its owner's other client is.
+        let gone = if peer.port() == 0 {
+            None
+        } else {
+            said.move_to(peer)
+        };
         peers.insert(key, said);
+        gone
     }
 
     /// Forgets peers that have said nothing since this moment.
@@ -180,6 +198,20 @@ impl Said {
             v6: (Ipv6Addr::UNSPECIFIED, 0),
         }
     }
+
+    /// Notes where it is in one family. Returns where it was, if that is another place.
+    fn move_to(&mut self, place: SocketAddr) -> Option<SocketAddr> {
+        let before = match place {
+            SocketAddr::V4(at) => std::mem::replace(&mut self.v4, (*at.ip(), at.port())).into(),
+            SocketAddr::V6(at) => std::mem::replace(&mut self.v6, (*at.ip(), at.port())).into(),
+        };
+        Some(before).filter(|before: &SocketAddr| before.port() != 0 && *before != place)
+    }
+}
+
+/// Port 0 in the family of a place.
+fn nowhere(place: SocketAddr) -> SocketAddr {
+    SocketAddr::new(place.ip(), 0)
 }
 
 fn growth(before: u64, after: u64, elapsed: i64) -> Growth {
@@ -272,6 +304,26 @@ mod tests {
     }
 
     #[test]
+    fn no_place_of_a_user_is_forgotten_while_peers_are_told_of_it() {
+        let user = User::default();
+        let moved: SocketAddr = "192.0.2.9:7001".parse().unwrap();
+        let browser: SocketAddr = "192.0.2.1:0".parse().unwrap();
+        let mut stopped = request(7, 0, 0);
+        stopped.event = Event::Stopped;
+        assert_eq!(user.account(0, &request(7, 0, 0), v4()), None);
+        assert_eq!(user.account(0, &request(7, 0, 0), v4()), None);
+        assert_eq!(user.account(0, &request(7, 0, 0), v6()), None);
+        assert_eq!(user.account(1, &request(7, 0, 0), browser), None);
+        assert_eq!(user.account(1, &request(7, 0, 0), moved), Some(v4()));
+        // It says goodbye from where it is, from elsewhere, and over one family alone.
+        assert_eq!(user.account(2, &stopped, v4()), Some(moved));
+        assert_eq!(user.account(2, &request(7, 0, 0), moved), None);
+        assert_eq!(user.account(2, &stopped, moved), None);
+        assert_eq!(user.dismiss(), [([1; 20].into(), v6())]);
+        assert_eq!(user.account(3, &stopped, v6()), None);
+    }
+
+    #[test]
     fn what_no_network_carries_is_not_counted_but_noted() {
         let most = |elapsed: u64| (elapsed + ACCOUNTED_SLACK.as_secs()) * MAX_ACCOUNTED_RATE;
         for (said, counted, impossible) in [
@@ -304,7 +356,9 @@ mod tests {
         let user = User::default();
         let most = u32::try_from(MAX_ACCOUNTED_PEERS).unwrap();
         for key in 1..=most + 1 {
-            user.account(i64::from(key), &request(key, 0, 0), v4());
+            let gone = user.account(i64::from(key), &request(key, 0, 0), v4());
+            let is_followed = key <= most;
+            assert_eq!(gone, (!is_followed).then(v4));
         }
         assert_eq!(user.totals().unaccounted, 1);
         assert_eq!(user.book().peers.len(), MAX_ACCOUNTED_PEERS);

@@ -180,8 +180,11 @@ pub(super) fn serve(
     });
 }
 
-async fn ready(State(admin): State<Arc<Admin>>) -> String {
-    admin.tracker.readiness(Instant::now())
+async fn ready(State(admin): State<Arc<Admin>>) -> Response {
+    match admin.tracker.readiness(Instant::now()) {
+        Ok(state) => state.into_response(),
+        Err(state) => (StatusCode::SERVICE_UNAVAILABLE, state).into_response(),
+    }
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {

@@ -58,7 +58,7 @@ impl Acceptor {
             match self.turn().await {
                 Ok(()) => tokio::task::yield_now().await,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept connections");
+                    self.http.cannot_accept(&error);
                     tokio::time::sleep(PAUSE).await;
                 }
             }

@@ -164,7 +164,6 @@ fn done_with(uploaded: &Uploaded) -> (Status, String) {
 fn status_of(refused: &Refused) -> Status {
     match refused {
         Refused::NotATorrent(_) | Refused::Name => Status::BadRequest,
-        Refused::TooLarge => Status::BodyTooLarge,
         Refused::Taken => Status::Conflict,
         Refused::NoDirectory => Status::MethodNotAllowed,
         Refused::Disk(_) => Status::ServerError,

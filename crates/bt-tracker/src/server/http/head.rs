@@ -48,6 +48,8 @@ pub(super) struct Head<'a> {
     pub(super) authorization: Option<&'a [u8]>,
     /// The last header in which proxies name the client.
     pub(super) forwarded_for: Option<&'a [u8]>,
+    /// How many of them there are; [`all_named`] has the others.
+    pub(super) forwarded_lines: usize,
 }
 
 /// Reads a head. Returns it with its length, `None` when it has not all come yet, or the status
@@ -121,6 +123,7 @@ fn head<'a>(request: &httparse::Request<'_, 'a>, forwarded: &str) -> Result<Head
         websocket_key: None,
         authorization: None,
         forwarded_for: None,
+        forwarded_lines: 0,
     };
     #[cfg(feature = "websocket")]
     let mut upgrades = false;
@@ -128,6 +131,7 @@ fn head<'a>(request: &httparse::Request<'_, 'a>, forwarded: &str) -> Result<Head
         let named = |name: &str| header.name.eq_ignore_ascii_case(name);
         if named(forwarded) {
             head.forwarded_for = Some(header.value);
+            head.forwarded_lines += 1;
         }
         match header.name.len() {
             6 if named("accept") => head.wants_json = contains(header.value, b"application/json"),
@@ -145,9 +149,7 @@ fn head<'a>(request: &httparse::Request<'_, 'a>, forwarded: &str) -> Result<Head
             }
             13 if named("authorization") => head.authorization = Some(header.value),
             14 if named("content-length") => {
-                let length = std::str::from_utf8(header.value).ok();
-                let length = length.and_then(|text| text.trim().parse().ok());
-                let length = length.ok_or(Status::BadRequest)?;
+                let length = content_length(header.value).ok_or(Status::BadRequest)?;
                 if head
                     .content_length
                     .replace(length)
@@ -171,6 +173,27 @@ fn head<'a>(request: &httparse::Request<'_, 'a>, forwarded: &str) -> Result<Head
         return Err(Status::BadRequest);
     }
     Ok(head)
+}
+
+/// Digits and nothing else: a sign would be read differently by others (RFC 9110, section 8.6).
+fn content_length(value: &[u8]) -> Option<u64> {
+    let digits = value.trim_ascii();
+    let digits = digits.iter().all(u8::is_ascii_digit).then_some(digits)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// The values of all header lines of this name in a whole head, in their order.
+pub(super) fn all_named<'a>(head: &'a [u8], name: &str) -> Vec<&'a [u8]> {
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(head, &mut headers) {
+        Ok(httparse::Status::Complete(_)) => {
+            let headers = request.headers.iter();
+            let named = headers.filter(|header| header.name.eq_ignore_ascii_case(name));
+            named.map(|header| header.value).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Whether a header value contains the word, in either case.
@@ -255,7 +278,15 @@ mod tests {
             Status::MethodNotAllowed
         );
         let post = "POST / HTTP/1.1\r\nContent-Length: ";
-        for length in ["-1", "1x", "99999999999999999999", "1\r\nContent-Length: 2"] {
+        for length in [
+            "-1",
+            "+5",
+            "",
+            "1 1",
+            "1x",
+            "99999999999999999999",
+            "1\r\nContent-Length: 2",
+        ] {
             assert_eq!(
                 refused(&format!("{post}{length}\r\n\r\n")),
                 Status::BadRequest

@@ -18,7 +18,7 @@ pub(super) mod tls;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -28,7 +28,7 @@ use tokio_util::task::TaskTracker;
 use super::syscalls::defer_accept;
 use super::tracker::Tracker;
 use super::{Config, Error};
-use crate::swarm::Network;
+use crate::limits::FILE_COMPLAINTS;
 use crowd::{Crowd, Seat};
 use head::Head;
 
@@ -82,11 +82,12 @@ impl Status {
 #[derive(Debug)]
 struct Http {
     tracker: Arc<Tracker>,
-    trusted_proxies: Vec<Network>,
     /// In which header they name the client; empty when there are none.
     proxy_header: Box<str>,
     /// The connections that are kept.
     crowd: Arc<Crowd>,
+    /// When it was last said that connections cannot be accepted.
+    complained: Mutex<Option<Instant>>,
 }
 
 /// The sockets, bound and not yet served.
@@ -169,13 +170,13 @@ pub(super) fn serve(
 ) -> Result<(), Error> {
     let http = Arc::new(Http {
         tracker: Arc::clone(tracker),
-        trusted_proxies: config.trusted_proxies.clone(),
         proxy_header: proxy_header(config)?.into(),
         crowd: Crowd::new(
             Instant::now(),
             config.max_connections,
             config.effective_connections_per_ip(),
         ),
+        complained: Mutex::default(),
     });
     for listener in bound.listeners {
         let acceptor = accept::Acceptor::new(listener, &http, tasks, stop).map_err(|source| {
@@ -217,7 +218,7 @@ fn listener(address: SocketAddr, worker: usize, config: &Config) -> io::Result<T
 }
 
 /// The header in which trusted proxies name the client; empty when there are none.
-fn proxy_header(config: &Config) -> Result<&str, Error> {
+pub(super) fn proxy_header(config: &Config) -> Result<&str, Error> {
     let name = config.proxy_header.as_str();
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if name.is_empty() || !name.bytes().all(is_name) {
@@ -244,20 +245,49 @@ impl Http {
         seat
     }
 
-    fn is_trusted(&self, ip: IpAddr) -> bool {
-        let mut proxies = self.trusted_proxies.iter();
-        proxies.any(|network| network.contains(ip))
+    /// A connection could not be accepted. When the system has no file descriptor left, the idlest
+    /// connections give theirs back.
+    fn cannot_accept(&self, error: &io::Error) {
+        let now = Instant::now();
+        let is_out_of_files = matches!(
+            rustix::io::Errno::from_io_error(error),
+            Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)
+        );
+        let has_room = is_out_of_files && self.crowd.make_room(now);
+        let mut complained = self
+            .complained
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if complained.is_none_or(|at| now.saturating_duration_since(at) >= FILE_COMPLAINTS) {
+            *complained = Some(now);
+            tracing::warn!(%error, has_room, "cannot accept connections");
+        }
     }
 
-    /// Who asks: the other end of the connection, or whom a trusted proxy names.
-    fn source(&self, peer: IpAddr, head: &Head<'_>) -> IpAddr {
-        let Some(header) = head.forwarded_for.filter(|_| self.is_trusted(peer)) else {
+    fn is_trusted(&self, ip: IpAddr) -> bool {
+        self.tracker.is_trusted(ip)
+    }
+
+    /// Who asks: the other end of the connection, or whom a trusted proxy names. `bytes` are those
+    /// of the head.
+    fn source(&self, peer: IpAddr, head: &Head<'_>, bytes: &[u8]) -> IpAddr {
+        if head.forwarded_lines == 0 || !self.is_trusted(peer) {
             return peer;
-        };
+        }
+        if head.forwarded_lines == 1 {
+            return self.nearest(peer, head.forwarded_for.into_iter());
+        }
+        // Several lines of one name are one list (RFC 9110, section 5.3): each proxy added its own.
+        let lines = head::all_named(bytes, &self.proxy_header);
+        self.nearest(peer, lines.into_iter().rev())
+    }
+
+    /// Goes through what proxies have written, the last line first.
+    fn nearest<'a>(&self, peer: IpAddr, lines: impl Iterator<Item = &'a [u8]>) -> IpAddr {
         // The last address that no trusted proxy has is the one that a trusted proxy saw; those
         // before it are whatever the client wrote.
-        let addresses = header.rsplit(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-        let parsed = addresses.map(forwarded);
+        let addresses = lines.flat_map(|line| line.rsplit(|&byte| byte == b','));
+        let parsed = addresses.map(|address| forwarded(address.trim_ascii()));
         let mut nearest = peer;
         for address in parsed {
             let Some(address) = address else {
@@ -342,9 +372,9 @@ fn fuzz_server() -> Http {
     let tracker = Tracker::new(&config, Instant::now());
     Http {
         tracker: Arc::new(tracker.expect("the default configuration is fine")),
-        trusted_proxies: Vec::new(),
         proxy_header: "".into(),
         crowd: Crowd::new(Instant::now(), 1, 1),
+        complained: Mutex::default(),
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::super::publisher::MAX_TORRENT;
 use super::super::tracker::{Scratch, Tracker};
 use super::detour::{self, Detour};
 use super::head::{self, Method};
@@ -19,7 +20,8 @@ use crate::limits::MAX_KEPT_BUFFER;
 /// at once.
 const MAX_GATHERED: usize = 64 * 1024;
 
-/// Bytes of a body: a client of ttorrent that announces 10,000 torrents at once sends 2.5 MB.
+/// Bytes of a body that is no upload: a client of ttorrent that announces 10,000 torrents at once
+/// sends 2.5 MB.
 const MAX_BODY: u64 = 4 * 1024 * 1024;
 
 /// Bytes of a body that are waited for at once, so that a length alone takes no memory.
@@ -195,8 +197,14 @@ impl Session {
                     break Flow::Close;
                 }
             }
+            // Whatever the directory may hold may be uploaded.
+            let most = if detour::is_upload(&head) {
+                MAX_TORRENT
+            } else {
+                MAX_BODY
+            };
             let body_length = match head.content_length {
-                Some(length) if length > MAX_BODY => {
+                Some(length) if length > most => {
                     route::refuse(Status::BodyTooLarge, &mut self.out);
                     break Flow::Close;
                 }
@@ -221,7 +229,7 @@ impl Session {
             consumed += end;
             self.told_to_continue = false;
             tracker.stats.http.bytes_in.add(end as u64);
-            let source = http.source(self.source, &head);
+            let source = http.source(self.source, &head, bytes.get(..length).unwrap_or_default());
             let before = self.out.len();
             let mut reply = Reply {
                 out: &mut self.out,
@@ -315,9 +323,9 @@ mod tests {
         let tracker = Tracker::new(&Config::default(), Instant::now()).unwrap();
         Http {
             tracker: std::sync::Arc::new(tracker),
-            trusted_proxies: Vec::new(),
             proxy_header: "".into(),
             crowd: super::super::crowd::Crowd::new(Instant::now(), 1, 1),
+            complained: std::sync::Mutex::default(),
         }
     }
 

@@ -110,7 +110,7 @@ pub(super) fn serve(
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept connections");
+                    http.cannot_accept(&error);
                     tokio::time::sleep(PAUSE).await;
                 }
             }

@@ -8,9 +8,10 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use bt_metainfo::{InfoHash, Metainfo};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use super::Publisher;
-use super::scan::MAX_TORRENT;
 use crate::swarm::Swarms;
 
 /// Bytes of a file name, at most. Systems allow 255, and what is written first has a longer one.
@@ -31,8 +32,6 @@ pub(in super::super) struct Uploaded {
 pub(in super::super) enum Refused {
     #[error("not a torrent: {0}")]
     NotATorrent(String),
-    #[error("larger than {MAX_TORRENT} bytes")]
-    TooLarge,
     #[error("the file name must end in .torrent, must not begin with a dot, and holds no slashes")]
     Name,
     #[error("another torrent has this file name")]
@@ -52,9 +51,6 @@ impl Publisher {
         swarms: &Swarms,
     ) -> Result<Uploaded, Refused> {
         let dir = self.dir.as_deref().ok_or(Refused::NoDirectory)?;
-        if bytes.len() as u64 > MAX_TORRENT {
-            return Err(Refused::TooLarge);
-        }
         if file.is_some_and(|file| !is_good(file)) {
             return Err(Refused::Name);
         }
@@ -140,14 +136,22 @@ fn write(dir: &Path, file: &str, bytes: &[u8], place: Place) -> io::Result<()> {
         written.sync_all()?;
         match place {
             Place::Replace => fs::rename(&beside, &path),
-            // Unlike a rename, a link never takes the place of a file.
-            Place::New => fs::hard_link(&beside, &path),
+            Place::New => move_to(&beside, &path),
         }
     })();
     // After a rename it is gone already.
     let _ = fs::remove_file(&beside);
     written?;
     File::open(dir)?.sync_all()
+}
+
+/// Moves a file to where no other is. Some file systems have no hard links, others cannot rename in
+/// this way; none that people keep torrents on lacks both.
+fn move_to(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => fs::hard_link(from, to),
+        moved => Ok(moved?),
+    }
 }
 
 /// Whether a file of this name stays in the directory, is seen there, and can be shown.

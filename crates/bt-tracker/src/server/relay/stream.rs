@@ -34,6 +34,10 @@ const BLOCK: Duration = Duration::from_secs(2);
 /// The first wait before connecting again; it doubles with each failure.
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 
+/// How long a connection must have stood before the next wait is the first one again: a Redis that
+/// takes a tracker's word and breaks off is away.
+const STEADY: Duration = Duration::from_secs(5);
+
 /// How long a tracker that stops waits for its last notes to be taken.
 const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -68,7 +72,7 @@ pub(super) async fn run(relay: Arc<Relay>, tracker: Arc<Tracker>, stop: Cancella
             return;
         };
         let before = relay.link();
-        if before == Link::Up {
+        if before == Link::Up && started.elapsed() >= STEADY {
             backoff = FIRST_BACKOFF;
         }
         if matches!(before, Link::Away(..)) {
@@ -111,7 +115,7 @@ async fn connected(
     let Some(connection) = stop.run_until_cancelled(connect).await else {
         return Ok(());
     };
-    let (mut writer, reader, clock) = connection?;
+    let (mut writer, mut reader, clock) = connection?;
     // A Redis that takes no notes, such as a full one, is as good as away, however well it can be
     // connected to.
     let first = flush(relay, &mut writer, clock);
@@ -119,14 +123,21 @@ async fn connected(
         Some(taken) => taken?,
         None => return Ok(()),
     }
-    tracing::info!("redis is connected");
-    relay.connects.add(1);
-    *lock(&relay.link) = Link::Up;
     // A Redis whose clock has gone back, or that is another one, has entries before our place.
     let begin = clock.milliseconds(Instant::now());
     let oldest = begin.saturating_sub(milliseconds(relay.peer_ttl));
     let place = bookmark.place.filter(|at| at.0 <= begin);
     bookmark.place = Some(place.unwrap_or((oldest, 0)));
+    // So is one that lets nothing be read, such as one with other rights or another thing under the
+    // name.
+    let first = take_in(relay, tracker, &mut reader, bookmark, Duration::ZERO);
+    match stop.run_until_cancelled(first).await {
+        Some(read) => read?,
+        None => return Ok(()),
+    }
+    tracing::info!("redis is connected");
+    relay.connects.add(1);
+    *lock(&relay.link) = Link::Up;
     tokio::select! {
         lost = write(relay, writer, clock, stop) => lost,
         lost = read(relay, tracker, reader, bookmark) => lost,
@@ -202,24 +213,35 @@ async fn read(
     mut connection: MultiplexedConnection,
     bookmark: &mut Bookmark,
 ) -> Result<(), Lost> {
-    let mut answer = Answer::default();
     loop {
         read_again(relay, tracker, &mut connection, bookmark).await?;
-        let (reply, clock) =
-            fetch(&mut connection, bookmark.place.unwrap_or_default(), BLOCK).await?;
-        for entry in entries(&reply) {
-            let Some(entry) = entry else {
-                relay.malformed.add(1);
-                continue;
-            };
-            bookmark.place = Some(entry.id);
-            if entry.origin != relay.origin {
-                let miss = |info_hash| bookmark.miss(info_hash);
-                carry_out(relay, tracker, &entry, clock, |_| true, miss, &mut answer);
-                tokio::task::yield_now().await;
-            }
+        take_in(relay, tracker, &mut connection, bookmark, BLOCK).await?;
+    }
+}
+
+/// Reads once, for as long as `block` if there is nothing yet, and carries it out.
+async fn take_in(
+    relay: &Relay,
+    tracker: &Tracker,
+    connection: &mut MultiplexedConnection,
+    bookmark: &mut Bookmark,
+    block: Duration,
+) -> Result<(), Lost> {
+    let mut answer = Answer::default();
+    let (reply, clock) = fetch(connection, bookmark.place.unwrap_or_default(), block).await?;
+    for entry in entries(&reply) {
+        // Also past what makes no sense, or else it would be read for ever.
+        bookmark.place = Some(entry.id);
+        if entry.said.is_none() {
+            relay.malformed.add(1);
+        }
+        if entry.said.is_some_and(|(origin, _)| origin != relay.origin) {
+            let miss = |info_hash| bookmark.miss(info_hash);
+            carry_out(relay, tracker, &entry, clock, |_| true, miss, &mut answer);
+            tokio::task::yield_now().await;
         }
     }
+    Ok(())
 }
 
 /// Reads the whole stream once more for torrents that were not tracked here when their announces
@@ -243,7 +265,7 @@ async fn read_again(
     while !welcome.is_empty() && at < end {
         let (reply, clock) = fetch(connection, at, Duration::ZERO).await?;
         let before = at;
-        for entry in entries(&reply).flatten() {
+        for entry in entries(&reply) {
             at = entry.id;
             let is_welcome = |info_hash: &InfoHash| welcome.contains(info_hash);
             carry_out(
@@ -296,7 +318,7 @@ fn carry_out(
 ) {
     let now = Instant::now();
     let age = Duration::from_millis(clock.at.saturating_sub(entry.id.0));
-    let mut records = entry.records;
+    let (_, mut records) = entry.said.unwrap_or_default();
     while !records.is_empty() {
         let Some(announce) = record::decode(&mut records) else {
             relay.malformed.add(1);
@@ -334,12 +356,12 @@ impl Drop for Unsent<'_> {
 
 struct Entry<'a> {
     id: (u64, u64),
-    origin: &'a [u8],
-    records: &'a [u8],
+    /// Who wrote it, and records; `None` when it makes no sense.
+    said: Option<(&'a [u8], &'a [u8])>,
 }
 
-/// The entries of a reply to XREAD; `None` for each that makes no sense.
-fn entries(reply: &Value) -> impl Iterator<Item = Option<Entry<'_>>> {
+/// The entries of a reply to XREAD.
+fn entries(reply: &Value) -> impl Iterator<Item = Entry<'_>> {
     // One stream was asked for: [[name, [entry, …]]], or nothing.
     let of_stream = match reply {
         Value::Array(streams) => match streams.first() {
@@ -351,9 +373,10 @@ fn entries(reply: &Value) -> impl Iterator<Item = Option<Entry<'_>>> {
         },
         _ => &[],
     };
-    of_stream.iter().map(entry)
+    of_stream.iter().filter_map(entry)
 }
 
+/// `None` for what has no id, and so is none.
 fn entry(value: &Value) -> Option<Entry<'_>> {
     let Value::Array(parts) = value else {
         return None;
@@ -372,8 +395,7 @@ fn entry(value: &Value) -> Option<Entry<'_>> {
     };
     Some(Entry {
         id: (at.parse().ok()?, sequence.parse().ok()?),
-        origin: field(b"o")?,
-        records: field(b"d")?,
+        said: field(b"o").zip(field(b"d")),
     })
 }
 

@@ -102,16 +102,38 @@ pub(super) fn serve(
         let limits = limits(&key, now, config.udp_requests_per_ip);
         let answers = Answers::new(Arc::clone(tracker), ids.clone(), limits);
         let worker = Worker::new(socket, answers);
+        let alive = Alive(Arc::clone(tracker));
         let stop = Arc::clone(stop);
         std::thread::Builder::new()
             .name(format!("udp-{at}"))
-            .spawn(move || worker.run(&stop))
+            .spawn(move || {
+                let _alive = alive;
+                worker.run(&stop);
+            })
     };
     let threads: io::Result<Vec<_>> = bound.sockets.into_iter().enumerate().map(start).collect();
     threads.map_err(|source| Error::System {
         what: "a thread",
         source,
     })
+}
+
+/// Tells operators when a worker breaks down: its socket is closed, and the kernel sends its share of
+/// the peers nowhere.
+struct Alive(Arc<Tracker>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stats.udp_workers_lost.add(1);
+            tracing::error!("a UDP worker has broken down; restart the tracker");
+        }
+    }
+}
+
+/// Whether the secret of connection ids can be used.
+pub(super) fn check(config: &Config) -> Result<(), Error> {
+    ids(config, Instant::now()).map(drop)
 }
 
 /// Connection ids of this server alone, or of all that have the same secret.
@@ -204,5 +226,27 @@ pub(super) fn fuzz(packets: &[u8]) {
             answers.answer(due, &proven, source, moment, &mut out, &mut tally);
             assert!(out.len() <= 1400, "a reply is too long for a network");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_breaks_down_is_told_to_operators_and_one_that_ends_is_not() {
+        let now = Instant::now();
+        let tracker = Arc::new(Tracker::new(&Config::default(), now).unwrap());
+        let ended = Alive(Arc::clone(&tracker));
+        std::thread::spawn(move || drop(ended)).join().unwrap();
+        assert_eq!(tracker.readiness(now), Ok("ready\n".into()));
+        let broken = Alive(Arc::clone(&tracker));
+        let worker = std::thread::spawn(move || {
+            let _alive = broken;
+            panic!("as a worker that has met a bug");
+        });
+        assert!(worker.join().is_err());
+        let state = tracker.readiness(now).unwrap_err();
+        assert!(state.starts_with("not ready\nudp: 1 workers"), "{state}");
     }
 }
