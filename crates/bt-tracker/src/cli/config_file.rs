@@ -17,20 +17,33 @@ pub(super) fn read(path: &Path) -> Result<Settings, Failure> {
     })
 }
 
-/// What is wrong, and in which line, but not the line itself: a password may stand in it.
+/// What is wrong, in which line and with which setting, but not its value: a password may stand there.
 fn place(text: &str, error: &toml::de::Error) -> String {
-    let before = error.span().and_then(|span| text.get(..span.start));
-    let line = before.map(|before| 1 + before.matches('\n').count());
-    let line = line
-        .map(|line| format!("line {line}: "))
-        .unwrap_or_default();
     let message = error.message().trim_end();
     // The names of all settings would bury the one that is wrong.
     let message = match message.split_once(", expected one of") {
         Some((what, _)) if what.starts_with("unknown field") => what,
         _ => message,
     };
-    format!("{line}{message}")
+    let Some((before, after)) = error
+        .span()
+        .and_then(|span| text.split_at_checked(span.start))
+    else {
+        return message.to_owned();
+    };
+    let line = 1 + before.matches('\n').count();
+    let begun = before.rsplit('\n').next().unwrap_or_default();
+    let rest = after.lines().next().unwrap_or_default();
+    let whole = format!("{begun}{rest}");
+    let is_name = |name: &&str| {
+        let mut signs = name.chars();
+        !name.is_empty() && signs.all(|sign| sign.is_ascii_alphanumeric() || "-_".contains(sign))
+    };
+    let name = whole.split_once('=').map(|(name, _)| name.trim());
+    match name.filter(is_name) {
+        Some(name) => format!("line {line}, {name}: {message}"),
+        None => format!("line {line}: {message}"),
+    }
 }
 
 pub(super) fn toml(settings: &Settings) -> Result<String, Failure> {

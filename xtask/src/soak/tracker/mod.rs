@@ -1,9 +1,11 @@
 //! The tracker under load and under attack: the real program, and loads that run here.
 
 pub(super) mod forged;
+mod heads;
 pub(super) mod load;
 pub(super) mod loris;
 pub(super) mod malformed;
+mod packets;
 
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
@@ -105,6 +107,12 @@ fn verdict(figures: Result<(String, bool), Fault>) -> Outcome {
         Ok((figures, false)) => Err(figures),
         Err(fault) => Err(fault.to_string()),
     }
+}
+
+/// How many a second.
+fn rate(count: u64, took: Duration) -> u64 {
+    let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    count * 1000 / milliseconds.max(1)
 }
 
 /// Memory may grow by a twentieth and 8 MiB: allocators keep what they had to give once.

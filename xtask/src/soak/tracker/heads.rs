@@ -1,0 +1,115 @@
+//! Broken request heads, many on a connection and many connections at a time.
+//!
+//! On each connection a few requests come first whose targets are broken, which a tracker answers
+//! and goes on, and last a head with anything broken, after which it may close.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use super::{Fault, Noise, PATIENCE, query};
+
+/// Heads on one connection at most.
+const HEADS: usize = 8;
+
+/// Connections of one client at the same time.
+const CONNECTIONS: usize = 16;
+
+/// What was sent and what came back.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Heads {
+    /// Heads of either kind.
+    pub(super) sent: u64,
+    /// Of these, with anything broken, each the last one of its connection.
+    pub(super) last: u64,
+    /// Replies, one for each head that was looked at to its end.
+    pub(super) answered: u64,
+}
+
+impl Heads {
+    pub(super) fn add(&mut self, other: Self) {
+        self.sent += other.sent;
+        self.last += other.last;
+        self.answered += other.answered;
+    }
+}
+
+/// Sends heads on some connections and then reads what comes back on each. An error if a head
+/// before the last one of its connection was not answered.
+pub(super) fn send(address: SocketAddr, noise: &mut Noise) -> Result<Heads, Fault> {
+    let mut all = Heads::default();
+    let mut open = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut bytes = Vec::new();
+        let count = noise.below(HEADS);
+        for _ in 0..count {
+            broken_target(noise, &mut bytes);
+        }
+        let mut last = seed(noise).into_bytes();
+        noise.mutate(&mut last);
+        bytes.append(&mut last);
+        let mut stream = TcpStream::connect(address)?;
+        // Closing resets, so that no port is kept waiting.
+        rustix::net::sockopt::set_socket_linger(&stream, Some(Duration::ZERO))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        // The tracker may have seen enough before everything is sent.
+        let _ = stream.write_all(&bytes);
+        let _ = stream.shutdown(Shutdown::Write);
+        open.push((stream, u64::try_from(count)?));
+    }
+    let mut replies = Vec::new();
+    for (mut stream, before) in open {
+        replies.clear();
+        let end = stream.read_to_end(&mut replies);
+        if end.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock) {
+            return Err("the tracker neither answers nor closes".into());
+        }
+        let status = b"HTTP/1.1 ";
+        let answered = replies.windows(status.len()).filter(|part| part == status);
+        let answered = u64::try_from(answered.count())?;
+        if answered < before {
+            let shown = String::from_utf8_lossy(&replies);
+            return Err(format!("{before} heads had {answered} replies: {shown:?}").into());
+        }
+        all.add(Heads {
+            sent: before + 1,
+            last: 1,
+            answered,
+        });
+    }
+    Ok(all)
+}
+
+/// A head that is one, whose path and query have been changed at random.
+fn broken_target(noise: &mut Noise, bytes: &mut Vec<u8>) {
+    let mut target = match noise.below(4) {
+        0 => format!("/scrape?{}", query(noise.next() % 16, 6881, 5)),
+        1 => format!("/a-passkey/announce?{}&event=started", query(1, 6881, 5)),
+        _ => format!("/announce?{}", query(noise.next() % 16, 6881, 5)),
+    }
+    .into_bytes();
+    noise.mutate(&mut target);
+    // What ends a request line would make it another one.
+    target.retain(u8::is_ascii_graphic);
+    bytes.extend_from_slice(b"GET /");
+    bytes.extend_from_slice(&target);
+    bytes.extend_from_slice(b" HTTP/1.1\r\nHost: t\r\n\r\n");
+}
+
+fn seed(noise: &mut Noise) -> String {
+    let query = query(noise.next() % 16, 6881, 5);
+    match noise.below(6) {
+        0 => format!("GET /scrape?{query} HTTP/1.1\r\nHost: t\r\n\r\n"),
+        1 => "GET /torrents/a%20b.torrent HTTP/1.0\r\nAccept: application/json\r\n\r\n".into(),
+        2 => {
+            let body = format!("http://t/announce?{query}\nhttp://t/announce?{query}\n");
+            let length = body.len();
+            format!("POST /announce HTTP/1.1\r\nContent-Length: {length}\r\n\r\n{body}")
+        }
+        3 => format!(
+            "GET /a-passkey/announce?{query}&event=started&numwant=5&key=ff&ip=::1 HTTP/1.1\r\n\
+             X-Forwarded-For: 1.2.3.4, ::1\r\nConnection: keep-alive\r\n\r\n"
+        ),
+        _ => format!("GET /announce?{query} HTTP/1.1\r\nHost: t\r\nUser-Agent: soak\r\n\r\n"),
+    }
+}
