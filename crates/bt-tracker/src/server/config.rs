@@ -392,13 +392,21 @@ impl Config {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let room = most.saturating_sub(sockets + SPARE_FILES).max(1);
         if self.max_connections > room {
-            tracing::warn!(
-                files = most,
-                asked = self.max_connections,
-                "the process may not open as many files as connections were asked for: at most \
-                 {room} connections are kept"
-            );
-            self.max_connections = room;
+            let asked = std::mem::replace(&mut self.max_connections, room);
+            // Whoever gets nearly what he asked for need not be warned at each start.
+            if room < asked / 2 {
+                tracing::warn!(
+                    files = most,
+                    asked,
+                    "there are too few files: at most {room} connections are kept"
+                );
+            } else {
+                tracing::info!(
+                    files = most,
+                    asked,
+                    "there are too few files: at most {room} connections are kept"
+                );
+            }
         }
     }
 

@@ -82,8 +82,6 @@ impl Server {
         }
         let now = Instant::now();
         let tracker = Arc::new(Tracker::new(&config, now)?);
-        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-        config.fit_files(files.current.unwrap_or(u64::MAX));
         chores::load_accounts(&tracker, config.accounts.as_deref())?;
         let http = http::bind(&config)?;
         let udp = udp::bind(&config)?;
@@ -104,6 +102,8 @@ impl Server {
         let (http_addrs, udp_addrs) = (http.addrs.clone(), udp.addrs.clone());
         let https_addrs = http.tls_addrs.clone();
         let stats_addr = admin.as_ref().map(|(_, address)| *address);
+        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        config.fit_files(files.current.unwrap_or(u64::MAX));
         http::serve(http, &config, &tracker, &tasks, &stop)?;
         let threads = udp::serve(udp, &config, &tracker, &udp_stop)?;
         if let Some((listener, _)) = admin {

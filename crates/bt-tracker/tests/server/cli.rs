@@ -681,7 +681,7 @@ fn when_the_system_has_no_files_left_the_idlest_make_room() {
 
 #[test]
 fn no_more_connections_are_promised_than_there_are_files() {
-    let mut command = std::process::Command::new("sh");
+    let mut command = Command::new("sh");
     let shell = "ulimit -n 128 && exec \"$0\" \"$@\"";
     command.args(["-c", shell, env!("CARGO_BIN_EXE_bt-tracker")]);
     command.args(with(&["--workers", "1"]));

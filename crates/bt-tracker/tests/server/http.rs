@@ -441,7 +441,7 @@ async fn announces_and_scrapes_can_be_elsewhere_and_intervals_differ() {
     let server = start(Config {
         announce_path: "/a/announce".into(),
         interval,
-        min_interval: Some(interval),
+        min_interval: Some(interval / 2),
         interval_jitter: 10,
         max_scrape: 2,
         ..config()
@@ -483,17 +483,30 @@ async fn a_peer_of_a_private_network_may_say_where_it_is_if_the_owner_lets_it() 
     assert_eq!(seen(&strict, 1001, "&ip=198.51.100.7"), "127.0.0.1");
     let server = start(Config {
         ip_param: IpParam::PrivateOnly,
-        proxy_header: "X-Real-IP".into(),
-        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
         ..config()
     })
     .await;
     assert_eq!(seen(&server, 1001, "&ip=198.51.100.7"), "198.51.100.7");
     assert_eq!(seen(&server, 1002, "&ipv4=198.51.100.8"), "198.51.100.8");
-    for nobody in ["&ip=0.0.0.0", "&ip=224.0.0.1", "&ip=nonsense", ""] {
+    for nobody in [
+        "&ip=0.0.0.0",
+        "&ip=224.0.0.1",
+        "&ip=255.255.255.255",
+        "&ip=nonsense",
+        "",
+    ] {
         assert_eq!(seen(&server, 1003, nobody), "127.0.0.1", "{nobody}");
     }
-    // One that comes from elsewhere, as a proxy has seen in the header of its choice, may not.
+    // One that comes from elsewhere, as a proxy has seen in the header of its choice, may not; nor
+    // may the proxy.
+    let server = start(Config {
+        ip_param: IpParam::PrivateOnly,
+        proxy_header: "X-Real-IP".into(),
+        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        ..config()
+    })
+    .await;
+    assert_eq!(seen(&server, 1001, "&ip=198.51.100.7"), "127.0.0.1");
     let mut connection = Connection::open(http(&server));
     let ask = query(1, 1004, 5, "&ip=198.51.100.9");
     connection.send(

@@ -31,7 +31,7 @@ fn after_a_kill_the_peers_are_known_again_within_a_second() {
         "--snapshot",
         snapshot.to_str().unwrap(),
         "--snapshot-every",
-        "100ms",
+        "1s",
     ]);
     let mut tracker = Running::start(&arguments);
     let mut connection = Connection::open(tracker.http());
@@ -182,6 +182,8 @@ fn accounts_and_the_admin_token_are_settings_like_all_others() {
     let file = |name: &str, text: &str| {
         let path = dir.path().join(name);
         std::fs::write(&path, text).unwrap();
+        let owner = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&path, owner).unwrap();
         path.to_str().unwrap().to_owned()
     };
     let keys = file("keys", "key-of-ann ann\n");

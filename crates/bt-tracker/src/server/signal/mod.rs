@@ -128,9 +128,17 @@ pub(super) async fn serve<S>(
     if socket.get_ref().is_refused() {
         tracker.stats.overloaded.add(1);
     }
-    tracker.rooms.leave_all(&guest.seat);
-    tracker.stats.ws_connections.sub(1);
+    // It is out of its torrents before it is waited for.
+    drop(guest);
     let _ = timeout(WRITE_TIMEOUT, socket.close(None)).await;
+}
+
+/// Also when its connection is sent away in the middle of something.
+impl<F> Drop for Guest<'_, F> {
+    fn drop(&mut self) {
+        self.tracker.rooms.leave_all(&self.seat);
+        self.tracker.stats.ws_connections.sub(1);
+    }
 }
 
 impl<F: Fn()> Guest<'_, F> {
