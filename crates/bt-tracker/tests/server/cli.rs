@@ -666,6 +666,8 @@ fn when_the_system_has_no_files_left_the_idlest_make_room() {
     let kept: Vec<_> = (0..40)
         .map(|_| {
             let mut connection = Connection::open(tracker.http());
+            // One that has been answered twice is kept for a minute.
+            assert_eq!(connection.get(&target).status, 200);
             assert_eq!(connection.get(&target).status, 200);
             connection
         })
