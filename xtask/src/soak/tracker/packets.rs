@@ -24,7 +24,7 @@ pub(super) struct Batch(Vec<Vec<u8>>);
 
 impl Batch {
     pub(super) fn new() -> Self {
-        Self(vec![Vec::with_capacity(2048); BATCH])
+        Self(vec![Vec::new(); BATCH])
     }
 
     /// Has every packet made anew.
