@@ -4,20 +4,15 @@
 
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bt_tracker::udp::{decode_connect_reply, encode_connect_request, encode_scrape_request};
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
 
-use super::Fault;
+use super::{Fault, PATIENCE};
 
 /// Packets of one system call. Two batches fit the smallest receive buffer of the tracker.
 pub(super) const BATCH: usize = 64;
-
-/// Times that a question is asked, and the wait for its answer: longer than a busy machine takes to
-/// give the tracker its turn.
-const TRIES: u64 = 20;
-const WAIT: Duration = Duration::from_millis(500);
 
 /// A batch, whose buffers are used again.
 pub(super) struct Batch(Vec<Vec<u8>>);
@@ -55,8 +50,8 @@ impl Batch {
     }
 }
 
-/// Asks good questions on a socket of its own, so that no other answers stand before theirs. What is
-/// sent to a tracker's socket is answered in its order, whoever sends it.
+/// Asks good questions. What is sent to a tracker's socket is answered in its order; answers to other
+/// packets of the same socket are passed over.
 pub(super) struct Asker {
     socket: UdpSocket,
     /// Questions that have been sent, each repetition too.
@@ -65,15 +60,21 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    pub(super) fn new(tracker: SocketAddr) -> io::Result<Self> {
+    /// A question is asked again after `wait`.
+    pub(super) fn new(tracker: SocketAddr, wait: Duration) -> io::Result<Self> {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.connect(tracker)?;
-        socket.set_read_timeout(Some(WAIT))?;
+        socket.set_read_timeout(Some(wait))?;
         Ok(Self {
             socket,
             asked: 0,
             mark: 0,
         })
+    }
+
+    /// For packets whose answers nobody waits for.
+    pub(super) fn socket(&self) -> &UdpSocket {
+        &self.socket
     }
 
     /// Gets a connection id. Connect requests have a limit for each source, which a flood from the
@@ -104,7 +105,8 @@ impl Asker {
 
     /// Sends a packet until it is answered. Returns the answer.
     pub(super) fn ask(&mut self, packet: &[u8], mark: u32) -> Result<Vec<u8>, Fault> {
-        for _ in 0..TRIES {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
             self.send(packet)?;
             if let Some(reply) = self.answer(mark) {
                 return Ok(reply);
