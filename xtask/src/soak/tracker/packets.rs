@@ -65,6 +65,8 @@ impl Asker {
         let socket = UdpSocket::bind("127.0.0.1:0")?;
         socket.connect(tracker)?;
         socket.set_read_timeout(Some(wait))?;
+        // Answers to a whole batch wait in it. The kernel grants what it may.
+        socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20)?;
         Ok(Self {
             socket,
             asked: 0,
