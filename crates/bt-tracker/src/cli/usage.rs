@@ -42,13 +42,15 @@ fn failure(error: &Error, command: &Command, arguments: &[OsString]) -> Failure 
     let mut parts = text.split("\n\n").map(str::trim);
     let what = parts.next().unwrap_or_default();
     let what = what.strip_prefix("error: ").unwrap_or(what);
+    let what: Vec<&str> = what.lines().map(str::trim).collect();
+    let what = what.join(" ");
     let tip = parts.find_map(|part| part.strip_prefix("tip: "));
     let arg = context(error, ContextKind::InvalidArg).and_then(|name| find(command, name));
     let value = context(error, ContextKind::InvalidValue).filter(|value| !value.is_empty());
     let what = match (arg, value) {
         // Passwords are in it.
         (Some(arg), Some(value)) if arg.is_hide_env_values_set() => what.replace(value, HIDDEN),
-        _ => what.to_owned(),
+        _ => what,
     };
     let variable = arg.and_then(|arg| variable(arg, arguments));
     let hint = match (variable, tip) {
