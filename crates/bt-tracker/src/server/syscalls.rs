@@ -25,11 +25,6 @@ const DEFER_ACCEPT: libc::c_int = 1;
 /// kernel knows of them, when they are answered.
 pub(super) const BATCH: usize = 64;
 
-/// Replies sent with one call at most, but for the rest of a batch. The more there are, the more of
-/// those to one address have one length and travel together; to answer all of them takes two
-/// milliseconds.
-const REPLIES: usize = 512;
-
 /// Joined replies that are refused one after the other, before replies are no longer joined: then it is the kernel or the
 /// device that cannot cut them, and not one narrow way to somebody.
 const MAX_REFUSED: u32 = 64;
@@ -237,11 +232,6 @@ impl Outbox {
         self.bytes.clear();
         self.replies.clear();
         self.origins.clear();
-    }
-
-    /// Whether it is time to send.
-    pub(super) fn is_full(&self) -> bool {
-        self.replies.len() >= REPLIES
     }
 
     /// Takes the bytes since `start` as the reply to packet `at` of the inbox, which came from
