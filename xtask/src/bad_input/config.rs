@@ -104,7 +104,7 @@ pub(super) fn tracker(cases: &mut Cases) {
     cases.because("a value must fit its setting");
     for (name, text, words) in [
         ("mode-unknown", "mode = \"closed\"\n", "closed"),
-        ("mode-number", "mode = 5\n", "mode = 5"),
+        ("mode-number", "mode = 5\n", "mode"),
         ("http-no-port", "http = [\"127.0.0.1\"]\n", "http"),
         ("http-name", "http = [\"localhost:1\"]\n", "http"),
         ("http-port-65536", "http = [\"127.0.0.1:65536\"]\n", "http"),

@@ -343,7 +343,7 @@ fn options_that_make_no_torrent_are_refused_by_name() {
     );
     assert!(matches!(error, Error::Glob { glob, .. } if glob == "{a"));
     let (error, text) = refusal(folder.path(), &named("a/b"));
-    assert_eq!(error.blame(), Blame::Content);
+    assert_eq!(error.blame(), Blame::Options);
     assert!(text.contains("a/b"), "{text}");
     let url = Options {
         trackers: vec![vec!["not a url".into()]],

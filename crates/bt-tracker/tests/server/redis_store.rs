@@ -110,6 +110,8 @@ async fn a_redis_that_dies_and_comes_back_costs_no_announce() {
     eventually("what was announced meanwhile is shared", || {
         seeds(&first, 1) == 102 && seeds(&second, 1) == 102
     });
+    // It is told after what was taken has been looked at.
+    eventually("it is told", || is_up(&second));
     assert_eq!(readiness(&second), "ready\nstore: redis is connected\n");
     assert_eq!(first.stats().store.unwrap().dropped, 0);
 }

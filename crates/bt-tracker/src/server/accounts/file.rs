@@ -101,7 +101,10 @@ fn write(accounts: &Accounts, at: i64, clock: i64) -> String {
                 "user {key} {uploaded} {downloaded} {announces} {impossible} {unaccounted} {idle}"
             ),
         );
-        for (peer, said) in &book.peers {
+        // In an order, so that the same accounts make the same file.
+        let mut peers: Vec<_> = book.peers.iter().collect();
+        peers.sort_by_key(|(peer, _)| (peer.info_hash, peer.identity));
+        for (peer, said) in peers {
             line(
                 &mut text,
                 format_args!(
