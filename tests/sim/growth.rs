@@ -33,7 +33,7 @@ struct Grown {
     near: f64,
 }
 
-fn grow(leechers: usize, locality: bool) -> Grown {
+fn grow(seed: u64, leechers: usize, locality: bool) -> Grown {
     let began = Instant::now();
     let line = Line::mbit(MBIT);
     let mut members = vec![Member::seed(line).with(|seed| {
@@ -54,7 +54,7 @@ fn grow(leechers: usize, locality: bool) -> Grown {
     });
     let ideal = plan.ideal(MBIT);
     let total = plan.total();
-    let mut world = World::new(1, plan);
+    let mut world = World::new(seed, plan);
     // Beyond that it would take longer than the run.
     world.audit_every = if leechers <= 100 { 50 } else { 0 };
     assert!(
@@ -94,6 +94,18 @@ fn grow(leechers: usize, locality: bool) -> Grown {
     grown
 }
 
+/// The median of so many runs, as the last of a small swarm depends on luck by a few percent; large ones take minutes.
+const SEEDS_OF_SMALL: u64 = 7;
+
+fn grown(leechers: usize, locality: bool) -> Grown {
+    let seeds = if leechers <= 100 { SEEDS_OF_SMALL } else { 1 };
+    let mut runs: Vec<Grown> = (1..=seeds)
+        .map(|seed| grow(seed, leechers, locality))
+        .collect();
+    runs.sort_by(|a, b| a.last.total_cmp(&b.last));
+    runs.swap_remove(runs.len() / 2)
+}
+
 /// Ten and a hundred leechers, or as many as `SIM_GROWTH` says; with and without localities, or as `SIM_LOCALITY` says.
 #[test]
 fn a_growing_swarm_takes_little_longer_and_costs_its_seeder_no_more() {
@@ -110,7 +122,7 @@ fn a_growing_swarm_takes_little_longer_and_costs_its_seeder_no_more() {
         .into_iter()
         .filter(|one| only.is_none_or(|only| only == *one))
     {
-        let grown: Vec<Grown> = sizes.iter().map(|size| grow(*size, locality)).collect();
+        let grown: Vec<Grown> = sizes.iter().map(|size| grown(*size, locality)).collect();
         let small = grown.iter().find(|grown| grown.leechers == 100);
         let small = small.or(grown.first()).expect("a size").last;
         let bound = *reference.get_or_insert(small) * 1.3;
