@@ -75,6 +75,8 @@ impl Content {
         found: &Metadata,
         how: Use,
     ) -> Result<(), DiskError> {
+        // Whoever comes late must not keep the file from those who come after this content.
+        self.refuse_retired()?;
         let (inode, holder) = (inode(found), self.holder(file));
         loop {
             let entered = self.files().claims().enter(inode, holder, how);

@@ -37,6 +37,10 @@ pub enum Input {
     Candidates(Source, Vec<SocketAddr>),
     /// A dial that we asked for did not end in a peer.
     DialFailed(SocketAddr),
+    /// The session has as many peers as it may have: this address is to be dialed later.
+    DialPutOff(SocketAddr),
+    /// The session has no place for a caller of this torrent: whoever is of no use makes room for the next one.
+    Crowded,
     /// A tracker answered, or did not.
     Announced(String, Result<AnnounceResponse, Problem>),
     /// The disk cannot go on, for now or until somebody looks after it.

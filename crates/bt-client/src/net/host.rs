@@ -27,6 +27,12 @@ pub(crate) trait Host: Send + Sync {
     fn closed(&self, peer: PeerKey);
     /// The dial led nowhere.
     fn dial_failed(&self, addr: SocketAddr);
+    /// There is no place in the session for one more peer of this torrent now; `addr` was dialed, or would have been.
+    fn dial_put_off(&self, addr: SocketAddr);
+    /// The same for a caller.
+    fn crowded(&self);
+    /// Whether the torrent lacks what peers may have.
+    fn is_needy(&self) -> bool;
     /// Our own files failed while we served a block.
     fn content_failed(&self, error: crate::disk::DiskError);
     /// The torrent's files.

@@ -162,6 +162,11 @@ pub(super) fn begin(member: &Arc<Member>, check: Check, plan: Option<Plan>) {
             if let Err(error) = hold(member, &Bitfield::full(count)) {
                 return member.disk_failed(&error);
             }
+            // What is changed from here on is noticed by the commit that records how files were left.
+            match looks(member) {
+                Ok(seen) => keep_in_mind(member, seen),
+                Err(error) => return member.disk_failed(&error),
+            }
             member.is_prepared();
             for piece in member.layout.pieces() {
                 member.content.mark_written(piece);
@@ -239,10 +244,14 @@ fn look(job: Job) {
         return;
     }
     let found = find(&member, &checking, work);
-    *member
-        .checking
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner) = None;
+    {
+        let mut current = member
+            .checking
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // Another check may have taken its place.
+        current.take_if(|current| Arc::ptr_eq(&current.cancel, &checking.cancel));
+    }
     match found {
         Ok(Some((have, hashed))) => start(&member, have, hashed, true),
         Ok(None) => {}
@@ -301,6 +310,12 @@ fn looks(member: &Member) -> Result<Vec<Option<CloseLook>>, DiskError> {
     member.layout.files().map(look).collect()
 }
 
+fn keep_in_mind(member: &Member, seen: Vec<Option<CloseLook>>) {
+    let seen = member.layout.files().zip(seen);
+    let seen = seen.filter_map(|(file, seen)| Some((file, seen?.look)));
+    member.content.keep_in_mind(seen);
+}
+
 /// Files that others wrote to while they were hashed are hashed again, since what is recorded of them is the time that
 /// they have afterwards. Those that do not hold still count as missing.
 fn hold_still(
@@ -319,9 +334,7 @@ fn hold_still(
             .collect();
         if changed.is_empty() {
             // From here on it is the commit that notices.
-            let seen = member.layout.files().zip(now);
-            let seen = seen.filter_map(|(file, seen)| Some((file, seen?.look)));
-            member.content.keep_in_mind(seen);
+            keep_in_mind(member, now);
             break;
         }
         before = now;

@@ -453,6 +453,18 @@ impl Host for Seat {
         self.0.handle(Input::DialFailed(addr));
     }
 
+    fn dial_put_off(&self, addr: SocketAddr) {
+        self.0.handle(Input::DialPutOff(addr));
+    }
+
+    fn crowded(&self) {
+        self.0.handle(Input::Crowded);
+    }
+
+    fn is_needy(&self) -> bool {
+        self.0.engine().state() == State::Downloading
+    }
+
     fn content_failed(&self, error: DiskError) {
         self.0.disk_failed(&error);
     }

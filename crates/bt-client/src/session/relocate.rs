@@ -87,7 +87,7 @@ pub(super) fn begin(
     let saved = saved.filter(|saved| is_of_it(saved) && (!vouched || saved.goal.is_none()));
     let absent = match saved {
         None => Vec::new(),
-        Some(saved) if is_apart && is_settled(&saved) => saved.absent,
+        Some(saved) if is_apart && is_settled(&saved) && !is_any_at(add) => saved.absent,
         Some(saved) => {
             // Its owner takes the directories as they are now.
             let insists = matches!(add.check, Check::Always | Check::Never);
@@ -125,6 +125,18 @@ pub(super) fn begin(
     }
     let is_open = settings.goal.is_some();
     Ok((settings, is_open))
+}
+
+/// Whether any file of the content lies where it is to be at last.
+fn is_any_at(add: &AddTorrent) -> bool {
+    let info = add.metainfo.info();
+    let mut files = info.layout().files();
+    files.any(|file| {
+        add.dir
+            .join(info.disk_path(file))
+            .symlink_metadata()
+            .is_ok()
+    })
 }
 
 /// Ends what an earlier run has begun. If it `is_open` where the content is, it is where there is any. Blocks the thread.

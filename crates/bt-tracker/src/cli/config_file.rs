@@ -17,7 +17,7 @@ pub(super) fn read(path: &Path) -> Result<Settings, Failure> {
     })
 }
 
-/// What is wrong, in which line and with which setting, but not its value: a password may stand there.
+/// What is wrong, in which line and with which setting, but not the line: a password may stand there.
 fn place(text: &str, error: &toml::de::Error) -> String {
     let message = error.message().trim_end();
     // The names of all settings would bury the one that is wrong.

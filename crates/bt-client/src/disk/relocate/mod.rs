@@ -222,6 +222,10 @@ impl Content {
             }
             self.catch_up(journey, copies)?;
         };
+        if !journey.copied {
+            // Another torrent may have come to share the files since it was looked at.
+            self.refuse_shared(&places, &journey.old)?;
+        }
         let steps = self.steps(&places, journey)?;
         if journey.copied {
             self.copy_the_last(journey, copies, &steps)?;
@@ -337,7 +341,9 @@ impl Content {
                 continue;
             }
             // Of the new one nothing can be told: it may have been written to since.
-            if is_left(step, &was) && was.len() <= is.len() {
+            // Another torrent may have been added meanwhile whose content lies in it as well.
+            let is_ours = self.also_of(&was).is_none();
+            if is_ours && is_left(step, &was) && was.len() <= is.len() {
                 old.remove_file(&step.from)?;
             } else {
                 let path = &step.from;

@@ -216,6 +216,13 @@ impl Torrent {
             Input::CompletionIsSafe => self.completion_is_safe(now),
             Input::Candidates(source, addrs) => self.add_candidates(now, source, addrs, out),
             Input::DialFailed(addr) => self.dial_failed(now, addr, out),
+            Input::DialPutOff(addr) => {
+                self.candidates.put_off(now, addr);
+                self.arm(now);
+            }
+            Input::Crowded => {
+                self.make_room(now, out);
+            }
             Input::Announced(url, result) => self.announced(now, &url, result, out),
             Input::StorageFailed(trouble) => self.storage_failed(now, trouble, out),
             Input::Room(free) => self.room(now, free, out),

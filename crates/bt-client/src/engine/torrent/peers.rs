@@ -178,7 +178,7 @@ impl Torrent {
 
     /// Sends away the peer that has been of no use either way for longest; false if each was of use lately, or may soon
     /// be.
-    fn make_room(&mut self, now: Instant, out: &mut Outputs) -> bool {
+    pub(super) fn make_room(&mut self, now: Instant, out: &mut Outputs) -> bool {
         let is_useless = |peer: &Peer| {
             let we_wait = self.state == State::Downloading && peer.am_interested;
             // Whoever got its turn a moment ago has not had the time to take anything.

@@ -17,9 +17,9 @@ use crate::net::{Caller, Host, Lobby, Mailbox, Tools};
 
 /// Dials `addr` and serves the connection until it ends.
 pub(crate) async fn call(host: Arc<dyn Host>, addr: SocketAddr, tools: Tools) {
-    if !tools.places.is_one_free() {
+    if !tools.places.is_one_free(host.is_needy()) {
         tracing::debug!(%addr, "not dialed: there are enough peers");
-        return host.dial_failed(addr);
+        return host.dial_put_off(addr);
     }
     let permit = tools.dialer.half_open((tools.now)()).await;
     let connected = tools.dialer.tcp(addr, CONNECT_TIMEOUT).await;
@@ -131,12 +131,13 @@ async fn welcome(
 ) {
     let addr = link.addr;
     // It is held until the connection ends.
-    let Some(_place) = tools.places.take(direction) else {
+    let needed = direction == Direction::Outgoing && host.is_needy();
+    let Some(_place) = tools.places.take(needed) else {
         tracing::debug!(%addr, "not let in: there are enough peers");
-        if direction == Direction::Outgoing {
-            host.dial_failed(addr);
-        }
-        return;
+        return match direction {
+            Direction::Outgoing => host.dial_put_off(addr),
+            Direction::Incoming => host.crowded(),
+        };
     };
     let mailbox = Arc::new(Mailbox::default());
     let info = PeerInfo {

@@ -114,6 +114,10 @@ impl User {
         }
         if request.event == Event::Stopped {
             let said = peers.get_mut(&key)?;
+            // It may stop over the other family as well, and must not be counted again for that.
+            said.uploaded = request.uploaded;
+            said.downloaded = request.downloaded;
+            said.at = at;
             let gone = match peer.port() {
                 0 => None,
                 _ => said.move_to(nowhere(peer)),
@@ -300,6 +304,23 @@ mod tests {
             (1450, 0, 0),
             "the second goodbye is the same one"
         );
+        assert_eq!(user.present(), Present::default());
+    }
+
+    /// It was counted at each goodbye from the same beginning.
+    #[test]
+    fn goodbyes_over_both_families_count_once_however_often_they_come() {
+        let user = User::default();
+        user.account(0, &request(7, 0, 0), v4());
+        user.account(0, &request(7, 0, 0), v6());
+        let mut stopped = request(7, 500, 30);
+        stopped.event = Event::Stopped;
+        for second in 10..20 {
+            user.account(second, &stopped, v4());
+        }
+        assert_eq!(sums(&user), (500, 30, 0));
+        user.account(20, &stopped, v6());
+        assert_eq!(sums(&user), (500, 30, 0));
         assert_eq!(user.present(), Present::default());
     }
 

@@ -213,6 +213,8 @@ fn copies_stay_when_it_cannot_be_kept_that_they_are_not_needed() {
     drop(trouble);
     assert_whole(&here, "where it was");
     let old = Site::plain(old.to_owned());
+    // The process ends, and uses the files no more.
+    drop(here);
     next_run(&disk, &old, &new, kept.pop(), "with its copies");
     disk.stop();
 }

@@ -171,6 +171,12 @@ impl Candidates {
         }
     }
 
+    /// It was not dialed after all, which says nothing of it.
+    pub(crate) fn put_off(&mut self, now: Instant, addr: SocketAddr) {
+        self.set(addr, Status::Idle);
+        self.wait_until(addr, now + DIAL_BACKOFF);
+    }
+
     /// A connection that had come up closed. Whoever lets us in and sends us away at once is full, or knows us already:
     /// it is tried less and less often, and not forgotten.
     pub(crate) fn closed(&mut self, now: Instant, addr: SocketAddr, ended: Ended) {

@@ -104,6 +104,32 @@ fn who_has_what_we_want_and_who_waits_for_a_turn_keeps_its_place() {
     );
 }
 
+/// Four such "failures" in a minute, and nobody was left to be dialed.
+#[test]
+fn an_address_that_is_put_off_is_dialed_later_and_not_forgotten() {
+    let mut rig = Rig::leech();
+    rig.tell(Input::Candidates(Source::Tracker, vec![addr(50, 6881)]));
+    for _ in 0..20 {
+        rig.wait(DIAL_BACKOFF + Duration::from_secs(1));
+        assert_eq!(dials(&mut rig), [addr(50, 6881)]);
+        rig.tell(Input::DialPutOff(addr(50, 6881)));
+        assert_eq!(dials(&mut rig), [], "not at once");
+    }
+}
+
+#[test]
+fn in_a_crowded_session_whoever_is_of_no_use_leaves() {
+    let mut rig = Rig::seed();
+    let idle = rig.join(1, true).unwrap();
+    rig.wait(USELESS_AFTER);
+    rig.join(2, true).unwrap();
+    rig.said();
+    rig.tell(Input::Crowded);
+    assert_eq!(useless(&rig.said()), [idle]);
+    rig.tell(Input::Crowded);
+    assert_eq!(useless(&rig.said()), [], "the other has just come");
+}
+
 /// One owner can have all of a public network, and would have all of the places.
 #[test]
 fn one_public_network_has_a_tenth_of_the_places() {

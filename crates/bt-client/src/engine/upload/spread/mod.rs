@@ -74,7 +74,7 @@ pub(crate) struct Listener<'a> {
 struct Pupil {
     /// Revealed to this peer.
     shown: Bitfield,
-    /// What counts in `reveals`, because it was revealed or because the peer had it: nobody else is given it first.
+    /// Of these, what counts in `reveals`: nobody else is given it first.
     counted: Bitfield,
     /// Revealed, and the peer has yet to fetch it.
     pending: Vec<Pending>,
@@ -217,21 +217,16 @@ impl Spread {
         self.pupils.insert(peer, pupil);
     }
 
-    /// `peer` has said what it `has`, for the first time: nobody needs to be given that, as long as it is here.
+    /// `peer` has said what it `has`, for the first time: what nobody has comes before that. It is no less fresh for it, as
+    /// `peer` may be slow, or not say the truth.
     pub(crate) fn introduced(&mut self, now: Instant, peer: PeerKey, has: &Bitfield) {
         let Some(pupil) = self.pupils.get_mut(&peer) else {
             return;
         };
         pupil.progress = now;
         pupil.pending.retain(|pending| !has.get(pending.piece));
-        for piece in has.iter_ones() {
-            if pupil.counted.set(piece) {
-                let reveals = &mut self.reveals[piece.0 as usize];
-                *reveals = reveals.saturating_add(1);
-            }
-            self.is_fresh.clear(piece);
-        }
-        self.fresh.retain(|piece| self.is_fresh.get(*piece));
+        // Pieces are taken from the end.
+        self.fresh.sort_by_key(|piece| !has.get(*piece));
         self.is_due = true;
     }
 
