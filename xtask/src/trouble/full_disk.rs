@@ -60,7 +60,9 @@ fn one(site: &Site, directory: &Path) -> Result<Duration, String> {
         if is("disk full") && room_since.is_none() {
             mount(directory, "remount,size=300m")?;
             room_since = Some(Instant::now());
-        } else if is("downloading") && waited.is_none() {
+        } else if (is("downloading") || line.contains("\"event\":\"complete\"")) && waited.is_none()
+        {
+            // On a quiet machine the rest may be here before the next line on progress.
             waited = room_since.map(|since| since.elapsed());
         }
     }
