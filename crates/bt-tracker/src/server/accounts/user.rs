@@ -310,7 +310,8 @@ mod tests {
     #[test]
     fn goodbyes_over_both_families_count_once_however_often_they_come() {
         let user = User::default();
-        [v4(), v6()].map(|at| user.account(0, &request(7, 0, 0), at));
+        user.account(0, &request(7, 0, 0), v4());
+        user.account(0, &request(7, 0, 0), v6());
         let mut stopped = request(7, 500, 30);
         stopped.event = Event::Stopped;
         for second in 10..20 {
