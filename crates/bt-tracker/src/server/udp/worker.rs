@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::super::syscalls::{Inbox, Outbox};
+use super::super::syscalls::{BATCH, Inbox, Outbox};
 use super::answers::{Answers, Due, Tally};
 
 /// Packets that are prepared together: what they need fits the nearest cache.
@@ -14,6 +14,14 @@ const WARM: usize = 32;
 /// Batches of packets that are looked at before the replies to them leave. The more there are, the more of the replies to
 /// one address have one length and travel together; to answer so many packets takes two milliseconds.
 const BATCHES: usize = 8;
+
+/// Packets that come together for the worker to rest after them. With fewer, nobody has to wait, and a program that asks for
+/// one thing after the other is answered at once.
+const SEVERAL: usize = 4;
+
+/// The longest rest of a worker: what an announce may wait for company, and as many packets as the kernel surely keeps
+/// meanwhile (at 400,000 a second, 400 of them).
+const LONGEST_REST: Duration = Duration::from_millis(1);
 
 /// The wait after an error that is no usual one, so that it does not take a core.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -35,7 +43,9 @@ impl Worker {
         while !stop.load(Ordering::Relaxed) {
             match inbox.receive(&self.socket) {
                 Ok(()) => {
+                    let began = Instant::now();
                     outbox.clear();
+                    let mut packets = inbox.packets(0).len();
                     self.answer(&inbox, &mut outbox);
                     // While packets come faster than they are answered, more replies leave with
                     // one call.
@@ -43,9 +53,13 @@ impl Worker {
                         if !inbox.is_full() || !inbox.receive_more(&self.socket) {
                             break;
                         }
+                        packets += inbox.packets(0).len();
                         self.answer(&inbox, &mut outbox);
                     }
                     outbox.send(&self.socket);
+                    if let Some(rest) = rest(packets, began.elapsed()) {
+                        std::thread::sleep(rest);
+                    }
                 }
                 // None of these is a reason to stop.
                 Err(error) if is_usual(&error) => {}
@@ -95,6 +109,17 @@ impl Worker {
     }
 }
 
+/// For how long to leave the socket alone after a number of packets that took some time to answer.
+///
+/// A worker that looks again at once finds the few packets that came while it answered the few before, for ever: a call into
+/// the kernel for every handful, replies that leave one by one, and a receive queue that both sides fight for. After a rest
+/// as long as the work there are more of them, up to full batches, if they come so fast that the worker is busy half of the
+/// time; if they do not, they get fewer again. None waits longer than what came before it took, and the lateness of a timer.
+fn rest(packets: usize, took: Duration) -> Option<Duration> {
+    let is_busy = packets >= BATCH * BATCHES;
+    (packets >= SEVERAL && !is_busy).then(|| took.min(LONGEST_REST))
+}
+
 /// Whether receiving may fail so all the time: a time-out, a signal, or news of an earlier reply.
 fn is_usual(error: &io::Error) -> bool {
     matches!(
@@ -105,4 +130,24 @@ fn is_usual(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionRefused
             | io::ErrorKind::ConnectionReset
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_rests_as_long_as_it_worked_unless_few_came_or_all_that_it_takes() {
+        let work = Duration::from_micros(90);
+        assert_eq!(rest(1, work), None, "who asks alone is answered at once");
+        assert_eq!(rest(SEVERAL - 1, work), None);
+        assert_eq!(rest(SEVERAL, work), Some(work));
+        assert_eq!(
+            rest(200, Duration::from_secs(1)),
+            Some(LONGEST_REST),
+            "a machine that was away for a second does not rest for another"
+        );
+        assert_eq!(rest(BATCH * BATCHES - 1, work), Some(work));
+        assert_eq!(rest(BATCH * BATCHES, work), None, "more are waiting");
+    }
 }
