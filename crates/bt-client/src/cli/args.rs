@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::config::{self, Place};
 use super::create::CreateArgs;
@@ -179,7 +180,7 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Parsed, Failure> {
             return Err(usage(&typed.unwrap_or(error)));
         }
     };
-    let first = Cli::from_arg_matches(&given).map_err(|error| usage(&error))?;
+    let first = read(&given).map_err(|error| usage(&error))?;
     let (config, home) = (first.global.config.as_deref(), first.global.home.as_deref());
     let place = Place::find(config, home, environment_path);
     let Some((path, text)) = place.as_ref().map(config::read).transpose()?.flatten() else {
@@ -189,10 +190,21 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Parsed, Failure> {
     // Without the file the words were fine, so that the fault is in the file.
     let again = command
         .try_get_matches_from(args)
-        .and_then(|matches| Cli::from_arg_matches(&matches));
+        .and_then(|matches| read(&matches));
     again
         .map(|cli| Parsed::Run(Box::new(cli)))
         .map_err(|error| in_file(&path, &error))
+}
+
+/// The options as data. What the environment or the file say for all commands alike is no mistake where one has no use for
+/// it.
+fn read(matches: &ArgMatches) -> Result<Cli, clap::Error> {
+    let mut cli = Cli::from_arg_matches(matches)?;
+    if let (Task::Seed(args), Some((_, matches))) = (&mut cli.command, matches.subcommand()) {
+        let is_typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+        args.forget_what_is_of_no_use(is_typed);
+    }
+    Ok(cli)
 }
 
 /// Whether JSON was asked for, when the command line as a whole could not be read.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use clap::builder::FalseyValueParser;
+use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use toml::{Table, Value};
@@ -29,7 +29,7 @@ pub(crate) fn with_environment(command: Command) -> Command {
         };
         let arg = match arg.get_action() {
             // So that BT_CLIENT_NO_TRACKERS=1 works as well as =true.
-            ArgAction::SetTrue => arg.value_parser(FalseyValueParser::new()),
+            ArgAction::SetTrue => arg.value_parser(BoolishValueParser::new()),
             _ => arg,
         };
         if set(&name) {
@@ -128,17 +128,21 @@ pub(crate) fn with_file(
         table.into_iter().partition(|(_, value)| value.is_table());
     let mut command = command;
     for (key, value) in options {
-        let arg = [&command]
-            .into_iter()
-            .chain(command.get_subcommands())
-            .find_map(|c| option(c, &key));
-        let Some(arg) = arg else {
-            return Err(unknown(path, &key, &command));
+        // Options of one name may take different kinds of values in different commands: it is fine for those that take it.
+        let words = |command: &Command| Some(values(path, &key, &value, option(command, &key)?));
+        let commands = std::iter::once(&command).chain(command.get_subcommands());
+        let all: Vec<_> = commands.filter_map(words).collect();
+        let is_taken = all.iter().any(Result::is_ok);
+        match all.into_iter().next() {
+            None => return Err(unknown(path, &key, &command)),
+            Some(Err(failure)) if !is_taken => return Err(failure),
+            Some(_) => {}
+        }
+        let take = |sub: Command, given: &ArgMatches| match words(&sub) {
+            Some(Ok(values)) => set(sub, &key, &values, given),
+            Some(Err(_)) | None => sub,
         };
-        let values = values(path, &key, &value, arg)?;
-        command = set(command, &key, &values, given).mut_subcommands(|sub| {
-            with_given(sub, given, |sub, given| set(sub, &key, &values, given))
-        });
+        command = take(command, given).mut_subcommands(|sub| with_given(sub, given, take));
     }
     for (name, value) in tables {
         let Some(sub) = command.find_subcommand(&name) else {

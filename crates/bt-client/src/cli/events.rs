@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-/// One line of `download --json`, `seed --json` and `demo --json`. Sizes are bytes, rates bytes a
+/// One line of `download --json` and `seed --json`. Sizes are bytes, rates bytes a
 /// second, times seconds.
 #[derive(Debug, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]

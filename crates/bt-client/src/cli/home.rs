@@ -36,6 +36,24 @@ pub(crate) fn folder(
     }
 }
 
+/// Takes the state of a torrent that is only to be served. Who serves writes nothing, and so may do it beside another process
+/// that works on the same content; only the state is that one's.
+pub(crate) fn take_if_free(
+    context: &Context,
+    metainfo: &Metainfo,
+    dir: &Path,
+) -> Result<Option<Kept>, Failure> {
+    let taken = take(context, metainfo, dir, None);
+    taken.or_else(|failure| {
+        let message = format!(
+            "{}; the content is checked and served all the same",
+            failure.what()
+        );
+        context.report.warning("state", &message);
+        Ok(None)
+    })
+}
+
 /// Takes the state of a torrent whose content is in `dir`, or goes there from `apart` or from where an earlier run has
 /// left it. Without a place for it the work goes on, with a warning: what is lost is that a later run knows of this one.
 pub(crate) fn take(

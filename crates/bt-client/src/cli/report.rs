@@ -38,6 +38,11 @@ impl Failure {
         }
     }
 
+    /// What happened, without causes and hint.
+    pub(crate) fn what(&self) -> &str {
+        &self.message
+    }
+
     /// Adds an error and everything that it names as its source.
     pub(crate) fn cause(mut self, error: &dyn Error) -> Self {
         let mut next = Some(error);

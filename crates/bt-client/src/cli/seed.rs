@@ -65,6 +65,17 @@ pub(crate) struct SeedArgs {
     network: Network,
 }
 
+impl SeedArgs {
+    /// `-o` goes with a PATH and `--data` with a torrent; only who types the other one is told so.
+    pub(crate) fn forget_what_is_of_no_use(&mut self, is_typed: impl Fn(&str) -> bool) {
+        if is_torrent(&self.source) {
+            self.output.take_if(|_| !is_typed("output"));
+        } else {
+            self.data.take_if(|_| !is_typed("data"));
+        }
+    }
+}
+
 pub(crate) async fn run(args: &SeedArgs, context: &Context) -> Outcome {
     let mut config = network::session(&args.network)?;
     config.scrub_rate = args.scrub;
@@ -188,7 +199,7 @@ async fn content(args: &SeedArgs, context: &Context) -> Result<Option<Content>, 
     let dir = args.data.clone().unwrap_or_else(|| PathBuf::from("."));
     let kept = match args.skip_check {
         true => None,
-        false => home::take(context, &metainfo, &dir, None)?,
+        false => home::take_if_free(context, &metainfo, &dir)?,
     };
     let is_proven = kept
         .as_ref()

@@ -9,6 +9,7 @@ use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::exit::Exit;
 use super::report::Failure;
+use super::units;
 use crate::engine::Priority;
 
 /// Options that choose files.
@@ -99,7 +100,8 @@ fn refuse_beyond(option: &str, ranges: &[Range], count: u32) -> Result<(), Failu
     match ranges.iter().find(beyond) {
         None => Ok(()),
         Some(range) => {
-            let message = format!("{option} {}: the torrent has {count} files", range.text());
+            let files = units::count(count.into(), "file");
+            let message = format!("{option} {}: the torrent has {files}", range.text());
             Err(Failure::new(Exit::Usage, message).hint("show --files prints their numbers"))
         }
     }

@@ -182,6 +182,10 @@ impl Watch<'_> {
             pieces: layout.piece_count(),
             files: metainfo.info().files().len(),
         });
+        // Who only seeds says it when there is something to be had there.
+        if self.tell_completion {
+            report.note(&format!("listening on port {}", self.port));
+        }
         for warning in metainfo.warnings() {
             report.warning(warning.kind(), &warning.to_string());
         }
@@ -219,9 +223,9 @@ impl Watch<'_> {
         }
     }
 
-    /// A seeder did all it could; a download did not.
+    /// A seeder did all it could; a download that is not complete did not.
     fn asked_to_stop(&self, reason: StopReason) -> Exit {
-        if self.complete {
+        if self.complete || !self.tell_completion {
             Exit::Success
         } else {
             reason.exit()
@@ -291,7 +295,9 @@ impl Watch<'_> {
                 return Err(Failure::new(Exit::Storage, status.reason.as_str()));
             }
         }
-        let complete = self.safe && matches!(status.state, State::Seeding | State::Finished);
+        // Who only seeds has downloaded nothing that must be on the disk to stay before it is told.
+        let is_safe = self.safe || !self.tell_completion;
+        let complete = is_safe && matches!(status.state, State::Seeding | State::Finished);
         // It falls with each piece that fails: rubbish that comes and goes is no progress.
         self.most = self.most.max(status.downloaded);
         self.show(now, status);

@@ -54,6 +54,10 @@ impl Bench {
             .env("HOME", self.path("home"))
             .env("PATH", "")
             .env("TMPDIR", self.dir.path());
+        // Where a program that is built to count its lines writes the counts.
+        if let Some(counts) = std::env::var_os("LLVM_PROFILE_FILE") {
+            command.env("LLVM_PROFILE_FILE", counts);
+        }
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -80,7 +80,11 @@ fn whoever_is_told_to_outlive_the_terminal_does() {
         .args(plain.get_args())
         .current_dir(bench.path("."))
         .env_clear()
-        .env("HOME", bench.path("home"))
+        .envs(
+            plain
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

@@ -313,6 +313,37 @@ fn signals_end_a_download_with_their_number_and_a_seeder_with_0() {
     }
 }
 
+#[test]
+fn a_seeder_that_has_just_begun_to_serve_exits_with_0_as_well() {
+    let bench = Bench::new();
+    tree(&bench);
+    let line = format!("seed --json {LOCAL} tree.torrent");
+    let running = Running::start(bench.command(words(&line)));
+    let is_seeding = |event: &Value| event["event"] == "progress" && event["state"] == "seeding";
+    while !is_seeding(&running.event("progress")) {}
+    running.signal(Signal::TERM);
+    assert_eq!(running.finish().code, Some(0));
+}
+
+#[test]
+fn two_may_serve_the_same_content() {
+    let bench = Bench::new();
+    tree(&bench);
+    let (_first, _) = seeder(&bench, "tree.torrent");
+    let line = format!("seed --json {LOCAL} tree.torrent");
+    let second = Running::start(bench.command(words(&line)));
+    let warning = second.event("warning")["message"].to_string();
+    assert!(
+        warning.contains("another process works on tree"),
+        "{warning}"
+    );
+    let port = second.event("seeding")["port"].as_u64().unwrap();
+    download(&bench, "tree.torrent -o out", port).ok();
+    same_tree(&bench, "out");
+    second.signal(Signal::TERM);
+    assert_eq!(second.finish().code, Some(0));
+}
+
 /// A tracker that takes our goodbye and says nothing holds a polite end up; nobody has to wait.
 #[test]
 fn a_second_signal_ends_at_once() {

@@ -328,6 +328,31 @@ fn the_file_gives_defaults_and_flags_win() {
 }
 
 #[test]
+fn what_the_file_says_for_all_commands_is_no_mistake_where_one_has_no_use_for_it() {
+    let bench = Bench::new();
+    bench.write("a.torrent", crate::cli_bad_input::GOOD);
+    let seed = "-C c.toml seed --no-trackers --bind 127.0.0.1 --time 1ms";
+    bench.write("c.toml", "files = \"1\"\noutput = \"out\"");
+    bench.run(words("-C c.toml show a.torrent")).ok();
+    let ran = bench.run(words(&format!("{seed} a.torrent")));
+    ran.failed("only the content is missing", 6, &["not complete"]);
+    bench.write("c.toml", "files = true\ndata = \"nowhere\"");
+    bench.write("content", "of a file");
+    bench.run(words("-C c.toml show a.torrent")).ok();
+    bench.run(words(&format!("{seed} content"))).ok();
+    bench.write("c.toml", "files = 1979-05-27");
+    bench.run(words("-C c.toml show a.torrent")).failed(
+        "no command takes a date",
+        3,
+        &["\"files\""],
+    );
+    let words = words("-C nothing show a.torrent");
+    let mut command = bench.command(words);
+    command.env("BT_CLIENT_JSON", "junk");
+    assert_eq!(command.output().unwrap().status.code(), Some(2));
+}
+
+#[test]
 fn a_bad_configuration_is_refused_with_its_line_or_key() {
     let bench = Bench::new();
     bench.write("a.torrent", crate::cli_bad_input::GOOD);

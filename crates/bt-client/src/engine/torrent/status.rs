@@ -178,6 +178,7 @@ impl Torrent {
                 (Some(error), 0, 0) => format!("no peers: the tracker says: {error}"),
                 (_, 0, 0) => "no peers known yet".to_owned(),
                 (_, 0, known) => format!("no peer answered yet ({known} known)"),
+                (_, 1, _) => "connecting to a peer".to_owned(),
                 (_, dialing, _) => format!("connecting to {dialing} peers"),
             };
         }

@@ -60,6 +60,10 @@ impl Torrent {
         senders: Vec<IpAddr>,
         digests: Vec<BlockDigest>,
     ) -> Vec<IpAddr> {
+        // What a peer had under way when it was banned comes to nothing one piece after the other; that proves nothing new.
+        if senders.iter().all(|sender| self.trust.is_banned(*sender)) {
+            return Vec::new();
+        }
         let suspects = senders.clone();
         let guilty = self.trust.piece_failed(piece, senders, digests);
         if guilty.is_empty() {
