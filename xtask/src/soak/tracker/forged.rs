@@ -1,13 +1,13 @@
 //! A flood of packets with connection ids that the tracker never gave, from many addresses: it sends
 //! no more than it got, and clients with an id of their own are answered meanwhile.
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use bt_tracker::AnnounceRequest;
 use bt_tracker::udp::{encode_announce_request, encode_connect_request, encode_scrape_request};
 
-use super::packets::{Asker, BATCH, Batch};
+use super::packets::{Asker, BATCH, Batch, bound};
 use super::{Fault, Noise, Tracker, number, rate, verdict};
 use crate::{Bench, Outcome};
 
@@ -32,7 +32,7 @@ fn measure(bench: &Bench) -> Result<(String, bool), Fault> {
     let before = tracker.rss()?;
     let sources = (1..=SOURCES).map(|n| bound(Ipv4Addr::new(127, 0, 1, n), tracker.udp));
     let sources: Vec<_> = sources.collect::<Result<_, _>>()?;
-    let mut good = Asker::new(tracker.udp, WAIT)?;
+    let mut good = Asker::new(Ipv4Addr::LOCALHOST, tracker.udp, WAIT)?;
     let (mut noise, mut batch) = (Noise::new(9), Batch::new());
     let (mut sent, mut clients, mut at_once) = (0_u64, 0_u64, 0_u64);
     let mut longest = Duration::ZERO;
@@ -48,7 +48,7 @@ fn measure(bench: &Bench) -> Result<(String, bool), Fault> {
         // Over the limit of connect requests a flood from our own address would be answered less;
         // this one comes from others.
         let id = good.connect()?;
-        announce(&mut good, id)?;
+        good.announce(id)?;
         longest = longest.max(began.elapsed());
         clients += 1;
         at_once += u64::from(good.asked - asked == 2);
@@ -76,26 +76,6 @@ fn measure(bench: &Bench) -> Result<(String, bool), Fault> {
         && clients > 0
         && at_once * 1000 >= clients * PROMISE;
     Ok((figures, is_good))
-}
-
-fn bound(address: Ipv4Addr, tracker: SocketAddr) -> std::io::Result<UdpSocket> {
-    let socket = UdpSocket::bind((address, 0))?;
-    socket.connect(tracker)?;
-    Ok(socket)
-}
-
-/// Announces with an id of its own.
-fn announce(good: &mut Asker, id: u64) -> Result<(), Fault> {
-    const MARK: u32 = u32::MAX;
-    let request = AnnounceRequest::new([1; 20].into(), [2; 20].into(), 6881);
-    let mut packet = Vec::new();
-    encode_announce_request(id, MARK, &request, &mut packet);
-    let reply = good.ask(&packet, MARK)?;
-    if reply.starts_with(&[0, 0, 0, 1]) {
-        Ok(())
-    } else {
-        Err("an announce with a good id is refused".into())
-    }
 }
 
 /// An announce, a scrape, or now and then a connect request, each with an id that is made up.

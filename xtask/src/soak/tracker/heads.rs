@@ -12,8 +12,14 @@ use super::{Fault, Noise, PATIENCE, query};
 /// Heads on one connection at most.
 const HEADS: usize = 8;
 
+/// What a reply begins with; no body has it.
+const STATUS: &[u8] = b"HTTP/1.1 ";
+
 /// Connections of one client at the same time.
-const CONNECTIONS: usize = 16;
+///
+/// On a busy machine client and tracker wait for each other's turn, so each turn must have much to
+/// do; the tracker keeps far more connections of one address.
+const CONNECTIONS: usize = 64;
 
 /// What was sent and what came back.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,6 +30,8 @@ pub(super) struct Heads {
     pub(super) last: u64,
     /// Replies, one for each head that was looked at to its end.
     pub(super) answered: u64,
+    /// Of these, refusals of any kind.
+    pub(super) refused: u64,
 }
 
 impl Heads {
@@ -31,6 +39,7 @@ impl Heads {
         self.sent += other.sent;
         self.last += other.last;
         self.answered += other.answered;
+        self.refused += other.refused;
     }
 }
 
@@ -64,9 +73,7 @@ pub(super) fn send(address: SocketAddr, noise: &mut Noise) -> Result<Heads, Faul
         if end.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock) {
             return Err("the tracker neither answers nor closes".into());
         }
-        let status = b"HTTP/1.1 ";
-        let answered = replies.windows(status.len()).filter(|part| part == status);
-        let answered = u64::try_from(answered.count())?;
+        let (answered, refused) = count(&replies);
         if answered < before {
             let shown = String::from_utf8_lossy(&replies);
             return Err(format!("{before} heads had {answered} replies: {shown:?}").into());
@@ -75,9 +82,26 @@ pub(super) fn send(address: SocketAddr, noise: &mut Noise) -> Result<Heads, Faul
             sent: before + 1,
             last: 1,
             answered,
+            refused,
         });
     }
     Ok(all)
+}
+
+/// Replies among these bytes, and those of them that refuse. Failures of a tracker have the status of a
+/// success, so what tells is whether it says when to come again, or something of torrents.
+fn count(replies: &[u8]) -> (u64, u64) {
+    let has = |reply: &[u8], part: &[u8]| reply.windows(part.len()).any(|found| found == part);
+    let (mut answered, mut refused) = (0, 0);
+    let mut rest = replies;
+    while let Some(after) = rest.strip_prefix(STATUS) {
+        let end = after.windows(STATUS.len()).position(|part| part == STATUS);
+        let (reply, next) = after.split_at(end.unwrap_or(after.len()));
+        answered += 1;
+        refused += u64::from(!has(reply, b"8:interval") && !has(reply, b"5:files"));
+        rest = next;
+    }
+    (answered, refused)
 }
 
 /// A head that is one, whose path and query have been changed at random.
@@ -111,5 +135,21 @@ fn seed(noise: &mut Noise) -> String {
              X-Forwarded-For: 1.2.3.4, ::1\r\nConnection: keep-alive\r\n\r\n"
         ),
         _ => format!("GET /announce?{query} HTTP/1.1\r\nHost: t\r\nUser-Agent: soak\r\n\r\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::count;
+
+    #[test]
+    fn replies_are_counted_and_failures_are_refusals_whatever_their_status() {
+        let good = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nd8:intervali1800ee";
+        let failure = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nd14:failure reason3:noe";
+        let refused = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+        let counted = |replies: &[&str]| count(replies.concat().as_bytes());
+        assert_eq!(counted(&[good, failure, good, refused]), (4, 2));
+        assert_eq!(counted(&[failure]), (1, 1));
+        assert_eq!(counted(&[]), (0, 0));
     }
 }

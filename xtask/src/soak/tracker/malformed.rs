@@ -1,24 +1,45 @@
 //! Broken packets and broken request heads without end: the tracker does not crash and does not
-//! grow, and answers a good request afterwards.
+//! grow, and good announces are answered all through.
 
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bt_tracker::AnnounceRequest;
 use bt_tracker::udp::{encode_announce_request, encode_connect_request, encode_scrape_request};
 
 use super::heads::{self, Heads};
-use super::packets::{Asker, BATCH, Batch};
-use super::{Fault, Noise, Tracker, announce, is_flat, number, rate, verdict};
+use super::packets::{Asker, BATCH, Batch, bound};
+use super::watch::{Served, Watch};
+use super::{Fault, Noise, Tracker, is_flat, number, rate, verdict};
 use crate::{Bench, Outcome};
+
+/// Malformed packets, and refused heads, after which a flood ends before its time.
+const GOAL: u64 = 10_000_000;
+
+/// Where the broken packets come from, and the questions between them.
+const SOURCE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
 /// How long a connection id is used; it holds for two minutes.
 const RENEW: Duration = Duration::from_secs(60);
 
-/// How long an answer is waited for before it is asked for again: it may have been lost among those
-/// to a batch, which nobody reads in time.
-const WAIT: Duration = Duration::from_millis(20);
+/// The wait before a question is asked again: longer than a busy machine takes to give the tracker
+/// its turn. None is lost while what is under way fits the tracker's buffer.
+const WAIT: Duration = Duration::from_secs(1);
 
-/// The part of the run after which memory must not grow any more.
+/// The receive buffer that a tracker asks for, and what the kernel takes of it for a batch at most: a
+/// packet takes less than a kilobyte, with what the kernel writes about it. It grants twice as much as
+/// it says.
+const BUFFER: usize = 4 << 20;
+const BATCH_IN_BUFFER: usize = BATCH * 1024 / 2;
+
+/// Batches under way at most. With few of them client and tracker work one after the other, and each
+/// batch costs two waits for a turn, which are long on a busy machine.
+const MOST_UNDER_WAY: usize = 64;
+
+/// The part of a flood after which memory must not grow any more.
 const WARM_UP: f64 = 0.3;
 
 /// Clients that send heads side by side, so that the tracker need not wait for one of them.
@@ -42,17 +63,30 @@ pub(crate) fn run(bench: &Bench) -> Outcome {
 fn measure(bench: &Bench) -> Result<(String, bool), Fault> {
     // What is well-formed by chance fills the store up to its limits.
     let tracker = Tracker::start(bench, &["--max-torrents", "10000"])?;
-    let mut asker = Asker::new(tracker.udp, WAIT)?;
+    let begin = Instant::now();
+    let mut asker = Asker::new(SOURCE, tracker.udp, WAIT)?;
+    let watch = Watch::start(&tracker);
     let packets = flood_udp(&tracker, &mut asker, bench.time / 2, &mut Noise::new(1))?;
-    let heads = flood_http(&tracker, bench.time / 2)?;
-    announce(tracker.http)?;
+    let heads = flood_http(&tracker, bench.time.saturating_sub(begin.elapsed()))?;
+    let served = watch.end()?;
+    // Whatever was sent before has been looked at when this is answered.
     asker.connect()?;
+    judge(&tracker, &packets, &heads, &served, asker.asked)
+}
+
+fn judge(
+    tracker: &Tracker,
+    packets: &Flood<u64>,
+    heads: &Flood<Heads>,
+    served: &Served,
+    asked: u64,
+) -> Result<(String, bool), Fault> {
     let numbers = tracker.numbers()?;
     let of = |name: &str| number(&numbers, name);
     let figures = format!(
         "{} packets, {}/s ({} malformed, {} unproven, {} over the limit, {} taken; memory {} → \
-         {} KiB), {} heads, {}/s, of which {} were looked at to their ends and {} were the last \
-         of their connections ({} malformed, {} taken; memory {} → {} KiB)",
+         {} KiB), {} heads, {}/s, of which {} were looked at to their ends and {} refused, {} were \
+         the last of their connections ({} malformed; memory {} → {} KiB); {}",
         packets.sent,
         rate(packets.sent, packets.took),
         of("udp_malformed_total"),
@@ -64,17 +98,17 @@ fn measure(bench: &Bench) -> Result<(String, bool), Fault> {
         heads.sent.sent,
         rate(heads.sent.sent, heads.took),
         heads.sent.answered,
+        heads.sent.refused,
         heads.sent.last,
         of("http_malformed_total"),
-        of("http_announces_total") + of("http_scrapes_total"),
         heads.warm,
         heads.end,
+        served.figures(),
     );
-    // Every packet was looked at, or else the kernel was tested and not the tracker. Our own
-    // questions are not the flood's.
+    // Every packet was looked at once, or else the kernel was tested and not the tracker. Connect
+    // requests over the limit are among the connect requests.
     let looked_at = of("udp_malformed_total")
         + of("udp_unproven_total")
-        + of("udp_limited_total")
         + of("udp_connects_total")
         + of("udp_announces_total")
         + of("udp_scrapes_total")
@@ -83,50 +117,77 @@ fn measure(bench: &Bench) -> Result<(String, bool), Fault> {
         && is_flat(heads.warm, heads.end)
         && packets.sent > 0
         && heads.sent.last > 0
-        && looked_at >= packets.sent + asker.asked;
+        && served.is_good()
+        && looked_at == packets.sent + asked + served.asked;
     Ok((figures, is_good))
 }
 
-/// Sends batches; while one is looked at, the next is made and sent.
+/// Sends batches, each with a question behind it, whose answer says that the batch has been looked at.
 fn flood_udp(
     tracker: &Tracker,
     asker: &mut Asker,
     time: Duration,
     noise: &mut Noise,
 ) -> Result<Flood<u64>, Fault> {
-    let (mut batch, mut before) = (Batch::new(), None);
+    // Nobody reads the answers to broken packets; the kernel throws them away at this socket.
+    let socket = bound(SOURCE, tracker.udp)?;
+    let most = most_under_way();
+    let (mut batch, mut under_way) = (Batch::new(), VecDeque::new());
     let (mut id, mut renewed) = (asker.connect()?, Instant::now());
     let (start, mut sent) = (Instant::now(), 0_u64);
     let mut memory = Memory::new(time);
     while start.elapsed() < time {
         if renewed.elapsed() > RENEW {
-            if let Some(mark) = before.take() {
-                asker.settled(id, mark)?;
-            }
+            settle(asker, id, &mut under_way, 0)?;
             (id, renewed) = (asker.connect()?, Instant::now());
         }
         batch.fill(|packet| {
             seed_packet(id, noise, packet);
             noise.mutate(packet);
-            // Half of them prove their address, so that what lies behind is reached.
+            // Half of them prove their address for certain, so that what lies behind is reached.
             if noise.below(2) == 0
                 && let Some(head) = packet.get_mut(..8)
             {
                 head.copy_from_slice(&id.to_be_bytes());
             }
+            spoil(noise, packet);
         });
-        batch.send(asker.socket())?;
+        batch.send(&socket)?;
         sent += u64::try_from(BATCH)?;
-        let mark = asker.begin(id)?;
-        if let Some(before) = before.replace(mark) {
-            asker.settled(id, before)?;
+        under_way.push_back(asker.begin(id)?);
+        if under_way.len() >= most {
+            // Both sides have something to do meanwhile.
+            settle(asker, id, &mut under_way, most / 2)?;
         }
-        memory.look(tracker)?;
+        if memory.look(tracker)? && number(&tracker.numbers()?, "udp_malformed_total") >= GOAL {
+            break;
+        }
     }
-    if let Some(mark) = before {
-        asker.settled(id, mark)?;
-    }
+    settle(asker, id, &mut under_way, 0)?;
     memory.flood(sent, tracker)
+}
+
+/// Waits until so few batches are under way.
+fn settle(
+    asker: &mut Asker,
+    id: u64,
+    under_way: &mut VecDeque<u32>,
+    rest: usize,
+) -> Result<(), Fault> {
+    let done = under_way.len().saturating_sub(rest);
+    match under_way.drain(..done).next_back() {
+        // What is answered is answered in order.
+        Some(mark) => asker.settled(id, mark),
+        None => Ok(()),
+    }
+}
+
+/// Batches that fit the tracker's receive buffer, as far as the kernel grants it one.
+fn most_under_way() -> usize {
+    let granted = std::fs::read_to_string("/proc/sys/net/core/rmem_max");
+    let granted = granted.ok().and_then(|text| text.trim().parse().ok());
+    let bytes = granted.unwrap_or(0).min(BUFFER);
+    (bytes / BATCH_IN_BUFFER).clamp(2, MOST_UNDER_WAY)
 }
 
 fn seed_packet(id: u64, noise: &mut Noise, packet: &mut Vec<u8>) {
@@ -144,21 +205,42 @@ fn seed_packet(id: u64, noise: &mut Noise, packet: &mut Vec<u8>) {
     }
 }
 
+/// Breaks most packets where it cannot go unnoticed: elsewhere a changed byte makes another number of
+/// the same announce.
+fn spoil(noise: &mut Noise, packet: &mut Vec<u8>) {
+    let word = match noise.below(6) {
+        0 => return packet.truncate(noise.below(16)),
+        1 | 2 => return packet.truncate(noise.below(98)),
+        // The action, and the event of an announce.
+        3 => 8,
+        4 => 80,
+        _ => return,
+    };
+    let value = u32::MAX << 2 & u32::from_le_bytes([noise.next().to_le_bytes()[0]; 4]);
+    if let Some(found) = packet.get_mut(word..word + 4) {
+        found.copy_from_slice(&value.to_be_bytes());
+    }
+}
+
 fn flood_http(tracker: &Tracker, time: Duration) -> Result<Flood<Heads>, Fault> {
     let address = tracker.http;
     let end = Instant::now() + time;
+    let refused = Arc::new(AtomicU64::new(0));
     let clients = (0..CLIENTS).map(|n| {
+        let refused = Arc::clone(&refused);
         std::thread::spawn(move || {
             let (mut noise, mut sent) = (Noise::new(2 + n), Heads::default());
-            while Instant::now() < end {
-                sent.add(heads::send(address, &mut noise)?);
+            while Instant::now() < end && refused.load(Ordering::Relaxed) < GOAL {
+                let more = heads::send(address, &mut noise)?;
+                refused.fetch_add(more.refused, Ordering::Relaxed);
+                sent.add(more);
             }
             Ok::<_, Fault>(sent)
         })
     });
     let clients: Vec<_> = clients.collect();
     let mut memory = Memory::new(time);
-    while Instant::now() < end {
+    while clients.iter().any(|client| !client.is_finished()) {
         std::thread::sleep(LOOK);
         memory.look(tracker)?;
     }
@@ -188,13 +270,18 @@ impl Memory {
         }
     }
 
-    /// Looks, unless it is after the warm-up or was done just now.
-    fn look(&mut self, tracker: &Tracker) -> Result<(), Fault> {
-        if self.looked.elapsed() >= LOOK && self.start.elapsed() < self.warm_up {
-            self.looked = Instant::now();
-            self.warm = self.warm.max(tracker.rss()?);
+    /// Looks, unless that was done just now; after the warm-up only whether the tracker lives.
+    /// Returns whether it looked.
+    fn look(&mut self, tracker: &Tracker) -> Result<bool, Fault> {
+        if self.looked.elapsed() < LOOK {
+            return Ok(false);
         }
-        Ok(())
+        self.looked = Instant::now();
+        let rss = tracker.rss()?;
+        if self.start.elapsed() < self.warm_up {
+            self.warm = self.warm.max(rss);
+        }
+        Ok(true)
     }
 
     fn flood<T>(self, sent: T, tracker: &Tracker) -> Result<Flood<T>, Fault> {

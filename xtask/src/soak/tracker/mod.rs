@@ -6,6 +6,7 @@ pub(super) mod load;
 pub(super) mod loris;
 pub(super) mod malformed;
 mod packets;
+mod watch;
 
 use std::collections::HashMap;
 use std::io::{Read as _, Write as _};

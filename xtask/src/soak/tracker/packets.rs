@@ -3,15 +3,18 @@
 //! It must not know what a row wants to show with them.
 
 use std::io::{self, IoSlice};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use bt_tracker::udp::{decode_connect_reply, encode_connect_request, encode_scrape_request};
+use bt_tracker::AnnounceRequest;
+use bt_tracker::udp::{
+    decode_connect_reply, encode_announce_request, encode_connect_request, encode_scrape_request,
+};
 use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, sendmmsg};
 
 use super::{Fault, PATIENCE};
 
-/// Packets of one system call. Two batches fit the smallest receive buffer of the tracker.
+/// Packets of one system call.
 pub(super) const BATCH: usize = 64;
 
 /// A batch, whose buffers are used again.
@@ -50,6 +53,13 @@ impl Batch {
     }
 }
 
+/// A socket at an address of its own, which speaks to a tracker.
+pub(super) fn bound(source: Ipv4Addr, tracker: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind((source, 0))?;
+    socket.connect(tracker)?;
+    Ok(socket)
+}
+
 /// Asks good questions. What is sent to a tracker's socket is answered in its order; answers to other
 /// packets of the same socket are passed over.
 pub(super) struct Asker {
@@ -60,23 +70,15 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    /// A question is asked again after `wait`.
-    pub(super) fn new(tracker: SocketAddr, wait: Duration) -> io::Result<Self> {
-        let socket = UdpSocket::bind("127.0.0.1:0")?;
-        socket.connect(tracker)?;
+    /// Asks from `source`, and again after `wait`.
+    pub(super) fn new(source: Ipv4Addr, tracker: SocketAddr, wait: Duration) -> io::Result<Self> {
+        let socket = bound(source, tracker)?;
         socket.set_read_timeout(Some(wait))?;
-        // Answers to a whole batch wait in it. The kernel grants what it may.
-        socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20)?;
         Ok(Self {
             socket,
             asked: 0,
             mark: 0,
         })
-    }
-
-    /// For packets whose answers nobody waits for.
-    pub(super) fn socket(&self) -> &UdpSocket {
-        &self.socket
     }
 
     /// Gets a connection id. Connect requests have a limit for each source, which a flood from the
@@ -105,8 +107,21 @@ impl Asker {
         }
     }
 
+    /// Announces with a connection id of its own.
+    pub(super) fn announce(&mut self, id: u64) -> Result<(), Fault> {
+        self.mark += 1;
+        let request = AnnounceRequest::new([1; 20].into(), [2; 20].into(), 6881);
+        let mut packet = Vec::new();
+        encode_announce_request(id, self.mark, &request, &mut packet);
+        if self.ask(&packet, self.mark)?.starts_with(&[0, 0, 0, 1]) {
+            Ok(())
+        } else {
+            Err("an announce with a good id is refused".into())
+        }
+    }
+
     /// Sends a packet until it is answered. Returns the answer.
-    pub(super) fn ask(&mut self, packet: &[u8], mark: u32) -> Result<Vec<u8>, Fault> {
+    fn ask(&mut self, packet: &[u8], mark: u32) -> Result<Vec<u8>, Fault> {
         let start = Instant::now();
         while start.elapsed() < PATIENCE {
             self.send(packet)?;
