@@ -215,6 +215,18 @@ pub const SPARE_FILES: usize = 64;
 /// times a second.
 pub const FILE_COMPLAINTS: Duration = Duration::from_secs(60);
 
+/// Connections that a server sends away at once when it has no file descriptor left, however many
+/// listeners see it: each descriptor serves all who ask once and go, so a few are enough.
+pub const FILE_EVICTIONS: usize = 16;
+
+/// The shortest time between two of these, which is also how long a listener waits before it tries
+/// again: at most 320 connections a second make room.
+pub const FILE_EVICTION_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a request that has begun to come is waited for when there is no file descriptor left:
+/// longer than a lost segment takes to be sent again, and less than who sends byte by byte wants.
+pub const ASKING_GRACE: Duration = Duration::from_secs(2);
+
 /// How long a server sends an index of its torrents before it counts seeds and leechers anew, at
 /// least: people do not see the difference, and whoever asks again and again costs nothing.
 pub const INDEX_LIFE: Duration = Duration::from_secs(1);

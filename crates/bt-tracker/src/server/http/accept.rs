@@ -6,7 +6,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::net::{RecvFlags, SendFlags, SocketFlags};
 use tokio::io::unix::AsyncFd;
@@ -16,12 +16,10 @@ use tokio_util::task::TaskTracker;
 use super::Http;
 use super::connection::Connection;
 use super::session::{Flow, Session};
+use crate::limits::FILE_EVICTION_PAUSE;
 
 /// Connections taken before other tasks get their turn.
 const TURN: usize = 64;
-
-/// The wait after the system had no file descriptor left.
-const PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) struct Acceptor {
     listener: AsyncFd<TcpListener>,
@@ -59,7 +57,7 @@ impl Acceptor {
                 Ok(()) => tokio::task::yield_now().await,
                 Err(error) => {
                     self.http.cannot_accept(&error);
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(FILE_EVICTION_PAUSE).await;
                 }
             }
         }

@@ -71,8 +71,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         http: &Arc<Http>,
         seat: Seat,
     ) -> Self {
-        let deadline = Instant::now() + HEAD_TIMEOUT;
+        let now = Instant::now();
+        let deadline = now + HEAD_TIMEOUT;
         http.tracker.stats.connections.add(1);
+        if session.is_within_request() {
+            seat.asks_since(now);
+        }
         Self {
             stream,
             session,
@@ -163,8 +167,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             if !self.session.is_within_request() {
                 self.deadline = now + IDLE_TIMEOUT;
+                if was_within {
+                    self.seat.asks_nothing();
+                }
             } else if !was_within || self.session.has_replies() {
                 self.set_deadline(now + HEAD_TIMEOUT);
+                self.seat.asks_since(now);
             }
         }
     }
@@ -282,5 +290,44 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 impl<S> Drop for Connection<S> {
     fn drop(&mut self) {
         self.http.tracker.stats.connections.sub(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::super::fuzz_server;
+    use super::*;
+    use crate::limits::FILE_EVICTION_PAUSE;
+
+    #[tokio::test]
+    async fn a_request_that_is_coming_is_not_cut_off_when_the_system_has_no_files_left() {
+        const FIRST: &[u8] = b"GET /nowhere HTTP/1.1\r\n\r\n";
+        let (http, stop) = (Arc::new(fuzz_server()), CancellationToken::new());
+        let (source, start) = (IpAddr::from([192, 0, 2, 1]), Instant::now());
+        let mut session = Session::new(source);
+        session.space()[..10].copy_from_slice(&FIRST[..10]);
+        session.received(10);
+        let seat = http.crowd.enter(Some(source), start, &stop).unwrap();
+        let (mut client, server) = tokio::io::duplex(4096);
+        let connection = Connection::new(server, session, Flow::Read, &http, seat);
+        let served = tokio::spawn(connection.run());
+        assert!(!http.crowd.spare_files(start), "half a request has come");
+
+        let mut reply = [0; 1024];
+        let (rest, half) = (&FIRST[10..], &FIRST[..10]);
+        client.write_all(&[rest, half].concat()).await.unwrap();
+        assert!(client.read(&mut reply).await.unwrap() > 0);
+        let turn = |turn| start + FILE_EVICTION_PAUSE * turn;
+        assert!(!http.crowd.spare_files(turn(1)), "so it has of another");
+
+        client.write_all(rest).await.unwrap();
+        assert!(client.read(&mut reply).await.unwrap() > 0);
+        assert!(http.crowd.spare_files(turn(2)), "nothing is on its way");
+        assert_eq!(client.read(&mut reply).await.unwrap(), 0);
+        served.await.unwrap();
     }
 }

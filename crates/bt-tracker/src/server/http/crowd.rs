@@ -9,11 +9,13 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::{BROWSER_PATIENCE, EVICTED_PART};
+use crate::limits::{
+    ASKING_GRACE, BROWSER_PATIENCE, EVICTED_PART, FILE_EVICTION_PAUSE, FILE_EVICTIONS,
+};
 
 #[derive(Debug)]
 pub(super) struct Crowd {
@@ -30,6 +32,8 @@ struct Seats {
     taken: HashMap<Option<IpAddr>, Vec<Arc<Place>>>,
     /// The sum of their lengths.
     count: usize,
+    /// When some were last sent away for the system's sake, in milliseconds since the epoch.
+    spared: Option<u64>,
 }
 
 /// What a connection and the crowd know of each other.
@@ -41,6 +45,9 @@ struct Place {
     /// When the connection came or was last answered, in milliseconds since the epoch of the crowd;
     /// [`BUSY`] while it must not be sent away.
     since: AtomicU64,
+    /// When the request began to come that is not whole yet, in the same unit; [`NOTHING`] if there
+    /// is none.
+    asking: AtomicU64,
     /// A browser, which speaks once in minutes.
     is_browser: AtomicBool,
     is_evicted: AtomicBool,
@@ -48,6 +55,7 @@ struct Place {
 }
 
 const BUSY: u64 = u64::MAX;
+const NOTHING: u64 = u64::MAX;
 
 /// The place of one connection, given back when it is dropped.
 #[derive(Debug)]
@@ -91,6 +99,7 @@ impl Crowd {
             source,
             at: AtomicUsize::new(of_source.len()),
             since: AtomicU64::new(moment),
+            asking: AtomicU64::new(NOTHING),
             is_browser: AtomicBool::new(false),
             is_evicted: AtomicBool::new(false),
             leave: stop.child_token(),
@@ -103,16 +112,23 @@ impl Crowd {
         })
     }
 
-    /// Sends the idlest away although there are places: the system has nothing left for new ones.
-    /// Returns whether there were any.
-    pub(super) fn make_room(&self, now: Instant) -> bool {
+    /// Sends a few of the idlest away although there are places: the system has nothing left for new
+    /// ones. Nobody is cut off in the middle of a request, unless it takes long to come. However many
+    /// ask at one time, it is done once. Returns false when nobody can leave.
+    pub(super) fn spare_files(&self, now: Instant) -> bool {
         let moment = self.milliseconds(now);
-        self.lock().make_room(None, moment)
+        let mut seats = self.lock();
+        let is_recent = |at| moment.saturating_sub(at) < milliseconds(FILE_EVICTION_PAUSE);
+        if seats.spared.is_some_and(is_recent) {
+            return true;
+        }
+        seats.spared = Some(moment);
+        let idle = |place: &Place| place.idle(moment).filter(|_| !place.is_asking(moment));
+        seats.send_away(None, idle, |_| FILE_EVICTIONS)
     }
 
     fn milliseconds(&self, now: Instant) -> u64 {
-        let since = now.saturating_duration_since(self.epoch).as_millis();
-        u64::try_from(since).unwrap_or(BUSY - 1)
+        milliseconds(now.saturating_duration_since(self.epoch)).min(BUSY - 1)
     }
 
     fn lock(&self) -> MutexGuard<'_, Seats> {
@@ -121,20 +137,29 @@ impl Crowd {
 }
 
 impl Seats {
-    /// Sends away the idlest, of one source or of all. Returns whether there were any.
+    /// Sends away a part of the idlest, of one source or of all. Returns whether there were any.
     fn make_room(&mut self, of: Option<Option<IpAddr>>, now: u64) -> bool {
+        self.send_away(of, |place| place.idle(now), |all| all / EVICTED_PART + 1)
+    }
+
+    /// Sends away as many as `number` says of those that are `idle`, the idlest first.
+    fn send_away(
+        &mut self,
+        of: Option<Option<IpAddr>>,
+        idle: impl Fn(&Place) -> Option<u64>,
+        number: impl Fn(usize) -> usize,
+    ) -> bool {
         let lists = self
             .taken
             .iter()
             .filter(|(source, _)| of.is_none_or(|of| of == **source));
         let mut idle: Vec<_> = lists
             .flat_map(|(_, places)| places)
-            .filter_map(|place| Some((place.idle(now)?, place)))
+            .filter_map(|place| Some((idle(place)?, place)))
             .collect();
-        if idle.is_empty() {
+        let Some(last) = number(idle.len()).min(idle.len()).checked_sub(1) else {
             return false;
-        }
-        let last = idle.len() / EVICTED_PART;
+        };
         idle.select_nth_unstable_by_key(last, |(idle, _)| Reverse(*idle));
         let leaving: Vec<_> = idle
             .into_iter()
@@ -187,6 +212,12 @@ impl Place {
             idle
         })
     }
+
+    /// Whether a request has begun to come and may still become whole soon.
+    fn is_asking(&self, now: u64) -> bool {
+        let since = self.asking.load(Ordering::Relaxed);
+        since != NOTHING && now.saturating_sub(since) < milliseconds(ASKING_GRACE)
+    }
 }
 
 impl Seat {
@@ -207,6 +238,17 @@ impl Seat {
         self.place.since.store(now, Ordering::Relaxed);
     }
 
+    /// Says that a request has begun to come.
+    pub(super) fn asks_since(&self, now: Instant) {
+        let now = self.crowd.milliseconds(now);
+        self.place.asking.store(now, Ordering::Relaxed);
+    }
+
+    /// Says that no request is coming any more.
+    pub(super) fn asks_nothing(&self) {
+        self.place.asking.store(NOTHING, Ordering::Relaxed);
+    }
+
     /// Says that a browser has just announced: it counts as idle from now on.
     #[cfg(feature = "websocket")]
     pub(super) fn is_browser_since(&self, now: Instant) {
@@ -224,6 +266,10 @@ impl Drop for Seat {
     fn drop(&mut self) {
         self.crowd.lock().remove(&self.place);
     }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// An IPv4 address, or the /64 of an IPv6 address.
@@ -313,6 +359,35 @@ mod tests {
         let proxied: Vec<_> = (0..50).map(|_| crowd.enter(None, now, &stop)).collect();
         assert!(proxied.iter().flatten().all(|seat| !seat.is_evicted()));
         assert_eq!(proxied.iter().flatten().count(), 50);
+    }
+
+    #[test]
+    fn without_files_a_few_leave_however_many_see_it_and_nobody_in_the_middle_of_a_request() {
+        let (start, stop) = (Instant::now(), CancellationToken::new());
+        let crowd = Crowd::new(start, 10_000, 10_000);
+        let seats: Vec<_> = (0..5_000)
+            .map(|n| crowd.enter(ip(1), start + Duration::from_millis(n), &stop))
+            .collect::<Option<_>>()
+            .unwrap();
+        let now = start + Duration::from_secs(60);
+        let gone = || seats.iter().filter(|seat| seat.is_evicted()).count();
+        // The idlest have just begun to ask, and one has been asking for long.
+        seats[..100].iter().for_each(|seat| seat.asks_since(now));
+        seats[99].asks_since(now - ASKING_GRACE);
+        for _ in 0..16 {
+            assert!(crowd.spare_files(now));
+        }
+        assert_eq!(gone(), FILE_EVICTIONS);
+        assert!(!seats[..99].iter().any(Seat::is_evicted));
+        assert!(seats[99..][..FILE_EVICTIONS].iter().all(Seat::is_evicted));
+        let early = now + FILE_EVICTION_PAUSE - Duration::from_millis(1);
+        assert!(crowd.spare_files(early) && gone() == FILE_EVICTIONS);
+        seats[..50].iter().for_each(Seat::asks_nothing);
+        assert!(crowd.spare_files(now + FILE_EVICTION_PAUSE));
+        assert_eq!(gone(), 2 * FILE_EVICTIONS);
+        assert!(seats[..FILE_EVICTIONS].iter().all(Seat::is_evicted));
+        drop(seats);
+        assert!(!crowd.spare_files(now + 2 * FILE_EVICTION_PAUSE));
     }
 
     #[test]

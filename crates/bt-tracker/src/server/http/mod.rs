@@ -245,15 +245,15 @@ impl Http {
         seat
     }
 
-    /// A connection could not be accepted. When the system has no file descriptor left, the idlest
-    /// connections give theirs back.
+    /// A connection could not be accepted. When the system has no file descriptor left, some of the
+    /// idlest connections give theirs back.
     fn cannot_accept(&self, error: &io::Error) {
         let now = Instant::now();
         let is_out_of_files = matches!(
             rustix::io::Errno::from_io_error(error),
             Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)
         );
-        let has_room = is_out_of_files && self.crowd.make_room(now);
+        let has_room = is_out_of_files && self.crowd.spare_files(now);
         let mut complained = self
             .complained
             .lock()

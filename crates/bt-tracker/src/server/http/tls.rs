@@ -21,12 +21,10 @@ use super::Http;
 use super::connection::Connection;
 use super::crowd::Seat;
 use super::session::{Flow, Session};
+use crate::limits::FILE_EVICTION_PAUSE;
 
 /// A handshake must be done within this time.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The wait after the system had no file descriptor left.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// What the server shows: a certificate with its key. Replaced as a whole.
 #[derive(Debug)]
@@ -111,7 +109,7 @@ pub(super) fn serve(
                 }
                 Err(error) => {
                     http.cannot_accept(&error);
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(FILE_EVICTION_PAUSE).await;
                 }
             }
         }
