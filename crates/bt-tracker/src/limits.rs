@@ -215,8 +215,8 @@ pub const SPARE_FILES: usize = 64;
 /// times a second.
 pub const FILE_COMPLAINTS: Duration = Duration::from_secs(60);
 
-/// Connections that a server sends away at once when it has no file descriptor left, however many
-/// listeners see it: each descriptor serves all who ask once and go, so a few are enough.
+/// Connections that a server sends away at once when it has no file descriptor left, at most and
+/// however many listeners see it: each descriptor serves all who ask once and go, so a few are enough.
 pub const FILE_EVICTIONS: usize = 16;
 
 /// The shortest time between two of these, which is also how long a listener waits before it tries

@@ -124,7 +124,7 @@ impl Crowd {
         }
         seats.spared = Some(moment);
         let idle = |place: &Place| place.idle(moment).filter(|_| !place.is_asking(moment));
-        seats.send_away(None, idle, |_| FILE_EVICTIONS)
+        seats.send_away(None, idle, |all| part(all).min(FILE_EVICTIONS))
     }
 
     fn milliseconds(&self, now: Instant) -> u64 {
@@ -139,7 +139,7 @@ impl Crowd {
 impl Seats {
     /// Sends away a part of the idlest, of one source or of all. Returns whether there were any.
     fn make_room(&mut self, of: Option<Option<IpAddr>>, now: u64) -> bool {
-        self.send_away(of, |place| place.idle(now), |all| all / EVICTED_PART + 1)
+        self.send_away(of, |place| place.idle(now), part)
     }
 
     /// Sends away as many as `number` says of those that are `idle`, the idlest first.
@@ -266,6 +266,11 @@ impl Drop for Seat {
     fn drop(&mut self) {
         self.crowd.lock().remove(&self.place);
     }
+}
+
+/// How many of those who could leave make room at once.
+fn part(all: usize) -> usize {
+    all / EVICTED_PART + 1
 }
 
 fn milliseconds(time: Duration) -> u64 {
