@@ -243,7 +243,9 @@ pub const BROWSER_PATIENCE: u64 = 3;
 /// Twenty thousand browsers can be in a dozen torrents each.
 pub const MAX_SIGNAL_PLACES: usize = 250_000;
 
-/// The part of them that browsers of one source (an IPv4 address, or a /64 of IPv6) can take.
+/// The part of them that browsers of one source (an IPv4 address, or a /48 of IPv6) can take, so that
+/// one provider's customers behind one address are all let in. When all are taken, the source with most
+/// makes room, so nobody is kept out by a few that take all they can.
 pub const MAX_SIGNAL_PLACES_OF_SOURCE: usize = MAX_SIGNAL_PLACES / 4;
 
 /// Bytes of WebSocket messages under way that a connection may have without their being counted:

@@ -278,7 +278,7 @@ fn milliseconds(time: Duration) -> u64 {
 }
 
 /// An IPv4 address, or the /64 of an IPv6 address.
-pub(in super::super) fn network(source: IpAddr) -> IpAddr {
+fn network(source: IpAddr) -> IpAddr {
     match source.to_canonical() {
         IpAddr::V4(ip) => ip.into(),
         IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() >> 64 << 64).into()),

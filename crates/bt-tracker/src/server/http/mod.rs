@@ -32,9 +32,6 @@ use crate::limits::FILE_COMPLAINTS;
 use crowd::{Crowd, Seat};
 use head::Head;
 
-#[cfg(feature = "websocket")]
-pub(super) use crowd::network;
-
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 4096;
 

@@ -6,6 +6,7 @@
 
 mod message;
 mod meter;
+mod places;
 mod rooms;
 
 #[cfg(any(test, feature = "fuzz"))]

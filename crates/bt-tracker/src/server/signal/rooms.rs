@@ -3,7 +3,7 @@
 //! A peer is there as long as its connection. Knows nothing of sockets: letters go into the
 //! mailboxes of connections, after the lock.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,12 +13,10 @@ use bt_metainfo::InfoHash;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::watch;
 
-use super::super::http::network;
 use super::super::memory::{Budget, Held};
 use super::message::{Announce, Counts, Event};
-use crate::limits::{
-    MAX_SIGNAL_PEERS, MAX_SIGNAL_PLACES, MAX_SIGNAL_PLACES_OF_SOURCE, MAX_SIGNAL_TORRENTS,
-};
+use super::places::{Places, Ticket};
+use crate::limits::{MAX_SIGNAL_PEERS, MAX_SIGNAL_TORRENTS};
 
 /// All torrents that browsers are in.
 #[derive(Debug, Default)]
@@ -37,11 +35,19 @@ struct Floor {
     rooms: HashMap<InfoHash, Room>,
     /// Of all rooms.
     members: usize,
-    /// Memberships of all seats; at most [`MAX_SIGNAL_PLACES`].
-    places: usize,
-    /// The same by source, each at most [`MAX_SIGNAL_PLACES_OF_SOURCE`]; none is 0.
-    of_source: HashMap<IpAddr, usize>,
+    /// One for each membership of each seat.
+    places: Places<Holder>,
 }
+
+/// Who holds a place.
+#[derive(Debug)]
+struct Holder {
+    guest: u64,
+    membership: Membership,
+}
+
+/// A torrent, and the id of a peer in it.
+type Membership = (InfoHash, [u8; 20]);
 
 /// One connection: where its letters go, and where it is.
 #[derive(Debug)]
@@ -49,8 +55,8 @@ pub(super) struct Seat {
     guest: Option<u64>,
     letters: Sender<Letter>,
     source: IpAddr,
-    /// At most [`MAX_SIGNAL_TORRENTS`].
-    memberships: HashSet<(InfoHash, [u8; 20])>,
+    /// At most [`MAX_SIGNAL_TORRENTS`], each with its place, which it may have lost to others.
+    memberships: HashMap<Membership, Ticket>,
 }
 
 /// A letter that waits for its reader, and the memory that it takes meanwhile.
@@ -107,7 +113,7 @@ impl Seat {
             guest: None,
             letters,
             source,
-            memberships: HashSet::new(),
+            memberships: HashMap::new(),
         }
     }
 
@@ -131,28 +137,34 @@ impl Rooms {
         let membership = (info_hash, peer_id);
         let mut floor = self.lock();
         if announce.event == Event::Stopped {
-            if seat.memberships.remove(&membership) {
-                floor.give_back(seat.source, 1);
+            if let Some(ticket) = seat.memberships.remove(&membership) {
+                floor.places.give_back(seat.source, ticket);
             }
             floor.leave(&membership, guest);
             let counts = floor.rooms.get(&info_hash).map(Room::counts);
             return Ok((counts.unwrap_or_default(), Vec::new()));
         }
-        let is_new = !seat.memberships.contains(&membership);
-        if is_new {
-            if seat.memberships.len() >= MAX_SIGNAL_TORRENTS {
-                return Err("too many torrents on one connection");
-            }
-            floor.has_place(seat.source)?;
+        let known = seat.memberships.get(&membership);
+        let ticket = known.and_then(|&ticket| floor.places.renew(seat.source, ticket));
+        // What it has lost counts as well, until it leaves or announces there again.
+        let is_new = !seat.memberships.contains_key(&membership);
+        if is_new && seat.memberships.len() >= MAX_SIGNAL_TORRENTS {
+            return Err("too many torrents on one connection");
         }
         let room = floor.rooms.entry(info_hash).or_default();
         let before = room.members.len();
-        room.enter(&announce, guest, seat)?;
+        let entered = room.enter(&announce, guest, seat);
         floor.members += room.members.len() - before;
-        if is_new {
-            seat.memberships.insert(membership);
-            floor.take(seat.source);
-        }
+        let ticket = match (entered, ticket) {
+            (Ok(()), Some(ticket)) => ticket,
+            (Ok(()), None) => floor.place(seat.source, Holder { guest, membership }),
+            (Err(reason), Some(ticket)) => {
+                seat.memberships.insert(membership, ticket);
+                return Err(reason);
+            }
+            (Err(reason), None) => return Err(reason),
+        };
+        seat.memberships.insert(membership, ticket);
         let Some(room) = floor.rooms.get(&info_hash) else {
             return Err("torrent is full");
         };
@@ -203,11 +215,11 @@ impl Rooms {
         // The answer may need other locks, so ours is not held meanwhile.
         let gone: Vec<_> = seat
             .memberships
-            .extract_if(|(info_hash, _)| may_not(info_hash))
+            .extract_if(|(info_hash, _), _| may_not(info_hash))
             .collect();
         let mut floor = self.lock();
-        floor.give_back(seat.source, gone.len());
-        for membership in &gone {
+        for (membership, ticket) in &gone {
+            floor.places.give_back(seat.source, *ticket);
             floor.leave(membership, guest);
         }
     }
@@ -216,8 +228,8 @@ impl Rooms {
     pub(super) fn leave_all(&self, seat: &Seat) {
         let Some(guest) = seat.guest else { return };
         let mut floor = self.lock();
-        floor.give_back(seat.source, seat.memberships.len());
-        for membership in &seat.memberships {
+        for (membership, ticket) in &seat.memberships {
+            floor.places.give_back(seat.source, *ticket);
             floor.leave(membership, guest);
         }
     }
@@ -240,35 +252,16 @@ impl Rooms {
 }
 
 impl Floor {
-    /// Whether somebody of this source may be in one torrent more.
-    fn has_place(&self, source: IpAddr) -> Result<(), &'static str> {
-        let of_source = self.of_source.get(&network(source)).copied();
-        if of_source.unwrap_or(0) >= MAX_SIGNAL_PLACES_OF_SOURCE {
-            return Err("too many torrents of one address");
+    /// Gives a new member its place; somebody else may have to leave for it.
+    fn place(&mut self, source: IpAddr, holder: Holder) -> Ticket {
+        let (ticket, gone) = self.places.take(source, holder);
+        if let Some(Holder { guest, membership }) = gone {
+            self.leave(&membership, guest);
         }
-        if self.places >= MAX_SIGNAL_PLACES {
-            return Err("too many browsers in too many torrents");
-        }
-        Ok(())
+        ticket
     }
 
-    fn take(&mut self, source: IpAddr) {
-        self.places += 1;
-        *self.of_source.entry(network(source)).or_default() += 1;
-    }
-
-    fn give_back(&mut self, source: IpAddr, places: usize) {
-        self.places -= places;
-        let source = network(source);
-        if let Some(of_source) = self.of_source.get_mut(&source) {
-            *of_source -= places;
-            if *of_source == 0 {
-                self.of_source.remove(&source);
-            }
-        }
-    }
-
-    fn leave(&mut self, (info_hash, peer_id): &(InfoHash, [u8; 20]), guest: u64) {
+    fn leave(&mut self, (info_hash, peer_id): &Membership, guest: u64) {
         let Some(room) = self.rooms.get_mut(info_hash) else {
             return;
         };
@@ -396,6 +389,7 @@ mod tests {
     use tokio::sync::mpsc::{Receiver, channel};
 
     use super::*;
+    use crate::limits::{MAX_SIGNAL_PLACES, MAX_SIGNAL_PLACES_OF_SOURCE};
 
     fn seat(last: u8) -> (Seat, Receiver<Letter>) {
         let (letters, mailbox) = channel(10);
@@ -489,54 +483,50 @@ mod tests {
     }
 
     #[test]
-    fn places_are_bounded_for_each_source_and_for_all_and_are_given_back() {
+    fn a_newcomer_finds_a_place_among_sources_that_hold_them_all() {
         let rooms = Rooms::default();
         let mut next = 0_u64;
-        let mut fill = |last| {
-            let (mut taken, mut seats) = (0, Vec::new());
-            loop {
-                let (mut seat, _mailbox) = seat(last);
-                for _ in 0..MAX_SIGNAL_TORRENTS {
-                    let mut announce = announce(1, 1, Event::Update, 0);
-                    let mut hash = [0; 20];
-                    hash[..8].copy_from_slice(&next.to_be_bytes());
-                    announce.info_hash = hash.into();
-                    next += 1;
-                    if rooms.announce(&mut seat, announce).is_err() {
-                        return (taken, seats, seat);
-                    }
-                    taken += 1;
-                }
-                seats.push(seat);
-            }
+        let mut enter = |seat: &mut Seat| {
+            let mut announce = announce(1, 1, Event::Update, 0);
+            let mut hash = [0; 20];
+            hash[..8].copy_from_slice(&next.to_be_bytes());
+            announce.info_hash = hash.into();
+            next += 1;
+            rooms.announce(seat, announce).unwrap();
+            hash
         };
-        let mut houses: Vec<_> = (1..=4).map(&mut fill).collect();
-        let taken: Vec<_> = houses.iter().map(|house| house.0).collect();
-        assert_eq!(taken, [MAX_SIGNAL_PLACES_OF_SOURCE; 4]);
+        let count = MAX_SIGNAL_PLACES_OF_SOURCE.div_ceil(MAX_SIGNAL_TORRENTS) * 4;
+        let mut hoards: Vec<_> = (0..count).map(|n| seat(1 + (n % 4) as u8).0).collect();
+        for hoard in &mut hoards {
+            for _ in 0..MAX_SIGNAL_TORRENTS {
+                enter(hoard);
+            }
+        }
         assert_eq!(rooms.totals().1, MAX_SIGNAL_PLACES as u64);
-        assert_eq!(fill(5).0, 0, "another source finds no place");
-        // To say again what it said takes nothing.
-        let (_, seats, _) = &mut houses[0];
-        let (info_hash, _) = *seats[0].memberships.iter().next().unwrap();
+        let (mut newcomer, _mailbox) = seat(5);
+        let hash = enter(&mut newcomer);
+        assert_eq!(rooms.totals().1, MAX_SIGNAL_PLACES as u64);
+        assert_eq!(rooms.counts(&hash.into()).incomplete, 1);
+        // Who has lost a place has it again after its next announce.
+        let lost = |seat: &Seat| {
+            let mut memberships = seat.memberships.keys();
+            let has_left = |(hash, _): &&Membership| rooms.counts(hash).incomplete == 0;
+            memberships.find(has_left).map(|(hash, _)| *hash)
+        };
+        let (seat, hash) = hoards
+            .iter_mut()
+            .find_map(|seat| lost(seat).map(|hash| (seat, hash)))
+            .unwrap();
         let mut again = announce(1, 1, Event::Update, 0);
-        again.info_hash = info_hash;
-        assert!(rooms.announce(&mut seats[0], again).is_ok());
-        let mut stopped = announce(1, 1, Event::Stopped, 0);
-        stopped.info_hash = info_hash;
-        rooms.announce(&mut seats[0], stopped).unwrap();
+        again.info_hash = hash;
+        rooms.announce(seat, again).unwrap();
+        assert_eq!(rooms.counts(&hash).incomplete, 1);
+        let closed = newcomer.memberships.keys().next().unwrap().0;
+        rooms.close(&closed);
         assert_eq!(rooms.totals().1, MAX_SIGNAL_PLACES as u64 - 1);
-        let closed = *seats[1].memberships.iter().next().unwrap();
-        rooms.close(&closed.0);
-        assert_eq!(rooms.totals().1, MAX_SIGNAL_PLACES as u64 - 2);
-        rooms.leave_those(&mut seats[2], |hash| hash.as_bytes()[7] == 0);
-        for (_, seats, last) in &houses {
-            seats
-                .iter()
-                .chain([last])
-                .for_each(|seat| rooms.leave_all(seat));
+        for seat in hoards.iter().chain([&newcomer]) {
+            rooms.leave_all(seat);
         }
         assert_eq!(rooms.totals(), (0, 0));
-        let floor = rooms.lock();
-        assert_eq!((floor.places, floor.of_source.len()), (0, 0));
     }
 }
