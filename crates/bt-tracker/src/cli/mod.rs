@@ -33,7 +33,12 @@ use usage::Parsed;
 
 /// A BitTorrent tracker, open or closed, and a publisher of .torrent files.
 #[derive(Debug, Parser)]
-#[command(name = "bt-tracker", version, args_conflicts_with_subcommands = false)]
+#[command(
+    name = "bt-tracker",
+    version,
+    propagate_version = true,
+    args_conflicts_with_subcommands = false
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

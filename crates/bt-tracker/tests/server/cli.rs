@@ -632,6 +632,20 @@ fn settings_that_are_hardly_meant_are_doubted_or_refused_and_passwords_are_not_s
 }
 
 #[test]
+fn the_version_is_told_before_and_after_the_subcommand() {
+    for words in [
+        &["--version"][..],
+        &["serve", "--version"],
+        &["probe", "--version"],
+    ] {
+        let output = run(words);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{words:?}");
+        assert!(text.contains(env!("CARGO_PKG_VERSION")), "{text}");
+    }
+}
+
+#[test]
 fn a_probe_of_a_tracker_that_gives_no_peers_fails() {
     let tracker = Running::start(&with(&["--max-numwant", "0"]));
     let output = run(&["probe", &format!("http://{}/announce", tracker.http())]);

@@ -496,7 +496,8 @@ mod tests {
             hash
         };
         let count = MAX_SIGNAL_PLACES_OF_SOURCE.div_ceil(MAX_SIGNAL_TORRENTS) * 4;
-        let mut hoards: Vec<_> = (0..count).map(|n| seat(1 + (n % 4) as u8).0).collect();
+        let sources = [1, 2, 3, 4].into_iter().cycle();
+        let mut hoards: Vec<_> = sources.take(count).map(|last| seat(last).0).collect();
         for hoard in &mut hoards {
             for _ in 0..MAX_SIGNAL_TORRENTS {
                 enter(hoard);
