@@ -35,7 +35,7 @@ Durations: 30s, 5m, 2h, 1h30m.";
 #[command(name = "bt-client", version, max_term_width = 100, after_long_help = after_help())]
 #[command(
     arg_required_else_help = true,
-    propagate_version = false,
+    propagate_version = true,
     infer_long_args = false
 )]
 pub(crate) struct Cli {
@@ -165,13 +165,12 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Parsed, Failure> {
     let command = config::with_environment(Cli::command());
     let given = match command.clone().try_get_matches_from(args) {
         Ok(given) => given,
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-            ) =>
-        {
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => {
             return Ok(Parsed::Print(error.render().to_string()));
+        }
+        // Behind a command too it is the version of the program.
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => {
+            return Ok(Parsed::Print(Cli::command().render_version()));
         }
         Err(error) => {
             // What is given in the environment would show up in the usage as if it had to be typed.

@@ -214,6 +214,8 @@ fn help_and_version_are_objects_with_json() {
     for (line, fragment) in [
         ("--json --version", "bt-client 0."),
         ("--version --json", "bt-client 0."),
+        ("seed --version --json", "bt-client 0."),
+        ("download -V --json", "bt-client 0."),
         ("--json help", "Exit codes:"),
         ("--json help show", "MAGNET"),
         ("show --json --help", "MAGNET"),
