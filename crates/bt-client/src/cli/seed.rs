@@ -22,6 +22,7 @@ use super::source::Word;
 use super::verify::{check, summary};
 use super::watch::{self, Job};
 use super::{home, network, source, units};
+use crate::disk::CloseLook;
 use crate::session::{is_proven, looks, read_from_disk};
 use crate::state::Store;
 use crate::{AddTorrent, Check};
@@ -125,8 +126,11 @@ pub(crate) async fn run(args: &SeedArgs, context: &Context) -> Outcome {
         Known::Nothing => {
             let tell = |done, total| opened.checking(done, total);
             match prove(&metainfo, &dir, store.as_ref(), context, tell) {
-                Ok(true) => Check::Proven,
-                Ok(false) => {
+                Ok(Some(looks)) => {
+                    add.looks = looks;
+                    Check::Proven
+                }
+                Ok(None) => {
                     opened.close().await;
                     return Ok(Exit::Success);
                 }
@@ -217,14 +221,15 @@ async fn content(args: &SeedArgs, context: &Context) -> Result<Option<Content>, 
     }))
 }
 
-/// Hashes all of the content, with progress that `tell` hears too; false when asked to stop meanwhile.
+/// Hashes all of the content, with progress that `tell` hears too, and gives what its files looked like before; `None`
+/// when asked to stop meanwhile.
 fn prove(
     metainfo: &Metainfo,
     dir: &Path,
     store: Option<&Store>,
     context: &Context,
     mut tell: impl FnMut(u64, u64),
-) -> Result<bool, Failure> {
+) -> Result<Option<Vec<Option<CloseLook>>>, Failure> {
     let options = verify::Options {
         place: Place::Parent,
         ..verify::Options::default()
@@ -236,12 +241,14 @@ fn prove(
         tell(0, metainfo.info().layout().total_length());
         let before = looks(store, metainfo, dir);
         match check(metainfo, dir, &options, context, &mut tell)? {
-            None => return Ok(false),
+            None => return Ok(None),
             Some(report) if !report.is_complete() => {
                 return Err(incomplete(metainfo, dir, &report));
             }
             // What is recorded as proven are the times that the files have afterwards.
-            Some(_) if before == looks(store, metainfo, dir) => return Ok(true),
+            Some(_) if before == looks(store, metainfo, dir) => {
+                return Ok(Some(before.unwrap_or_default()));
+            }
             Some(_) => {}
         }
     }

@@ -68,6 +68,17 @@ impl Claims {
         Ok(())
     }
 
+    /// A copy that is about to get the name of a file of a content is that content's as well from now on, as the file
+    /// is; until [`Claims::enter`] says that it has it, or [`Claims::release`] that it has not got it.
+    pub(super) fn reserve(&mut self, inode: Inode, holder: Holder) {
+        let now = self.inode(holder);
+        let used_for = now.and_then(|now| self.holders.get(&now)?.get(&holder).copied());
+        if let Some(used_for) = used_for {
+            let there = self.holders.entry(inode).or_default();
+            there.insert(holder, used_for);
+        }
+    }
+
     /// A file of a content is not written to any more; what is in it still counts.
     pub(super) fn lower(&mut self, holder: Holder) {
         if let Some(used_for) = self
@@ -108,6 +119,21 @@ impl Claims {
             .keys()
             .find(|holder| holder.content != content)
             .copied()
+    }
+
+    /// All files of other contents that are this one.
+    pub(super) fn others(&self, inode: Inode, content: u64) -> Vec<Holder> {
+        let there = self.holders.get(&inode).into_iter();
+        let holders = there.flat_map(BTreeMap::keys);
+        holders
+            .filter(|holder| holder.content != content)
+            .copied()
+            .collect()
+    }
+
+    /// Which file this one of a content is, if it is used.
+    pub(super) fn inode(&self, holder: Holder) -> Option<Inode> {
+        self.inodes.get(&holder.content)?.get(&holder.file).copied()
     }
 
     fn forget(&mut self, inode: Inode, holder: Holder) -> Option<Use> {

@@ -1,5 +1,6 @@
 //! The files of one torrent: blocks go in, blocks come out.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::unix::fs::FileExt;
@@ -84,6 +85,8 @@ pub struct Content {
     pub(super) places: RwLock<Places>,
     assembly: Mutex<Assembly>,
     pub(super) written: Written,
+    /// Pieces that counted and do not any more, until they are here again.
+    pub(super) lost: Mutex<BTreeSet<PieceIndex>>,
     report: Report,
     allocation: OnceLock<Allocation>,
     failed: AtomicBool,
@@ -131,6 +134,7 @@ impl Content {
             metainfo,
             layout,
             written: Written::default(),
+            lost: Mutex::default(),
             report,
             allocation: OnceLock::new(),
             failed: AtomicBool::new(false),
@@ -418,7 +422,13 @@ impl Content {
                 IoSlice::advance_slices(&mut rest, run.length);
                 continue;
             };
-            let file = self.open_at(&places, number, true)?;
+            let file = match self.open_at(&places, number, true) {
+                Err(error) if error.fault() == Fault::Shared => {
+                    self.mend(&places, number, (&mut rest, run.length), run.offset, error)?;
+                    continue;
+                }
+                opened => opened?,
+            };
             write_exact(&file, &mut rest, run.length, run.offset)
                 .map_err(|error| self.failed(&places, "write", number, error))?;
             // Only now: a sync that takes the set in between would pass the file over.
@@ -474,8 +484,8 @@ impl Content {
             };
             self.claim(file, &path, &meta, how)?;
         }
-        if writable && !self.written.opened(file, &meta) {
-            return Err(self.exchanged(places, file));
+        if writable {
+            self.begins_to_write(places, file, &path, &meta)?;
         }
         if writable && file != PARTS {
             allocate(&open, self.layout.file_length(file), self.allocation())

@@ -62,6 +62,15 @@ impl DiskError {
         Self::new("use", path, source)
     }
 
+    /// The directory to which the content is to go at last is on another disk than when it was named.
+    pub(crate) fn elsewhere(path: &Path) -> Self {
+        let source = io::Error::new(
+            ErrorKind::StaleNetworkFileHandle,
+            "it is on another disk than when it was named",
+        );
+        Self::new("bring the content to", path, source)
+    }
+
     /// Another file stands where the one that we write to was, or none does.
     pub(crate) fn exchanged(path: &Path) -> Self {
         let source = io::Error::new(
@@ -167,6 +176,9 @@ impl DiskError {
             Fault::Denied => "check who owns the directory and its permissions",
             Fault::Gone if self.action == "create directory" => {
                 "the directory cannot be made there; choose another one"
+            }
+            Fault::Gone if self.action == "bring the content to" => {
+                "mount the disk that belongs there, then start again; if the directory is meant as it is now, move the content there, or start once with --check always"
             }
             Fault::Gone if self.action == "use" => {
                 "is the disk mounted? Put it back in its place, then start again"

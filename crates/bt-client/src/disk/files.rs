@@ -41,6 +41,8 @@ pub(crate) struct Files {
     table: Mutex<Table>,
     /// Open or not.
     claims: Mutex<Claims>,
+    /// Held while bytes are put into a file of several contents.
+    mending: Mutex<()>,
 }
 
 impl Files {
@@ -58,6 +60,7 @@ impl Files {
             limit,
             table: Mutex::new(Table::default()),
             claims: Mutex::default(),
+            mending: Mutex::default(),
         }
     }
 
@@ -114,6 +117,11 @@ impl Files {
     /// Who uses which file.
     pub(super) fn claims(&self) -> MutexGuard<'_, Claims> {
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nobody else puts bytes into a file of several contents meanwhile.
+    pub(super) fn mending(&self) -> MutexGuard<'_, ()> {
+        self.mending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Closes one file if it is open for writing.

@@ -41,9 +41,42 @@ impl Ground {
     }
 }
 
+impl Ground {
+    /// Whether a disk has been mounted where only its mount point was: what was there lies on the device of the directory
+    /// above still, and what is there now does not.
+    #[must_use]
+    pub fn is_mounted_over(&self) -> bool {
+        let device = |path: &Path| path.metadata().ok().map(|found| found.dev());
+        let above = self.path.parent().and_then(device);
+        above == Some(self.device) && device(&self.path).is_some_and(|now| now != self.device)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Ground;
+    use std::os::unix::fs::MetadataExt;
+    use std::path::{Path, PathBuf};
+
+    #[test]
+    fn a_disk_that_is_mounted_now_is_told_from_one_that_is_not_any_more() {
+        let device = |path: &str| Path::new(path).metadata().unwrap().dev();
+        let (above, mounted) = (device("/"), device("/proc"));
+        assert_ne!(above, mounted, "this system has no /proc");
+        let ground = |path: &str, device| Ground {
+            path: PathBuf::from(path),
+            device,
+            inode: 1,
+        };
+        assert!(ground("/proc", above).is_mounted_over());
+        assert!(!ground("/proc", mounted).is_mounted_over(), "as it was");
+        let third = above.wrapping_add(mounted).wrapping_add(7);
+        assert!(!ground("/proc", third).is_mounted_over(), "another disk");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().to_str().unwrap();
+        assert!(!ground(path, mounted).is_mounted_over(), "not any more");
+        assert!(!ground(path, device(path)).is_mounted_over());
+    }
 
     #[test]
     fn another_disk_is_told_from_a_new_number_and_from_a_directory_that_is_gone() {

@@ -5,7 +5,7 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
@@ -101,6 +101,32 @@ impl Content {
         self.files().close_writable((self.id(), file));
     }
 
+    /// These copies below this root are about to be the files: whoever finds them under their new names finds them in use.
+    /// Gives what is to be taken back if they do not get them. To be called by whoever holds the places.
+    pub(super) fn reserve(
+        &self,
+        root: &Root,
+        copies: impl Iterator<Item = (FileIndex, PathBuf)>,
+    ) -> Vec<(Inode, Holder)> {
+        let mut reserved = Vec::new();
+        for (file, path) in copies.filter(|(file, _)| *file != PARTS) {
+            if let Ok(Some(found)) = root.look(&path) {
+                let (inode, holder) = (inode(&found), self.holder(file));
+                self.files().claims().reserve(inode, holder);
+                reserved.push((inode, holder));
+            }
+        }
+        reserved
+    }
+
+    /// The copies did not get their names.
+    pub(super) fn take_back(&self, reserved: Vec<(Inode, Holder)>) {
+        let mut claims = self.files().claims();
+        for (inode, holder) in reserved {
+            claims.release(inode, holder);
+        }
+    }
+
     /// The files are copies below this root now. To be called by whoever holds the places.
     pub(super) fn holds_moved(&self, places: &Places, root: &Root) {
         let held = self.files().claims().leave(self.id());
@@ -143,7 +169,7 @@ impl Content {
     }
 
     /// Whether a file of ours is still this one. While that cannot be said, it is.
-    fn still_has(&self, file: FileIndex, inode_then: Inode) -> bool {
+    pub(super) fn still_has(&self, file: FileIndex, inode_then: Inode) -> bool {
         // Whoever moves files waits for nobody here, or two could wait for each other.
         let Ok(places) = self.places.try_read() else {
             return true;
@@ -158,7 +184,7 @@ impl Content {
         }
     }
 
-    fn holder(&self, file: FileIndex) -> Holder {
+    pub(super) fn holder(&self, file: FileIndex) -> Holder {
         debug_assert!(file != PARTS, "the parts have a name of their own");
         Holder {
             content: self.id(),
@@ -172,6 +198,6 @@ impl Content {
     }
 }
 
-fn inode(found: &Metadata) -> Inode {
+pub(super) fn inode(found: &Metadata) -> Inode {
     (found.dev(), found.ino())
 }

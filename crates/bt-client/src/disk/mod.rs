@@ -17,6 +17,7 @@ mod error;
 mod files;
 mod ground;
 mod holding;
+mod mend;
 mod places;
 mod pool;
 mod recheck;

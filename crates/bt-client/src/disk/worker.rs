@@ -89,7 +89,10 @@ fn finish(content: &Content, whole: &WholePiece, data: &[Bytes], good: bool) -> 
         return Done::Bad { piece, digests };
     }
     match write_piece(content, whole) {
-        Ok(()) => Done::Good { piece, digests },
+        Ok(()) => {
+            content.regain(piece);
+            Done::Good { piece, digests }
+        }
         Err(error) => Done::Failed(error),
     }
 }

@@ -173,6 +173,15 @@ impl Account {
         lost
     }
 
+    /// These pieces are not here any more, whether they were proven or were to be.
+    pub(super) fn drop_pieces(&mut self, pieces: &IndexSet) {
+        self.forget(pieces);
+        pieces.iter().for_each(|piece| self.unsettled.remove(piece));
+        if self.unsettled.is_empty() {
+            self.member.changed.notify_waiters();
+        }
+    }
+
     /// A sync has failed: what is not settled is in doubt.
     pub(super) fn suspect(&mut self) {
         self.doubt = Doubt::Failed;

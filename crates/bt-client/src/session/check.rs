@@ -146,8 +146,14 @@ fn work(queue: &Mutex<Queue>, stop: &AtomicBool) {
 }
 
 /// Finds out which pieces are here, and lets the torrent begin: at once if nothing is to be hashed, else as soon as that
-/// is done. Blocks the thread for as long as a few syncs take.
-pub(super) fn begin(member: &Arc<Member>, check: Check, plan: Option<Plan>) {
+/// is done. `before` is what the files looked like when whoever has hashed them began. Blocks the thread for as long as a
+/// few syncs take.
+pub(super) fn begin(
+    member: &Arc<Member>,
+    check: Check,
+    plan: Option<Plan>,
+    before: &[Option<CloseLook>],
+) {
     let count = member.layout.piece_count();
     match check {
         Check::Never => start(member, Bitfield::new(count), 0, false),
@@ -162,11 +168,18 @@ pub(super) fn begin(member: &Arc<Member>, check: Check, plan: Option<Plan>) {
             if let Err(error) = hold(member, &Bitfield::full(count)) {
                 return member.disk_failed(&error);
             }
-            // What is changed from here on is noticed by the commit that records how files were left.
-            match looks(member) {
-                Ok(seen) => keep_in_mind(member, seen),
+            let seen = match looks(member) {
+                Ok(seen) => seen,
                 Err(error) => return member.disk_failed(&error),
+            };
+            if let Some(file) = first_changed(member, before, &seen) {
+                let path = member.content.path(file);
+                let what = "was changed after it was checked; all is hashed again";
+                warn(member, format!("{} {what}", path.display()));
+                return enqueue(member, Work::All { from_disk: false });
             }
+            // What is changed from here on is noticed by the commit that records how files were left.
+            keep_in_mind(member, seen);
             member.is_prepared();
             for piece in member.layout.pieces() {
                 member.content.mark_written(piece);
@@ -191,6 +204,18 @@ pub(super) fn begin(member: &Arc<Member>, check: Check, plan: Option<Plan>) {
             }
         },
     }
+}
+
+/// A file that does not look as it did `before`, where that is known.
+fn first_changed(
+    member: &Member,
+    before: &[Option<CloseLook>],
+    now: &[Option<CloseLook>],
+) -> Option<FileIndex> {
+    let files = member.layout.files().zip(now);
+    let stored = files.filter(|(file, _)| !member.layout.is_pad(*file));
+    let mut both = stored.zip(before);
+    both.find_map(|((file, now), before)| (now != before).then_some(file))
 }
 
 /// Takes up a look that a fault has ended, with what is known by now.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use bt_metainfo::{FileIndex, Metainfo};
 
+use crate::disk::CloseLook;
 use crate::engine::Priority;
 use crate::limits::{
     DEFAULT_MAX_PEERS, DEFAULT_MEMORY_BUDGET, LEAST_RATE_PER_SLOT, LEAST_UPLOAD_SLOTS, UPLOAD_SLOTS,
@@ -125,6 +126,10 @@ pub struct AddTorrent {
     /// Spread like an initial seeder (BEP 16): reveal pieces one by one, different ones to different peers. `None`
     /// does so where `check` is [`Check::Trust`].
     pub spread: Option<bool>,
+    /// With [`Check::Proven`]: what [`looks`](crate::session::looks) said of the files before they were hashed. If one
+    /// looks otherwise when the session begins to watch them, all are hashed again. Empty: nobody knows what they looked
+    /// like, and a change before that goes unnoticed.
+    pub looks: Vec<Option<CloseLook>>,
 }
 
 impl AddTorrent {
@@ -154,6 +159,7 @@ impl AddTorrent {
             priorities: Vec::new(),
             paused: false,
             spread: None,
+            looks: Vec::new(),
         }
     }
 }

@@ -178,17 +178,17 @@ impl Durable {
     /// These pieces are not on the disk any more, or somebody is about to look whether they are: nothing is known of
     /// them, and their files may be written from when this returns. Blocks; not to be called on the thread that commits.
     pub(super) fn forget(&self, member: &Member, number: u32, pieces: &IndexSet) {
-        // What was noted before is recorded first, so that the record that takes it back stands behind it.
-        self.commit();
-        {
-            let mut desk = self.shared.desk();
-            let Some(account) = desk.accounts.get_mut(&number) else {
-                return;
-            };
-            account.forget(pieces);
-        }
-        if number < UNRECORDED {
-            self.shared.write(member, &forgotten(number, pieces));
+        let (shared, of, lost) = (Arc::clone(&self.shared), number, pieces.clone());
+        let (done, wait) = mpsc::channel();
+        // What was noted before is recorded first, so that the record that takes it back stands behind it; and on that
+        // thread, so that nothing of it is under way when what could not be synced yet is dropped.
+        self.after_commit(move || {
+            shared.forget(of, &lost);
+            let _ = done.send(());
+        });
+        if wait.recv().is_err() {
+            // The thread has ended, and records nothing any more.
+            self.shared.forget(number, pieces);
         }
         self.open(member, number, false);
     }
@@ -462,6 +462,22 @@ impl Shared {
         };
         if torrent < UNRECORDED {
             self.write(&member, &forgotten(torrent, &lost));
+        }
+    }
+
+    fn forget(&self, torrent: u32, pieces: &IndexSet) {
+        let member = {
+            let mut desk = self.desk();
+            let desk = &mut *desk;
+            let Some(account) = desk.accounts.get_mut(&torrent) else {
+                return;
+            };
+            account.drop_pieces(pieces);
+            desk.pending.drop_pieces(torrent, pieces);
+            Arc::clone(&account.member)
+        };
+        if torrent < UNRECORDED {
+            self.write(&member, &forgotten(torrent, pieces));
         }
     }
 

@@ -10,6 +10,7 @@ use bt_metainfo::{FileIndex, PieceIndex};
 use super::check;
 use super::config::Check;
 use super::member::Member;
+use super::scrub;
 use super::torrent::Torrent;
 use crate::disk::DiskError;
 use crate::engine::{Command, Input, PieceVerdict};
@@ -21,7 +22,7 @@ pub(super) fn all(member: &Arc<Member>) {
     member.handle(Input::Command(Command::Recheck));
     member.content.close();
     member.content.retry();
-    check::begin(member, Check::Always, None);
+    check::begin(member, Check::Always, None, &[]);
 }
 
 /// Hashes the pieces of one file while the torrent goes on; those that are bad now are missing again.
@@ -64,11 +65,30 @@ fn look(member: &Arc<Member>, pieces: &[PieceIndex], stop: &AtomicBool) -> Resul
     Ok(())
 }
 
-/// These pieces are not on the disk any more: that is recorded, and they are missing. Blocks the thread.
+/// These pieces are not on the disk any more: that is recorded, and they are missing. Other torrents of the session that
+/// have them in the same files look as well, before anybody fetches them. Blocks the thread.
 pub(super) fn lost(member: &Arc<Member>, pieces: Vec<PieceIndex>) {
+    for (content, theirs) in member.content.sharers(&pieces) {
+        let session = member.session.upgrade();
+        let members = session.map_or_else(Vec::new, |session| session.members_in_order());
+        let is_its = |other: &&Arc<Member>| Arc::ptr_eq(&other.content, &content);
+        if let Some(other) = members.iter().find(is_its) {
+            let bad = scrub::find_bad(other, theirs);
+            lost_alone(other, bad);
+        }
+    }
+    lost_alone(member, pieces);
+}
+
+fn lost_alone(member: &Arc<Member>, pieces: Vec<PieceIndex>) {
+    if pieces.is_empty() {
+        return;
+    }
     if let (Some(session), Some(&number)) = (member.session.upgrade(), member.number.get()) {
         let pieces = pieces.iter().map(|piece| piece.0).collect();
         session.durable.forget(member, number, &pieces);
     }
+    // Before they are asked for: what has come is taken back by whoever has written it.
+    member.content.lose(&pieces);
     member.handle(Input::Lost(pieces));
 }

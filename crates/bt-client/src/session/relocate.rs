@@ -439,7 +439,8 @@ fn bring_home(member: &Arc<Member>) -> Result<(), Error> {
         let Some(goal) = goal else {
             return Ok(());
         };
-        if ground.is_some_and(|ground| !is_there(&ground)) {
+        // The disk may have been mounted since.
+        if ground.is_some_and(|ground| !is_there(&ground) && !grounded(&ground).is_mounted_over()) {
             return Err(Error::Elsewhere(path(goal, &member.spellings)));
         }
         let to = Site {
@@ -483,7 +484,7 @@ fn cannot_go(member: &Arc<Member>, error: &Error) {
             });
         }
         Error::Disk(error) => member.disk_failed(error),
-        Error::Elsewhere(directory) => member.disk_failed(&DiskError::replaced(directory)),
+        Error::Elsewhere(directory) => member.disk_failed(&DiskError::elsewhere(directory)),
         error => {
             let source = std::io::Error::other(error.to_string());
             let directory = member.content.directory();
@@ -527,12 +528,15 @@ fn footing(directory: &Path) -> Option<Footing> {
 
 /// Whether what was there is there still, on the same disk.
 fn is_there(footing: &Footing) -> bool {
-    let ground = Ground {
+    grounded(footing).is_there()
+}
+
+fn grounded(footing: &Footing) -> Ground {
+    Ground {
         path: OsString::from_vec(footing.path.clone()).into(),
         device: footing.device,
         inode: footing.inode,
-    };
-    ground.is_there()
+    }
 }
 
 fn moment((seconds, nanos): (i64, u32)) -> Moment {

@@ -82,12 +82,22 @@ fn first_here(member: &Member, from: u32) -> Option<PieceIndex> {
 }
 
 fn look(member: &Arc<Member>, pieces: &[PieceIndex]) {
+    let bad = find_bad(member, pieces.to_vec());
+    if !bad.is_empty() {
+        recheck::lost(member, bad);
+    }
+}
+
+/// Which of these pieces that are here are not what they were; says so of each.
+pub(super) fn find_bad(member: &Member, mut pieces: Vec<PieceIndex>) -> Vec<PieceIndex> {
+    let is_here = |piece: &PieceIndex| member.engine().have().get(*piece);
+    pieces.retain(is_here);
     let mut bad = Vec::new();
     let never = AtomicBool::new(false);
     // From the disk: what memory holds was good when it came.
     let looked = member
         .content
-        .recheck(pieces, true, &never, |piece, is_good| {
+        .recheck(&pieces, true, &never, |piece, is_good| {
             if !is_good {
                 bad.push(piece);
             }
@@ -97,19 +107,16 @@ fn look(member: &Arc<Member>, pieces: &[PieceIndex]) {
         Err(error) => {
             // Whoever needs the files will say so.
             tracing::info!(torrent = %member.info_hash, %error, "cannot look at a piece");
-            return;
+            return Vec::new();
         }
     };
     // They may have been given up, or all of it checked again, in between.
-    bad.retain(|piece| member.engine().have().get(*piece));
-    if bad.is_empty() {
-        return;
-    }
+    bad.retain(is_here);
     bad.sort_unstable();
     for piece in &bad {
         tell(member, *piece, &unreadable);
     }
-    recheck::lost(member, bad);
+    bad
 }
 
 fn tell(member: &Member, piece: PieceIndex, unreadable: &[DiskError]) {

@@ -254,6 +254,7 @@ impl Inner {
             dir,
             incomplete_dir,
             incomplete_suffix: _,
+            looks,
         } = add;
         let layout = Arc::new(metainfo.info().layout().clone());
         let selection = Selection::new(&layout, only_files.as_deref(), &priorities)?;
@@ -309,7 +310,7 @@ impl Inner {
         if paused {
             member.handle(Input::Command(Command::Pause));
         }
-        check::begin(&member, check, plan);
+        check::begin(&member, check, plan, &looks);
         Ok(Torrent { member })
     }
 

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -105,7 +105,7 @@ impl Written {
     }
 
     /// `file` is open for writing. False if it is another one than before.
-    pub(super) fn opened(&self, file: FileIndex, meta: &Metadata) -> bool {
+    fn opened(&self, file: FileIndex, meta: &Metadata) -> bool {
         let inode = (meta.dev(), meta.ino());
         let mut doubts = self.doubts();
         let is_same = *doubts.inodes.entry(file).or_insert(inode) == inode;
@@ -113,6 +113,17 @@ impl Written {
             doubts.gone.insert(file);
         }
         is_same
+    }
+
+    /// `file` is about to be written to: from here on it is us who change how it looks, also where a write fails in its
+    /// middle. False if somebody else has changed it since it was hashed.
+    fn is_as_hashed(&self, file: FileIndex, meta: &Metadata) -> bool {
+        let hashed = self.hashed().remove(&file);
+        let is_as_hashed = hashed.is_none_or(|hashed| hashed == Look::of(meta));
+        if !is_as_hashed {
+            self.is_gone(file);
+        }
+        is_as_hashed
     }
 
     /// Whether what was found in the place of `file` is the file that we write to, if we write to it at all.
@@ -196,6 +207,8 @@ pub struct CloseLook {
     /// When anything about it was last changed, its rights and its time included, in seconds and nanoseconds: unlike the
     /// time in [`Look`], nobody can set it to what it was.
     changed: (i64, i64),
+    /// Device and number of the file: another one may have its name by now.
+    inode: (u64, u64),
 }
 
 impl Look {
@@ -306,6 +319,26 @@ impl Content {
             .map_err(|error| self.failed(places, "sync", file, error))
     }
 
+    /// Takes note that `file`, which was opened for writing at `path` and looks so, is about to be written to.
+    ///
+    /// # Errors
+    /// If it is another one than before, or somebody else has changed it since it was hashed.
+    pub(super) fn begins_to_write(
+        &self,
+        places: &Places,
+        file: FileIndex,
+        path: &Path,
+        meta: &Metadata,
+    ) -> Result<(), DiskError> {
+        if !self.written.opened(file, meta) {
+            return Err(self.exchanged(places, file));
+        }
+        if !self.written.is_as_hashed(file, meta) {
+            return Err(DiskError::touched(&self.directory().join(path)));
+        }
+        Ok(())
+    }
+
     pub(super) fn exchanged(&self, places: &Places, file: FileIndex) -> DiskError {
         let nobody = std::io::ErrorKind::NotFound.into();
         DiskError::exchanged(&self.failed(places, "sync", file, nobody).path)
@@ -342,6 +375,7 @@ impl Content {
         for file in self.places().piece_runs(piece).filter_map(|run| run.file) {
             self.written.mark(file);
         }
+        self.regain(piece);
     }
 
     /// These files were hashed and looked so before and afterwards: one that is sealed next, that looks otherwise, and to
@@ -404,9 +438,7 @@ impl Content {
                 return Err(self.exchanged(&places, file));
             }
             // Bytes and time of the content alone: a new link or other rights are no reason to stop.
-            let hashed = self.written.hashed().remove(&file);
-            if hashed.is_some_and(|hashed| hashed != Look::of(&found)) {
-                self.written.is_gone(file);
+            if !self.written.is_as_hashed(file, &found) {
                 return Err(DiskError::touched(&self.directory().join(&path)));
             }
             if one_by_one {
@@ -444,6 +476,7 @@ impl Content {
         Ok(meta.map(|meta| CloseLook {
             look: Look::of(&meta),
             changed: (meta.ctime(), meta.ctime_nsec()),
+            inode: (meta.dev(), meta.ino()),
         }))
     }
 

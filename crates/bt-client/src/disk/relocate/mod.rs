@@ -152,9 +152,13 @@ impl Content {
             steps,
             placing,
         } = ready;
+        let staged = steps.iter().filter(|_| journey.copied);
+        let staged = staged.map(|step| (step.file, self.staged(&step.to)));
+        let reserved = self.reserve(&journey.new, staged);
         let placed = match keep(Stage::Placing(placing)) {
             Ok(()) => self.place(&journey.old, &journey.new, &steps, journey.copied),
             Err(error) => {
+                self.take_back(reserved);
                 drop(places);
                 return Err(self.give_up(journey, error, true, keep));
             }
@@ -162,6 +166,7 @@ impl Content {
         match placed {
             Ok(()) => {}
             Err(Unplaced::Back(error)) => {
+                self.take_back(reserved);
                 drop(places);
                 let to: Vec<PathBuf> = steps.into_iter().map(|step| step.to).collect();
                 remove_empty_above(&journey.new, &to);

@@ -47,6 +47,17 @@ impl Pending {
     pub fn drop_torrent(&mut self, torrent: u32) -> IndexSet {
         self.torrents.remove(&torrent).unwrap_or_default()
     }
+
+    /// Takes some of one torrent, of which nobody is to record anything any more.
+    pub fn drop_pieces(&mut self, torrent: u32, pieces: &IndexSet) {
+        let Some(left) = self.torrents.get_mut(&torrent) else {
+            return;
+        };
+        pieces.iter().for_each(|piece| left.remove(piece));
+        if left.is_empty() {
+            self.torrents.remove(&torrent);
+        }
+    }
 }
 
 /// Pieces to be recorded once their data is synced.
@@ -118,6 +129,22 @@ mod tests {
         let (synced, _) = pending.take().sync(|_, _| Ok::<_, ()>(()));
         assert_eq!(synced.records().len(), 1);
         assert_eq!(pending.wait(now), None);
+    }
+
+    #[test]
+    fn what_is_dropped_is_not_taken_and_others_are() {
+        let mut pending = Pending::default();
+        let now = Instant::now();
+        for (torrent, piece) in [(1, 3), (1, 4), (2, 3)] {
+            pending.note(now, torrent, piece, 1);
+        }
+        pending.drop_pieces(1, &[3, 9].into_iter().collect());
+        let (synced, _) = pending.take().sync(|_, _| Ok::<_, ()>(()));
+        let left: Vec<(u32, Vec<u32>)> = synced
+            .iter()
+            .map(|(torrent, pieces)| (torrent, pieces.iter().collect()))
+            .collect();
+        assert_eq!(left, [(1, vec![4]), (2, vec![3])]);
     }
 
     #[test]
