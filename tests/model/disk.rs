@@ -77,11 +77,13 @@ mod worker {
 }
 
 #[derive(Debug)]
-pub struct DiskError;
+pub struct DiskError {
+    pub(crate) is_passing: bool,
+}
 
 impl DiskError {
     pub(crate) fn is_passing(&self) -> bool {
-        false
+        self.is_passing
     }
 }
 

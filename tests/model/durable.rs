@@ -94,12 +94,19 @@ mod member {
     pub(super) struct Content {
         pub(super) syncs: AtomicUsize,
         pub(super) fails: bool,
+        /// There are no descriptors for so many syncs.
+        pub(super) lacks: AtomicUsize,
     }
 
     impl Content {
         pub(super) fn sync(&self) -> Result<(), DiskError> {
             if self.fails {
-                return Err(DiskError);
+                return Err(DiskError { is_passing: false });
+            }
+            let lacks = self.lacks.load(Ordering::Relaxed);
+            if lacks > 0 {
+                self.lacks.store(lacks - 1, Ordering::Relaxed);
+                return Err(DiskError { is_passing: true });
             }
             self.syncs.fetch_add(1, Ordering::Relaxed);
             Ok(())
@@ -193,6 +200,7 @@ fn member(fails: bool) -> Arc<Member> {
         content: Content {
             syncs: AtomicUsize::new(0),
             fails,
+            lacks: AtomicUsize::new(0),
         },
         number: std::sync::OnceLock::new(),
         info_hash: 0,
@@ -361,5 +369,26 @@ fn a_sync_that_fails_settles_nothing_and_is_answered() {
         assert!(member.failures.load(Ordering::Relaxed) > 0);
         assert!(!has_verified(&store));
         assert!(!ended_well(&store));
+    });
+}
+
+#[test]
+fn what_is_forgotten_while_there_are_no_descriptors_is_not_recorded_later() {
+    check("durable, forget without descriptors", || {
+        let (durable, store, member) = begin(false);
+        member.content.lacks.store(1, Ordering::Relaxed);
+        durable.note(1, PieceIndex(0), 1);
+        let other = {
+            let durable = Arc::clone(&durable);
+            thread::spawn(move || durable.commit())
+        };
+        durable.forget(&member, 1, &[0].into_iter().collect());
+        other.join().unwrap();
+        durable.end();
+        let records = store.records.lock().unwrap();
+        let at = |is_it: &dyn Fn(&Record) -> bool| records.iter().rposition(is_it);
+        let verified = at(&|record| matches!(record, Record::Verified { .. }));
+        let forgotten = at(&|record| matches!(record, Record::Forgotten { .. }));
+        assert!(forgotten.is_some() && verified < forgotten, "{records:?}");
     });
 }

@@ -31,8 +31,8 @@ impl Content {
 
     /// Other contents that have these pieces in the same files, and which of their pieces hold any of these bytes.
     #[must_use]
-    pub fn sharers(&self, pieces: &[PieceIndex]) -> Vec<(Arc<Content>, Vec<PieceIndex>)> {
-        let mut found: BTreeMap<u64, (Arc<Content>, BTreeSet<PieceIndex>)> = BTreeMap::new();
+    pub fn sharers(&self, pieces: &[PieceIndex]) -> Vec<(Arc<Self>, Vec<PieceIndex>)> {
+        let mut found: BTreeMap<u64, (Arc<Self>, BTreeSet<PieceIndex>)> = BTreeMap::new();
         let extents = pieces
             .iter()
             .flat_map(|piece| self.layout().piece_extents(*piece));
@@ -43,7 +43,7 @@ impl Content {
                 inode.map_or_else(Vec::new, |inode| claims.others(inode, self.id()))
             };
             for other in others {
-                let is_it = |content: &Content| content.id() == other.content;
+                let is_it = |content: &Self| content.id() == other.content;
                 let known = found
                     .get(&other.content)
                     .map(|(content, _)| Arc::clone(content));

@@ -35,6 +35,11 @@ impl Checking {
         (self.done.load(Ordering::Relaxed).min(total), total)
     }
 
+    /// It is over; another check may have taken its place.
+    fn leave(&self, place: &mut Option<Self>) {
+        place.take_if(|current| Arc::ptr_eq(&current.cancel, &self.cancel));
+    }
+
     /// Ends it early; nothing is reported then.
     pub(crate) fn cancel(&self) {
         self.cancel.store(true, Ordering::Relaxed);
@@ -274,8 +279,7 @@ fn look(job: Job) {
             .checking
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        // Another check may have taken its place.
-        current.take_if(|current| Arc::ptr_eq(&current.cancel, &checking.cancel));
+        checking.leave(&mut current);
     }
     match found {
         Ok(Some((have, hashed))) => start(&member, have, hashed, true),
@@ -596,10 +600,21 @@ fn tell(member: &Member, done: u64, total: u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::Checks;
+    use super::{Checking, Checks};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
     use std::sync::mpsc;
+
+    #[test]
+    fn a_check_that_ends_late_leaves_the_one_that_has_taken_its_place() {
+        let (first, second) = (Checking::default(), Checking::default());
+        let mut place = Some(second.clone());
+        first.leave(&mut place);
+        second.total.store(7, Ordering::Relaxed);
+        assert_eq!(place.as_ref().map(Checking::progress), Some((0, 7)));
+        second.leave(&mut place);
+        assert!(place.is_none());
+    }
 
     #[test]
     fn threads_that_hash_are_told_to_end_and_waited_for() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bt_client::engine::{Priority, State};
 use bt_client::state::Store;
-use bt_client::{AddTorrent, Error, EventKind, Session, SessionConfig, Torrent};
+use bt_client::{AddTorrent, Check, Error, EventKind, Session, SessionConfig, Torrent};
 use bt_metainfo::{FileIndex, Metainfo};
 use tokio::time::timeout;
 
@@ -265,4 +265,46 @@ async fn one_directory_by_two_names_is_one_directory() {
         assert_eq!(hashed, expected, "{}", path.display());
         session.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_after_its_check_and_before_the_session_begins_is_hashed_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, content) = (dir.path().join("state"), dir.path().join("a"));
+    let metainfo = share(&content, "stuff", FILES, 65_536);
+    let size = metainfo.info().layout().total_length();
+    let pieces = metainfo.info().layout().piece_count();
+    let before = bt_client::session::looks(None, &metainfo, &content).unwrap();
+    let add = || AddTorrent {
+        check: Check::Proven,
+        looks: before.clone(),
+        ..AddTorrent::new(metainfo.clone(), &content)
+    };
+    // As it was: nothing is hashed.
+    let first = session(&state, |_| {}).await;
+    let mut events = first.subscribe();
+    let torrent = first.add(add()).await.unwrap();
+    complete(&torrent).await;
+    first.stop().await;
+    let mut is_hashed = false;
+    loop {
+        match events.next().await.unwrap().kind {
+            EventKind::Checked { .. } => is_hashed = true,
+            EventKind::Removed => break,
+            _ => {}
+        }
+    }
+    assert!(!is_hashed);
+    drop((torrent, first));
+
+    let file = std::fs::File::options()
+        .write(true)
+        .open(content.join("stuff/a.bin"));
+    std::os::unix::fs::FileExt::write_all_at(&file.unwrap(), &[0; 8], 70_000).unwrap();
+    let second = session(&state, |_| {}).await;
+    let (torrent, hashed, _) = begin(&second, add()).await;
+    assert_eq!(hashed, size);
+    until(&torrent, State::Downloading).await;
+    assert_eq!(torrent.status().pieces_have, pieces - 1);
+    second.stop().await;
 }

@@ -568,3 +568,51 @@ async fn a_torrent_that_leaves_takes_the_old_copy_of_its_content_along() {
     assert_same(&pair.path("source"), &pair.path("two"));
     pair.stop().await;
 }
+
+/// A directory stands for the mount point, and then a link to another file system for what is mounted there.
+#[tokio::test(flavor = "multi_thread")]
+async fn content_goes_to_a_disk_that_was_mounted_after_the_torrent_was_added() {
+    let pair = Pair::new(Some(1_500_000)).await;
+    let (other, mount) = (other_disk(), pair.path("mount"));
+    std::fs::create_dir(&mount).unwrap();
+    let add = AddTorrent {
+        incomplete_dir: Some(pair.path("apart")),
+        ..pair.add("mount/done")
+    };
+    let torrent = pair.leech.add(add).await.unwrap();
+    until_some(&torrent).await;
+    std::fs::remove_dir(&mount).unwrap();
+    std::os::unix::fs::symlink(other.path(), &mount).unwrap();
+    complete(&torrent).await;
+    assert_same(&pair.path("source"), &other.path().join("done"));
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_whose_files_were_removed_is_put_apart_anew_and_what_is_left_of_it_is_not() {
+    let mut pair = Pair::new(None).await;
+    let torrent = pair.leech.add(pair.add("done")).await.unwrap();
+    complete(&torrent).await;
+    drop(torrent);
+    // Files of others say nothing of the content.
+    std::fs::write(pair.path("done/stuff/notes.txt"), "mine").unwrap();
+    for (is_any_left, place) in [(true, "done"), (false, "apart")] {
+        pair.edit(|_| {}).await;
+        for name in ["empty", "sub/b.bin", "sub/c"] {
+            std::fs::remove_file(pair.path("done/stuff").join(name)).unwrap();
+        }
+        if !is_any_left {
+            std::fs::remove_file(pair.path("done/stuff/a.bin")).unwrap();
+        }
+        let add = AddTorrent {
+            incomplete_dir: Some(pair.path("apart")),
+            ..pair.add("done")
+        };
+        let torrent = pair.leech.add(add).await.unwrap();
+        let path = torrent.path(FileIndex(0));
+        assert!(path.starts_with(pair.path(place)), "{}", path.display());
+        complete(&torrent).await;
+        assert!(pair.path("done/stuff/a.bin").exists());
+    }
+    pair.stop().await;
+}

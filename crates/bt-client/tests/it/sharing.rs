@@ -1,5 +1,8 @@
 //! Torrents of one session whose files are the same files on the disk.
 
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,7 +11,7 @@ use bt_client::{AddTorrent, EventKind, EventStream, Session, SessionConfig, Torr
 use bt_metainfo::Metainfo;
 use tokio::time::timeout;
 
-use crate::content::share;
+use crate::content::{assert_same, share};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const LENGTH: usize = 300_000;
@@ -148,4 +151,68 @@ async fn complete_content_is_shared_by_any_number_of_torrents() {
         until(torrent, State::Seeding).await;
     }
     session.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_piece_that_goes_bad_in_a_shared_file_is_repaired_and_stops_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, content) = (dir.path().join("source"), dir.path().join("content"));
+    let files: &[(&str, usize)] = &[("x", LENGTH), ("y", 70_000)];
+    let torrents = [65_536, 16_384].map(|piece| share(&source, "stuff", files, piece));
+    let seed = session().await;
+    let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, seed.port()));
+    let config = SessionConfig {
+        trackers: false,
+        scrub_rate: Some(1_000_000),
+        ..SessionConfig::default()
+    };
+    let session = Session::start(config).await.unwrap();
+    for metainfo in &torrents {
+        let add = AddTorrent {
+            spread: Some(false),
+            ..AddTorrent::initial_seeder(metainfo.clone(), &source)
+        };
+        seed.add(add).await.unwrap();
+        let add = AddTorrent {
+            peers: vec![peer],
+            ..AddTorrent::new(metainfo.clone(), &content)
+        };
+        let torrent = session.add(add).await.unwrap();
+        let complete = timeout(PATIENCE, torrent.wait_until_seeding());
+        complete.await.expect("in time").unwrap();
+    }
+
+    let mut events = session.subscribe();
+    let file = std::fs::File::options();
+    let file = file
+        .clone()
+        .read(true)
+        .write(true)
+        .open(content.join("stuff/x"));
+    let (file, mut byte) = (file.unwrap(), [0]);
+    file.read_exact_at(&mut byte, 150_000).unwrap();
+    file.write_all_at(&[!byte[0]], 150_000).unwrap();
+    let (mut noticed, mut repaired) = (BTreeSet::new(), BTreeSet::new());
+    let both = async {
+        while repaired.len() < 2 {
+            let event = events.next().await.unwrap();
+            match event.kind {
+                EventKind::Warning { kind: "scrub", .. } => drop(noticed.insert(event.info_hash)),
+                EventKind::State(State::Seeding) if noticed.contains(&event.info_hash) => {
+                    repaired.insert(event.info_hash);
+                }
+                EventKind::Failed { message, .. } => panic!("{message}"),
+                _ => {}
+            }
+        }
+    };
+    timeout(PATIENCE, both).await.expect("both in time");
+    assert_same(&source, &content);
+    // What is known of it now is so.
+    for torrent in session.torrents() {
+        torrent.recheck();
+        until(&torrent, State::Seeding).await;
+    }
+    session.stop().await;
+    seed.stop().await;
 }

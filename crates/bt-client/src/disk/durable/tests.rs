@@ -422,8 +422,16 @@ fn a_file_of_two_contents_is_written_by_neither_while_it_counts_for_the_other() 
     one.seal(&files, true).unwrap();
     other.hold(|_| false).unwrap();
     assert!((0..4).all(|piece| read(&other, piece) && read(&one, piece)));
-    refused(write(&one, 0));
-    refused(write(&other, 0));
+    for content in [&one, &other] {
+        let strange = [7; 16_384];
+        refused(content.write_run(0, &mut [IoSlice::new(&strange)]));
+        // What is there already is not written.
+        let modified = || dir.path().join("t/a").metadata().unwrap().modified();
+        let before = modified().unwrap();
+        write(content, 0).unwrap();
+        assert_eq!(modified().unwrap(), before);
+    }
+    assert!(read(&one, 0) && read(&other, 0));
     // What is left for the other one is not deleted with the first.
     one.delete().unwrap();
     assert!(read(&other, 0));
@@ -449,5 +457,90 @@ fn files_that_are_linked_are_one_file_and_those_that_are_gone_are_none() {
     // Somebody removes the file of the first: what lies there now is the other one's alone.
     std::fs::remove_file(here.join("t/a")).unwrap();
     write(&other, 0).unwrap();
+    disk.stop();
+}
+
+#[test]
+fn what_has_gone_bad_in_a_file_of_two_contents_is_mended_once_both_know() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::start(1 << 20).unwrap());
+    let metainfo = torrent(&["a", "b", "c"]);
+    let [one, other] = [(); 2].map(|()| content(&disk, &metainfo, dir.path()));
+    one.select(all, |_| true).unwrap();
+    (0..4).for_each(|piece| write(&one, piece).unwrap());
+    one.sync().unwrap();
+    let files: Vec<_> = one.layout().files().collect();
+    one.seal(&files, true).unwrap();
+    other.hold(|_| false).unwrap();
+    let (path, bad) = (dir.path().join("t/b"), PieceIndex(1));
+    let damage = || {
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, b"!!", 100).unwrap();
+    };
+    let modified = || std::fs::metadata(&path).unwrap().modified().unwrap();
+    for _ in 0..2 {
+        damage();
+        assert!(!read(&one, 1) && !read(&other, 1));
+        let sharers = one.sharers(&[bad]);
+        assert!(sharers.len() == 1 && Arc::ptr_eq(&sharers[0].0, &other));
+        assert_eq!(sharers[0].1, [bad]);
+        // As long as one of them counts it, nobody else changes it.
+        one.lose(&[bad]);
+        assert_eq!(write(&one, 1).unwrap_err().fault(), Fault::Shared);
+        assert!(!read(&one, 1));
+        other.lose(&[bad]);
+        write(&one, 1).unwrap();
+        assert!(read(&one, 1) && read(&other, 1));
+        // The other one gets it as well, and finds it there.
+        let time = modified();
+        write(&other, 1).unwrap();
+        assert_eq!(modified(), time, "it was written once more");
+        for content in [&one, &other] {
+            content.mark_written(bad);
+            content.sync().unwrap();
+            content.seal(&files, true).unwrap();
+        }
+    }
+    disk.stop();
+}
+
+#[test]
+fn a_write_that_fails_in_its_middle_is_no_strangers_change() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::start(1 << 20).unwrap());
+    let content = content(&disk, &torrent(&["a", "b", "c"]), dir.path());
+    content.select(all, |_| true).unwrap();
+    let (path, file) = (dir.path().join("t/b"), FileIndex(1));
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, [2; 10]).unwrap();
+    let hashed = || content.look(file).unwrap().map(|look| (file, look));
+    content.keep_in_mind(hashed());
+    // It gets its size, and on a full disk no byte after that.
+    content.open_at(&content.places(), file, true).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 30_000);
+    assert_eq!(content.seal(&[file], false).unwrap().len(), 1);
+    assert!(content.take_gone().is_empty());
+
+    // A change before that is one.
+    content.close_files();
+    content.keep_in_mind(hashed());
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(10);
+    let touched = std::fs::File::options().write(true).open(&path).unwrap();
+    touched.set_modified(later).unwrap();
+    let error = write(&content, 2).unwrap_err();
+    assert!(error.to_string().contains("t/b: it was changed"), "{error}");
+    assert_eq!(content.take_gone(), [file]);
+    disk.stop();
+}
+
+#[test]
+fn whoever_reads_late_keeps_no_file_from_those_who_come_after() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Disk::start(1 << 20).unwrap());
+    let metainfo = torrent(&["a", "b", "c"]);
+    let [gone, next] = [(); 2].map(|()| content(&disk, &metainfo, dir.path()));
+    gone.select(all, |_| true).unwrap();
+    write(&gone, 0).unwrap();
+    gone.retire();
+    assert!(!read(&gone, 0), "it has left");
+    next.hold(|_| true).unwrap();
+    write(&next, 0).unwrap();
     disk.stop();
 }

@@ -568,3 +568,79 @@ fn files_that_lie_under_their_own_names_are_kept_as_such() {
     assert_eq!(std::fs::read(to.path().join("t/c")).unwrap(), b"sixsix");
     disk.stop();
 }
+
+/// In the moment in which copies have got their names and nobody has said so yet.
+#[test]
+fn copies_are_in_use_under_their_new_names_at_once() {
+    for (from, to) in directories() {
+        let disk = Disk::start(1 << 20).unwrap();
+        write(from.path(), "");
+        let here = content(&disk, Site::plain(from.path().to_owned()));
+        here.hold(|_| false).unwrap();
+        let stranger = content(&disk, Site::plain(to.path().to_owned()));
+        let tried = Arc::new(AtomicUsize::new(0));
+        let tries = Arc::clone(&tried);
+        let _trouble = Trouble::with(move |action, path| {
+            if action == "sync" && path == Path::new("names") {
+                let refused = stranger.write_run(0, &mut [std::io::IoSlice::new(b"mine")]);
+                assert_eq!(refused.unwrap_err().fault(), Fault::Shared);
+                tries.fetch_add(1, Ordering::Relaxed);
+            }
+            None
+        });
+        let (done, _) = go(&here, &Site::plain(to.path().to_owned()));
+        done.unwrap();
+        assert_eq!(tried.load(Ordering::Relaxed), 1);
+        assert_whole(&here, "after");
+        disk.stop();
+    }
+}
+
+#[test]
+fn copies_that_do_not_get_their_names_are_nobodys() {
+    let [_, (from, to)] = directories();
+    let disk = Disk::start(1 << 20).unwrap();
+    write(from.path(), "");
+    let here = content(&disk, Site::plain(from.path().to_owned()));
+    here.hold(|_| false).unwrap();
+    let new = Site::plain(to.path().to_owned());
+    {
+        let _trouble = refuse(3, Errno::ACCESS, |_| false);
+        let (done, _) = go(&here, &new);
+        assert_eq!(done.unwrap_err().fault(), Fault::Denied);
+    }
+    assert_whole(&here, "as it was");
+    // What it has is still what it has.
+    let again = content(&disk, Site::plain(from.path().to_owned()));
+    assert_eq!(again.hold(|_| true).unwrap_err().fault(), Fault::Shared);
+    disk.stop();
+}
+
+/// Another torrent comes to share the old files while they are copied.
+#[test]
+fn old_files_that_another_content_has_come_to_share_stay() {
+    let [_, (from, to)] = directories();
+    let disk = Disk::start(1 << 20).unwrap();
+    write(from.path(), "");
+    let old = Site::plain(from.path().to_owned());
+    let [here, sharer] = [(); 2].map(|()| content(&disk, old.clone()));
+    here.hold(|_| false).unwrap();
+    let mut is_copied = false;
+    let keep = |stage| {
+        if let Stage::Placing(placing) = &stage {
+            is_copied = placing.copied.is_some();
+            sharer.hold(|_| false).unwrap();
+        }
+        Ok::<_, DiskError>(())
+    };
+    let new = Site::plain(to.path().to_owned());
+    here.relocate(&new, &AtomicBool::new(false), keep, |_, _| {})
+        .unwrap();
+    assert_whole(&here, "after");
+    assert!(is_copied, "there is no second file system");
+    assert!(
+        from.path().join("t/x").exists() && from.path().join("t/d/y").exists(),
+        "they were taken away from the other one"
+    );
+    disk.stop();
+}
