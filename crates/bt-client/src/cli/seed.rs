@@ -22,8 +22,7 @@ use super::source::Word;
 use super::verify::{check, summary};
 use super::watch::{self, Job};
 use super::{home, network, source, units};
-use crate::disk::CloseLook;
-use crate::session::{is_proven, looks, read_from_disk};
+use crate::session::{CloseLook, is_proven, looks, read_from_disk};
 use crate::state::Store;
 use crate::{AddTorrent, Check};
 

@@ -5,14 +5,13 @@ use std::path::PathBuf;
 
 use bt_metainfo::{FileIndex, Metainfo};
 
-use crate::disk::CloseLook;
 use crate::engine::Priority;
 use crate::limits::{
     DEFAULT_MAX_PEERS, DEFAULT_MEMORY_BUDGET, LEAST_RATE_PER_SLOT, LEAST_UPLOAD_SLOTS, UPLOAD_SLOTS,
 };
 use crate::state::Store;
 
-pub use crate::disk::Allocation;
+pub use crate::disk::{Allocation, CloseLook};
 
 /// Settings of a whole session.
 #[derive(Debug, Clone)]

@@ -27,7 +27,7 @@ mod sync;
 mod timers;
 mod torrent;
 
-pub use config::{AddTorrent, Allocation, Check, SessionConfig};
+pub use config::{AddTorrent, Allocation, Check, CloseLook, SessionConfig};
 pub use events::{EventKind, EventStream, SessionEvent};
 pub use resume::{is_proven, looks, read_from_disk};
 pub use session::{Restored, Session};

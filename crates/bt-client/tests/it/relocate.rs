@@ -598,11 +598,12 @@ async fn content_whose_files_were_removed_is_put_apart_anew_and_what_is_left_of_
     std::fs::write(pair.path("done/stuff/notes.txt"), "mine").unwrap();
     for (is_any_left, place) in [(true, "done"), (false, "apart")] {
         pair.edit(|_| {}).await;
-        for name in ["empty", "sub/b.bin", "sub/c"] {
+        for name in ["a.bin", "sub/b.bin", "sub/c"] {
             std::fs::remove_file(pair.path("done/stuff").join(name)).unwrap();
         }
+        // A file without bytes is of the content, too.
         if !is_any_left {
-            std::fs::remove_file(pair.path("done/stuff/a.bin")).unwrap();
+            std::fs::remove_file(pair.path("done/stuff/empty")).unwrap();
         }
         let add = AddTorrent {
             incomplete_dir: Some(pair.path("apart")),
