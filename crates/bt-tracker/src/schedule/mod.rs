@@ -302,6 +302,13 @@ impl Schedule {
         }
     }
 
+    /// Says what a session that has yet to [`start`](Self::start) begins with: the content has been looked at anew, and is
+    /// complete or not. What trackers demanded, what is under way and the `key` stay, as in every session of this torrent.
+    pub fn set_complete_at_start(&mut self, complete: bool) {
+        self.complete = complete;
+        self.unreported_completion = false;
+    }
+
     /// What there is to say about each tracker, by tier and in the order in which they are asked.
     #[must_use]
     pub fn status(&self) -> Vec<TrackerStatus> {

@@ -24,6 +24,16 @@ impl Announcing {
         }
     }
 
+    /// Only now is it known whether trackers are ever to hear of a completion. A schedule that has begun is kept: its
+    /// `stopped` may be under way, which `started` must not overtake.
+    pub(super) fn content_is_known(&mut self, complete: bool, fresh: impl FnOnce() -> Schedule) {
+        if self.begun {
+            self.schedule.set_complete_at_start(complete);
+        } else {
+            self.schedule = fresh();
+        }
+    }
+
     pub(super) fn start(&mut self, now: Instant) {
         self.begun = true;
         self.schedule.start(now);

@@ -321,13 +321,9 @@ impl Torrent {
         if self.config.spread && self.has_everything() {
             self.spread = Some(Spread::new(&self.layout, &mut self.rng));
         }
-        // Only now is it known whether trackers are ever to hear of a completion.
-        let schedule = Schedule::new(
-            &self.config.trackers,
-            self.rng.next(),
-            self.has_everything(),
-        );
-        self.announcing = Announcing::new(schedule);
+        let (complete, seed) = (self.has_everything(), self.rng.next());
+        let fresh = || Schedule::new(&self.config.trackers, seed, complete);
+        self.announcing.content_is_known(complete, fresh);
         if self.state == State::Checking {
             self.set_state(self.working_state(), out);
             self.announcing.start(now);

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bt_metainfo::{BLOCK_SIZE, BlockRef, InfoHash, Layout, PieceIndex};
+use bt_tracker::schedule::Announce;
+use bt_tracker::{AnnounceResponse, Event};
 use bt_wire::{Bitfield, Message, PeerId};
 
 use super::{BLOCKS, PIECES, Rig, completions, state_of};
@@ -307,6 +309,42 @@ fn lost_pieces_are_fetched_again_and_a_recheck_starts_from_nothing() {
     rig.tell(Input::Checked(Bitfield::full(PIECES)));
     assert_eq!(rig.torrent.state(), State::Seeding);
     assert_eq!(completions(&rig.said()), 0, "nothing was downloaded");
+}
+
+/// A new schedule knew nothing of the `stopped` under way: the tracker heard `started` first and took us out of its swarm.
+#[test]
+fn after_a_recheck_started_waits_for_the_answer_to_stopped() {
+    let url = || "http://t.example/a".to_owned();
+    let answered = || {
+        let mut answer = AnnounceResponse::new(Duration::from_secs(1800));
+        answer.tracker_id = Some(b"seat 7".to_vec());
+        Input::Announced(url(), Ok(answer))
+    };
+    let announces = |rig: &mut Rig| -> Vec<Announce> {
+        let announce = |output| match output {
+            Output::Announce { announce, .. } => Some(announce),
+            _ => None,
+        };
+        rig.said().into_iter().filter_map(announce).collect()
+    };
+    for have in [Bitfield::full(PIECES), Bitfield::new(PIECES)] {
+        let mut rig = Rig::with(Bitfield::full(PIECES), |config| {
+            config.trackers = vec![vec![url()]];
+        });
+        let first = announces(&mut rig);
+        assert_eq!(first[0].event, Event::Started);
+        rig.tell(answered());
+
+        rig.tell(Input::Command(Command::Recheck));
+        assert_eq!(announces(&mut rig)[0].event, Event::Stopped);
+        rig.tell(Input::Checked(have));
+        assert_eq!(announces(&mut rig), [], "`stopped` is under way");
+        rig.tell(answered());
+        let again = announces(&mut rig);
+        assert_eq!((again.len(), again[0].event), (1, Event::Started));
+        assert_eq!(again[0].key, first[0].key);
+        assert!(again[0].tracker_id.is_some(), "what it demanded is kept");
+    }
 }
 
 #[test]
