@@ -54,6 +54,10 @@ pub(crate) struct Disk {
     pub(crate) written: Bitfield,
     /// These survive a power cut.
     synced: Bitfield,
+    /// Was here and is not any more; whoever was promised a block of it gets rubbish.
+    lost: BTreeSet<PieceIndex>,
+    /// Blocks were thrown away on the engine's order.
+    pub(crate) has_forgotten: bool,
     /// Free again from here on.
     free_at: Duration,
 }
@@ -68,6 +72,8 @@ impl Disk {
             watched: BTreeSet::new(),
             synced: have.clone(),
             written: have,
+            lost: BTreeSet::new(),
+            has_forgotten: false,
             free_at: Duration::ZERO,
         }
     }
@@ -129,6 +135,7 @@ impl Disk {
             _ => {
                 let watched = self.watched.remove(&piece);
                 self.written.set(piece);
+                self.lost.remove(&piece);
                 self.assembling.remove(&piece);
                 Some(Written::Good(if watched { digests } else { Vec::new() }))
             }
@@ -137,6 +144,9 @@ impl Disk {
 
     /// What is read from a piece that is here; flipped bits look like no other rubbish.
     pub(crate) fn read(&self, dice: &mut Dice, piece: PieceIndex) -> Result<Truth, String> {
+        if self.lost.contains(&piece) {
+            return Ok(255);
+        }
         if !self.written.get(piece) {
             return Err(format!("piece {piece} is served and is not on the disk"));
         }
@@ -147,12 +157,20 @@ impl Disk {
     /// What was being put together is forgotten.
     pub(crate) fn forget(&mut self) {
         self.given_up.extend(self.hashing.keys());
+        self.has_forgotten |= !self.assembling.is_empty() || !self.hashing.is_empty();
         self.assembling.clear();
+    }
+
+    /// The piece is not here any more.
+    pub(crate) fn lose(&mut self, piece: PieceIndex) {
+        self.written.clear(piece);
+        self.synced.clear(piece);
+        self.lost.insert(piece);
     }
 
     /// The same for one piece.
     pub(crate) fn forget_piece(&mut self, piece: PieceIndex) {
-        self.assembling.remove(&piece);
+        self.has_forgotten |= self.assembling.remove(&piece).is_some();
     }
 
     /// Bytes that are free.
@@ -174,6 +192,8 @@ impl Disk {
         self.hashing.clear();
         self.given_up.clear();
         self.watched.clear();
+        self.lost.clear();
+        self.has_forgotten = false;
         if power_cut {
             let risky: Vec<PieceIndex> = self.written.iter_and_not(&self.synced).collect();
             for piece in risky {
@@ -188,6 +208,15 @@ impl Disk {
     /// Pieces held in memory, whole or in part.
     pub(crate) fn held(&self) -> usize {
         self.assembling.len() + self.hashing.len()
+    }
+
+    /// Bytes of pieces that are being put together.
+    pub(crate) fn unfinished(&self, layout: &Layout) -> u64 {
+        let blocks = self.assembling.iter().flat_map(|(piece, blocks)| {
+            let here = |block: &BlockRef| blocks.contains_key(&block.begin);
+            layout.blocks(*piece).filter(here)
+        });
+        blocks.map(|block| u64::from(block.length)).sum()
     }
 }
 

@@ -17,10 +17,20 @@ use super::world::{Happening, MISCHIEF, World};
 /// Requests that a hoarder sends to each peer at a time.
 const HOARD: usize = 200;
 
+/// How long a session waits for the goodbyes of a torrent that is removed.
+const GOODBYE: Duration = Duration::from_secs(6);
+
 /// What a pusher sends: unlike the truth, and unlike what anybody else sends.
 const RUBBISH: Truth = 254;
 
 impl World {
+    /// Strikes what the plan says.
+    pub(crate) fn planned(&mut self, number: usize) {
+        let fault = self.plan.faults[number].1;
+        self.coming -= usize::from(fault.is_awaited());
+        self.strike(fault);
+    }
+
     pub(crate) fn strike(&mut self, fault: Fault) {
         match fault {
             Fault::Leave(node) => {
@@ -35,10 +45,11 @@ impl World {
                 back_after,
             } => self.crash(node, power_cut, back_after),
             Fault::Pause(node) => self.command(node, Command::Pause),
-            Fault::Resume(node) => {
-                self.coming -= 1;
-                self.command(node, Command::Resume);
-            }
+            Fault::Resume(node) => self.command(node, Command::Resume),
+            Fault::Recheck(node, takes) => self.recheck(node, takes),
+            Fault::Lose(node) => self.lose(node),
+            Fault::Crowded(node, crowded) => self.nodes[node].crowded = crowded,
+            Fault::Readd(node, back_after) => self.remove(node, back_after),
             Fault::Reannounce(node) => self.command(node, Command::Reannounce),
             Fault::Prioritize(node) => self.prioritize(node),
             Fault::Jump(node, ahead) => {
@@ -99,6 +110,11 @@ impl World {
         if completed && !dead.is_complete_on_disk() {
             self.broken(node, "what was told as complete did not survive the crash");
         }
+        self.begin_anew(node, back_after);
+    }
+
+    /// Nothing of the node goes on; it comes back after the time, or never.
+    fn begin_anew(&mut self, node: usize, back_after: Option<Duration>) {
         let dead = &mut self.nodes[node];
         dead.online = false;
         dead.life += 1;
@@ -118,6 +134,76 @@ impl World {
             self.coming += 1;
             self.after(delay, Happening::Join(node, life));
         }
+    }
+
+    /// It forgets what it has, and looks.
+    fn recheck(&mut self, node: usize, takes: Duration) {
+        if self.nodes[node].online {
+            self.nodes[node].log.pieces.clear();
+            self.tell(node, Input::Command(Command::Recheck));
+            let life = self.nodes[node].life;
+            self.after(takes, Happening::Found(node, life));
+        }
+    }
+
+    pub(crate) fn found(&mut self, node: usize) {
+        if !self.nodes[node].online || self.nodes[node].engine.is_checked() {
+            return;
+        }
+        let have = self.nodes[node].disk.written.clone();
+        self.nodes[node].log.pieces = have.iter_ones().collect();
+        self.tell(node, Input::Checked(have));
+        let complete = self.nodes[node].is_complete();
+        let log = &mut self.nodes[node].log;
+        log.complete_at_start = complete && (log.complete_at_start || log.completions == 0);
+        log.owes_completed = !complete;
+    }
+
+    fn lose(&mut self, node: usize) {
+        let here: Vec<PieceIndex> = self.nodes[node].engine.have().iter_ones().collect();
+        if here.is_empty() || !self.nodes[node].online {
+            return;
+        }
+        let piece = here[self.dice.below(here.len())];
+        let loser = &mut self.nodes[node];
+        loser.disk.lose(piece);
+        loser.log.pieces.remove(&piece);
+        if loser.wants(piece) {
+            loser.log.completed = None;
+            loser.log.owes_completed = true;
+        }
+        let (addr, life) = (loser.addr, loser.life);
+        for tracker in &mut self.trackers {
+            tracker.lost_something(addr, life);
+        }
+        self.tell(node, Input::Lost(vec![piece]));
+    }
+
+    /// Its session forgets it once it has said goodbye.
+    fn remove(&mut self, node: usize, back_after: Duration) {
+        if !self.nodes[node].online {
+            return;
+        }
+        self.tell(node, Input::Command(Command::Stop));
+        self.nodes[node].online = false;
+        self.coming += 1;
+        self.removed(node, self.now + GOODBYE, back_after);
+    }
+
+    pub(crate) fn removed(&mut self, node: usize, until: Duration, back_after: Duration) {
+        let life = self.nodes[node].life;
+        if self.now < until && !self.nodes[node].engine.has_said_goodbye() {
+            let what = Happening::Removed {
+                node,
+                life,
+                until,
+                back_after,
+            };
+            return self.after(Duration::from_millis(20), what);
+        }
+        self.coming -= 1;
+        self.nodes[node].disk.crash(&mut self.dice, false);
+        self.begin_anew(node, Some(back_after));
     }
 
     /// A machine is back that had lost its power: it resets the connections that others believe to have with it.

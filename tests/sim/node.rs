@@ -32,6 +32,8 @@ pub(crate) struct Node {
     pub(crate) ends: BTreeMap<PeerKey, End>,
     pub(crate) disk: Disk,
     pub(crate) wake: Option<Instant>,
+    /// Its session has no place for another peer.
+    pub(crate) crowded: bool,
     pub(crate) log: Log,
 }
 
@@ -47,7 +49,12 @@ pub(crate) struct Log {
     pub(crate) lately: VecDeque<(Duration, u64)>,
     pub(crate) completed: Option<Duration>,
     pub(crate) completions: u32,
+    /// One more completion is to be told: it has begun without something it wants, or has lost it since.
+    pub(crate) owes_completed: bool,
+    /// Complete whenever it began, or began anew after a look at its content.
     pub(crate) complete_at_start: bool,
+    /// Of the pieces that it told of, in bytes, in this life.
+    pub(crate) fetched: u64,
     pub(crate) banned: BTreeSet<IpAddr>,
     pub(crate) failed_pieces: u32,
     /// Whom trackers named to it.
@@ -96,7 +103,7 @@ impl Node {
                 self.log.completed = Some(now);
                 self.log.completions += 1;
                 self.disk.sync();
-                if self.log.complete_at_start || self.log.completions > 1 {
+                if !std::mem::take(&mut self.log.owes_completed) {
                     return Err("`completed` is told twice, or to one that was complete".to_owned());
                 }
             }

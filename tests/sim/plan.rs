@@ -140,6 +140,14 @@ pub(crate) enum Fault {
     },
     Pause(usize),
     Resume(usize),
+    /// It looks at its content anew, which takes this long.
+    Recheck(usize, Duration),
+    /// One of its pieces turns out not to be on its disk any more.
+    Lose(usize),
+    /// Its session has no place for another peer, or has again.
+    Crowded(usize, bool),
+    /// It is removed, and added again this long after it has said goodbye.
+    Readd(usize, Duration),
     /// It tells its trackers at once, as far as they allow.
     Reannounce(usize),
     /// Its owner wants the pieces in another order.
@@ -156,6 +164,16 @@ pub(crate) enum Fault {
     Heal,
     /// In percent of all messages: how many are lost once, and arrive a time-out later.
     Loss(u8),
+}
+
+impl Fault {
+    /// Nobody has finished before it has come: it leaves somebody without something, or helps somebody on.
+    pub(crate) fn is_awaited(&self) -> bool {
+        matches!(
+            self,
+            Self::Resume(_) | Self::Recheck(..) | Self::Lose(_) | Self::Readd(..)
+        )
+    }
 }
 
 /// See the module.

@@ -171,6 +171,10 @@ fn of(fault: &Fault) -> Option<usize> {
         | Fault::Line(node, _)
         | Fault::Limit(node, _)
         | Fault::Reannounce(node)
+        | Fault::Recheck(node, _)
+        | Fault::Lose(node)
+        | Fault::Crowded(node, _)
+        | Fault::Readd(node, _)
         | Fault::Prioritize(node)
         | Fault::Crash { node, .. } => Some(*node),
         Fault::Tracker(..) | Fault::Partition(_) | Fault::Heal | Fault::Loss(_) => None,
@@ -187,6 +191,10 @@ fn renumbered(mut fault: Fault, gone: usize) -> Fault {
         | Fault::Line(node, _)
         | Fault::Limit(node, _)
         | Fault::Reannounce(node)
+        | Fault::Recheck(node, _)
+        | Fault::Lose(node)
+        | Fault::Crowded(node, _)
+        | Fault::Readd(node, _)
         | Fault::Prioritize(node)
         | Fault::Crash { node, .. } => *node -= usize::from(*node > gone),
         Fault::Tracker(..) | Fault::Partition(_) | Fault::Heal | Fault::Loss(_) => {}
@@ -238,7 +246,7 @@ fn trouble(dice: &mut Dice, members: usize, trackers: usize) -> Trouble {
             (end, Fault::Tracker(tracker, TrackerMood::Up)),
         ]
     };
-    match dice.below(19) {
+    match dice.below(23) {
         0 => vec![(begin, Fault::Pause(node)), (end, Fault::Resume(node))],
         1 | 2 => {
             let back_after = Some(dice.moment(Duration::from_millis(10), Duration::from_secs(10)));
@@ -284,7 +292,21 @@ fn trouble(dice: &mut Dice, members: usize, trackers: usize) -> Trouble {
         15 => moody(TrackerMood::Refusing),
         16 => vec![(begin, Fault::Reannounce(node))],
         17 => vec![(begin, Fault::Prioritize(node))],
-        _ => vec![(begin, Fault::Line(node, line(dice)))],
+        18 => vec![(begin, Fault::Line(node, line(dice)))],
+        19 => {
+            let takes = [0, 50, 2_000][dice.below(3)];
+            vec![(begin, Fault::Recheck(node, Duration::from_millis(takes)))]
+        }
+        // Not of the seed that stays: what it has promised of the piece is rubbish, as above.
+        20 => vec![(begin, Fault::Lose(node.max(1)))],
+        21 => vec![
+            (begin, Fault::Crowded(node, true)),
+            (end, Fault::Crowded(node, false)),
+        ],
+        _ => {
+            let back_after = dice.moment(Duration::ZERO, Duration::from_secs(3));
+            vec![(begin, Fault::Readd(node, back_after))]
+        }
     }
 }
 

@@ -77,12 +77,12 @@ impl Tracker {
         }
     }
 
-    /// How long it takes to answer; `None` if it does not within the patience of the asker.
-    pub(crate) fn delay(&self, patience: Duration) -> Option<Duration> {
+    /// How long it takes to answer over a way that takes `way`; `None` if it does not within the patience of the asker.
+    pub(crate) fn delay(&self, way: Duration, patience: Duration) -> Option<Duration> {
         match self.mood {
             TrackerMood::Down => None,
-            TrackerMood::Slow(delay) => (delay < patience).then_some(delay),
-            _ => Some(Duration::from_millis(5)),
+            TrackerMood::Slow(delay) => Some(delay + way).filter(|delay| *delay < patience),
+            _ => Some(way),
         }
     }
 
@@ -152,6 +152,13 @@ impl Tracker {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The node has lost something: it may become complete once more in this life.
+    pub(crate) fn lost_something(&mut self, addr: SocketAddr, life: u32) {
+        if let Some(record) = self.records.get_mut(&(addr, life)) {
+            record.completed = false;
+        }
     }
 
     /// Whether the node has said `completed` in this life.

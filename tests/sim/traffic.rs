@@ -62,11 +62,18 @@ impl World {
 
     pub(crate) fn connect(&mut self, from: usize, addr: SocketAddr) {
         let life = self.nodes[from].life;
+        if self.nodes[from].online && self.nodes[from].crowded {
+            return self.tell(from, Input::DialPutOff(addr));
+        }
         let to = self.node_at(addr).filter(|to| *to != from);
         let Some(to) = to.filter(|to| self.nodes[*to].online && !self.apart(from, *to)) else {
             return self.after(DIAL_TIMEOUT, Happening::DialFails { from, addr, life });
         };
         if !self.nodes[from].online {
+            return self.tell(from, Input::DialFailed(addr));
+        }
+        if self.nodes[to].crowded {
+            self.tell(to, Input::Crowded);
             return self.tell(from, Input::DialFailed(addr));
         }
         let (mut theirs, mut ours) = (Outputs::new(), Outputs::new());

@@ -27,6 +27,9 @@ use super::tracker::{Said, Tracker};
 /// How often a badly behaved node does what it does.
 pub(crate) const MISCHIEF: Duration = Duration::from_millis(200);
 
+/// What an announce takes to a tracker and back at most.
+const SLOWEST_WAY: Duration = Duration::from_millis(40);
+
 /// What happens next. `link` and `life` tell what belongs to a connection or a process that is gone.
 #[derive(Debug)]
 pub(crate) enum Happening {
@@ -91,6 +94,15 @@ pub(crate) enum Happening {
         numwant: u32,
         life: u32,
         heard: bool,
+    },
+    /// The content of a node has been looked at.
+    Found(usize, u32),
+    /// A node that was removed has said goodbye by now, or is waited for until the time; then it is added again.
+    Removed {
+        node: usize,
+        life: u32,
+        until: Duration,
+        back_after: Duration,
     },
 }
 
@@ -159,10 +171,10 @@ impl World {
         }
         for (number, (at, fault)) in world.plan.faults.iter().enumerate() {
             world.queue.push(*at, Happening::Fault(number));
-            if let Fault::Disk(node, super::disk::DiskMood::Flipping) = fault {
+            if let Fault::Disk(node, super::disk::DiskMood::Flipping) | Fault::Lose(node) = fault {
                 world.culprits.insert(*node);
             }
-            world.coming += usize::from(matches!(fault, Fault::Resume(_)));
+            world.coming += usize::from(fault.is_awaited());
         }
         world
     }
@@ -193,6 +205,7 @@ impl World {
             ends: std::collections::BTreeMap::new(),
             disk: Disk::new(have),
             wake: None,
+            crowded: false,
             log: Log::default(),
             member,
         });
@@ -273,7 +286,10 @@ impl World {
         // Only these can change whether a swarm is done; asking after every event would cost more than the event.
         self.milestone = matches!(
             what,
-            Happening::Hashed { .. } | Happening::Join(..) | Happening::Fault(_)
+            Happening::Hashed { .. }
+                | Happening::Join(..)
+                | Happening::Fault(_)
+                | Happening::Found(..)
         );
         self.happen(what);
     }
@@ -297,7 +313,7 @@ impl World {
                 }
             }
             Happening::Join(node, life) if self.lives(node, life) => self.join(node),
-            Happening::Fault(number) => self.strike(self.plan.faults[number].1),
+            Happening::Fault(number) => self.planned(number),
             Happening::Mischief(node, life) if self.lives(node, life) => self.mischief(node),
             Happening::Connect { from, addr, life } if self.lives(from, life) => {
                 self.connect(from, addr);
@@ -350,6 +366,13 @@ impl World {
                 life,
                 heard,
             } if self.lives(node, life) => self.reply(node, &announce, numwant, heard),
+            Happening::Found(node, life) if self.lives(node, life) => self.found(node),
+            Happening::Removed {
+                node,
+                life,
+                until,
+                back_after,
+            } if self.lives(node, life) => self.removed(node, until, back_after),
             _ => {}
         }
     }
@@ -369,6 +392,7 @@ impl World {
         self.tell(node, Input::Checked(have));
         let complete = self.nodes[node].is_complete();
         self.nodes[node].log.complete_at_start = complete;
+        self.nodes[node].log.owes_completed = !complete;
         if matches!(
             self.nodes[node].member.conduct,
             Conduct::Hoarder | Conduct::Flapper | Conduct::Fickle | Conduct::Pusher
@@ -430,6 +454,10 @@ impl World {
                 }
                 Output::Notice(notice) => {
                     let now = self.now;
+                    if let Notice::Piece(piece) = notice {
+                        let size = u64::from(self.layout.piece_size(piece));
+                        self.nodes[node].log.fetched += size;
+                    }
                     let told = self.nodes[node].notice(now, &notice);
                     self.must(node, told);
                     if notice == Notice::Completed {
@@ -451,7 +479,9 @@ impl World {
             .find(|tracker| tracker.url == announce.url)
             .expect("a tracker of the plan");
         let reached = self.split.is_none_or(|split| node < split);
-        let delay = tracker.delay(announce.timeout).filter(|_| reached);
+        // Each announce has a connection of its own, and some connections are slower than others.
+        let way = self.dice.moment(Duration::from_millis(5), SLOWEST_WAY);
+        let delay = tracker.delay(way, announce.timeout).filter(|_| reached);
         let life = self.nodes[node].life;
         self.nodes[node].log.announces += 1;
         let what = Happening::Reply {

@@ -6,6 +6,7 @@ mod network;
 mod shapes;
 mod swarms;
 mod trackers;
+mod upkeep;
 
 use super::plan::Plan;
 use super::world::World;
