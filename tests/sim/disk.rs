@@ -56,7 +56,7 @@ pub(crate) struct Disk {
     synced: Bitfield,
     /// Was here and is not any more; whoever was promised a block of it gets rubbish.
     lost: BTreeSet<PieceIndex>,
-    /// Blocks were thrown away on the engine's order.
+    /// Blocks were thrown away, on the engine's order or because they could not be written.
     pub(crate) has_forgotten: bool,
     /// Free again from here on.
     free_at: Duration,
@@ -129,6 +129,7 @@ impl Disk {
             self.watched.remove(&piece);
             return Some(Written::Bad(digests));
         }
+        self.has_forgotten |= matches!(self.mood, DiskMood::Full | DiskMood::Broken);
         match self.mood {
             DiskMood::Full => Some(failed(TroubleKind::Full, "no space left on device")),
             DiskMood::Broken => Some(failed(TroubleKind::Broken, "input/output error")),
