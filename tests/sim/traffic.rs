@@ -387,7 +387,7 @@ impl World {
         };
         // From here on it cannot be called off.
         if let Some(end) = self.nodes[node].ends.get_mut(&key)
-            && !end.over(block)
+            && !end.leaves(block)
             && self.nodes[node].is_honest()
         {
             self.broken(node, &format!("{block} is sent and was not asked for"));

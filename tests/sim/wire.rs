@@ -191,7 +191,13 @@ impl End {
         Ok(waited)
     }
 
-    /// A request of the peer is over: its block left, it was rejected, or called off. False if there is none.
+    /// A block leaves. False if it does not wait to. One that was asked for twice in a breath may leave before the engine
+    /// has decided on the second request.
+    pub(crate) fn leaves(&mut self, block: BlockRef) -> bool {
+        remove(&mut self.queued, block)
+    }
+
+    /// A request of the peer is over: it was rejected, or called off. False if there is none.
     pub(crate) fn over(&mut self, block: BlockRef) -> bool {
         remove(&mut self.waiting, block) || remove(&mut self.queued, block)
     }
