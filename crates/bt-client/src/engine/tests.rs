@@ -289,6 +289,7 @@ enum Step {
     Next,
     Connected(u8),
     Failed(u8),
+    PutOff(u8),
     Closed(u8, bool, bool),
     Forget(u8),
     ForgetIp(u8),
@@ -303,6 +304,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => Just(Step::Next),
         2 => number().prop_map(Step::Connected),
         3 => number().prop_map(Step::Failed),
+        2 => number().prop_map(Step::PutOff),
         2 => (number(), any::<bool>(), any::<bool>())
             .prop_map(|(one, seed, useful)| Step::Closed(one, seed, useful)),
         1 => number().prop_map(Step::Forget),
@@ -372,6 +374,7 @@ proptest! {
                 }
                 Step::Connected(one) => { candidates.connected(addr(one)); dialing.remove(&addr(one)); }
                 Step::Failed(one) => { candidates.failed(now, addr(one)); dialing.remove(&addr(one)); }
+                Step::PutOff(one) => { candidates.put_off(now, addr(one)); dialing.remove(&addr(one)); }
                 Step::Closed(one, seed, useful) => { candidates.closed(now, addr(one), Ended { seed, useful }); dialing.remove(&addr(one)); }
                 Step::Forget(one) => { candidates.forget(addr(one)); dialing.remove(&addr(one)); }
                 Step::ForgetIp(one) => {

@@ -1,10 +1,13 @@
 //! One torrent, driven by operations that the bytes stand for.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bt_metainfo::{BLOCK_SIZE, BlockRef, InfoHash, Layout, PieceIndex};
+use bt_tracker::schedule::Problem;
+use bt_tracker::{AnnounceResponse, Peer};
 use bt_wire::{Bitfield, Message, PeerId};
 use bytes::Bytes;
 
@@ -15,11 +18,12 @@ use crate::engine::{
 
 const PIECES: u32 = 6;
 const BLOCKS: u32 = 3;
+const TRACKER: &str = "http://t.example/announce";
 
 /// Drives one torrent by operations: each two bytes are one thing that happens. Its books are audited after each.
 ///
 /// # Panics
-/// If the books disagree, or an output names a peer that was never let in.
+/// If the books disagree, or an output names a peer that is not there.
 pub fn engine(data: &[u8]) {
     let mut bytes = data.iter().copied();
     let seed = u64::from(bytes.next().unwrap_or(0));
@@ -36,7 +40,8 @@ struct Driven {
     torrent: Torrent,
     layout: Arc<Layout>,
     now: Instant,
-    peers: Vec<PeerKey>,
+    /// Those that were let in and are not gone.
+    peers: BTreeSet<PeerKey>,
     out: Outputs,
 }
 
@@ -50,7 +55,7 @@ impl Driven {
         config.max_peers = 5;
         config.sequential = seed.is_multiple_of(3);
         config.spread = seed.is_multiple_of(2);
-        config.trackers = vec![vec!["http://t.example/announce".to_owned()]];
+        config.trackers = vec![vec![TRACKER.to_owned()]];
         let now = Instant::now();
         let mut torrent = Torrent::new(now, config, Arc::clone(&layout), Bitfield::full(PIECES));
         let mut out = Outputs::new();
@@ -64,7 +69,7 @@ impl Driven {
             torrent,
             layout,
             now,
-            peers: Vec::new(),
+            peers: BTreeSet::new(),
             out,
         }
     }
@@ -115,8 +120,46 @@ impl Driven {
             26 => self.trouble(how),
             27 => self.handle(Input::PeerQueues(peer, u32::from(how))),
             28 => self.handle(Input::Uploaded(peer, u64::from(how))),
+            29 => self.session(peer, how),
+            30 => self.announced(how),
             _ => self.wait(how),
         }
+    }
+
+    /// What the session and the owner say.
+    fn session(&mut self, peer: PeerKey, how: u8) {
+        let number = how >> 3;
+        self.handle(match how & 7 {
+            0 => Input::DialPutOff(address(number)),
+            1 => Input::Crowded,
+            2 => Input::PeerListens(peer, u16::from(number)),
+            3 => Input::CompletionIsSafe,
+            4 => Input::Command(Command::Reannounce),
+            // It is the end of the torrent, and so of what the rest of the bytes can find.
+            5 if number == 0 => Input::Command(Command::Stop),
+            5 => Input::Candidates(Source::User, vec![address(number)]),
+            6 => Input::Command(Command::Recheck),
+            _ if !self.torrent.is_checked() => Input::Checked(Bitfield::full(PIECES)),
+            _ => Input::Timeout,
+        });
+    }
+
+    /// The tracker answers, whether or not it was asked.
+    fn announced(&mut self, how: u8) {
+        let answer = match how & 3 {
+            0 => Err(Problem::new("connection refused")),
+            _ => {
+                let interval = Duration::from_secs(u64::from(how) * 60);
+                let mut response = AnnounceResponse::new(interval);
+                let peer = |number| Peer {
+                    addr: address(number),
+                    id: None,
+                };
+                response.peers = vec![peer(how >> 2), peer(how >> 5)];
+                Ok(response)
+            }
+        };
+        self.handle(Input::Announced(TRACKER.to_owned(), answer));
     }
 
     /// The disk is full, broken or has lost something, or the owner has other wishes.
@@ -162,7 +205,7 @@ impl Driven {
             fast: how & 2 == 0,
         };
         if let Ok(key) = self.torrent.open(self.now, info, &mut self.out) {
-            self.peers.push(key);
+            self.peers.insert(key);
         }
     }
 
@@ -172,14 +215,27 @@ impl Driven {
     }
 
     fn handle(&mut self, input: Input) {
+        if let Input::PeerClosed(peer) = input {
+            // What was said to it before it went may still wait.
+            self.obey();
+            self.peers.remove(&peer);
+        }
         self.torrent.handle(self.now, input, &mut self.out);
+        self.obey();
+    }
+
+    /// Looks at the orders that wait.
+    fn obey(&mut self) {
         for output in self.out.drain(..) {
             if let Output::Send(peer, _) | Output::Serve(peer, _) | Output::Close(peer, _) = output
             {
                 assert!(
                     self.peers.contains(&peer),
-                    "an order for {peer}, which was never let in"
+                    "an order for {peer}, which is not there"
                 );
+            }
+            if let Output::Close(peer, _) = output {
+                self.peers.remove(&peer);
             }
         }
     }
