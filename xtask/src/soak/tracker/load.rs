@@ -1,5 +1,8 @@
-//! Full load over HTTP and UDP, with peers that come and expire: how long an announce takes, and
+//! An even load over HTTP and UDP, with peers that come and expire: how long an announce takes, and
 //! memory that does not grow after the warm-up.
+//!
+//! Even, because what lives is what came within a peer's lifetime: as fast as it goes would be
+//! faster on a machine that becomes quieter, and more peers at once look like a leak.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -16,11 +19,17 @@ use crate::{Bench, Outcome};
 const TORRENTS: u64 = 50_000;
 const PEERS: u64 = 60_000;
 
-/// Connections over HTTP, each with an announce on its way all the time.
+/// Connections over HTTP, each with one announce on its way at a time.
 const CLIENTS: u64 = 4;
+
+/// Announces over all of them in a second.
+const HTTP_RATE: u64 = 1_000;
 
 /// UDP packets on their way.
 const WINDOW: usize = 64;
+
+/// And in a second.
+const UDP_RATE: u64 = 3_000;
 
 /// Of the run, the part after which memory must not grow any more.
 const WARM_UP: f64 = 0.4;
@@ -28,6 +37,28 @@ const WARM_UP: f64 = 0.4;
 /// Of a hundred announces over UDP, those that must be answered: none is thrown away on a loopback
 /// device, but a client may give one up too early on a busy machine.
 const ANSWERED: u64 = 95;
+
+/// Says when the next one is to begin, so that so many begin in a second and none is made up for.
+struct Pace {
+    next: Instant,
+    every: Duration,
+}
+
+impl Pace {
+    fn new(rate: u64) -> Self {
+        Self {
+            next: Instant::now(),
+            every: Duration::from_nanos(1_000_000_000 / rate.max(1)),
+        }
+    }
+
+    /// Sleeps until it is time. Whoever is late goes on at once, and nobody runs to catch up.
+    fn wait(&mut self) {
+        let now = Instant::now();
+        std::thread::sleep(self.next.saturating_duration_since(now));
+        self.next = now.max(self.next) + self.every;
+    }
+}
 
 /// A client's work: what it counted, or why it ended.
 type Work<T> = Result<T, Fault>;
@@ -97,7 +128,9 @@ fn announce_http(address: SocketAddr, client: u64, done: &AtomicBool) -> Work<Ti
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let (mut times, mut reply) = (Times::new(), [0; 4096]);
+    let mut pace = Pace::new(HTTP_RATE / CLIENTS);
     while !done.load(Ordering::Relaxed) {
+        pace.wait();
         let port = u16::try_from(noise.next() % PEERS).unwrap_or(0).max(1);
         let query = query(torrent(&mut noise), port, noise.next() % 3);
         let request = format!("GET /announce?{query} HTTP/1.1\r\nHost: t\r\n\r\n");
@@ -113,7 +146,7 @@ fn announce_http(address: SocketAddr, client: u64, done: &AtomicBool) -> Work<Ti
     Ok(times)
 }
 
-/// As many announces as the tracker takes. Returns how many were sent, and how many answered.
+/// Announces in windows. Returns how many were sent, and how many answered.
 fn announce_udp(address: SocketAddr, done: &AtomicBool) -> Work<(u64, u64)> {
     let mut noise = Noise::new(77);
     let socket = UdpSocket::bind("127.0.0.1:0")?;
@@ -122,7 +155,9 @@ fn announce_udp(address: SocketAddr, done: &AtomicBool) -> Work<(u64, u64)> {
     let (mut buffer, mut packet) = ([0; 2048], Vec::new());
     let (mut asked, mut answered, mut round) = (0_u64, 0_u64, 1_u32);
     let mut id = (0, Instant::now());
+    let mut pace = Pace::new(UDP_RATE / WINDOW as u64);
     while !done.load(Ordering::Relaxed) {
+        pace.wait();
         if answered == 0 || id.1.elapsed() > Duration::from_secs(60) {
             packet.clear();
             encode_connect_request(1, &mut packet);
