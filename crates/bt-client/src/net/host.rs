@@ -31,6 +31,8 @@ pub(crate) trait Host: Send + Sync {
     fn dial_put_off(&self, addr: SocketAddr);
     /// The same for a caller.
     fn crowded(&self);
+    /// Whether the torrent has peers at all at the moment: it is neither paused, nor checked, nor removed.
+    fn is_active(&self) -> bool;
     /// Whether the torrent lacks what peers may have.
     fn is_needy(&self) -> bool;
     /// Our own files failed while we served a block.

@@ -49,11 +49,10 @@ impl Places {
 
     /// A place for a peer that is `needed` or not, if there is one.
     pub(crate) fn take(&self, needed: bool) -> Option<Place> {
-        if !self.is_one_free(needed) {
-            return None;
-        }
         let permit = Arc::clone(&self.free).try_acquire_owned().ok()?;
-        Some(Place { _permit: permit })
+        let kept = if needed { 0 } else { self.for_needed };
+        // Taken first and given back if it was one of those that are kept: two threads that look first may both take.
+        (self.free.available_permits() >= kept).then_some(Place { _permit: permit })
     }
 }
 
@@ -91,5 +90,18 @@ mod tests {
         assert!(places.take(false).is_none(), "it is for who is needed");
         drop(needed);
         assert!(places.take(false).is_some());
+    }
+
+    #[test]
+    fn no_place_of_those_that_are_kept_is_taken_by_threads_that_come_together() {
+        for _ in 0..200 {
+            let places = Places::new(200, 64);
+            let taken: usize = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| all(&places, false))).collect();
+                let kept: Vec<_> = threads.into_iter().map(|one| one.join().unwrap()).collect();
+                kept.iter().map(Vec::len).sum()
+            });
+            assert!(taken <= 24, "{taken} places of 24");
+        }
     }
 }

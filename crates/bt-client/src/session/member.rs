@@ -461,6 +461,13 @@ impl Host for Seat {
         self.0.handle(Input::Crowded);
     }
 
+    fn is_active(&self) -> bool {
+        matches!(
+            self.0.state(),
+            State::Downloading | State::Seeding | State::Finished | State::DiskFull
+        )
+    }
+
     fn is_needy(&self) -> bool {
         self.0.engine().state() == State::Downloading
     }

@@ -239,12 +239,12 @@ impl Swarms {
     /// forgotten at once. Returns whether it was registered.
     pub fn unregister(&self, info_hash: InfoHash) -> bool {
         let hash = self.hash(&info_hash);
-        let was = {
-            let mut shard = self.shard_of(hash);
-            shard.set_registered(hash, info_hash, false, &self.open, &self.keys)
-        };
+        let env = self.env(self.clock.start());
+        // Under one lock: whoever registers it again meanwhile would be answered, and then forgotten.
+        let mut shard = self.shard_of(hash);
+        let was = shard.set_registered(hash, info_hash, false, &self.open, &self.keys);
         if was && self.config.closed {
-            self.remove(&info_hash);
+            shard.remove(hash, &info_hash, &self.open, &env);
         }
         was
     }

@@ -22,6 +22,11 @@ pub(crate) async fn call(host: Arc<dyn Host>, addr: SocketAddr, tools: Tools) {
         return host.dial_put_off(addr);
     }
     let permit = tools.dialer.half_open((tools.now)()).await;
+    if !host.is_active() {
+        // Its turn came after minutes, perhaps: nobody is to hear of a torrent that has been paused or removed since.
+        tracing::debug!(%addr, "not dialed: the torrent has no peers now");
+        return host.dial_put_off(addr);
+    }
     let connected = tools.dialer.tcp(addr, CONNECT_TIMEOUT).await;
     drop(permit);
     let stream = match connected {
