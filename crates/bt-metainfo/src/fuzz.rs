@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    BlockRef, FileIndex, Info, Layout, Magnet, Metainfo, PieceIndex, SafePath, Version, limits,
+    BlockRef, FileIndex, HostPort, Info, Layout, Magnet, Metainfo, PieceIndex, SafePath, Version, limits,
 };
 
 /// A torrent file: reading it, then every question about it.
@@ -120,6 +120,19 @@ pub fn magnet(data: &[u8]) {
     }
 }
 
+/// A host and a port, as magnets and node lists hold them.
+pub fn host_port(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Ok(node) = text.parse::<HostPort>() {
+        assert!(node.port() != 0 && !node.host().is_empty());
+        assert_eq!(node.to_string().parse(), Ok(node.clone()), "{text:?}");
+        if let Some(address) = node.socket_addr() {
+            let again = HostPort::from(address);
+            assert_eq!(again.socket_addr(), Some(address), "{text:?}");
+        }
+    }
+}
+
 /// The names of a path, with line feeds between them.
 pub fn path(data: &[u8]) {
     let path = SafePath::sanitize(data.split(|&byte| byte == b'\n'));
@@ -208,6 +221,7 @@ mod tests {
         assert!(replay("metainfo_info", super::info) > 3);
         assert!(replay("metainfo_magnet", super::magnet) > 5);
         assert!(replay("metainfo_path", super::path) > 3);
+        assert!(replay("metainfo_host_port", super::host_port) > 3);
         assert!(replay("metainfo_layout", super::layout) > 3);
     }
 }

@@ -6,6 +6,7 @@
     reason = "exchanges and schedules have to begin at some time"
 )]
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bt_metainfo::InfoHash;
@@ -14,6 +15,7 @@ use bt_wire::PeerId;
 use crate::http::{self, PeerForm};
 use crate::limits::{MAX_PEERS, MAX_SCRAPE, MAX_URL_DATA};
 use crate::schedule::{Breadth, Options, Problem, Schedule};
+use crate::swarm::{Locality, Network};
 use crate::udp::{self, Exchange, Family, Question, Request};
 use crate::{AnnounceRequest, AnnounceResponse, Event, Failure, ReplyError, RetryIn};
 
@@ -255,6 +257,42 @@ pub fn schedule(data: &[u8]) {
     assert!(trackers.iter().all(|tracker| tracker.failures < 1_001));
 }
 
+/// A URL, and on the next line where its tracker redirects to.
+#[cfg(feature = "client")]
+pub fn redirect(data: &[u8]) {
+    crate::client::fuzz_redirect(data);
+}
+
+/// A body packed with gzip.
+#[cfg(feature = "client")]
+pub fn gunzip(data: &[u8]) {
+    crate::client::fuzz_body(data);
+}
+
+/// An address and how many of its leading bits count.
+pub fn network(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let Ok(network) = text.parse::<Network>() else {
+        return;
+    };
+    let shown = network.to_string();
+    assert_eq!(shown.parse(), Ok(network), "{text:?}");
+    let (first, bits) = shown.split_once('/').expect("an address and bits");
+    let first: IpAddr = first.parse().expect("an address");
+    assert!(network.contains(first), "{text:?}");
+    let named = Locality::named([(network, "here".to_owned())]).expect("one network");
+    assert_eq!(named.name_of(first), Some("here"), "{text:?}");
+    // The address whose last bit differs is outside only if all bits count.
+    let neighbour: IpAddr = match first {
+        IpAddr::V4(ip) => (ip.to_bits() ^ 1).to_be_bytes().into(),
+        IpAddr::V6(ip) => (ip.to_bits() ^ 1).to_be_bytes().into(),
+    };
+    let all = if first.is_ipv4() { "32" } else { "128" };
+    if neighbour.is_ipv4() == neighbour.to_canonical().is_ipv4() {
+        assert_eq!(network.contains(neighbour), bits != all, "{text:?}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -265,13 +303,18 @@ mod tests {
     type Body = fn(&[u8]);
 
     /// Every target by the name of its corpus folder.
-    const TARGETS: [(&str, Body); 6] = [
+    const TARGETS: &[(&str, Body)] = &[
         ("tracker_http_query", super::http_query),
         ("tracker_http_reply", super::http_reply),
         ("tracker_url", super::url),
         ("tracker_udp_request", super::udp_request),
         ("tracker_udp_exchange", super::udp_exchange),
         ("tracker_schedule", super::schedule),
+        ("tracker_network", super::network),
+        #[cfg(feature = "client")]
+        ("tracker_redirect", super::redirect),
+        #[cfg(feature = "client")]
+        ("tracker_gunzip", super::gunzip),
     ];
 
     #[test]

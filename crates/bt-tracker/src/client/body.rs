@@ -69,6 +69,16 @@ pub(super) fn decompress(
     Ok(out)
 }
 
+/// A packed body for the fuzzer: whatever it claims, no more comes out than is allowed.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn fuzz(data: &[u8]) {
+    const LIMIT: usize = 64 * 1024;
+    let gzip = HeaderValue::from_static("gzip");
+    if let Ok(unpacked) = decompress(Some(&gzip), data.to_vec(), LIMIT) {
+        assert!(unpacked.len() <= LIMIT.min(data.len() * MAX_GZIP_RATIO));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;

@@ -36,6 +36,10 @@ use crate::limits::{ANNOUNCE_TIMEOUT, MAX_REPLY_BODY, MAX_URL};
 use crate::udp::{Answer, Family, Question};
 use crate::{AnnounceRequest, AnnounceResponse, ReplyError, ScrapeRequest, ScrapeResponse};
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use body::fuzz as fuzz_body;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use destination::fuzz as fuzz_redirect;
 pub use error::Error;
 pub use net::{BoxFuture, Direct, Net};
 

@@ -38,6 +38,12 @@ pub fn signal(data: &[u8]) {
     super::signal::fuzz(data);
 }
 
+/// What browsers do.
+#[cfg(feature = "websocket")]
+pub fn rooms(data: &[u8]) {
+    super::signal::fuzz_rooms(data);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +91,8 @@ mod tests {
             ("tracker_server_relay", relay),
             #[cfg(feature = "websocket")]
             ("tracker_server_signal", signal),
+            #[cfg(feature = "websocket")]
+            ("tracker_server_rooms", rooms),
         ];
         for (name, body) in targets {
             let files = std::fs::read_dir(corpus.join(name))
@@ -111,6 +119,13 @@ mod tests {
         let torrents = "GET /torrents/a.torrent HTTP/1.1\r\nAccept: application/json\r\n\r\n";
         let seeds = [&announce, &post, &scrape, torrents].map(str::as_bytes);
         mutate(&seeds, http_connection);
+    }
+
+    #[cfg(feature = "websocket")]
+    #[test]
+    fn sums_of_rooms_hold_whatever_browsers_do() {
+        let all: Vec<u8> = (0..=255).collect();
+        mutate(&[&all, b"000", &[0, 3, 0, 16, 19, 8, 0, 7, 0, 0, 1, 0]], rooms);
     }
 
     #[test]

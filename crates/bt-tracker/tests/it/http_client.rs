@@ -91,7 +91,12 @@ async fn every_kind_of_redirect_is_followed() {
         "307 Temporary",
         "308 Permanent",
     ] {
-        for location in ["/b/announce?x=%2f", "announce2", "http://{}/c?d"] {
+        for location in [
+            "/b/announce?x=%2f",
+            "/b/announce?next=http://t.example/",
+            "announce2",
+            "http://{}/c?d",
+        ] {
             let server = HttpServer::start(move |head| {
                 let host = head
                     .split("Host: ")
@@ -114,6 +119,9 @@ async fn every_kind_of_redirect_is_followed() {
             let second = server.heads().remove(1);
             let expected = match location {
                 "/b/announce?x=%2f" => "GET /b/announce?x=%2f HTTP/1.1\r\n",
+                "/b/announce?next=http://t.example/" => {
+                    "GET /b/announce?next=http://t.example/ HTTP/1.1\r\n"
+                }
                 "announce2" => "GET /a/announce2 HTTP/1.1\r\n",
                 _ => "GET /c?d HTTP/1.1\r\n",
             };
@@ -170,6 +178,23 @@ async fn a_redirect_from_the_internet_to_a_private_address_is_refused() {
     // Between private addresses, as in a company, it is fine.
     let reply = self::client()
         .announce(&public.url("/"), &announce(), PATIENCE)
+        .await;
+    assert_eq!(reply.unwrap().peers.len(), 1);
+}
+
+#[tokio::test]
+async fn a_head_of_as_many_lines_as_are_allowed_is_read() {
+    let lines = "X: y\r\n".repeat(MAX_REPLY_HEADERS - 1);
+    let server = HttpServer::start(move |_| {
+        let head = format!(
+            "HTTP/1.1 200 OK\r\n{lines}Content-Length: {}\r\n\r\n",
+            REPLY.len()
+        );
+        [head.as_bytes(), REPLY].concat()
+    })
+    .await;
+    let reply = client()
+        .announce(&server.url("/a"), &announce(), PATIENCE)
         .await;
     assert_eq!(reply.unwrap().peers.len(), 1);
 }

@@ -1,7 +1,7 @@
 //! The table of targets. A row more is all that a new fuzz body needs.
 
 use crate::words::{
-    EXTENSION_WORDS, LIST_WORDS, MAGNET_WORDS, PATH_WORDS, QUERY_WORDS, REPLY_WORDS, SERVER_WORDS,
+    ADDRESS_WORDS, EXTENSION_WORDS, LIST_WORDS, MAGNET_WORDS, PATH_WORDS, QUERY_WORDS, REPLY_WORDS, SERVER_WORDS,
     SETTINGS_WORDS, SIGNAL_WORDS, TORRENT_WORDS, UDP_WORDS, WIRE_WORDS,
 };
 
@@ -158,6 +158,12 @@ pub(crate) const TARGETS: &[Target] = &[
         PATH_WORDS,
     ),
     bytes(
+        "metainfo_host_port",
+        "hosts and ports of magnets and node lists: round trip",
+        bt_metainfo::fuzz::host_port,
+        ADDRESS_WORDS,
+    ),
+    bytes(
         "metainfo_layout",
         "pieces, blocks and extents cover every byte once",
         bt_metainfo::fuzz::layout,
@@ -266,6 +272,27 @@ pub(crate) const TARGETS: &[Target] = &[
         "started first, completed once, stopped last",
         bt_tracker::fuzz::schedule,
     ),
+    bytes(
+        "tracker_redirect",
+        "a redirect to a path stays on its host, none leads away from TLS or HTTP",
+        bt_tracker::fuzz::redirect,
+        QUERY_WORDS,
+    ),
+    Target {
+        memory: Memory::Machine,
+        ..bytes(
+            "tracker_gunzip",
+            "a packed reply: no more comes out than is allowed",
+            bt_tracker::fuzz::gunzip,
+            &[b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"],
+        )
+    },
+    bytes(
+        "tracker_network",
+        "networks of a configuration: round trip, and what is in them is in them",
+        bt_tracker::fuzz::network,
+        ADDRESS_WORDS,
+    ),
     server(
         "tracker_server_http",
         "the bytes of a connection get the same replies however they are cut",
@@ -307,6 +334,11 @@ pub(crate) const TARGETS: &[Target] = &[
         "messages of browsers: bounds, and what is handed on says whom it is from and what about",
         bt_tracker::server::fuzz::signal,
         SIGNAL_WORDS,
+    ),
+    machine(
+        "tracker_server_rooms",
+        "browsers come, go and make offers: every sum is right after each step",
+        bt_tracker::server::fuzz::rooms,
     ),
 ];
 

@@ -180,11 +180,24 @@ pub(crate) const SERVER_WORDS: &[&[u8]] = &[
     b"Content-Length: 5\r\n",
     b"Transfer-Encoding: chunked\r\n",
     b"X-Forwarded-For: 1.2.3.4\r\n",
+    b"X-Forwarded-For: [2001:db8::1]:1, 192.0.2.9\r\n",
+    b"192.0.2.7",
     b"&info_hash=%00%01",
     b"&peer_id=-XX0001-000000000001",
     b"&port=1",
     b"&left=0",
     b"&event=stopped",
+];
+
+pub(crate) const ADDRESS_WORDS: &[&[u8]] = &[
+    b"192.0.2.1",
+    b"10.0.0.0/8",
+    b"[2001:db8::1]",
+    b"2001:db8::/32",
+    b"::ffff:192.0.2.1",
+    b":6881",
+    b"tracker.example",
+    b"/128",
 ];
 
 pub(crate) const SETTINGS_WORDS: &[&[u8]] = &[

@@ -116,7 +116,7 @@ impl Destination {
             what: what.to_owned(),
         };
         // Absolute URLs keep their bytes, like every other URL.
-        let next = if location.contains("://") {
+        let next = if has_scheme(location.trim()) {
             Self::parse(location)
         } else {
             let joined = self
@@ -142,6 +142,16 @@ impl Destination {
     pub(super) fn host_text(&self) -> &str {
         self.url.host_str().unwrap_or_default()
     }
+}
+
+/// Whether a text begins with a scheme and an authority (RFC 3986, section 3). The query of a relative reference may hold
+/// a URL as well.
+fn has_scheme(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, _)| {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(is_allowed)
+    })
 }
 
 fn invalid(what: impl Into<String>) -> Error {
@@ -181,6 +191,41 @@ fn unescape(text: &str) -> Vec<u8> {
         .next()
         .map(|(name, _)| name.into_owned().into_bytes())
         .unwrap_or_default()
+}
+
+/// A URL and, on the next line, the location of a redirect, for the fuzzer: a path stays on its host, nobody is led away
+/// from TLS, and nothing but HTTP is followed.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn fuzz(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (url, location) = text.split_once('\n').unwrap_or((&text, "/"));
+    let Ok(from) = Destination::parse(url) else {
+        return;
+    };
+    assert!(from.path_and_query.starts_with('/') && from.port != 0);
+    if from.scheme == Scheme::Udp {
+        return;
+    }
+    let second = location.as_bytes().get(1);
+    let is_path = location.starts_with('/')
+        && !matches!(second, Some(b'/' | b'\\'))
+        && location.bytes().all(|byte| byte.is_ascii_graphic());
+    // Escaped, it may become longer than the longest URL.
+    let is_short = 3 * text.len() < MAX_URL;
+    match from.redirected(location) {
+        Ok(next) => {
+            assert_ne!(next.scheme, Scheme::Udp, "{text}");
+            assert!(
+                from.scheme != Scheme::Https || next.scheme == Scheme::Https,
+                "{text}"
+            );
+            assert!(
+                !is_path || (next.host == from.host && next.port == from.port),
+                "{text}"
+            );
+        }
+        Err(error) => assert!(!is_path || !is_short, "{text}: {error}"),
+    }
 }
 
 #[cfg(test)]

@@ -291,6 +291,7 @@ impl Http {
                 self.tracker.stats.forwarded_ignored.add(1);
                 break;
             };
+            debug_assert!(!address.is_unspecified() && !address.is_multicast());
             nearest = address;
             if !self.is_trusted(nearest) {
                 break;
@@ -364,12 +365,14 @@ fn fuzz_server() -> Http {
     let config = Config {
         default_numwant: 0,
         max_numwant: 0,
+        // The client itself is a proxy, and so are others of its network.
+        trusted_proxies: vec!["192.0.2.0/24".parse().expect("a network")],
         ..Config::default()
     };
     let tracker = Tracker::new(&config, Instant::now());
     Http {
         tracker: Arc::new(tracker.expect("the default configuration is fine")),
-        proxy_header: "".into(),
+        proxy_header: config.proxy_header.into(),
         crowd: Crowd::new(Instant::now(), 1, 1),
         complained: Mutex::default(),
     }

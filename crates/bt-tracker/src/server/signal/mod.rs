@@ -11,6 +11,8 @@ mod rooms;
 
 #[cfg(any(test, feature = "fuzz"))]
 pub(super) use message::fuzz;
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) use rooms::fuzz as fuzz_rooms;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

@@ -384,6 +384,95 @@ fn below(random: u64, length: usize) -> usize {
     usize::try_from(random % length.max(1) as u64).unwrap_or(0)
 }
 
+#[cfg(any(test, feature = "fuzz"))]
+impl Floor {
+    /// Whether the sums are those of what they are sums of, and everybody who is in a room knows it.
+    fn audit(&self, seats: &[Seat]) {
+        let members: usize = self.rooms.values().map(|room| room.members.len()).sum();
+        assert_eq!(self.members, members, "members");
+        let places: usize = seats.iter().map(|seat| seat.memberships.len()).sum();
+        assert_eq!(self.places, places, "places");
+        let mut of_source: HashMap<IpAddr, usize> = HashMap::new();
+        for seat in seats.iter().filter(|seat| !seat.memberships.is_empty()) {
+            *of_source.entry(network(seat.source)).or_default() += seat.memberships.len();
+        }
+        assert_eq!(self.of_source, of_source, "places of a source");
+        for (info_hash, room) in &self.rooms {
+            assert!(!room.members.is_empty(), "an empty room");
+            assert_eq!(room.at.len(), room.members.len(), "ids");
+            let seeds = room.members.iter().filter(|member| member.is_seed);
+            assert_eq!(room.seeds, seeds.count(), "seeds");
+            for (at, member) in room.members.iter().enumerate() {
+                assert_eq!(room.at.get(&member.peer_id), Some(&at), "an id");
+                let seat = seats.iter().find(|seat| seat.guest == Some(member.guest));
+                let seat = seat.expect("the seat of a member");
+                assert!(seat.memberships.contains(&(*info_hash, member.peer_id)));
+            }
+        }
+    }
+}
+
+/// What browsers do for the fuzzer, three bytes each time: whatever happens, the sums are right.
+#[cfg(any(test, feature = "fuzz"))]
+pub(in super::super) fn fuzz(data: &[u8]) {
+    use super::message::{Answer, Offer};
+
+    let rooms = Rooms::default();
+    let (letters, _mailbox) = tokio::sync::mpsc::channel(1);
+    let sources = [
+        IpAddr::from([192, 0, 2, 1]),
+        IpAddr::from([192, 0, 2, 1]),
+        IpAddr::from([192, 0, 2, 2]),
+        IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]),
+    ];
+    let mut seats = sources.map(|source| Seat::new(letters.clone(), source));
+    for step in data.chunks_exact(3) {
+        let &[who, what, how] = step else { continue };
+        let at = usize::from(who & 3);
+        let info_hash = InfoHash::from([(who >> 2) % 3; 20]);
+        let event = match what & 7 {
+            0 => Event::Completed,
+            1 | 2 => Event::Stopped,
+            _ => Event::Update,
+        };
+        match (what & 7, how & 3) {
+            (7, 0) => rooms.close(&info_hash),
+            (7, 1) => {
+                rooms.leave_all(&seats[at]);
+                seats[at] = Seat::new(letters.clone(), sources[at]);
+            }
+            (7, 2) => rooms.leave_those(&mut seats[at], |hash| *hash == info_hash),
+            _ => {
+                let offer = || Offer {
+                    offer: 1.into(),
+                    id: 1.into(),
+                };
+                let answer = (how & 64 != 0).then(|| Answer {
+                    to: [how & 3; 20],
+                    answer: 1.into(),
+                    id: 1.into(),
+                });
+                let offers = usize::from(how >> 2 & 3);
+                let most = offers + usize::from(answer.is_some());
+                let announce = Announce {
+                    info_hash,
+                    peer_id: [(who >> 4) & 3; 20],
+                    is_seed: what & 16 != 0,
+                    left: None,
+                    transferred: None,
+                    event,
+                    offers: std::iter::repeat_with(offer).take(offers).collect(),
+                    answer,
+                };
+                if let Ok((_, deliveries)) = rooms.announce(&mut seats[at], announce) {
+                    assert!(deliveries.len() <= most, "letters that nobody wrote");
+                }
+            }
+        }
+        rooms.lock().audit(&seats);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::sync::mpsc::{Receiver, channel};
