@@ -1,5 +1,6 @@
 //! Signalling for browsers, with a client of our own on a real socket.
 
+use bt_tracker::limits::MAX_SIGNAL;
 use bt_tracker::server::{Config, Handle, Mode};
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -164,9 +165,14 @@ async fn what_is_too_much_ends_the_connection_and_what_is_wrong_is_refused() {
         let answer = browser.ask(&bad).await;
         assert!(answer["failure reason"].is_string(), "{answer}");
     }
-    let fits = announce(1, 1, 1, &json!({"x": "y".repeat(60_000)}));
+    let of_bytes = |bytes: usize| {
+        let bare = announce(1, 1, 1, &json!({"x": ""})).to_string().len();
+        announce(1, 1, 1, &json!({"x": "y".repeat(bytes - bare)}))
+    };
+    let fits = of_bytes(MAX_SIGNAL);
+    assert_eq!(fits.to_string().len(), MAX_SIGNAL);
     assert_eq!(browser.ask(&fits).await["incomplete"], 1);
-    let large = announce(1, 1, 1, &json!({"x": "y".repeat(70_000)}));
+    let large = of_bytes(MAX_SIGNAL + 1);
     // It may be gone before all of it is sent.
     let _ = browser.0.send(Message::text(large.to_string())).await;
     assert_eq!(browser.hear().await, None);

@@ -81,7 +81,7 @@ fn what_we_did_not_offer_is_skipped() {
     };
     let odd = [
         extended(Ext::DontHave.id(), 4),
-        extended(99, 500_000),
+        extended(99, crate::limits::MAX_EXTENDED as usize - 1),
         Message::Interested,
     ];
     let mut buf = bytes(&odd);
