@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    BlockRef, FileIndex, HostPort, Info, Layout, Magnet, Metainfo, PieceIndex, SafePath, Version, limits,
+    BlockRef, FileIndex, HostPort, Info, Layout, Magnet, Metainfo, PieceIndex, SafePath, Version,
+    limits,
 };
 
 /// A torrent file: reading it, then every question about it.

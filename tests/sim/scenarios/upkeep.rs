@@ -51,7 +51,11 @@ fn a_scrub_that_finds_losses_has_them_fetched_again() {
             .fault(100_000, Fault::Lose(0))
     };
     story("a_scrub_that_finds_losses", 1, plan, |world| {
-        let told: Vec<u32> = world.nodes.iter().map(|node| node.log.completions).collect();
+        let told: Vec<u32> = world
+            .nodes
+            .iter()
+            .map(|node| node.log.completions)
+            .collect();
         assert_eq!(told, [1, 1, 1, 2, 1, 1]);
         let total = world.layout.total_length();
         for number in [0, 3] {

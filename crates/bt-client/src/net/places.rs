@@ -97,7 +97,9 @@ mod tests {
         for _ in 0..200 {
             let places = Places::new(200, 64);
             let taken: usize = std::thread::scope(|scope| {
-                let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| all(&places, false))).collect();
+                let threads: Vec<_> = (0..4)
+                    .map(|_| scope.spawn(|| all(&places, false)))
+                    .collect();
                 let kept: Vec<_> = threads.into_iter().map(|one| one.join().unwrap()).collect();
                 kept.iter().map(Vec::len).sum()
             });

@@ -125,7 +125,10 @@ mod tests {
     #[test]
     fn sums_of_rooms_hold_whatever_browsers_do() {
         let all: Vec<u8> = (0..=255).collect();
-        mutate(&[&all, b"000", &[0, 3, 0, 16, 19, 8, 0, 7, 0, 0, 1, 0]], rooms);
+        mutate(
+            &[&all, b"000", &[0, 3, 0, 16, 19, 8, 0, 7, 0, 0, 1, 0]],
+            rooms,
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The table of targets. A row more is all that a new fuzz body needs.
 
 use crate::words::{
-    ADDRESS_WORDS, EXTENSION_WORDS, LIST_WORDS, MAGNET_WORDS, PATH_WORDS, QUERY_WORDS, REPLY_WORDS, SERVER_WORDS,
-    SETTINGS_WORDS, SIGNAL_WORDS, TORRENT_WORDS, UDP_WORDS, WIRE_WORDS,
+    ADDRESS_WORDS, EXTENSION_WORDS, LIST_WORDS, MAGNET_WORDS, PATH_WORDS, QUERY_WORDS, REPLY_WORDS,
+    SERVER_WORDS, SETTINGS_WORDS, SIGNAL_WORDS, TORRENT_WORDS, UDP_WORDS, WIRE_WORDS,
 };
 
 /// One fuzz target: a body in a package's `fuzz.rs` and what the driver has to know about it.
