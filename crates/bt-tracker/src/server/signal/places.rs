@@ -105,6 +105,21 @@ impl<H> Places<H> {
         }
     }
 
+    /// How many are taken, once all sums have been made anew.
+    #[cfg(any(test, feature = "fuzz"))]
+    pub(super) fn audit(&self) -> usize {
+        let numbers = self.by_source.iter();
+        let numbers: BTreeSet<_> = numbers.map(|(ip, places)| (places.len(), *ip)).collect();
+        assert_eq!(self.by_number, numbers, "places of a source");
+        assert!(
+            numbers.iter().all(|(number, _)| *number > 0),
+            "an empty map"
+        );
+        let taken = numbers.iter().map(|(number, _)| number).sum();
+        assert_eq!(self.taken, taken, "places");
+        taken
+    }
+
     fn number(&self, source: IpAddr) -> usize {
         self.by_source.get(&source).map_or(0, BTreeMap::len)
     }
