@@ -129,14 +129,20 @@ impl Assembly {
     fn take_whole(&mut self, piece: PieceIndex) -> Option<WholePiece> {
         let blocks = self.partial.remove(&piece)?.blocks;
         let watched = self.watched.remove(&piece);
-        self.settled
-            .resize(self.layout.piece_count() as usize, false);
-        self.settle(piece, true);
+        self.keep_off_the_disk(piece);
         Some(WholePiece {
             piece,
             blocks,
             watched,
         })
+    }
+
+    /// Blocks of this piece are not written before all of it has been verified: good ones may be there already, ours or those
+    /// of somebody who has the same file.
+    pub(crate) fn keep_off_the_disk(&mut self, piece: PieceIndex) {
+        self.settled
+            .resize(self.layout.piece_count() as usize, false);
+        self.settle(piece, true);
     }
 
     fn settle(&mut self, piece: PieceIndex, settled: bool) {

@@ -405,7 +405,9 @@ impl Content {
     }
 
     pub(super) fn was_bad(&self, piece: PieceIndex) {
-        self.assembly().was_bad(piece);
+        if !self.is_lost(piece) {
+            self.assembly().was_bad(piece);
+        }
     }
 
     /// Writes consecutive bytes at `start` of the content, across files; pad files are left out.
@@ -583,7 +585,7 @@ impl Content {
         self.places.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn assembly(&self) -> MutexGuard<'_, Assembly> {
+    pub(super) fn assembly(&self) -> MutexGuard<'_, Assembly> {
         self.assembly.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

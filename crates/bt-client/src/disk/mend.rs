@@ -21,7 +21,21 @@ impl Content {
     /// These pieces are not what they were: their bytes are nobody's until they are here again, as far as this content
     /// is asked.
     pub fn lose(&self, pieces: &[PieceIndex]) {
+        for extent in pieces
+            .iter()
+            .flat_map(|piece| self.layout().piece_extents(*piece))
+        {
+            // That somebody else has changed the file is known now, and no reason not to write to it.
+            self.written.forget_look(extent.file);
+        }
+        for piece in pieces {
+            self.assembly().keep_off_the_disk(*piece);
+        }
         self.lost().extend(pieces);
+    }
+
+    pub(super) fn is_lost(&self, piece: PieceIndex) -> bool {
+        self.lost().contains(&piece)
     }
 
     /// The piece is here again.

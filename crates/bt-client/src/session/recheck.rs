@@ -2,6 +2,7 @@
 //!
 //! It must not know why; what is checked before a torrent starts is decided elsewhere.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -54,7 +55,7 @@ fn look(member: &Arc<Member>, pieces: &[PieceIndex], stop: &AtomicBool) -> Resul
     let unreadable = member.content.recheck(pieces, false, stop, found)?;
     check::warn_of(member, &unreadable);
     if !lost.is_empty() {
-        self::lost(member, lost);
+        self::lost(member, lost, stop);
     }
     for piece in good {
         member.content.mark_written(piece);
@@ -66,29 +67,72 @@ fn look(member: &Arc<Member>, pieces: &[PieceIndex], stop: &AtomicBool) -> Resul
 }
 
 /// These pieces are not on the disk any more: that is recorded, and they are missing. Other torrents of the session that
-/// have them in the same files look as well, before anybody fetches them. Blocks the thread.
-pub(super) fn lost(member: &Arc<Member>, pieces: Vec<PieceIndex>) {
-    for (content, theirs) in member.content.sharers(&pieces) {
-        let session = member.session.upgrade();
-        let members = session.map_or_else(Vec::new, |session| session.members_in_order());
-        let is_its = |other: &&Arc<Member>| Arc::ptr_eq(&other.content, &content);
-        if let Some(other) = members.iter().find(is_its) {
-            let bad = scrub::find_bad(other, theirs);
-            lost_alone(other, bad);
+/// have them in the same files look as well, and nobody fetches anything before all of them have given up what is bad:
+/// what one of them still counts, no other may change. Blocks the thread; after `stop` nobody looks any further.
+pub(super) fn lost(member: &Arc<Member>, pieces: Vec<PieceIndex>, stop: &AtomicBool) {
+    let all = with_sharers(member, pieces, stop);
+    for loss in &all {
+        let pieces: Vec<PieceIndex> = loss.bad.iter().copied().collect();
+        if let (Some(session), Some(&number)) =
+            (loss.member.session.upgrade(), loss.member.number.get())
+        {
+            let pieces = pieces.iter().map(|piece| piece.0).collect();
+            session.durable.forget(&loss.member, number, &pieces);
         }
+        // Before they are asked for: what has come is taken back by whoever has written it.
+        loss.member.content.lose(&pieces);
     }
-    lost_alone(member, pieces);
+    for loss in all {
+        loss.member
+            .handle(Input::Lost(loss.bad.into_iter().collect()));
+    }
 }
 
-fn lost_alone(member: &Arc<Member>, pieces: Vec<PieceIndex>) {
-    if pieces.is_empty() {
-        return;
+/// What one torrent has lost.
+struct Loss {
+    member: Arc<Member>,
+    /// Those that were looked at.
+    seen: BTreeSet<PieceIndex>,
+    /// Those of them that are bad.
+    bad: BTreeSet<PieceIndex>,
+}
+
+/// What a torrent has lost, and what others have lost with it. A bad piece of another torrent may be longer than the one
+/// that it was found by, and reach into more that is bad; each piece of each torrent is looked at once.
+fn with_sharers(member: &Arc<Member>, pieces: Vec<PieceIndex>, stop: &AtomicBool) -> Vec<Loss> {
+    let session = member.session.upgrade();
+    let members = session.map_or_else(Vec::new, |session| session.members_in_order());
+    let mut all = vec![Loss {
+        member: Arc::clone(member),
+        seen: pieces.iter().copied().collect(),
+        bad: pieces.iter().copied().collect(),
+    }];
+    let mut to_follow = vec![(Arc::clone(member), pieces)];
+    while let Some((from, pieces)) = to_follow.pop() {
+        for (content, theirs) in from.content.sharers(&pieces) {
+            let is_its = |other: &&Arc<Member>| Arc::ptr_eq(&other.content, &content);
+            let Some(other) = members.iter().find(is_its) else {
+                continue;
+            };
+            let of = |loss: &Loss| Arc::ptr_eq(&loss.member, other);
+            let at = all.iter().position(of).unwrap_or_else(|| {
+                all.push(Loss {
+                    member: Arc::clone(other),
+                    seen: BTreeSet::new(),
+                    bad: BTreeSet::new(),
+                });
+                all.len() - 1
+            });
+            let new: Vec<PieceIndex> = (theirs.into_iter())
+                .filter(|piece| all[at].seen.insert(*piece))
+                .collect();
+            let bad = scrub::find_bad(other, new, stop);
+            if !bad.is_empty() {
+                all[at].bad.extend(&bad);
+                to_follow.push((Arc::clone(other), bad));
+            }
+        }
     }
-    if let (Some(session), Some(&number)) = (member.session.upgrade(), member.number.get()) {
-        let pieces = pieces.iter().map(|piece| piece.0).collect();
-        session.durable.forget(member, number, &pieces);
-    }
-    // Before they are asked for: what has come is taken back by whoever has written it.
-    member.content.lose(&pieces);
-    member.handle(Input::Lost(pieces));
+    all.retain(|loss| !loss.bad.is_empty());
+    all
 }

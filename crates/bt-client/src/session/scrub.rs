@@ -82,22 +82,27 @@ fn first_here(member: &Member, from: u32) -> Option<PieceIndex> {
 }
 
 fn look(member: &Arc<Member>, pieces: &[PieceIndex]) {
-    let bad = find_bad(member, pieces.to_vec());
+    // What is read in a turn, and what of others lies in the same place, does not take long.
+    let never = AtomicBool::new(false);
+    let bad = find_bad(member, pieces.to_vec(), &never);
     if !bad.is_empty() {
-        recheck::lost(member, bad);
+        recheck::lost(member, bad, &never);
     }
 }
 
-/// Which of these pieces that are here are not what they were; says so of each.
-pub(super) fn find_bad(member: &Member, mut pieces: Vec<PieceIndex>) -> Vec<PieceIndex> {
+/// Which of these pieces that are here are not what they were; says so of each. After `stop` the rest is not looked at.
+pub(super) fn find_bad(
+    member: &Member,
+    mut pieces: Vec<PieceIndex>,
+    stop: &AtomicBool,
+) -> Vec<PieceIndex> {
     let is_here = |piece: &PieceIndex| member.engine().have().get(*piece);
     pieces.retain(is_here);
     let mut bad = Vec::new();
-    let never = AtomicBool::new(false);
     // From the disk: what memory holds was good when it came.
     let looked = member
         .content
-        .recheck(&pieces, true, &never, |piece, is_good| {
+        .recheck(&pieces, true, stop, |piece, is_good| {
             if !is_good {
                 bad.push(piece);
             }

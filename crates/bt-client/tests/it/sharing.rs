@@ -189,9 +189,11 @@ async fn a_piece_that_goes_bad_in_a_shared_file_is_repaired_and_stops_nobody() {
         .read(true)
         .write(true)
         .open(content.join("stuff/x"));
-    let (file, mut byte) = (file.unwrap(), [0]);
-    file.read_exact_at(&mut byte, 150_000).unwrap();
-    file.write_all_at(&[!byte[0]], 150_000).unwrap();
+    // More than a turn reads, within one piece of the one torrent and over several of the other.
+    let (file, mut bytes) = (file.unwrap(), vec![0; 58_000]);
+    file.read_exact_at(&mut bytes, 132_000).unwrap();
+    bytes.iter_mut().for_each(|byte| *byte = !*byte);
+    file.write_all_at(&bytes, 132_000).unwrap();
     let (mut noticed, mut repaired) = (BTreeSet::new(), BTreeSet::new());
     let both = async {
         while repaired.len() < 2 {

@@ -63,6 +63,11 @@ impl Written {
         self.hashed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How `file` looked when it was hashed does not matter any more.
+    pub(super) fn forget_look(&self, file: FileIndex) {
+        self.hashed().remove(&file);
+    }
+
     /// From now on takes note of what is written, and gives what was written since the last call.
     pub(super) fn take_since(&self) -> BTreeSet<(FileIndex, u64)> {
         let since = self.since().replace(BTreeSet::new());

@@ -528,6 +528,14 @@ fn a_write_that_fails_in_its_middle_is_no_strangers_change() {
     let error = write(&content, 2).unwrap_err();
     assert!(error.to_string().contains("t/b: it was changed"), "{error}");
     assert_eq!(content.take_gone(), [file]);
+
+    // Once it has been found out that pieces are bad, nothing is in the way of good ones.
+    content.retry();
+    content.keep_in_mind(hashed());
+    let even_later = later + std::time::Duration::from_secs(10);
+    touched.set_modified(even_later).unwrap();
+    content.lose(&[PieceIndex(2)]);
+    write(&content, 2).unwrap();
     disk.stop();
 }
 
