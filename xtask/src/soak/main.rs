@@ -44,7 +44,7 @@ type Outcome = Result<String, String>;
 type Row = (&'static str, fn(&Bench) -> Outcome);
 
 /// All rows in the order in which `all` runs them.
-const ROWS: [Row; 13] = [
+const ROWS: [Row; 14] = [
     ("flood", flood::run),
     ("half-open", half_open::run),
     ("slow-loris", slow_loris::run),
@@ -54,7 +54,8 @@ const ROWS: [Row; 13] = [
     ("peers", peers::run),
     ("suspend", suspend::run),
     ("churn", churn::run),
-    ("tracker", tracker::load::run),
+    ("tracker", tracker::load::even),
+    ("tracker-full", tracker::load::full),
     ("tracker-malformed", tracker::malformed::run),
     ("tracker-loris", tracker::loris::run),
     ("tracker-forged", tracker::forged::run),

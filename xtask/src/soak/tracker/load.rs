@@ -1,8 +1,9 @@
-//! An even load over HTTP and UDP, with peers that come and expire: how long an announce takes, and
-//! memory that does not grow after the warm-up.
+//! A load over HTTP and UDP: how long an announce takes, and memory that does not grow after the
+//! warm-up.
 //!
-//! Even, because what lives is what came within a peer's lifetime: as fast as it goes would be
-//! faster on a machine that becomes quieter, and more peers at once look like a leak.
+//! Even, with peers that come and expire: what lives is what came within a peer's lifetime, and as
+//! fast as it goes would be faster on a machine that becomes quieter, and more peers at once look
+//! like a leak. Or as fast as it goes, with so few peers that all of them are there all the time.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -16,20 +17,34 @@ use bt_tracker::udp::{decode_connect_reply, encode_announce_request, encode_conn
 use super::{Fault, Noise, PATIENCE, Times, Tracker, is_flat, number, query, verdict};
 use crate::{Bench, Outcome};
 
-const TORRENTS: u64 = 50_000;
-const PEERS: u64 = 60_000;
+/// Who announces, and how often.
+#[derive(Clone, Copy)]
+struct Load {
+    torrents: u64,
+    /// Ports, each of which may be a peer of each torrent.
+    peers: u64,
+    /// Announces in a second over HTTP and over UDP; as many as are answered without them.
+    rates: Option<(u64, u64)>,
+}
+
+const EVEN: Load = Load {
+    torrents: 50_000,
+    peers: 60_000,
+    rates: Some((1_000, 3_000)),
+};
+
+/// 200,000 peers, each of which announces every ten seconds or more often.
+const FULL: Load = Load {
+    torrents: 2_000,
+    peers: 100,
+    rates: None,
+};
 
 /// Connections over HTTP, each with one announce on its way at a time.
 const CLIENTS: u64 = 4;
 
-/// Announces over all of them in a second.
-const HTTP_RATE: u64 = 1_000;
-
 /// UDP packets on their way.
 const WINDOW: usize = 64;
-
-/// And in a second.
-const UDP_RATE: u64 = 3_000;
 
 /// Of the run, the part after which memory must not grow any more.
 const WARM_UP: f64 = 0.4;
@@ -41,33 +56,38 @@ const ANSWERED: u64 = 95;
 /// Says when the next one is to begin, so that so many begin in a second and none is made up for.
 struct Pace {
     next: Instant,
-    every: Duration,
+    every: Option<Duration>,
 }
 
 impl Pace {
-    fn new(rate: u64) -> Self {
+    fn new(rate: Option<u64>) -> Self {
         Self {
             next: Instant::now(),
-            every: Duration::from_nanos(1_000_000_000 / rate.max(1)),
+            every: rate.map(|rate| Duration::from_nanos(1_000_000_000 / rate.max(1))),
         }
     }
 
     /// Sleeps until it is time. Whoever is late goes on at once, and nobody runs to catch up.
     fn wait(&mut self) {
+        let Some(every) = self.every else { return };
         let now = Instant::now();
         std::thread::sleep(self.next.saturating_duration_since(now));
-        self.next = now.max(self.next) + self.every;
+        self.next = now.max(self.next) + every;
     }
 }
 
 /// A client's work: what it counted, or why it ended.
 type Work<T> = Result<T, Fault>;
 
-pub(crate) fn run(bench: &Bench) -> Outcome {
-    verdict(measure(bench))
+pub(crate) fn even(bench: &Bench) -> Outcome {
+    verdict(measure(bench, EVEN))
 }
 
-fn measure(bench: &Bench) -> Result<(String, bool), Fault> {
+pub(crate) fn full(bench: &Bench) -> Outcome {
+    verdict(measure(bench, FULL))
+}
+
+fn measure(bench: &Bench, load: Load) -> Result<(String, bool), Fault> {
     // Peers expire while it runs, so that what comes and what goes are in balance.
     let ttl = (bench.time.as_secs() / 10).clamp(2, 120);
     let tracker = Tracker::start(bench, &["--peer-ttl", &format!("{ttl}s")])?;
@@ -75,12 +95,12 @@ fn measure(bench: &Bench) -> Result<(String, bool), Fault> {
     let done = Arc::new(AtomicBool::new(false));
     let clients = (0..CLIENTS).map(|n| {
         let done = Arc::clone(&done);
-        std::thread::spawn(move || announce_http(http, n, &done))
+        std::thread::spawn(move || announce_http(http, n, load, &done))
     });
     let over_http: Vec<_> = clients.collect();
     let over_udp = std::thread::spawn({
         let done = Arc::clone(&done);
-        move || announce_udp(udp, &done)
+        move || announce_udp(udp, load, &done)
     });
     let start = Instant::now();
     let (mut warm, mut most) = (0, 0);
@@ -122,17 +142,17 @@ fn measure(bench: &Bench) -> Result<(String, bool), Fault> {
 }
 
 /// One announce after the other on a kept connection.
-fn announce_http(address: SocketAddr, client: u64, done: &AtomicBool) -> Work<Times> {
+fn announce_http(address: SocketAddr, client: u64, load: Load, done: &AtomicBool) -> Work<Times> {
     let mut noise = Noise::new(client + 1);
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let (mut times, mut reply) = (Times::new(), [0; 4096]);
-    let mut pace = Pace::new(HTTP_RATE / CLIENTS);
+    let mut pace = Pace::new(load.rates.map(|(http, _)| http / CLIENTS));
     while !done.load(Ordering::Relaxed) {
         pace.wait();
-        let port = u16::try_from(noise.next() % PEERS).unwrap_or(0).max(1);
-        let query = query(torrent(&mut noise), port, noise.next() % 3);
+        let port = u16::try_from(noise.next() % load.peers).unwrap_or(0).max(1);
+        let query = query(load.torrent(&mut noise), port, noise.next() % 3);
         let request = format!("GET /announce?{query} HTTP/1.1\r\nHost: t\r\n\r\n");
         let start = Instant::now();
         stream.write_all(request.as_bytes())?;
@@ -147,7 +167,7 @@ fn announce_http(address: SocketAddr, client: u64, done: &AtomicBool) -> Work<Ti
 }
 
 /// Announces in windows. Returns how many were sent, and how many answered.
-fn announce_udp(address: SocketAddr, done: &AtomicBool) -> Work<(u64, u64)> {
+fn announce_udp(address: SocketAddr, load: Load, done: &AtomicBool) -> Work<(u64, u64)> {
     let mut noise = Noise::new(77);
     let socket = UdpSocket::bind("127.0.0.1:0")?;
     socket.connect(address)?;
@@ -155,7 +175,7 @@ fn announce_udp(address: SocketAddr, done: &AtomicBool) -> Work<(u64, u64)> {
     let (mut buffer, mut packet) = ([0; 2048], Vec::new());
     let (mut asked, mut answered, mut round) = (0_u64, 0_u64, 1_u32);
     let mut id = (0, Instant::now());
-    let mut pace = Pace::new(UDP_RATE / WINDOW as u64);
+    let mut pace = Pace::new(load.rates.map(|(_, udp)| udp / WINDOW as u64));
     while !done.load(Ordering::Relaxed) {
         pace.wait();
         if answered == 0 || id.1.elapsed() > Duration::from_secs(60) {
@@ -173,9 +193,9 @@ fn announce_udp(address: SocketAddr, done: &AtomicBool) -> Work<(u64, u64)> {
         for _ in 0..WINDOW {
             let mut hash = [0; 20];
             hash.iter_mut()
-                .zip(torrent(&mut noise).to_be_bytes().iter().cycle())
+                .zip(load.torrent(&mut noise).to_be_bytes().iter().cycle())
                 .for_each(|(to, from)| *to = *from);
-            let port = u16::try_from(noise.next() % PEERS).unwrap_or(0).max(1);
+            let port = u16::try_from(noise.next() % load.peers).unwrap_or(0).max(1);
             let mut request = AnnounceRequest::new(hash.into(), [5; 20].into(), port);
             request.left = noise.next() % 3;
             packet.clear();
@@ -201,8 +221,10 @@ fn announce_udp(address: SocketAddr, done: &AtomicBool) -> Work<(u64, u64)> {
     Ok((asked, answered))
 }
 
-/// A few torrents are popular and most are not.
-fn torrent(noise: &mut Noise) -> u64 {
-    let bound = (TORRENTS >> (noise.next() & 7)).max(1);
-    noise.next() % bound
+impl Load {
+    /// A few torrents are popular and most are not.
+    fn torrent(self, noise: &mut Noise) -> u64 {
+        let bound = (self.torrents >> (noise.next() & 7)).max(1);
+        noise.next() % bound
+    }
 }

@@ -41,6 +41,7 @@ const MOST_UNDER_WAY: usize = 64;
 
 /// The part of a flood after which memory must not grow any more.
 const WARM_UP: f64 = 0.3;
+const WARM_UP_GOAL: u64 = GOAL / 10 * 3;
 
 /// Clients that send heads side by side, so that the tracker need not wait for one of them.
 const CLIENTS: u64 = 2;
@@ -159,8 +160,12 @@ fn flood_udp(
             // Both sides have something to do meanwhile.
             settle(asker, id, &mut under_way, most / 2)?;
         }
-        if memory.look(tracker)? && number(&tracker.numbers()?, "udp_malformed_total") >= GOAL {
-            break;
+        if memory.is_due() {
+            let refused = number(&tracker.numbers()?, "udp_malformed_total");
+            memory.look(tracker, refused)?;
+            if refused >= GOAL {
+                break;
+            }
         }
     }
     settle(asker, id, &mut under_way, 0)?;
@@ -242,7 +247,9 @@ fn flood_http(tracker: &Tracker, time: Duration) -> Result<Flood<Heads>, Fault> 
     let mut memory = Memory::new(time);
     while clients.iter().any(|client| !client.is_finished()) {
         std::thread::sleep(LOOK);
-        memory.look(tracker)?;
+        if memory.is_due() {
+            memory.look(tracker, refused.load(Ordering::Relaxed))?;
+        }
     }
     let mut sent = Heads::default();
     for client in clients {
@@ -270,18 +277,20 @@ impl Memory {
         }
     }
 
-    /// Looks, unless that was done just now; after the warm-up only whether the tracker lives.
-    /// Returns whether it looked.
-    fn look(&mut self, tracker: &Tracker) -> Result<bool, Fault> {
-        if self.looked.elapsed() < LOOK {
-            return Ok(false);
-        }
+    fn is_due(&self) -> bool {
+        self.looked.elapsed() >= LOOK
+    }
+
+    /// Looks; after the warm-up only whether the tracker lives. A flood ends with its time or with so many `refused`, and its
+    /// warm-up at the same part of whichever comes first.
+    fn look(&mut self, tracker: &Tracker, refused: u64) -> Result<(), Fault> {
         self.looked = Instant::now();
         let rss = tracker.rss()?;
-        if self.start.elapsed() < self.warm_up {
+        let is_early = self.start.elapsed() < self.warm_up && refused < WARM_UP_GOAL;
+        if is_early || self.warm == 0 {
             self.warm = self.warm.max(rss);
         }
-        Ok(true)
+        Ok(())
     }
 
     fn flood<T>(self, sent: T, tracker: &Tracker) -> Result<Flood<T>, Fault> {
