@@ -36,7 +36,7 @@ impl<H> Default for Places<H> {
 }
 
 impl<H> Places<H> {
-    fn new(most: usize, most_of_source: usize) -> Self {
+    pub(super) fn new(most: usize, most_of_source: usize) -> Self {
         Self {
             by_source: HashMap::new(),
             by_number: BTreeSet::new(),
@@ -103,6 +103,12 @@ impl<H> Places<H> {
             }
             self.taken = self.taken - before + after;
         }
+    }
+
+    #[cfg(any(test, feature = "fuzz"))]
+    pub(super) fn is_held(&self, source: IpAddr, ticket: Ticket) -> bool {
+        let places = self.by_source.get(&site(source));
+        places.is_some_and(|places| places.contains_key(&ticket))
     }
 
     /// How many are taken, once all sums have been made anew.

@@ -390,8 +390,12 @@ impl Floor {
     fn audit(&self, seats: &[Seat]) {
         let members: usize = self.rooms.values().map(|room| room.members.len()).sum();
         assert_eq!(self.members, members, "members");
-        // So few browsers never have to make room for each other.
-        let places: usize = seats.iter().map(|seat| seat.memberships.len()).sum();
+        let is_held = |seat: &Seat, ticket: &Ticket| self.places.is_held(seat.source, *ticket);
+        let held = |seat: &Seat| {
+            let tickets = seat.memberships.values();
+            tickets.filter(|ticket| is_held(seat, ticket)).count()
+        };
+        let places: usize = seats.iter().map(held).sum();
         assert_eq!(self.places.audit(), places, "places");
         for (info_hash, room) in &self.rooms {
             assert!(!room.members.is_empty(), "an empty room");
@@ -403,7 +407,8 @@ impl Floor {
                 let seat = seats.iter().find(|seat| seat.guest == Some(member.guest));
                 let seat = seat.expect("the seat of a member");
                 let membership = (*info_hash, member.peer_id);
-                assert!(seat.memberships.contains_key(&membership));
+                let ticket = seat.memberships.get(&membership);
+                assert!(ticket.is_some_and(|ticket| is_held(seat, ticket)));
             }
         }
     }
@@ -415,6 +420,8 @@ pub(in super::super) fn fuzz(data: &[u8]) {
     use super::message::{Answer, Offer};
 
     let rooms = Rooms::default();
+    // So few that browsers have to make room for each other.
+    rooms.lock().places = Places::new(6, 4);
     let (letters, _mailbox) = tokio::sync::mpsc::channel(1);
     let sources = [
         IpAddr::from([192, 0, 2, 1]),
