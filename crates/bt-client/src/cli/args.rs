@@ -214,7 +214,12 @@ pub(crate) fn wants_json(args: &[OsString]) -> bool {
         .take_while(|arg| *arg != "--")
         .any(|arg| arg == "--json");
     let variable = std::env::var_os("BT_CLIENT_JSON");
-    flag || variable.is_some_and(|value| !["", "0", "false"].iter().any(|no| value == *no))
+    // As the parser of switches reads it.
+    let is_no = |value: &OsString| {
+        let value = value.to_string_lossy().to_lowercase();
+        ["", "0", "f", "false", "n", "no", "off"].contains(&value.as_str())
+    };
+    flag || variable.is_some_and(|value| !is_no(&value))
 }
 
 pub(crate) fn environment_path(name: &str) -> Option<PathBuf> {

@@ -39,9 +39,7 @@ impl Ground {
             now.device == self.device || (now.path == self.path && now.inode == self.inode)
         })
     }
-}
 
-impl Ground {
     /// Whether a disk has been mounted where only its mount point was: what was there lies on the device of the directory
     /// above still, and what is there now does not.
     #[must_use]

@@ -462,10 +462,7 @@ impl Host for Seat {
     }
 
     fn is_active(&self) -> bool {
-        matches!(
-            self.0.state(),
-            State::Downloading | State::Seeding | State::Finished | State::DiskFull
-        )
+        self.0.engine().is_active()
     }
 
     fn is_needy(&self) -> bool {

@@ -14,7 +14,6 @@ use super::member::Member;
 use super::recheck;
 use super::session::Inner;
 use crate::disk::DiskError;
-use crate::engine::State;
 use crate::limits::LOOK_FOR_CONTENT;
 use crate::scrub::Scrub;
 
@@ -68,12 +67,8 @@ fn turn(members: &[Arc<Member>], scrub: &mut Scrub) -> Vec<(Arc<Member>, Vec<Pie
 
 fn first_here(member: &Member, from: u32) -> Option<PieceIndex> {
     let engine = member.engine();
-    let is_at_work = matches!(
-        engine.state(),
-        State::Downloading | State::Seeding | State::Finished | State::DiskFull
-    );
     let have = engine.have();
-    if !is_at_work || have.is_empty() {
+    if !engine.is_active() || have.is_empty() {
         return None;
     }
     // From there on, and not from the start: it is asked for each piece.
@@ -82,7 +77,7 @@ fn first_here(member: &Member, from: u32) -> Option<PieceIndex> {
 }
 
 fn look(member: &Arc<Member>, pieces: &[PieceIndex]) {
-    // What is read in a turn, and what of others lies in the same place, does not take long.
+    // A turn is short, and nobody waits for it when the session ends; of others each piece that lies in a bad one is read once.
     let never = AtomicBool::new(false);
     let bad = find_bad(member, pieces.to_vec(), &never);
     if !bad.is_empty() {

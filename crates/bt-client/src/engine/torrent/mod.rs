@@ -285,7 +285,8 @@ impl Torrent {
         self.pieces.left() == 0
     }
 
-    fn is_active(&self) -> bool {
+    /// Whether it has peers at the moment: it is neither paused, nor checked, nor failed.
+    pub(crate) fn is_active(&self) -> bool {
         matches!(
             self.state,
             State::Downloading | State::Seeding | State::Finished | State::DiskFull
