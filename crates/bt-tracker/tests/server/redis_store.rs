@@ -397,7 +397,10 @@ async fn a_redis_that_lets_nothing_be_read_is_away() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("redis");
     let _redis = redis(&program, &socket);
-    eventually("redis listens", || socket.exists());
+    // Its socket is there a moment before anybody may connect to it.
+    eventually("redis listens", || {
+        std::os::unix::net::UnixStream::connect(&socket).is_ok()
+    });
     assert_eq!(redis_says(&socket, "SET bt-tracker:1:announces x"), "+OK");
     let server = start(sharing(&socket)).await;
     eventually("it is away", || readiness(&server).contains("WRONGTYPE"));
