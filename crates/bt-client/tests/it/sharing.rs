@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bt_client::engine::State;
 use bt_client::{AddTorrent, EventKind, EventStream, Session, SessionConfig, Torrent};
-use bt_metainfo::Metainfo;
+use bt_metainfo::{FileIndex, Metainfo};
 use tokio::time::timeout;
 
 use crate::content::{assert_same, share};
@@ -153,68 +153,116 @@ async fn complete_content_is_shared_by_any_number_of_torrents() {
     session.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_piece_that_goes_bad_in_a_shared_file_is_repaired_and_stops_nobody() {
-    let dir = tempfile::tempdir().unwrap();
-    let (source, content) = (dir.path().join("source"), dir.path().join("content"));
-    let files: &[(&str, usize)] = &[("x", LENGTH), ("y", 70_000)];
-    let torrents = [65_536, 16_384].map(|piece| share(&source, "stuff", files, piece));
-    let seed = session().await;
-    let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, seed.port()));
-    let config = SessionConfig {
-        trackers: false,
-        scrub_rate: Some(1_000_000),
-        ..SessionConfig::default()
-    };
-    let session = Session::start(config).await.unwrap();
-    for metainfo in &torrents {
-        let add = AddTorrent {
-            spread: Some(false),
-            ..AddTorrent::initial_seeder(metainfo.clone(), &source)
+/// A session with two torrents of one content, with long pieces and with short ones, and a seed of both.
+struct House {
+    dir: tempfile::TempDir,
+    seed: Session,
+    session: Session,
+    torrents: Vec<Torrent>,
+}
+
+impl House {
+    async fn new(scrub_rate: Option<u64>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (source, content) = (dir.path().join("source"), dir.path().join("content"));
+        let files: &[(&str, usize)] = &[("x", LENGTH), ("y", 70_000)];
+        let metainfos = [65_536, 16_384].map(|piece| share(&source, "stuff", files, piece));
+        let seed = session().await;
+        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, seed.port()));
+        let config = SessionConfig {
+            trackers: false,
+            scrub_rate,
+            ..SessionConfig::default()
         };
-        seed.add(add).await.unwrap();
-        let add = AddTorrent {
-            peers: vec![peer],
-            ..AddTorrent::new(metainfo.clone(), &content)
-        };
-        let torrent = session.add(add).await.unwrap();
-        let complete = timeout(PATIENCE, torrent.wait_until_seeding());
-        complete.await.expect("in time").unwrap();
+        let session = Session::start(config).await.unwrap();
+        let mut torrents = Vec::new();
+        for metainfo in metainfos {
+            let add = AddTorrent {
+                spread: Some(false),
+                ..AddTorrent::initial_seeder(metainfo.clone(), &source)
+            };
+            seed.add(add).await.unwrap();
+            let add = AddTorrent {
+                peers: vec![peer],
+                ..AddTorrent::new(metainfo, &content)
+            };
+            let torrent = session.add(add).await.unwrap();
+            let complete = timeout(PATIENCE, torrent.wait_until_seeding());
+            complete.await.expect("in time").unwrap();
+            torrents.push(torrent);
+        }
+        Self {
+            dir,
+            seed,
+            session,
+            torrents,
+        }
     }
 
-    let mut events = session.subscribe();
-    let file = std::fs::File::options();
-    let file = file
-        .clone()
-        .read(true)
-        .write(true)
-        .open(content.join("stuff/x"));
-    // More than a turn reads, within one piece of the one torrent and over several of the other.
-    let (file, mut bytes) = (file.unwrap(), vec![0; 58_000]);
-    file.read_exact_at(&mut bytes, 132_000).unwrap();
-    bytes.iter_mut().for_each(|byte| *byte = !*byte);
-    file.write_all_at(&bytes, 132_000).unwrap();
-    let (mut noticed, mut repaired) = (BTreeSet::new(), BTreeSet::new());
-    let both = async {
-        while repaired.len() < 2 {
-            let event = events.next().await.unwrap();
-            match event.kind {
-                EventKind::Warning { kind: "scrub", .. } => drop(noticed.insert(event.info_hash)),
-                EventKind::State(State::Seeding) if noticed.contains(&event.info_hash) => {
-                    repaired.insert(event.info_hash);
-                }
-                EventKind::Failed { message, .. } => panic!("{message}"),
-                _ => {}
-            }
-        }
-    };
-    timeout(PATIENCE, both).await.expect("both in time");
-    assert_same(&source, &content);
-    // What is known of it now is so.
-    for torrent in session.torrents() {
-        torrent.recheck();
-        until(&torrent, State::Seeding).await;
+    /// Other bytes in a file behind everybody's back.
+    fn spoil(&self, file: &str, start: u64, length: usize) {
+        let path = self.dir.path().join("content/stuff").join(file);
+        let file = std::fs::File::options().read(true).write(true).open(path);
+        let (file, mut bytes) = (file.unwrap(), vec![0; length]);
+        file.read_exact_at(&mut bytes, start).unwrap();
+        bytes.iter_mut().for_each(|byte| *byte = !*byte);
+        file.write_all_at(&bytes, start).unwrap();
     }
-    session.stop().await;
-    seed.stop().await;
+
+    /// Both lose something, and have it again. Gives how many were told of what was found bad.
+    async fn until_repaired(&self, mut events: EventStream) -> usize {
+        let (mut noticed, mut repaired) = (BTreeSet::new(), BTreeSet::new());
+        let mut told = BTreeSet::new();
+        let both = async {
+            while repaired.len() < 2 {
+                let event = events.next().await.unwrap();
+                match event.kind {
+                    EventKind::Warning { kind: "scrub", .. } => drop(told.insert(event.info_hash)),
+                    EventKind::State(State::Downloading) => drop(noticed.insert(event.info_hash)),
+                    EventKind::State(State::Seeding) if noticed.contains(&event.info_hash) => {
+                        repaired.insert(event.info_hash);
+                    }
+                    EventKind::Failed { message, .. } => panic!("{message}"),
+                    _ => {}
+                }
+            }
+        };
+        timeout(PATIENCE, both).await.expect("both in time");
+        let path = |name| self.dir.path().join(name);
+        assert_same(&path("source"), &path("content"));
+        told.len()
+    }
+
+    async fn close(self) {
+        self.session.stop().await;
+        self.seed.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_piece_that_goes_bad_in_a_shared_file_is_repaired_and_stops_nobody() {
+    let house = House::new(Some(1_000_000)).await;
+    let events = house.session.subscribe();
+    // Within one piece of the one torrent and over several of the other.
+    house.spoil("x", 132_000, 58_000);
+    assert_eq!(house.until_repaired(events).await, 2);
+    // What is known of it now is so.
+    for torrent in &house.torrents {
+        torrent.recheck();
+        until(torrent, State::Seeding).await;
+    }
+    house.close().await;
+}
+
+/// A long piece lies in both files and is bad in both; of the short ones only those of the first file are looked at. What is
+/// fetched of the long one differs from what the other torrent counts in the second file, unless that was found out before.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_bad_beyond_what_was_looked_at_is_given_up_by_all_before_it_is_fetched() {
+    let house = House::new(None).await;
+    let events = house.session.subscribe();
+    house.spoil("x", 270_000, 1);
+    house.spoil("y", 15_000, 1);
+    house.torrents[1].recheck_file(FileIndex(0)).unwrap();
+    house.until_repaired(events).await;
+    house.close().await;
 }
