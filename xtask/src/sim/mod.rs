@@ -25,7 +25,8 @@ pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
             Some([option, file]) if option == "--from" => {
                 std::fs::read_to_string(file).map_err(|e| format!("{file}: {e}"))?
             }
-            rest => grow(rest.and_then(<[_]>::first).map_or(SIZES, String::as_str))?,
+            None | Some([]) => grow(SIZES)?,
+            Some(sizes) => grow(&sizes.join(","))?,
         };
         return plot_growth(&text);
     }

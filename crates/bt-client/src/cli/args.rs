@@ -162,7 +162,10 @@ pub(crate) enum Parsed {
 
 /// Reads the command line, the environment and the configuration file.
 pub(crate) fn parse(args: &[OsString]) -> Result<Parsed, Failure> {
-    let command = config::with_environment(Cli::command());
+    // Mistakes are told below; here it matters only which options were typed.
+    let typed = Cli::command().ignore_errors(true);
+    let typed = typed.try_get_matches_from(args).unwrap_or_default();
+    let command = config::with_environment(Cli::command(), &typed);
     let given = match command.clone().try_get_matches_from(args) {
         Ok(given) => given,
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command, Id};
 use toml::{Table, Value};
 
 use super::exit::Exit;
@@ -20,10 +20,11 @@ const PREFIX: &str = "BT_CLIENT_";
 const NOT_IN_FILE: [&str; 4] = ["config", "home", "help", "version"];
 
 /// Gives every option of `command` its environment variable. An empty variable counts as not set,
-/// since that is how many service managers unset one.
-pub(crate) fn with_environment(command: Command) -> Command {
+/// since that is how many service managers unset one. `typed` is what the command line says: a
+/// variable gives way to what contradicts it there.
+pub(crate) fn with_environment(command: Command, typed: &ArgMatches) -> Command {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let add = move |arg: Arg| {
+    let add = move |arg: Arg, gives_way: &BTreeSet<Id>| {
         let Some(name) = arg.get_long().map(variable) else {
             return arg;
         };
@@ -32,15 +33,54 @@ pub(crate) fn with_environment(command: Command) -> Command {
             ArgAction::SetTrue => arg.value_parser(BoolishValueParser::new()),
             _ => arg,
         };
-        if set(&name) {
+        if set(&name) && !gives_way.contains(arg.get_id()) {
             arg.env(name).hide_env(true)
         } else {
             arg
         }
     };
+    let mut built = command.clone();
+    built.build();
+    let (of_all, of_sub) = match typed.subcommand() {
+        Some((name, words)) => {
+            let sub = built.find_subcommand(name);
+            let of_sub = sub.map(|sub| contradicted(sub, words)).unwrap_or_default();
+            (of_sub.clone(), of_sub)
+        }
+        None => (contradicted(&built, typed), BTreeSet::new()),
+    };
     command
-        .mut_args(add)
-        .mut_subcommands(move |sub| sub.mut_args(add))
+        .mut_args(|arg| add(arg, &of_all))
+        .mut_subcommands(|sub| sub.mut_args(|arg| add(arg, &of_sub)))
+}
+
+/// Options that something given contradicts. `command` is built, so that it knows the global ones.
+fn contradicted(command: &Command, given: &ArgMatches) -> BTreeSet<Id> {
+    let mut found = BTreeSet::new();
+    for arg in command.get_arguments() {
+        for other in command.get_arg_conflicts_with(arg) {
+            if is_given(other, given) {
+                found.insert(arg.get_id().clone());
+            }
+            if is_given(arg, given) {
+                found.insert(other.get_id().clone());
+            }
+        }
+    }
+    found
+}
+
+/// Whether the command line or the environment says something of this option.
+fn is_given(arg: &Arg, given: &ArgMatches) -> bool {
+    let id = arg.get_id().as_str();
+    let source = given
+        .try_contains_id(id)
+        .ok()
+        .and_then(|_| given.value_source(id));
+    matches!(
+        source,
+        Some(ValueSource::CommandLine | ValueSource::EnvVariable)
+    )
 }
 
 /// Variables that look like options of this program and are none: most likely mistyped.
@@ -225,26 +265,7 @@ fn set(command: Command, key: &str, values: &[String], given: &ArgMatches) -> Co
     let Some(arg) = option(&built, key) else {
         return command;
     };
-    let is_given = |other: &Arg| {
-        let source = given
-            .try_contains_id(other.get_id().as_str())
-            .ok()
-            .and_then(|_| given.value_source(other.get_id().as_str()));
-        matches!(
-            source,
-            Some(ValueSource::CommandLine | ValueSource::EnvVariable)
-        )
-    };
-    let contradicts = |other: &&Arg| {
-        let conflicts = |a: &Arg, b: &Arg| {
-            built
-                .get_arg_conflicts_with(a)
-                .iter()
-                .any(|c| c.get_id() == b.get_id())
-        };
-        conflicts(arg, other) || conflicts(other, arg)
-    };
-    if built.get_arguments().filter(contradicts).any(is_given) {
+    if contradicted(&built, given).contains(arg.get_id()) {
         return command;
     }
     let id = arg.get_id().clone();

@@ -267,6 +267,33 @@ fn global_options_stand_before_and_after_the_command() {
 }
 
 #[test]
+fn what_is_typed_wins_over_a_variable_that_contradicts_it() {
+    let bench = Bench::new();
+    bench.write("a", "content");
+    let date = |variable: &str, value: &str, line: &str| {
+        let mut command = bench.command(words(&format!("create a -o t --force {line}")));
+        crate::cli_run::finish(command.env(variable, value).spawn().unwrap()).ok();
+        bench.run(words("show --json t")).ok().object()["creation_date"].clone()
+    };
+    assert!(date("BT_CLIENT_DATE", "7", "--no-date").is_null());
+    assert_eq!(date("BT_CLIENT_NO_DATE", "1", "--date 7"), 7);
+    assert_eq!(date("BT_CLIENT_DATE", "7", ""), 7);
+    // Also with global options, on either side of the command.
+    for line in ["-q create a -o t --force", "create a -o t --force -q"] {
+        let mut command = bench.command(words(line));
+        let child = command.env("BT_CLIENT_VERBOSE", "1").spawn().unwrap();
+        assert_eq!(crate::cli_run::finish(child).ok().err, "", "{line}");
+    }
+    // Two variables that contradict each other are a mistake of whoever set them.
+    let mut command = bench.command(words("create a -o t --force"));
+    command
+        .env("BT_CLIENT_DATE", "7")
+        .env("BT_CLIENT_NO_DATE", "1");
+    let ran = crate::cli_run::finish(command.spawn().unwrap());
+    ran.failed("two variables", 2, &["--date", "--no-date"]);
+}
+
+#[test]
 fn every_option_is_a_variable_and_an_empty_one_is_none() {
     let bench = Bench::new();
     bench.write("a.torrent", crate::cli_bad_input::GOOD);
