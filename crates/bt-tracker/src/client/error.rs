@@ -80,6 +80,12 @@ pub enum Error {
         /// Why.
         what: String,
     },
+    /// A torrent's tracker that is not asked, because the request could do harm where it leads.
+    #[error("not asked for safety: {what}")]
+    Unsafe {
+        /// Why.
+        what: &'static str,
+    },
     /// The body is larger than allowed, before or after decompression.
     #[error("the response is larger than {limit} bytes")]
     TooLarge {

@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::address::{interleaved, is_global};
 use super::destination::{Destination, Name, Scheme};
-use super::{Error, Inner, body, no_address, race};
+use super::{Error, Inner, body, guard, no_address, race};
 use crate::ReplyError;
 use crate::limits::{CONNECT_STAGGER, MAX_REDIRECTS, MAX_REPLY_HEAD, MAX_REPLY_HEADERS};
 use crate::udp::Family;
@@ -50,29 +50,39 @@ impl Fetched {
     }
 }
 
-/// Gets a URL with a body of at most `limit` bytes. `addrs` are those of the URL's host, in the
-/// order in which to try them; when all are of one family, redirects stay in it where they can.
-pub(super) async fn get(
-    inner: &Inner,
-    destination: &Destination,
-    addrs: Vec<SocketAddr>,
-    limit: usize,
-) -> Result<Fetched, Error> {
-    request(inner, destination, addrs, limit, None).await
+/// Who chose the URL.
+#[derive(Clone, Debug)]
+pub(super) enum Errand {
+    /// Whoever wrote a torrent: only what [`guard`] allows is asked.
+    Tracker {
+        /// To send as a POST, which it stays when it is redirected.
+        body: Option<Bytes>,
+    },
+    /// The user.
+    File,
 }
 
-/// Like [`get`], or with a body to send as a POST, which it stays when it is redirected.
+/// Gets a URL with a body of at most `limit` bytes. `addrs` are those of the URL's host, in the
+/// order in which to try them; when all are of one family, redirects stay in it where they can.
 pub(super) async fn request(
     inner: &Inner,
+    errand: Errand,
     destination: &Destination,
     addrs: Vec<SocketAddr>,
     limit: usize,
-    body: Option<Bytes>,
 ) -> Result<Fetched, Error> {
+    let allowed = |destination: &Destination, addrs| match errand {
+        Errand::Tracker { .. } => guard::allowed(&destination.path_and_query, addrs),
+        Errand::File => Ok(addrs),
+    };
+    let body = match &errand {
+        Errand::Tracker { body } => body.clone(),
+        Errand::File => None,
+    };
     let family = addrs.first().map(|addr| Family::of(*addr));
     let family = family.filter(|family| addrs.iter().all(|addr| Family::of(*addr) == *family));
     let mut destination = destination.clone();
-    let mut addrs = addrs;
+    let mut addrs = allowed(&destination, addrs)?;
     let mut from_global = false;
     for _ in 0..=MAX_REDIRECTS {
         let (stream, addr) = connect(inner, &destination, &addrs).await?;
@@ -83,7 +93,7 @@ pub(super) async fn request(
             Step::Redirect(location) => destination = destination.redirected(&location)?,
         }
         let found = inner.resolve(&destination).await?;
-        addrs = redirect_addrs(&found, family, from_global)?;
+        addrs = allowed(&destination, redirect_addrs(&found, family, from_global)?)?;
     }
     Err(Error::Redirect {
         what: format!("there are more than {MAX_REDIRECTS} in a row"),

@@ -12,6 +12,7 @@ use hyper::body::Bytes;
 use tokio::task::JoinSet;
 
 use super::destination::{Destination, Scheme};
+use super::http::Errand;
 use super::{Client, Error, Patience, http, interleaved, tracker};
 use crate::http::{OneOfMany, announce_url, decode_many_announce_replies};
 use crate::limits::{
@@ -86,7 +87,8 @@ impl Client {
         let patience = Patience::new(timeout);
         let addrs = patience.limit(self.inner.resolve(destination)).await?;
         let (addrs, body) = (interleaved(&addrs), Some(Bytes::from(body)));
-        let sent = http::request(&self.inner, destination, addrs, MAX_REPLY_BODY, body);
+        let errand = Errand::Tracker { body };
+        let sent = http::request(&self.inner, errand, destination, addrs, MAX_REPLY_BODY);
         patience
             .limit(sent)
             .await?

@@ -9,6 +9,7 @@ mod body;
 mod destination;
 mod error;
 mod families;
+mod guard;
 mod http;
 mod many;
 mod net;
@@ -31,6 +32,7 @@ use hyper::header::HeaderValue;
 
 use self::address::interleaved;
 use self::destination::{Destination, Name, Scheme};
+use self::http::Errand;
 use self::udp::Connections;
 use crate::limits::{ANNOUNCE_TIMEOUT, MAX_REPLY_BODY, MAX_URL};
 use crate::udp::{Answer, Family, Question};
@@ -243,7 +245,8 @@ impl Client {
         tracing::debug!(host = destination.host_text(), "fetch");
         let get = async {
             let addrs = self.inner.resolve(&destination).await?;
-            http::get(&self.inner, &destination, interleaved(&addrs), limit).await
+            let addrs = interleaved(&addrs);
+            http::request(&self.inner, Errand::File, &destination, addrs, limit).await
         };
         let fetched = Patience::new(self.inner.fetch_timeout).limit(get).await?;
         if !fetched.status.is_success() {
@@ -313,8 +316,9 @@ impl Inner {
     ) -> Result<AnnounceResponse, Error> {
         match call {
             Call::Http(destination) => {
-                let fetched = http::get(self, destination, addrs, MAX_REPLY_BODY).await?;
-                fetched.reply(crate::http::decode_announce_reply)
+                let errand = Errand::Tracker { body: None };
+                let fetched = http::request(self, errand, destination, addrs, MAX_REPLY_BODY);
+                fetched.await?.reply(crate::http::decode_announce_reply)
             }
             Call::Udp(question) => match udp::ask(self, &addrs, question).await? {
                 Answer::Announce(response) => Ok(response),
@@ -330,8 +334,9 @@ impl Inner {
     ) -> Result<ScrapeResponse, Error> {
         match call {
             Call::Http(destination) => {
-                let fetched = http::get(self, destination, addrs, MAX_REPLY_BODY).await?;
-                fetched.reply(crate::http::decode_scrape_reply)
+                let errand = Errand::Tracker { body: None };
+                let fetched = http::request(self, errand, destination, addrs, MAX_REPLY_BODY);
+                fetched.await?.reply(crate::http::decode_scrape_reply)
             }
             Call::Udp(question) => match udp::ask(self, &addrs, question).await? {
                 Answer::Scrape(response) => Ok(response),

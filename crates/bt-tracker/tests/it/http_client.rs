@@ -95,7 +95,7 @@ async fn every_kind_of_redirect_is_followed() {
             "/b/announce?x=%2f",
             "/b/announce?next=http://t.example/",
             "announce2",
-            "http://{}/c?d",
+            "http://{}/announce/c?d",
         ] {
             let server = HttpServer::start(move |head| {
                 let host = head
@@ -123,7 +123,7 @@ async fn every_kind_of_redirect_is_followed() {
                     "GET /b/announce?next=http://t.example/ HTTP/1.1\r\n"
                 }
                 "announce2" => "GET /a/announce2 HTTP/1.1\r\n",
-                _ => "GET /c?d HTTP/1.1\r\n",
+                _ => "GET /announce/c?d HTTP/1.1\r\n",
             };
             assert!(second.starts_with(expected), "{second}");
         }
@@ -156,7 +156,7 @@ async fn redirects_have_a_limit() {
 #[tokio::test]
 async fn a_redirect_from_the_internet_to_a_private_address_is_refused() {
     let private = HttpServer::start(|_| response("200 OK", REPLY)).await;
-    let secret = private.url("/admin");
+    let secret = private.url("/secret/announce");
     let public = HttpServer::start(move |_| {
         response_with("302 Found", &format!("Location: {secret}\r\n"), b"")
     })
@@ -177,9 +177,50 @@ async fn a_redirect_from_the_internet_to_a_private_address_is_refused() {
     assert!(private.heads().is_empty(), "nobody was asked");
     // Between private addresses, as in a company, it is fine.
     let reply = self::client()
-        .announce(&public.url("/"), &announce(), PATIENCE)
+        .announce(&public.url("/announce"), &announce(), PATIENCE)
         .await;
     assert_eq!(reply.unwrap().peers.len(), 1);
+}
+
+#[tokio::test]
+async fn a_torrent_cannot_make_us_use_what_only_we_can_reach() {
+    const WHY: &str =
+        "not asked for safety: on a private address the path of a tracker has to hold /announce";
+    let form = HttpServer::start(|_| response("200 OK", REPLY)).await;
+    let name = Arc::new(TestNet {
+        names: vec![form.addr],
+        detours: Vec::new(),
+    });
+    // As an address, as a name that leads there, and by a redirect from what looks like a tracker.
+    let url = form.url("/admin?reboot=1&/announce");
+    let by_address = client().announce(&url, &announce(), PATIENCE).await;
+    assert_eq!(by_address.unwrap_err().to_string(), WHY);
+    let url = format!("http://t.example:{}/admin", form.addr.port());
+    let by_name = Client::new(name)
+        .announce(&url, &announce(), PATIENCE)
+        .await;
+    assert_eq!(by_name.unwrap_err().to_string(), WHY);
+    let target = form.url("/admin?reboot=1");
+    let tracker = HttpServer::start(move |_| {
+        response_with("302 Found", &format!("Location: {target}\r\n"), b"")
+    })
+    .await;
+    let url = tracker.url("/announce");
+    let by_redirect = client().announce(&url, &announce(), PATIENCE).await;
+    assert_eq!(by_redirect.unwrap_err().to_string(), WHY);
+    assert_eq!(form.heads().len(), 0, "nobody was asked");
+    // What the user asks for is the user's business.
+    client()
+        .fetch(&form.url("/a.torrent"), 1_000)
+        .await
+        .unwrap();
+    let mail = client()
+        .announce("http://1.1.1.1:25/announce", &announce(), PATIENCE)
+        .await;
+    assert_eq!(
+        mail.unwrap_err().to_string(),
+        "not asked for safety: its port belongs to another kind of service"
+    );
 }
 
 #[tokio::test]
@@ -194,7 +235,7 @@ async fn a_head_of_as_many_lines_as_are_allowed_is_read() {
     })
     .await;
     let reply = client()
-        .announce(&server.url("/a"), &announce(), PATIENCE)
+        .announce(&server.url("/announce"), &announce(), PATIENCE)
         .await;
     assert_eq!(reply.unwrap().peers.len(), 1);
 }

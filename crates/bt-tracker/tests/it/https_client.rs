@@ -48,8 +48,8 @@ async fn serve(name: &str) -> u16 {
             while !head.ends_with(b"\r\n\r\n") {
                 head.push(stream.read_u8().await.unwrap());
             }
-            let location = format!("Location: http://127.0.0.1:{port}/\r\n");
-            let reply = if head.starts_with(b"GET /down") {
+            let location = format!("Location: http://127.0.0.1:{port}/announce\r\n");
+            let reply = if head.starts_with(b"GET /announce/down") {
                 response_with("302 Found", &location, b"")
             } else {
                 response_with(
@@ -144,7 +144,7 @@ async fn plain_http_on_the_port_is_a_tls_error() {
             .await
             .unwrap();
     });
-    let error = outcome(&client(port, true), "https://tracker.test/").await;
+    let error = outcome(&client(port, true), "https://tracker.test/announce").await;
     assert!(
         error
             .unwrap_err()
@@ -155,7 +155,7 @@ async fn plain_http_on_the_port_is_a_tls_error() {
 #[tokio::test]
 async fn a_redirect_never_loses_tls() {
     let port = serve("good").await;
-    let error = outcome(&client(port, true), "https://tracker.test/down").await;
+    let error = outcome(&client(port, true), "https://tracker.test/announce/down").await;
     assert_eq!(
         error,
         Err("redirect refused: it leads from https to http".to_owned())
@@ -168,7 +168,7 @@ async fn ssl_cert_file_names_the_roots() {
     if let Ok(port) = std::env::var(CHILD_PORT) {
         let port = port.parse().unwrap();
         assert_eq!(
-            outcome(&client(port, false), "https://tracker.test/").await,
+            outcome(&client(port, false), "https://tracker.test/announce").await,
             Ok(1)
         );
         return;
