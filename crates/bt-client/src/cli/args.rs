@@ -116,7 +116,7 @@ pub(crate) struct Network {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) max_peers: Option<u32>,
     /// Also connect to this peer; repeat or separate with commas
-    #[arg(long, value_name = "IP:PORT", value_delimiter = ',')]
+    #[arg(long, value_name = "IP:PORT", value_delimiter = ',', value_parser = units::parse_peer)]
     pub(crate) peer: Vec<SocketAddr>,
     /// Ask no tracker
     #[arg(long)]
@@ -263,7 +263,32 @@ fn complaint(error: &clap::Error) -> (String, String) {
     if hints.is_empty() {
         hints.push("see --help".to_owned());
     }
-    (one_line(what), hints.join("; "))
+    (in_our_words(one_line(what)), hints.join("; "))
+}
+
+/// What Rust says of text that is no value of a type, for people.
+fn in_our_words(mut text: String) -> String {
+    const WORDS: [(&str, &str); 6] = [
+        ("invalid digit found in string", "it must be a whole number"),
+        (
+            "cannot parse integer from empty string",
+            "it must be a whole number",
+        ),
+        ("number too large to fit in target type", "it is too large"),
+        (
+            "number would be zero for non-zero type",
+            "it must be at least 1",
+        ),
+        (
+            "invalid socket address syntax",
+            "it must be an IP address and a port, such as 192.0.2.1:6881",
+        ),
+        ("value was not a boolean", "it must be true or false"),
+    ];
+    for (theirs, ours) in WORDS {
+        text = text.replace(theirs, ours);
+    }
+    text
 }
 
 /// Joins lines and their indentation by single spaces.

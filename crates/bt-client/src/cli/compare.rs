@@ -11,18 +11,18 @@ use sha2::{Digest, Sha256};
 /// Bytes read at a time.
 const CHUNK: usize = 256 * 1024;
 
-/// SHA-256 of each of these files below `root`, in their order.
+/// One copy: paths of its files, in the same order for all of them. Names may differ, because one that another system
+/// cannot have is replaced in what is downloaded.
+pub(crate) type Copy = Vec<PathBuf>;
+/// SHA-256 of each file of a copy, in their order.
 pub(crate) type Digests = Vec<(PathBuf, [u8; 32])>;
 
-/// Hashes the files below each root, every root on a thread of its own. The error names the file.
-pub(crate) fn digests(
-    roots: &[PathBuf],
-    files: &[PathBuf],
-) -> Result<Vec<Digests>, (PathBuf, io::Error)> {
+/// Hashes the files of each copy, every copy on a thread of its own. The error names the file.
+pub(crate) fn digests(copies: &[Copy]) -> Result<Vec<Digests>, (PathBuf, io::Error)> {
     thread::scope(|scope| {
-        let threads: Vec<_> = roots
+        let threads: Vec<_> = copies
             .iter()
-            .map(|root| scope.spawn(move || tree(root, files)))
+            .map(|files| scope.spawn(move || digest_all(files)))
             .collect();
         threads
             .into_iter()
@@ -35,26 +35,22 @@ pub(crate) fn digests(
     })
 }
 
-/// The files whose digest is not that of the original.
-pub(crate) fn different<'a>(original: &'a Digests, copy: &Digests) -> Vec<&'a Path> {
-    original
-        .iter()
-        .zip(copy)
+/// The files of a copy whose digest is not that of the original.
+pub(crate) fn different<'a>(original: &Digests, copy: &'a Digests) -> Vec<&'a Path> {
+    copy.iter()
+        .zip(original)
         .filter(|((_, a), (_, b))| a != b)
         .map(|((path, _), _)| path.as_path())
         .collect()
 }
 
-fn tree(root: &Path, files: &[PathBuf]) -> Result<Digests, (PathBuf, io::Error)> {
+fn digest_all(files: &Copy) -> Result<Digests, (PathBuf, io::Error)> {
     let mut chunk = vec![0; CHUNK];
     files
         .iter()
-        .map(|file| {
-            let path = root.join(file);
-            match digest(&path, &mut chunk) {
-                Ok(digest) => Ok((file.clone(), digest)),
-                Err(error) => Err((path, error)),
-            }
+        .map(|path| match digest(path, &mut chunk) {
+            Ok(digest) => Ok((path.clone(), digest)),
+            Err(error) => Err((path.clone(), error)),
         })
         .collect()
 }
@@ -75,28 +71,27 @@ fn digest(path: &Path, chunk: &mut [u8]) -> io::Result<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::{different, digests};
-    use std::path::PathBuf;
+    use std::path::Path;
 
     #[test]
     fn one_changed_byte_is_found_and_a_missing_file_is_named() {
         let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let roots = [a.path().to_owned(), b.path().to_owned()];
-        let files = [PathBuf::from("same"), PathBuf::from("changed")];
-        for root in &roots {
-            std::fs::write(root.join("same"), vec![7; 600_000]).unwrap();
-            std::fs::write(root.join("changed"), vec![7; 600_000]).unwrap();
+        let files = |root: &Path| [root.join("same"), root.join("changed")].to_vec();
+        let copies = [files(a.path()), files(b.path())];
+        for file in copies.iter().flatten() {
+            std::fs::write(file, vec![7; 600_000]).unwrap();
         }
-        let equal = digests(&roots, &files).unwrap();
+        let equal = digests(&copies).unwrap();
         assert!(different(&equal[0], &equal[1]).is_empty());
         let mut content = vec![7; 600_000];
         content[599_999] = 8;
-        std::fs::write(roots[1].join("changed"), content).unwrap();
-        let changed = digests(&roots, &files).unwrap();
-        assert_eq!(different(&changed[0], &changed[1]), [files[1].as_path()]);
-        std::fs::remove_file(roots[1].join("same")).unwrap();
+        std::fs::write(&copies[1][1], content).unwrap();
+        let changed = digests(&copies).unwrap();
         assert_eq!(
-            digests(&roots, &files).unwrap_err().0,
-            roots[1].join("same")
+            different(&changed[0], &changed[1]),
+            [copies[1][1].as_path()]
         );
+        std::fs::remove_file(&copies[1][0]).unwrap();
+        assert_eq!(digests(&copies).unwrap_err().0, copies[1][0]);
     }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::builder::BoolishValueParser;
@@ -23,17 +24,24 @@ const NOT_IN_FILE: [&str; 4] = ["config", "home", "help", "version"];
 /// since that is how many service managers unset one. `typed` is what the command line says: a
 /// variable gives way to what contradicts it there.
 pub(crate) fn with_environment(command: Command, typed: &ArgMatches) -> Command {
-    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let taking_values = taking_values(&command);
     let add = move |arg: Arg, gives_way: &BTreeSet<Id>| {
-        let Some(name) = arg.get_long().map(variable) else {
+        let Some((long, name)) = arg.get_long().map(|long| (long.to_owned(), variable(long)))
+        else {
             return arg;
         };
+        let value = std::env::var_os(&name).filter(|value| !value.is_empty());
+        let is_switch = matches!(arg.get_action(), ArgAction::SetTrue);
+        // `BT_CLIENT_FILES=1,3` is meant for the command that takes a list.
+        let is_meant = value.is_some_and(|value| {
+            !is_switch || !taking_values.contains(&long) || is_switch_word(&value)
+        });
         let arg = match arg.get_action() {
             // So that BT_CLIENT_NO_TRACKERS=1 works as well as =true.
             ArgAction::SetTrue => arg.value_parser(BoolishValueParser::new()),
             _ => arg,
         };
-        if set(&name) && !gives_way.contains(arg.get_id()) {
+        if is_meant && !gives_way.contains(arg.get_id()) {
             arg.env(name).hide_env(true)
         } else {
             arg
@@ -52,6 +60,24 @@ pub(crate) fn with_environment(command: Command, typed: &ArgMatches) -> Command 
     command
         .mut_args(|arg| add(arg, &of_all))
         .mut_subcommands(|sub| sub.mut_args(|arg| add(arg, &of_sub)))
+}
+
+/// Names of options that take a value in some command.
+fn taking_values(command: &Command) -> BTreeSet<String> {
+    let all = command
+        .get_subcommands()
+        .flat_map(Command::get_arguments)
+        .filter(|arg| arg.get_action().takes_values());
+    all.filter_map(Arg::get_long).map(str::to_owned).collect()
+}
+
+/// Whether a switch can be set to this.
+fn is_switch_word(value: &OsStr) -> bool {
+    let words = [
+        "y", "yes", "t", "true", "on", "1", "n", "no", "f", "false", "off", "0",
+    ];
+    let value = value.to_string_lossy().to_lowercase();
+    words.contains(&value.as_str())
 }
 
 /// Options that something given contradicts. `command` is built, so that it knows the global ones.
@@ -142,7 +168,12 @@ pub(crate) fn read(place: &Place) -> Result<Option<(PathBuf, String)>, Failure> 
     let Place { path, named } = place;
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some((path.clone(), text))),
-        Err(error) if !named && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        // A home that is no folder has no configuration either; some containers have such a one.
+        Err(error)
+            if !named && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(bad(path, "cannot read the configuration").cause(&error)),
     }
 }

@@ -131,7 +131,9 @@ pub(crate) fn run(args: &CreateArgs, context: &Context) -> Outcome {
         ));
     }
     let mut options = options(args)?;
-    let mut plan = plan(&args.path, &options)?;
+    let Some(mut plan) = plan(&args.path, &options, context)? else {
+        return Ok(context.stopped());
+    };
     let output = args
         .output
         .clone()
@@ -149,7 +151,10 @@ pub(crate) fn run(args: &CreateArgs, context: &Context) -> Outcome {
         ));
         let own = globset::escape(&own.to_string_lossy());
         options.exclude.push(format!("/{own}"));
-        plan = self::plan(&args.path, &options)?;
+        let Some(without) = self::plan(&args.path, &options, context)? else {
+            return Ok(context.stopped());
+        };
+        plan = without;
     }
     warnings.extend(plan.warnings().iter().map(ToString::to_string));
     for warning in &warnings {
@@ -186,9 +191,16 @@ fn place_within(folder: &Path, file: &Path) -> Option<PathBuf> {
     (within != Path::new("")).then(|| within.to_owned())
 }
 
-/// Finds the files, with errors in our words.
-pub(crate) fn plan(path: &Path, options: &Options) -> Result<Plan, Failure> {
-    Plan::new(path, options).map_err(|error| failure(path, &error))
+/// Finds the files, with errors in our words; `None` when we were asked to stop.
+pub(crate) fn plan(
+    path: &Path,
+    options: &Options,
+    context: &Context,
+) -> Result<Option<Plan>, Failure> {
+    match Plan::search(path, options, context.stop.flag()) {
+        Err(Error::Canceled) => Ok(None),
+        plan => plan.map(Some).map_err(|error| failure(path, &error)),
+    }
 }
 
 /// Hashes the content with progress, of which `tell` hears bytes done and bytes in all; `None` when we were asked to

@@ -9,8 +9,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use bt_metainfo::Metainfo;
 use bt_metainfo::create::Options;
+use bt_metainfo::{Info, Metainfo, Naming};
 use bt_tracker::server::{self, Handle, Server};
 use clap::Args;
 use tokio::time::interval;
@@ -299,7 +299,9 @@ fn torrent(
         created_by: create::creator(),
         ..Options::default()
     };
-    let plan = create::plan(content, &options)?;
+    let Some(plan) = create::plan(content, &options, context)? else {
+        return Ok(None);
+    };
     let Some(metainfo) = create::hash(&plan, context, |_, _| {})? else {
         return Ok(None);
     };
@@ -332,25 +334,35 @@ fn verify(
     dir: &Path,
     members: &[Participant],
 ) -> Result<Vec<String>, Failure> {
-    let info = metainfo.info();
-    let layout = info.layout();
-    let files: Vec<PathBuf> = layout
-        .files()
-        .filter(|file| !layout.is_pad(*file))
-        .map(|file| info.disk_path(file))
+    let dirs = members.iter().skip(1).map(|member| member.dir.as_path());
+    let copies: Vec<compare::Copy> = [dir]
+        .into_iter()
+        .chain(dirs)
+        .map(|dir| files_in(dir, metainfo.info()))
         .collect();
-    let copies = members.iter().skip(1).map(|member| member.dir.clone());
-    let roots: Vec<PathBuf> = [dir.to_owned()].into_iter().chain(copies).collect();
-    let digests = compare::digests(&roots, &files).map_err(|(path, error)| {
-        Failure::new(Exit::Unverified, format!("cannot read {}", path.display())).cause(&error)
+    let digests = compare::digests(&copies).map_err(|(path, error)| {
+        Failure::new(Exit::Storage, format!("cannot read {}", path.display())).cause(&error)
     })?;
     let (original, copies) = digests.split_first().expect("there is always a seeder");
-    let different = copies.iter().zip(&roots[1..]).flat_map(|(copy, root)| {
-        compare::different(original, copy)
-            .into_iter()
-            .map(|file| root.join(file).display().to_string())
-    });
-    Ok(different.collect())
+    let different = copies
+        .iter()
+        .flat_map(|copy| compare::different(original, copy));
+    Ok(different.map(|file| file.display().to_string()).collect())
+}
+
+/// Where the files of the torrent are in `dir`: the user's own may have names that a download replaces.
+fn files_in(dir: &Path, info: &Info) -> compare::Copy {
+    let is_there = |path: &Path| dir.join(path).symlink_metadata().is_ok();
+    let naming = Naming::find(info, is_there);
+    let layout = info.layout();
+    let stored = layout.files().filter(|file| !layout.is_pad(*file));
+    stored
+        .map(|file| {
+            let likeliest = info.disk_path(file);
+            let found = naming.paths(info, file).find(|path| is_there(path));
+            dir.join(found.unwrap_or(likeliest))
+        })
+        .collect()
 }
 
 fn stalled(parts: &[Part]) -> Failure {

@@ -38,7 +38,7 @@ pub(crate) struct DownloadArgs {
     #[arg(long)]
     sequential: bool,
     /// What to hash of content that is there: auto what no earlier run has proven, always all of
-    /// it; never takes it for missing
+    /// it; never takes what is not proven for missing
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     check: When,
     /// How files are made: growing (none), of their full size without taking room (sparse), or

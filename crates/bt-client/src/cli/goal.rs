@@ -65,6 +65,11 @@ impl Judge {
         }
     }
 
+    /// What is complete is served on.
+    pub(crate) fn is_to_seed(&self) -> bool {
+        self.goal.seed.is_some()
+    }
+
     /// The end, once there is a reason for it.
     pub(crate) fn look(&mut self, now: Instant, sample: Sample) -> Option<End> {
         if sample.advance != self.advance {

@@ -51,6 +51,11 @@ pub(crate) fn man(args: &ManArgs, context: &Context) -> Outcome {
 pub(crate) fn completions(args: &CompletionsArgs, context: &Context) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "bt-client", &mut script);
+    if args.shell == Shell::Bash {
+        // The generator writes the first part of a label in two ways when the program's name has a dash.
+        let text = String::from_utf8_lossy(&script).replace("bt__subcmd__client", "bt__client");
+        script = text.into_bytes();
+    }
     print(&script, context)
 }
 

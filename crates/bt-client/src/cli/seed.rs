@@ -66,11 +66,14 @@ pub(crate) struct SeedArgs {
 }
 
 impl SeedArgs {
-    /// `-o` goes with a PATH and `--data` with a torrent; only who types the other one is told so.
+    /// `-o` goes with a PATH and `--data` with a torrent; only who types the other one is told so. For `download` `-o` is
+    /// a folder, which what is said for all commands may well mean.
     pub(crate) fn forget_what_is_of_no_use(&mut self, is_typed: impl Fn(&str) -> bool) {
         if is_torrent(&self.source) {
             self.output.take_if(|_| !is_typed("output"));
         } else {
+            self.output
+                .take_if(|output| !is_typed("output") && !is_named_torrent(output));
             self.data.take_if(|_| !is_typed("data"));
         }
     }
@@ -200,6 +203,9 @@ async fn content(args: &SeedArgs, context: &Context) -> Result<Option<Content>, 
         return Ok(None);
     };
     let dir = args.data.clone().unwrap_or_else(|| PathBuf::from("."));
+    if args.skip_check {
+        is_all_there(&metainfo, &dir)?;
+    }
     let kept = match args.skip_check {
         true => None,
         false => home::take_if_free(context, &metainfo, &dir)?,
@@ -272,7 +278,9 @@ fn made_in_memory(
         creation_date: creation_date(None, SystemTime::now()).ok(),
         ..Options::default()
     };
-    let plan = create::plan(&args.source, &options)?;
+    let Some(plan) = create::plan(&args.source, &options, context)? else {
+        return Ok(None);
+    };
     for warning in plan.warnings() {
         context.report.warning("left_out", &warning.to_string());
     }
@@ -288,7 +296,8 @@ fn made_in_memory(
     };
     let dir = create::folder_of(&args.source)?;
     if let Some(output) = &args.output {
-        create::save(output, &metainfo.to_bytes(), false)?;
+        create::save(output, &metainfo.to_bytes(), false)
+            .map_err(|failure| failure.hint("choose another name with -o, or remove it"))?;
         context.report.line(format!("torrent {}", output.display()));
     }
     context.report.line(format!("magnet {}", metainfo.magnet()));
@@ -297,10 +306,12 @@ fn made_in_memory(
 
 /// Whether the word means a torrent rather than content: it is called one, or it is `-`.
 fn is_torrent(path: &Path) -> bool {
-    let named_so = path
-        .extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("torrent"));
-    path == Path::new("-") || (named_so && !path.is_dir()) || !path.exists()
+    path == Path::new("-") || (is_named_torrent(path) && !path.is_dir()) || !path.exists()
+}
+
+fn is_named_torrent(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("torrent"))
 }
 
 fn tiers(args: &SeedArgs) -> Vec<Vec<String>> {
@@ -324,6 +335,44 @@ fn with_trackers(metainfo: Metainfo, args: &SeedArgs) -> Result<Metainfo, Failur
         .collect();
     let edited = editor.set_trackers(all).and_then(|()| editor.finish());
     edited.map_err(|error| Failure::new(Exit::Usage, "a tracker cannot be used").cause(&error))
+}
+
+/// Trust has an end where files are not there, or not as long as they have to be: such a seed would disappoint whoever
+/// asks it.
+fn is_all_there(metainfo: &Metainfo, dir: &Path) -> Result<(), Failure> {
+    let (info, layout) = (metainfo.info(), metainfo.info().layout());
+    let seen = looks(None, metainfo, dir).unwrap_or_default();
+    let stored: Vec<_> = layout
+        .files()
+        .filter(|file| !layout.is_pad(*file))
+        .collect();
+    let lacks = stored.iter().enumerate().filter(|(at, file)| {
+        let size = seen
+            .get(*at)
+            .copied()
+            .flatten()
+            .map_or(0, |seen| seen.look.size);
+        size != layout.file_length(**file)
+    });
+    let lacks: Vec<_> = lacks.map(|(_, file)| *file).collect();
+    let Some(first) = lacks.first() else {
+        return Ok(());
+    };
+    let what = format!("{} in {} is not complete", info.name(), dir.display());
+    let why = match lacks.len() {
+        1 => format!(
+            "{} is missing or has another size",
+            info.disk_path(*first).display()
+        ),
+        count => format!(
+            "{count} of {} are missing or have another size, {} is the first",
+            units::count(stored.len() as u64, "file"),
+            info.disk_path(*first).display()
+        ),
+    };
+    Err(Failure::new(Exit::Unverified, what)
+        .because(why)
+        .hint("--data is the folder that the torrent's own file or folder is in"))
 }
 
 fn incomplete(metainfo: &Metainfo, dir: &Path, report: &verify::Report) -> Failure {

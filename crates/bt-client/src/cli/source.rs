@@ -66,6 +66,9 @@ impl<'a> Word<'a> {
 
 /// Reads a torrent from a file, or from standard input when the path is `-`; `None` when asked to stop meanwhile.
 pub(crate) async fn torrent(path: &Path, context: &Context) -> Result<Option<Metainfo>, Failure> {
+    if let Word::Url(text) = Word::of(path.as_os_str()) {
+        return Err(not_a_file(text));
+    }
     let (sender, read) = oneshot::channel();
     let path = PathBuf::from(path);
     // A pipe may never end, and whoever waits for it cannot be called back. The thread is left to itself, since the
@@ -121,12 +124,13 @@ pub(crate) async fn torrent_or_magnet(
         )
         .because("it says nothing about the content")
         .hint("give the .torrent file or a magnet")),
-        Word::Url(text) => Err(Failure::new(
-            Exit::BadInput,
-            format!("{text} is a URL, not a file"),
-        )
-        .hint("download takes URLs; or fetch it first, such as curl URL | bt-client show -")),
+        Word::Url(text) => Err(not_a_file(text)),
     }
+}
+
+fn not_a_file(url: &str) -> Failure {
+    Failure::new(Exit::BadInput, format!("{url} is a URL, not a file"))
+        .hint("download takes URLs; or fetch it first, such as curl URL | bt-client show -")
 }
 
 /// Parses the bytes of a torrent; `label` says where they are from.

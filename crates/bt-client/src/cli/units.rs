@@ -1,6 +1,7 @@
 //! Sizes, rates, durations and counts: the text people type and the text they read.
 //! Pure: it must not know which option a value belongs to, nor the clock.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Nobody means a longer wait, and adding it to any clock reading cannot overflow.
@@ -89,6 +90,15 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     match Duration::from_millis(total_ms) {
         longer if longer > LONGEST => Err("longer than ten years".to_owned()),
         duration => Ok(duration),
+    }
+}
+
+/// Address and port of a peer; nobody is on port 0.
+pub(crate) fn parse_peer(text: &str) -> Result<SocketAddr, String> {
+    match text.parse::<SocketAddr>() {
+        Err(error) => Err(error.to_string()),
+        Ok(peer) if peer.port() == 0 => Err("nobody can be reached on port 0".to_owned()),
+        Ok(peer) => Ok(peer),
     }
 }
 

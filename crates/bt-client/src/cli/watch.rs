@@ -403,10 +403,12 @@ impl Watch<'_> {
             });
             report.lines(self.summary(&path, status, took));
         }
-        report.emit(&Event::Seeding {
-            info_hash: &self.info_hash,
-            port: self.port,
-        });
+        if self.judge.is_to_seed() {
+            report.emit(&Event::Seeding {
+                info_hash: &self.info_hash,
+                port: self.port,
+            });
+        }
         if !self.tell_completion {
             report.line(format!(
                 "seeding {} ({}) on port {}",

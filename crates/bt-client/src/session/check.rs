@@ -161,7 +161,6 @@ pub(super) fn begin(
 ) {
     let count = member.layout.piece_count();
     match check {
-        Check::Never => start(member, Bitfield::new(count), 0, false),
         Check::Trust => {
             if let Err(error) = hold(member, &Bitfield::full(count)) {
                 return member.disk_failed(&error);
@@ -192,18 +191,20 @@ pub(super) fn begin(
             }
             member.handle(Input::Checked(Bitfield::full(count)));
         }
-        Check::Auto | Check::Always => match plan {
-            Some(plan) if plan.hash.is_empty() => start(member, plan.trust, 0, true),
+        Check::Auto | Check::Always | Check::Never => match plan {
+            Some(plan) if check == Check::Never || plan.hash.is_empty() => {
+                start(member, plan.trust, 0, true);
+            }
+            None if check == Check::Never => start(member, Bitfield::new(count), 0, false),
             Some(plan) => enqueue(member, Work::Rest(plan)),
-            // Nothing is known, and nothing is there: there is nothing to look at either. Whoever insists, or checks what
-            // is in the session already, may know of something all the same.
+            // There is nothing to look at. Whoever insists, or checks anew, may know of something all the same.
             None if check == Check::Auto
                 && matches!(member.content.is_anything_there(), Ok(false)) =>
             {
                 start(member, Bitfield::new(count), 0, true);
             }
-            // Whoever insists wants to know what the disk holds.
             None => {
+                // Whoever insists wants to know what the disk holds.
                 let from_disk = check == Check::Always;
                 enqueue(member, Work::All { from_disk });
             }

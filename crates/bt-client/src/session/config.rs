@@ -86,7 +86,7 @@ pub enum Check {
     Auto,
     /// Everything.
     Always,
-    /// Nothing: whatever is there counts as missing.
+    /// Nothing: what the session's state has not proven, or somebody has touched since, counts as missing.
     Never,
     /// Nothing: everything is there and good. This is what an initial seeder knows of its own content.
     Trust,

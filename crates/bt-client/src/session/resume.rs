@@ -45,7 +45,7 @@ pub(super) fn prepare(
     let here = directory_bytes(&member.content.directory());
     let known = known.filter(|known| is_same_place(&known.origin.directory, &here));
     let plan = match (&known, check) {
-        (Some(known), Check::Auto) => {
+        (Some(known), Check::Auto | Check::Never) => {
             let absent = store
                 .settings(member.info_hash)?
                 .map(|settings| settings.absent);
@@ -61,7 +61,11 @@ pub(super) fn prepare(
     {
         return Err(Error::Elsewhere(member.content.directory()));
     }
-    let anew = matches!(check, Check::Always | Check::Never | Check::Proven);
+    let anew = match check {
+        Check::Always | Check::Proven => true,
+        Check::Never => plan.is_none(),
+        Check::Auto | Check::Trust => false,
+    };
     match enroll(store, member, anew, plan.as_ref()) {
         Ok(number) => {
             let open = known.filter(|_| !anew).map(|known| open_files(&known));

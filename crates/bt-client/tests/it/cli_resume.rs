@@ -142,6 +142,43 @@ fn a_download_that_is_asked_to_stop_hashes_nothing_when_it_goes_on() {
 }
 
 #[test]
+fn without_a_check_what_is_proven_stays_and_the_rest_is_missing() {
+    let bench = Bench::new();
+    content(&bench);
+    let (_seeder, port) = seeder(&bench);
+    complete(&bench, "", port);
+    let (never, all) = complete(&bench, "--check never", port);
+    assert_eq!(
+        (number(&never["hashed"]), number(&never["downloaded"])),
+        (0, 0)
+    );
+    // Nobody answers for what somebody else wrote to.
+    let b = bench.path("out/tree/b.bin");
+    let mut bytes = fs::read(&b).unwrap();
+    bytes[1_000_000] ^= 1;
+    fs::write(&b, &bytes).unwrap();
+    let (changed, more) = complete(&bench, "--check never", port);
+    assert_eq!(number(&changed["hashed"]), 0);
+    let pieces = 2_000_000_u64.div_ceil(PIECE);
+    let came = number(&changed["downloaded"]);
+    assert!(
+        ((pieces - 1) * PIECE..=(pieces + 1) * PIECE).contains(&came),
+        "{came}"
+    );
+    same(&bench);
+    let checks = |all: &[Value]| all.iter().any(|event| event["event"] == "checking");
+    assert!(!checks(&all) && !checks(&more));
+    // A download that only was to be complete serves nobody.
+    assert!(more.iter().all(|event| event["event"] != "seeding"));
+    // The record was kept.
+    let (auto, _) = complete(&bench, "", port);
+    assert_eq!(
+        (number(&auto["hashed"]), number(&auto["downloaded"])),
+        (0, 0)
+    );
+}
+
+#[test]
 fn what_somebody_else_did_to_the_files_is_noticed_and_said() {
     let bench = Bench::new();
     content(&bench);

@@ -577,7 +577,42 @@ fn the_demo_takes_the_users_own_content() {
         "{ran:?}"
     );
     assert!(ran.text().contains("leecher 3"), "{ran:?}");
+    // Names that a download replaces for the sake of other systems.
+    for name in [
+        "README", "readme", "a:b", "aux.txt", "trail.", "a\tb", "a_b",
+    ] {
+        bench.write(&format!("odd/{name}"), name);
+    }
+    let ran = bench.run(words("demo odd --leechers 1")).ok();
+    assert!(
+        ran.text()
+            .contains("verified: the sha256 of 7 files in 1 copy"),
+        "{ran:?}"
+    );
     bench
         .run(words("demo gone"))
         .failed("gone", 5, &["gone", "no such file"]);
+}
+
+#[test]
+fn trust_ends_where_files_are_not_there() {
+    let bench = Bench::new();
+    tree(&bench);
+    bench.run(words("create tree -o t.torrent")).ok();
+    let seed = |data: &str| {
+        bench.run(words(&format!(
+            "seed t.torrent --skip-check --time 0 --bind 127.0.0.1 --data {data}"
+        )))
+    };
+    seed(".").ok();
+    seed("nowhere").failed("nowhere", 6, &["not complete", "4 files", "--data"]);
+    bench.run(words("verify t.torrent")).ok();
+    let first = fs::read_dir(bench.path("tree")).unwrap();
+    let file = first.map(|entry| entry.unwrap().path());
+    let file = file.filter(|path| path.is_file()).next().unwrap();
+    let longer = fs::OpenOptions::new().append(true).open(&file).unwrap();
+    longer
+        .set_len(longer.metadata().unwrap().len() + 1)
+        .unwrap();
+    seed(".").failed("a longer file", 6, &["is missing or has another size"]);
 }

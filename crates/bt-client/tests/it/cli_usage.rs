@@ -57,7 +57,12 @@ const BAD_LINES: &[(&str, &[&str])] = &[
         "seed x.torrent -p 65536",
         &["'65536'", "--port", "0..=65535"],
     ),
-    ("seed x.torrent -p http", &["'http'", "--port"]),
+    (
+        "seed x.torrent -p http",
+        &["'http'", "--port", "it must be a whole number"],
+    ),
+    ("download x --peer 1.2.3.4:0", &["--peer", "port 0"]),
+    ("download x --peer nobody", &["--peer", "192.0.2.1:6881"]),
     ("download", &["<SRC>"]),
     ("download x.torrent -d 0", &["'0'", "--down"]),
     ("download x.torrent -u fast", &["'fast'", "--up"]),
@@ -291,6 +296,51 @@ fn what_is_typed_wins_over_a_variable_that_contradicts_it() {
         .env("BT_CLIENT_NO_DATE", "1");
     let ran = crate::cli_run::finish(command.spawn().unwrap());
     ran.failed("two variables", 2, &["--date", "--no-date"]);
+}
+
+#[test]
+fn a_variable_for_one_command_does_not_disturb_another() {
+    let bench = Bench::new();
+    bench.write("a.torrent", crate::cli_bad_input::GOOD);
+    let mut command = bench.command(words("show --json a.torrent"));
+    let list = command.env("BT_CLIENT_FILES", "1,3").spawn().unwrap();
+    assert_eq!(crate::cli_run::finish(list).ok().object()["name"], "a");
+    let mut command = bench.command(words("show a.torrent"));
+    let child = command.env("BT_CLIENT_FILES", "maybe").spawn().unwrap();
+    crate::cli_run::finish(child).ok();
+
+    // For `download` it is a folder; for `seed` it would be a file.
+    bench.write("content", "bytes");
+    let mut command = bench.command(words("seed content --time 0 --bind 127.0.0.1"));
+    let child = command
+        .env("BT_CLIENT_OUTPUT", "downloads")
+        .spawn()
+        .unwrap();
+    crate::cli_run::finish(child).ok();
+    assert!(!bench.path("downloads").exists());
+}
+
+/// Asks the script as bash does when somebody presses the tabulator key.
+#[test]
+fn bash_completes_the_options_of_a_command() {
+    let bench = Bench::new();
+    let ran = bench.run(words("completions bash")).ok();
+    let script = ran.text();
+    bench.write(
+        "ask",
+        format!(
+            "{script}\nCOMP_WORDS=(bt-client create --f)\nCOMP_CWORD=2\n\
+             _bt__client bt-client --f create\necho \"${{COMPREPLY[@]}}\"\n"
+        ),
+    );
+    let said = std::process::Command::new("bash")
+        .arg(bench.path("ask"))
+        .output()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&said.stdout).trim(),
+        "--force --follow-symlinks"
+    );
 }
 
 #[test]

@@ -65,6 +65,16 @@ impl Plan {
     ///
     /// When the options or the content make no torrent, or a folder cannot be read.
     pub fn new(path: &Path, options: &Options) -> Result<Self, Error> {
+        Self::search(path, options, &AtomicBool::new(false))
+    }
+
+    /// The same, for folders of which the user may have enough: the search ends before the next entry of a folder when
+    /// `cancel` is set.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new), and [`Error::Canceled`].
+    pub fn search(path: &Path, options: &Options, cancel: &AtomicBool) -> Result<Self, Error> {
         if options.version != Version::V1 {
             return Err(Error::NotYet {
                 version: options.version,
@@ -84,7 +94,7 @@ impl Plan {
         let whole = fs::canonicalize(path).map_err(failed)?;
         let name = name(path, &whole, options)?;
         let (root, walked) = if metadata.is_dir() {
-            let walked = walk(&whole, options, &filter)?;
+            let walked = walk(&whole, options, &filter, cancel)?;
             (whole, walked)
         } else if metadata.is_file() {
             single(path, &whole, &metadata)?

@@ -456,6 +456,15 @@ fn canceling_stops_before_the_end() {
 }
 
 #[test]
+fn canceling_ends_the_search_too() {
+    let folder = folder(&[("a", 1), ("b/c", 1)]);
+    let search =
+        |cancel| Plan::search(folder.path(), &Options::default(), &AtomicBool::new(cancel));
+    assert!(matches!(search(true), Err(Error::Canceled)));
+    assert!(search(false).is_ok());
+}
+
+#[test]
 fn the_creation_date_is_that_of_the_build_if_there_is_one() {
     let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     assert_eq!(creation_date(None, now).unwrap(), 1_700_000_000);

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use super::filter::Filter;
@@ -101,8 +102,13 @@ struct Line {
     above: Option<Rc<Self>>,
 }
 
-/// Walks everything below `root`.
-pub(super) fn walk(root: &Path, options: &Options, filter: &Filter) -> Result<Walked, Error> {
+/// Walks everything below `root`, until `cancel` is set.
+pub(super) fn walk(
+    root: &Path,
+    options: &Options,
+    filter: &Filter,
+    cancel: &AtomicBool,
+) -> Result<Walked, Error> {
     let mut walked = Walked::default();
     let line = if options.follow_symlinks {
         let metadata = fs::metadata(root).map_err(|error| Error::io(root.into(), error))?;
@@ -123,6 +129,9 @@ pub(super) fn walk(root: &Path, options: &Options, filter: &Filter) -> Result<Wa
         let whole = root.join(&folder.path);
         let failed = |error| Error::io(whole.clone(), error);
         for entry in fs::read_dir(&whole).map_err(failed)? {
+            if cancel.load(Ordering::Relaxed) {
+                return Err(Error::Canceled);
+            }
             let entry = entry.map_err(failed)?;
             empty = false;
             enter(
