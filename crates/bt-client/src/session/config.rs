@@ -18,8 +18,8 @@ pub use crate::disk::{Allocation, CloseLook};
 pub struct SessionConfig {
     /// The port that peers connect to; 0 takes any free one.
     pub port: u16,
-    /// Listen on this address only, and let every connection leave from it, so that only its family is used. `None`: all
-    /// addresses of the families that are on.
+    /// Listen on this address only, and let every connection leave from it, so that only its family is used. `None`:
+    /// all addresses of the families that are on.
     pub bind: Option<IpAddr>,
     /// Connect over IPv4, and listen on it unless `bind` says where.
     pub ipv4: bool,
@@ -40,12 +40,12 @@ pub struct SessionConfig {
     /// Peers that one torrent uploads to at once, at least 1; 0 is taken for 1. Fewer are uploaded to while
     /// [`SessionConfig::up_rate`] is so low that each would get too little for a block now and then.
     pub upload_slots: usize,
-    /// Bytes of pieces under way that may be held in memory; at least a few times the length of a piece is of use. Where
-    /// there is no room, no peer is read: with 0 none ever is.
+    /// Bytes of pieces under way that may be held in memory; at least a few times the length of a piece is of use.
+    /// Where there is no room, no peer is read: with 0 none ever is.
     pub memory_budget: usize,
-    /// Read what is here again from the disk, piece by piece and torrent by torrent, at so many bytes per second, at least
-    /// 1; 0 is taken for 1. A piece that is not what it was any more is a warning of the kind `scrub`, is forgotten, and
-    /// fetched again. `None`: never.
+    /// Read what is here again from the disk, piece by piece and torrent by torrent, at so many bytes per second, at
+    /// least 1; 0 is taken for 1. A piece that is not what it was any more is a warning of the kind `scrub`, is
+    /// forgotten, and fetched again. `None`: never.
     pub scrub_rate: Option<u64>,
     /// The `User-Agent` of our requests to trackers over HTTP; characters that are not printable ASCII are left out.
     pub user_agent: String,

@@ -1,8 +1,7 @@
 //! The program's directory of state: one place for whatever runs alone, and one for each download that runs beside
 //! others.
 //!
-//! A one-shot command takes the home shared, so that many run at the same time; what would own all torrents would take it
-//! alone, and nothing does yet.
+//! A one-shot command takes the home shared, so that many run at the same time. Nothing takes it alone yet.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

@@ -50,7 +50,7 @@ pub struct Status {
     pub distributed_copies: u32,
     /// Time to completion at the present rate; `None` while it does not download, or hardly any byte comes.
     pub eta: Option<Duration>,
-    /// Bytes hashed and to be hashed in all, while its session checks what is on the disk; an engine alone does not know.
+    /// Bytes hashed and to be hashed in all, while its session checks what is on the disk; an engine alone has none.
     pub checking: Option<(u64, u64)>,
     /// Why it is not faster, in plain words; empty when there is nothing to say.
     pub reason: String,
