@@ -16,6 +16,23 @@
 //!
 //! A [`Session`] has one port, one disk and any number of [`Torrent`]s. What each torrent does is decided in
 //! [`engine`], which is pure; [`disk`] and a private room for the network move the bytes, [`session`] connects them.
+//!
+//! | to do this | start here |
+//! | --- | --- |
+//! | run a client | [`Session::start`], [`SessionConfig`] |
+//! | download or seed a torrent | [`Session::add`], [`AddTorrent`] |
+//! | follow what happens | [`Session::subscribe`], [`EventKind`] |
+//! | know how a torrent is doing | [`Torrent::status`], [`engine::Status`] |
+//! | pause, choose files, move content | [`Torrent`] |
+//! | go on after a restart | [`SessionConfig::state`], [`state::Store`], [`Session::restore`] |
+//! | drive the decisions without a socket or a disk | [`engine::Torrent`] |
+//!
+//! | feature | adds |
+//! | --- | --- |
+//! | none | everything above |
+//! | `tls` | `https://` trackers |
+//! | `cli` (default) | the program `bt-client` and its module `cli`, the tracker of `demo`, `tls` |
+//! | `fuzz` | bodies for a fuzzing driver |
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -57,7 +57,8 @@ const CLIENT: &[Row] = &[
         "session",
         &["limits", "error", "engine", "disk", "net", "state", "scrub"],
     ),
-    // The program is a user of the library like any other, and fetches through its one dialer.
+    // The program is a user of the library like any other, but for the private dialer through
+    // which it fetches torrents.
     (
         "cli",
         &["limits", "error", "engine", "net", "session", "state"],

@@ -1,6 +1,7 @@
 //! The `bt-client` program: reads the command line, runs one command, and ends with the exit code
 //! that the manual promises. Commands see the session and the crates below as any user of the
-//! library does; nothing below may know this room.
+//! library does, but for the private dialer through which `fetch.rs` gets torrents; nothing below
+//! may know this room.
 
 mod args;
 mod checking;

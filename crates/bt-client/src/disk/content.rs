@@ -75,7 +75,8 @@ struct Base {
     root: Option<Arc<Root>>,
 }
 
-/// See the module.
+/// The files of one torrent on the session's [`Disk`]: blocks go in and become pieces, which count if they verify
+/// (BEP 3, `pieces`); blocks come out for peers. What came of a piece is told to its [`Report`].
 pub struct Content {
     id: u64,
     shared: Arc<Shared>,

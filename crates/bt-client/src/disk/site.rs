@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use bt_metainfo::{FileIndex, Info, SafePath};
 
-/// See the module. Two torrents never share one.
+/// Where the content of one torrent lies: in which directory, and under which names where they are not those of the
+/// torrent. Two torrents never share one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Site {
     /// The directory that holds the content: the parent of the torrent's own file or directory.

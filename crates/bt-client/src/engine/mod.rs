@@ -6,7 +6,7 @@
 //! This room knows no socket, file, task, clock or random source: `now` and a seed come in. Equal inputs give equal
 //! outputs, so nothing here may iterate over a map whose order depends on the process.
 //!
-//! Unstable before 1.0: it is public so that others can drive it, as the examples do.
+//! Unstable before 1.0: it is public so that others can drive it, as the simulator does.
 
 // Tests have to begin at some instant; the code under test never asks for one.
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]

@@ -18,29 +18,36 @@ pub use crate::disk::{Allocation, CloseLook};
 pub struct SessionConfig {
     /// The port that peers connect to; 0 takes any free one.
     pub port: u16,
-    /// Listen on this address only, and let every connection leave from it. `None`: all addresses.
+    /// Listen on this address only, and let every connection leave from it, so that only its family is used. `None`:
+    /// all addresses of the families that are on.
     pub bind: Option<IpAddr>,
-    /// Use IPv4.
+    /// Connect over IPv4, and listen on it unless `bind` says where.
     pub ipv4: bool,
-    /// Use IPv6.
+    /// The same over IPv6; a machine that has none is no error where IPv4 is on.
     pub ipv6: bool,
     /// Announce to the trackers of torrents.
     pub trackers: bool,
-    /// Bytes per second that all peers together may send us.
+    /// Bytes per second that we read from all peers together, headers of messages included; what a quarter of a second
+    /// allows, at least 32 KiB, may come at once. `None`: no limit. At least 1: with 0 hardly anything comes after the
+    /// first 32 KiB.
     pub down_rate: Option<u64>,
-    /// Bytes per second of payload that we send to all peers together.
+    /// Bytes per second of payload that we send to all peers together; bursts, `None` and 0 as for `down_rate`.
     pub up_rate: Option<u64>,
-    /// Peers of one torrent, at most.
+    /// Peers of one torrent, at most. Of all torrents together there are
+    /// [`MAX_SESSION_PEERS`](crate::limits::MAX_SESSION_PEERS) at most, or a third more than this if that is more, but
+    /// no more than half of the descriptors that the process may have. With 0 nobody is dialed and nobody let in.
     pub max_peers: usize,
-    /// Peers that one torrent uploads to at once, at least 1. Fewer are uploaded to while [`SessionConfig::up_rate`] is
-    /// so low that each would get too little for a block now and then.
+    /// Peers that one torrent uploads to at once, at least 1; 0 is taken for 1. Fewer are uploaded to while
+    /// [`SessionConfig::up_rate`] is so low that each would get too little for a block now and then.
     pub upload_slots: usize,
     /// Bytes of pieces under way that may be held in memory; at least a few times the length of a piece is of use.
+    /// Where there is no room, no peer is read: with 0 none ever is.
     pub memory_budget: usize,
-    /// Read what is here again from the disk, piece by piece and torrent by torrent, at so many bytes per second; a piece
-    /// that is not what it was any more is a warning of the kind `scrub`, is forgotten, and fetched again. `None`: never.
+    /// Read what is here again from the disk, piece by piece and torrent by torrent, at so many bytes per second, at
+    /// least 1; 0 is taken for 1. A piece that is not what it was any more is a warning of the kind `scrub`, is
+    /// forgotten, and fetched again. `None`: never.
     pub scrub_rate: Option<u64>,
-    /// What trackers that ask for it are told: the `User-Agent` of our requests.
+    /// The `User-Agent` of our requests to trackers over HTTP; characters that are not printable ASCII are left out.
     pub user_agent: String,
     /// Where torrents, settings and the journal of proven pieces are kept; `None` keeps nothing beyond the process.
     pub state: Option<Store>,

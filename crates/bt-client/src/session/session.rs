@@ -74,10 +74,13 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    /// Binds the port and starts; must be called within a tokio runtime with time and I/O enabled.
+    /// Binds the port and starts.
     ///
     /// # Errors
     /// If the port cannot be had, or the system gives us no threads.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, or within one without I/O. Without time the tasks of the session panic.
     pub async fn start(config: SessionConfig) -> Result<Self, Error> {
         let listener =
             net::listen(config.port, config.bind, config.ipv4, config.ipv6).map_err(|source| {

@@ -1,7 +1,7 @@
 //! The program's directory of state: one place for whatever runs alone, and one for each download that runs beside
 //! others.
 //!
-//! A one-shot command takes the home shared, so that many run at the same time; what owns all torrents takes it alone.
+//! A one-shot command takes the home shared, so that many run at the same time. Nothing takes it alone yet.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -18,7 +18,8 @@ use crate::limits::{DYING_PROCESS, KEPT_DOWNLOADS};
 /// Where the directories of one-shot commands are.
 const DOWNLOADS: &str = "downloads";
 
-/// See the module. The lock is held until it is dropped.
+/// The program's directory of state, taken shared by commands that run beside each other; each download has a [`Store`]
+/// of its own in it. The lock is held until it is dropped.
 #[derive(Debug)]
 pub struct Home {
     path: PathBuf,

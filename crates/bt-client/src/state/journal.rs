@@ -60,7 +60,8 @@ impl fmt::Display for Notice {
     }
 }
 
-/// See the module.
+/// The file `journal` of a directory of state: records of what is proven of each torrent, and in memory what they come
+/// to. It is written anew, shorter, when it has grown by enough.
 #[derive(Debug)]
 pub struct Journal<S: Storage> {
     storage: S,

@@ -46,7 +46,8 @@ struct Inner {
     lock: Mutex<Option<Lock>>,
 }
 
-/// See the module. Clones are the same store; the directory is free again when it is closed or the last is dropped.
+/// One session's directory of state: the journal of proven pieces, and of each torrent a copy and its settings. Clones
+/// are the same store; the directory is free again when it is closed or the last is dropped.
 #[derive(Debug, Clone)]
 pub struct Store(Arc<Inner>);
 

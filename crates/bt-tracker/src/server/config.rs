@@ -124,7 +124,9 @@ pub struct Config {
     /// What users with passkeys have transferred is kept here across restarts. Written as often
     /// as the snapshot.
     pub accounts: Option<PathBuf>,
-    /// Who has it may change lists and torrents at `stats`. Without it nobody may.
+    /// Who sends this token (`Authorization: Bearer TOKEN`) may change lists and torrents where
+    /// `stats` is, and there has to be such an address. At least 16 bytes of visible ASCII.
+    /// Default nobody.
     pub admin_token: Option<Secret>,
     /// A directory of `.torrent` files: they are tracked and offered for download, nothing else
     /// is tracked, and files that come and go are followed.
@@ -132,7 +134,8 @@ pub struct Config {
     /// How often the directory is looked at. Default 2 s.
     pub torrents_poll: Duration,
     /// Who sends this token (`Authorization: Bearer TOKEN`) may put torrents into the directory:
-    /// `PUT /torrents/NAME.torrent`, or `POST /torrents/`. At least 16 bytes. Default nobody.
+    /// `PUT /torrents/NAME.torrent`, or `POST /torrents/`. At least 16 bytes of visible ASCII.
+    /// Default nobody.
     pub upload_token: Option<Secret>,
     /// Only registered torrents are tracked. Implied by `torrents`.
     pub closed: bool,

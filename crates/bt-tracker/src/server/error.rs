@@ -4,14 +4,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// See the head of this file.
+/// Why a server could not start, or could not carry out what its owner asked. What the system said
+/// is its [`source`](std::error::Error::source).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Another program has the address, it is not ours, or we may not use it.
     #[error("cannot listen on {protocol} {address}")]
     Bind {
-        /// `http`, `udp` or `stats`.
+        /// `http`, `https`, `udp` or `stats`.
         protocol: &'static str,
         /// The address that was asked for.
         address: SocketAddr,

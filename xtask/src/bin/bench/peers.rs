@@ -14,7 +14,8 @@ use crate::process::{Program, free_port, ours};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Peer {
     Ours,
-    /// No client: `sendfile` on one side; reading, hashing in one stream and writing on the other.
+    /// No client: `sendfile` on one side; reading, hashing in one stream and writing on the other. It is not part of
+    /// this repository: `FLOOR` names it.
     Floor,
     Libtorrent,
     Aria2,

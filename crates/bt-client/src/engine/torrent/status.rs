@@ -9,23 +9,24 @@ use bt_wire::Bitfield;
 use super::Torrent;
 use crate::engine::State;
 
-/// See the module. Sizes are bytes, rates bytes per second.
+/// A picture of one torrent at one moment. Sizes are bytes, rates bytes of payload per second, averaged over about four
+/// seconds. What was received and sent is counted from when the torrent was added to its session.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Status {
     /// What it is doing.
     pub state: State,
-    /// Verified pieces.
+    /// Verified pieces, 0 to `pieces_total`.
     pub pieces_have: u32,
     /// All pieces.
     pub pieces_total: u32,
-    /// Which pieces are here.
+    /// Which pieces are here and verified; one bit for each of `pieces_total`.
     pub have: Bitfield,
     /// Bytes of verified pieces.
     pub bytes_have: u64,
     /// Bytes of wanted pieces that are not verified yet.
     pub bytes_left: u64,
-    /// Bytes of the whole content.
+    /// Bytes of the whole content, files that are not wanted included.
     pub size: u64,
     /// Payload received that was of use or may yet be.
     pub downloaded: u64,
@@ -45,11 +46,11 @@ pub struct Status {
     pub seeds: u32,
     /// Addresses known to us.
     pub candidates: u32,
-    /// Copies of the content that the connected peers hold together.
+    /// Whole copies of the content that the connected peers hold together: how many of them have the rarest piece.
     pub distributed_copies: u32,
-    /// Time to completion at the present rate.
+    /// Time to completion at the present rate; `None` while it does not download, or hardly any byte comes.
     pub eta: Option<Duration>,
-    /// Bytes hashed and to be hashed, while it is checking.
+    /// Bytes hashed and to be hashed in all, while its session checks what is on the disk; an engine alone has none.
     pub checking: Option<(u64, u64)>,
     /// Why it is not faster, in plain words; empty when there is nothing to say.
     pub reason: String,
@@ -57,23 +58,24 @@ pub struct Status {
     pub trackers: Vec<TrackerStatus>,
 }
 
-/// A picture of one peer.
+/// A picture of one connected peer at one moment. Sizes are bytes of payload, counted from when it connected; rates are
+/// bytes of payload per second, averaged over about four seconds. The four flags are those of BEP 3, "peer protocol".
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PeerStatus {
-    /// Where it is.
+    /// The address of the connection: if the peer dialed us, its port is not the one on which it listens.
     pub addr: SocketAddr,
-    /// What its id says it runs.
+    /// The program and version that its peer id names (BEP 20), whether true or not: printable ASCII, at most 40 bytes.
     pub client: String,
-    /// Pieces it has.
+    /// Pieces that it says it has, 0 to [`Status::pieces_total`].
     pub pieces: u32,
-    /// What it sends us.
+    /// Bytes per second of blocks that we asked it for.
     pub down_rate: f64,
-    /// What we send it.
+    /// Bytes per second of blocks that we send it.
     pub up_rate: f64,
-    /// Payload it sent us.
+    /// Bytes of blocks that we asked it for and that it sent, also those that were not needed any more.
     pub downloaded: u64,
-    /// Payload we sent it.
+    /// Bytes of blocks that we sent it.
     pub uploaded: u64,
     /// It chokes us.
     pub peer_choking: bool,
@@ -83,7 +85,8 @@ pub struct PeerStatus {
     pub peer_interested: bool,
     /// We want something of it.
     pub am_interested: bool,
-    /// Our requests under way.
+    /// Blocks that we asked it for and that have not come yet, at most
+    /// [`MAX_OUTSTANDING_REQUESTS`](crate::limits::MAX_OUTSTANDING_REQUESTS).
     pub requests: u32,
 }
 
@@ -145,13 +148,15 @@ impl Torrent {
         self.peers.values().map(picture).collect()
     }
 
-    /// Bytes of wanted content that are missing, as announced to trackers.
+    /// Bytes of the content that are missing, files that are not wanted included, as announced to trackers (BEP 3,
+    /// `left`).
     #[must_use]
     pub fn left(&self) -> u64 {
         self.layout.total_length() - self.pieces.bytes_have()
     }
 
-    /// Payload sent and received since the torrent was added, as announced to trackers.
+    /// Bytes of payload sent and received since the torrent was added, in this order, as announced to trackers (BEP 3,
+    /// `uploaded`, `downloaded`).
     #[must_use]
     pub fn totals(&self) -> (u64, u64) {
         (self.counters.uploaded, self.counters.received)
