@@ -30,7 +30,9 @@ mod engine {
 /// What the included files find at the root of their package: bounds of bt-tracker that a few threads can reach, and of
 /// bt-client as they are.
 mod limits {
-    pub(crate) use bt_client::limits::{COMMIT_AFTER, COMMIT_AFTER_BYTES, NO_DESCRIPTORS_PAUSE};
+    pub(crate) use bt_client::limits::{
+        COMMIT_AFTER, COMMIT_AFTER_BYTES, MAX_KEPT_ROOM, NO_DESCRIPTORS_PAUSE,
+    };
 
     pub(crate) const MAX_RELAY_QUEUE: usize = 3;
 }

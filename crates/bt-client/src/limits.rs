@@ -85,8 +85,20 @@ pub const MAX_SESSION_HALF_OPEN: usize = 100;
 /// and no scan of whoever was named to us.
 pub const DIALS_PER_SECOND: u32 = 30;
 
+/// Messages and orders for which a connection keeps room in memory: one read can bring two hundred thousand of the
+/// smallest ones, and most connections never see a hundred at once.
+pub const MAX_KEPT_ROOM: usize = 1_024;
+
 /// A candidate that failed this often in a row is forgotten.
 pub const MAX_DIAL_FAILURES: u8 = 4;
+
+/// The longest time that a dial waits for its turn. One that would wait longer is not booked: places may be gone, and
+/// whoever is dialed minutes later may be gone as well.
+pub const MAX_DIAL_WAIT: Duration = Duration::from_secs(30);
+
+/// The same for a torrent that lacks nothing: a thousand of them that begin together must not stand before one that is to
+/// be downloaded.
+pub const MAX_DIAL_WAIT_OF_SEEDS: Duration = Duration::from_secs(1);
 
 /// First wait after a failed dial; it doubles each time.
 pub const DIAL_BACKOFF: Duration = Duration::from_secs(10);

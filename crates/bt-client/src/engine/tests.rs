@@ -374,7 +374,7 @@ proptest! {
                 }
                 Step::Connected(one) => { candidates.connected(addr(one)); dialing.remove(&addr(one)); }
                 Step::Failed(one) => { candidates.failed(now, addr(one)); dialing.remove(&addr(one)); }
-                Step::PutOff(one) => { candidates.put_off(now, addr(one)); dialing.remove(&addr(one)); }
+                Step::PutOff(one) => { candidates.put_off(now, addr(one), DIAL_BACKOFF); dialing.remove(&addr(one)); }
                 Step::Closed(one, seed, useful) => { candidates.closed(now, addr(one), Ended { seed, useful }); dialing.remove(&addr(one)); }
                 Step::Forget(one) => { candidates.forget(addr(one)); dialing.remove(&addr(one)); }
                 Step::ForgetIp(one) => {

@@ -11,7 +11,9 @@ use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::pace::Pace;
-use crate::limits::{CONNECT_TIMEOUT, DIALS_PER_SECOND, MAX_SESSION_HALF_OPEN};
+use crate::limits::{
+    CONNECT_TIMEOUT, DIALS_PER_SECOND, MAX_DIAL_WAIT, MAX_DIAL_WAIT_OF_SEEDS, MAX_SESSION_HALF_OPEN,
+};
 
 /// See the module.
 #[derive(Debug)]
@@ -41,11 +43,22 @@ impl Dialer {
         family && self.bind.is_none_or(|bind| bind.is_ipv4() == ip.is_ipv4())
     }
 
-    /// A place among the connections to peers that are being opened; waits for one, and for its turn.
-    pub(crate) async fn half_open(&self, now: Instant) -> Option<OwnedSemaphorePermit> {
+    /// A place among the connections to peers that are being opened; waits for one, and for its turn. `None` if that
+    /// would take too long: who is `needed` may wait longer than others.
+    pub(crate) async fn half_open(
+        &self,
+        now: Instant,
+        needed: bool,
+    ) -> Option<OwnedSemaphorePermit> {
+        let most = match needed {
+            true => MAX_DIAL_WAIT,
+            // Those under way may swallow every attempt.
+            false if self.half_open.available_permits() == 0 => return None,
+            false => MAX_DIAL_WAIT_OF_SEEDS,
+        };
         let wait = {
             let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-            pace.book(now)
+            pace.book(now, most)?
         };
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;

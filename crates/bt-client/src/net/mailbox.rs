@@ -7,6 +7,7 @@ use bt_wire::Message;
 
 use super::sync::{Mutex, Notify};
 use crate::engine::CloseReason;
+use crate::limits::MAX_KEPT_ROOM;
 
 /// One thing that a peer's task is to do.
 #[derive(Debug)]
@@ -45,7 +46,9 @@ impl Mailbox {
 
     /// Moves all orders to the end of `into`.
     pub(crate) fn take(&self, into: &mut Vec<Order>) {
-        into.append(&mut self.orders.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        into.append(&mut orders);
+        orders.shrink_to(MAX_KEPT_ROOM);
     }
 
     /// Returns once the task has been woken since the last time.

@@ -22,12 +22,17 @@ impl Pace {
         }
     }
 
-    /// Books one more; it is to begin after the time that is given back.
-    pub(crate) fn book(&mut self, now: Instant) -> Duration {
+    /// Books one more, which is to begin after the time that is given back; `None` if that would be later than `most`.
+    pub(crate) fn book(&mut self, now: Instant, most: Duration) -> Option<Duration> {
         let paid = self.paid_until.map_or(now, |paid| paid.max(now)) + self.every;
+        let wait = paid
+            .saturating_duration_since(now)
+            .saturating_sub(self.every * self.burst);
+        if wait > most {
+            return None;
+        }
         self.paid_until = Some(paid);
-        paid.saturating_duration_since(now)
-            .saturating_sub(self.every * self.burst)
+        Some(wait)
     }
 }
 
@@ -40,16 +45,28 @@ mod tests {
     #[test]
     fn after_a_pause_many_begin_at_once_and_then_one_after_the_other() {
         let (mut pace, start) = (Pace::new(30), Instant::now());
+        let mut book = |at| pace.book(at, Duration::MAX).unwrap();
         for _ in 0..30 {
-            assert_eq!(pace.book(start), Duration::ZERO);
+            assert_eq!(book(start), Duration::ZERO);
         }
-        let waits: Vec<Duration> = (0..30).map(|_| pace.book(start)).collect();
+        let waits: Vec<Duration> = (0..30).map(|_| book(start)).collect();
         assert!(waits[0] > Duration::from_millis(30) && waits.is_sorted());
         let last = waits[29];
         assert!(last > Duration::from_millis(990) && last <= Duration::from_secs(1));
         // Two seconds later all of them have begun, and it begins anew.
         let later = start + Duration::from_secs(2);
-        assert_eq!(pace.book(later), Duration::ZERO);
+        assert_eq!(book(later), Duration::ZERO);
+    }
+
+    #[test]
+    fn nobody_books_behind_more_than_it_may_wait_for() {
+        let (mut pace, start) = (Pace::new(30), Instant::now());
+        let second = Duration::from_secs(1);
+        let booked = (0..1_000).filter(|_| pace.book(start, second).is_some());
+        assert!((59..=60).contains(&booked.count()), "a burst and a second");
+        // Whoever has more patience comes right behind them, and what was refused cost nothing.
+        let wait = pace.book(start, 30 * second).unwrap();
+        assert!(wait <= second + second / 15, "{wait:?}");
     }
 
     #[test]
@@ -57,7 +74,7 @@ mod tests {
         let (mut pace, start) = (Pace::new(10), Instant::now());
         let begin = |ms: u64, pace: &mut Pace| {
             let now = start + Duration::from_millis(ms);
-            now + pace.book(now)
+            now + pace.book(now, Duration::MAX).unwrap()
         };
         let begun: Vec<Instant> = (0..500).map(|n| begin(n * 7, &mut pace)).collect();
         for (at, from) in begun.iter().enumerate() {

@@ -33,7 +33,9 @@ use super::peers::{Candidates, Peer, Suspects, Trust};
 use super::rng::Rng;
 use super::upload::{Choker, Spread};
 use super::{Command, Input, Notice, Output, Outputs, PeerKey, RateMeter, State};
-use crate::limits::{DEFAULT_MAX_PEERS, MAX_ADDRESSES, UPLOAD_SLOTS};
+use crate::limits::{
+    DEFAULT_MAX_PEERS, DIAL_BACKOFF, MAX_ADDRESSES, MAX_DIAL_BACKOFF, UPLOAD_SLOTS,
+};
 
 pub use self::peers::Refusal;
 pub use self::status::{PeerStatus, Status};
@@ -217,7 +219,12 @@ impl Torrent {
             Input::Candidates(source, addrs) => self.add_candidates(now, source, addrs, out),
             Input::DialFailed(addr) => self.dial_failed(now, addr, out),
             Input::DialPutOff(addr) => {
-                self.candidates.put_off(now, addr);
+                // Whoever lacks something tries again soon; many that lack nothing must not ask all the time.
+                let most = match self.has_everything() {
+                    true => MAX_DIAL_BACKOFF,
+                    false => DIAL_BACKOFF,
+                };
+                self.candidates.put_off(now, addr, most);
                 self.arm(now);
             }
             Input::Crowded => {

@@ -12,16 +12,28 @@ use super::super::stream::Stream;
 use super::Guest;
 use super::link::{Ended, Link};
 use crate::engine::{Direction, PeerInfo};
-use crate::limits::CONNECT_TIMEOUT;
+use crate::limits::{CONNECT_TIMEOUT, MAX_KEPT_ROOM};
 use crate::net::{Caller, Host, Lobby, Mailbox, Tools};
 
 /// Dials `addr` and serves the connection until it ends.
 pub(crate) async fn call(host: Arc<dyn Host>, addr: SocketAddr, tools: Tools) {
-    if !tools.places.is_one_free(host.is_needy()) {
+    if !tools.dialer.allows(addr.ip()) {
+        // It takes nobody's turn.
+        return host.dial_failed(addr);
+    }
+    let needy = host.is_needy();
+    if !tools.places.is_one_free(needy) {
         tracing::debug!(%addr, "not dialed: there are enough peers");
         return host.dial_put_off(addr);
     }
-    let permit = tools.dialer.half_open((tools.now)()).await;
+    let Some(permit) = tools.dialer.half_open((tools.now)(), needy).await else {
+        tracing::debug!(%addr, "not dialed: too many wait for their turn");
+        return host.dial_put_off(addr);
+    };
+    if !tools.places.is_one_free(host.is_needy()) {
+        tracing::debug!(%addr, "not dialed: there are enough peers by now");
+        return host.dial_put_off(addr);
+    }
     if !host.is_active() {
         // Its turn came after minutes, perhaps: nobody is to hear of a torrent that has been paused or removed since.
         tracing::debug!(%addr, "not dialed: the torrent has no peers now");
@@ -185,6 +197,7 @@ impl Guest {
         if !self.events.is_empty() {
             self.host.received(self.key, 0, &mut self.events);
             self.events.clear();
+            self.events.shrink_to(MAX_KEPT_ROOM);
         }
         Ok(())
     }

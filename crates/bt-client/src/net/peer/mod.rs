@@ -20,6 +20,7 @@ use self::link::{Ended, Link};
 use self::transmit::Blocked;
 use super::{Host, Mailbox, Order, Tools};
 use crate::engine::PeerKey;
+use crate::limits::MAX_KEPT_ROOM;
 
 pub(crate) use self::meet::{call, receive_caller};
 
@@ -123,7 +124,8 @@ impl Guest {
                 Order::Close(reason) => return Err(Ended::ByUs(reason)),
             }
         }
-        // The room is used again.
+        // The room is used again, but a burst must not keep it for the life of the connection.
+        orders.shrink_to(MAX_KEPT_ROOM);
         self.orders = orders;
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use super::Guest;
 use super::link::Ended;
+use crate::limits::MAX_KEPT_ROOM;
 
 impl Guest {
     pub(super) fn receive(&mut self) -> Result<(), Ended> {
@@ -13,6 +14,8 @@ impl Guest {
         if !self.events.is_empty() {
             self.host.received(self.key, read, &mut self.events);
             self.events.clear();
+            // The room is used again, but a burst must not keep it for the life of the connection.
+            self.events.shrink_to(MAX_KEPT_ROOM);
         }
         result.map(drop)
     }

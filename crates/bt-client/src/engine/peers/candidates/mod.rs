@@ -55,6 +55,10 @@ pub(crate) struct Candidates {
     /// Those that wait until they may be dialed again, by time: first those that lacked something when we last saw them,
     /// then the seeds.
     waiting: [BTreeSet<(Instant, SocketAddr)>; 2],
+    /// Nobody is dialed before: when last asked, the session had no room.
+    held_until: Option<Instant>,
+    /// How often in a row that was so.
+    held: u8,
     rng: Rng,
 }
 
@@ -75,6 +79,8 @@ impl Candidates {
             cursor: 0,
             dialing: 0,
             waiting: Default::default(),
+            held_until: None,
+            held: 0,
             rng,
         }
     }
@@ -102,6 +108,9 @@ impl Candidates {
 
     /// The next address to dial, if one is due; it counts as being dialed from now on.
     pub(crate) fn next(&mut self, now: Instant, we_seed: bool) -> Option<SocketAddr> {
+        if self.is_held(now) {
+            return None;
+        }
         let due = |candidate: &Candidate| {
             candidate.status == Status::Idle
                 && !(we_seed && candidate.seed)
@@ -138,19 +147,25 @@ impl Candidates {
         let [lacking, seeds] = &self.waiting;
         let seeds = seeds.first().filter(|_| !we_seed);
         let first = lacking.first().into_iter().chain(seeds);
-        first.map(|(at, _)| *at).min()
+        let due = first.map(|(at, _)| *at).min()?;
+        Some(self.held_until.map_or(due, |held| held.max(due)))
+    }
+
+    fn is_held(&self, now: Instant) -> bool {
+        self.held_until.is_some_and(|until| now < until)
     }
 
     /// Whether one could be dialed now.
     pub(crate) fn is_one_due(&self, now: Instant) -> bool {
         let due =
             |c: &Candidate| c.status == Status::Idle && c.not_before.is_none_or(|at| at <= now);
-        self.known.values().any(due)
+        !self.is_held(now) && self.known.values().any(due)
     }
 
     /// There is a connection to `addr`; unknown addresses are none of our business.
     pub(crate) fn connected(&mut self, addr: SocketAddr) {
         self.set(addr, Status::Connected);
+        self.held = 0;
         if let Some(candidate) = self.known.get_mut(&addr) {
             candidate.failures = 0;
         }
@@ -171,10 +186,19 @@ impl Candidates {
         }
     }
 
-    /// It was not dialed after all, which says nothing of it.
-    pub(crate) fn put_off(&mut self, now: Instant, addr: SocketAddr) {
+    /// It was not dialed after all, which says nothing of it: the session has no room. Nobody else is dialed for a while
+    /// either, for `most` at the longest; of many that are put off together, the first counts.
+    pub(crate) fn put_off(&mut self, now: Instant, addr: SocketAddr, most: Duration) {
         self.set(addr, Status::Idle);
-        self.wait_until(addr, now + DIAL_BACKOFF);
+        let until = match self.held_until {
+            Some(until) if now < until => until.min(now + most),
+            _ => {
+                self.held = self.held.saturating_add(1);
+                now + back_off(self.held).min(most)
+            }
+        };
+        self.held_until = Some(until);
+        self.wait_until(addr, until);
     }
 
     /// A connection that had come up closed. Whoever lets us in and sends us away at once is full, or knows us already:

@@ -9,7 +9,7 @@ use super::{PIECES, Rig};
 use crate::engine::{
     CloseReason, Command, Direction, Input, Output, PeerInfo, PeerKey, Refusal, Source, State,
 };
-use crate::limits::{DIAL_BACKOFF, MAX_PEERS_PER_IP, USELESS_AFTER, WAITED_FOR};
+use crate::limits::{DIAL_BACKOFF, MAX_HALF_OPEN, MAX_PEERS_PER_IP, USELESS_AFTER, WAITED_FOR};
 
 fn addr(last: u8, port: u16) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, last], port))
@@ -115,6 +115,41 @@ fn an_address_that_is_put_off_is_dialed_later_and_not_forgotten() {
         rig.tell(Input::DialPutOff(addr(50, 6881)));
         assert_eq!(dials(&mut rig), [], "not at once");
     }
+}
+
+/// Ten thousand seeding torrents in a full session must cost next to nothing.
+#[test]
+fn who_needs_nobody_asks_a_full_session_less_and_less_often() {
+    let mut rig = Rig::seed();
+    let addrs: Vec<SocketAddr> = (1..=100).map(|n| addr(n, 6881)).collect();
+    rig.tell(Input::Candidates(Source::Tracker, addrs));
+    let mut asked = dials(&mut rig);
+    let (mut rounds, mut all) = (0, 0);
+    for _ in 0..3_600 {
+        all += asked.len();
+        rounds += usize::from(!asked.is_empty());
+        for one in asked {
+            rig.tell(Input::DialPutOff(one));
+        }
+        rig.wait(Duration::from_secs(1));
+        asked = dials(&mut rig);
+    }
+    assert!((10..=20).contains(&rounds), "{rounds} rounds in an hour");
+    assert!(all <= rounds * MAX_HALF_OPEN, "{all} dials");
+    // When there is room again, it is as before.
+    let asked = loop {
+        rig.wait(Duration::from_secs(1));
+        let asked = dials(&mut rig);
+        if !asked.is_empty() {
+            break asked;
+        }
+    };
+    rig.torrent
+        .open(rig.now, info(1, 6881, Direction::Outgoing), &mut rig.said)
+        .unwrap();
+    rig.tell(Input::DialPutOff(asked[1]));
+    rig.wait(DIAL_BACKOFF + Duration::from_secs(1));
+    assert!(!dials(&mut rig).is_empty());
 }
 
 #[test]
