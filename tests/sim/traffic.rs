@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bt_client::engine::{Direction, Input, Output, Outputs, PeerInfo, PeerKey};
 use bt_metainfo::{BlockRef, PieceIndex};
-use bt_wire::{Bitfield, Message};
+use bt_wire::{Bitfield, Message, ext};
 
 use super::disk::Truth;
 use super::node::Node;
@@ -290,9 +290,11 @@ impl World {
                 _ => None,
             };
             if self.hear(to, key, &message, &mut mail) {
-                self.nodes[to]
-                    .engine
-                    .handle(now, Input::Message(key, message), &mut out);
+                let news = match super::wire::extension(&message) {
+                    Some(message) => Input::Extension(key, message),
+                    None => Input::Message(key, message),
+                };
+                self.nodes[to].engine.handle(now, news, &mut out);
                 if let Some(block) = request {
                     self.answered_once(to, key, block, &out[before..]);
                 }
@@ -326,6 +328,13 @@ impl World {
                 end.has.set(*piece);
             }
             Message::HaveAll => end.has = Bitfield::full(pieces),
+            Message::Extended { .. } => {
+                if let Some(ext::Message::DontHave(ext::DontHave(piece))) =
+                    super::wire::extension(message)
+                {
+                    end.has.clear(piece);
+                }
+            }
             Message::Bitfield(payload) => {
                 end.has = Bitfield::from_wire(pieces, payload).expect("nodes send sound bitfields");
             }

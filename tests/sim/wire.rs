@@ -9,7 +9,26 @@ use std::time::Duration;
 
 use bt_client::engine::PeerKey;
 use bt_metainfo::{BlockRef, PieceIndex};
-use bt_wire::Bitfield;
+use bt_wire::{Bitfield, Message, ext};
+use bytes::BytesMut;
+
+/// A message of an extension as it goes over the wire. In the simulator all have our numbers.
+pub(crate) fn extended(message: &ext::Message) -> Message {
+    let mut payload = BytesMut::new();
+    message.encode(&mut payload);
+    Message::Extended {
+        id: message.ext().id(),
+        payload: payload.freeze(),
+    }
+}
+
+/// What [`extended`] was made of.
+pub(crate) fn extension(message: &Message) -> Option<ext::Message> {
+    let Message::Extended { id, payload } = message else {
+        return None;
+    };
+    ext::Message::decode(ext::Ext::from_id(*id)?, payload).ok()
+}
 
 /// A block, and which rule it breaks. Words are made of it only if it matters: those who misbehave break rules all day.
 #[derive(Debug, Clone, Copy)]

@@ -437,6 +437,7 @@ impl World {
         for output in out {
             match output {
                 Output::Send(key, message) => self.say(node, key, message, &mut mail),
+                Output::Extend(key, message) => mail.add(key, super::wire::extended(&message)),
                 Output::Serve(key, block) => self.serve(node, key, block, &mut mail),
                 Output::Close(key, reason) => {
                     let is_useless = reason == CloseReason::Useless;

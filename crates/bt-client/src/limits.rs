@@ -85,6 +85,13 @@ pub const MAX_SESSION_HALF_OPEN: usize = 100;
 /// and no scan of whoever was named to us.
 pub const DIALS_PER_SECOND: u32 = 30;
 
+/// Pieces of one loss that peers are told of (BEP 54): beyond, they learn it when they ask. A check that finds everything
+/// gone must not become a message for each piece and peer.
+pub const MAX_TOLD_AS_LOST: usize = 1_000;
+
+/// How often a peer may cease to be a seed: each time costs a look at every piece of the torrent.
+pub const MAX_SEEDS_LOST: u8 = 8;
+
 /// Messages and orders for which a connection keeps room in memory: one read can bring two hundred thousand of the
 /// smallest ones, and most connections never see a hundred at once.
 pub const MAX_KEPT_ROOM: usize = 1_024;

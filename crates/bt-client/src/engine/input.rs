@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bt_metainfo::PieceIndex;
 use bt_tracker::AnnounceResponse;
 use bt_tracker::schedule::Problem;
-use bt_wire::{Bitfield, Message};
+use bt_wire::{Bitfield, Message, ext};
 
 use super::{BlockDigest, PeerKey, Priority, Source, Trouble};
 
@@ -23,6 +23,8 @@ pub enum Input {
     PeerQueues(PeerKey, u32),
     /// The peer's extension handshake (BEP 10) says on which port it listens.
     PeerListens(PeerKey, u16),
+    /// A peer sent a message of an extension (BEP 10).
+    Extension(PeerKey, ext::Message),
     /// All that a peer sent in one read has been handed in: time to ask it for more.
     Flush(PeerKey),
     /// This many bytes of blocks were handed to the kernel for a peer.

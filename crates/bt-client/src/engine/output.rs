@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use bt_metainfo::{BlockRef, PieceIndex};
 use bt_tracker::schedule::Announce;
-use bt_wire::Message;
+use bt_wire::{Message, ext};
 
 use super::{PeerKey, State, Trouble};
 
@@ -15,6 +15,8 @@ use super::{PeerKey, State, Trouble};
 pub enum Output {
     /// Queue a message to a peer.
     Send(PeerKey, Message),
+    /// Queue a message of an extension (BEP 10) to a peer, if it speaks that extension.
+    Extend(PeerKey, ext::Message),
     /// Queue a block of ours to a peer.
     Serve(PeerKey, BlockRef),
     /// Close the connection; [`super::Input::PeerClosed`] is not expected for it any more.

@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 
 use bt_metainfo::BlockRef;
-use bt_wire::Message;
+use bt_wire::{Message, ext};
 
 use super::sync::{Mutex, Notify};
 use crate::engine::CloseReason;
@@ -14,6 +14,8 @@ use crate::limits::MAX_KEPT_ROOM;
 pub(crate) enum Order {
     /// Queue a message.
     Send(Message),
+    /// Queue a message of an extension, if the peer speaks it.
+    Extend(ext::Message),
     /// Queue a block of ours.
     Serve(BlockRef),
     /// Close the connection.

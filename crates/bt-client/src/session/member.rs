@@ -361,11 +361,12 @@ impl Host for Seat {
 
     fn extension_handshake(&self, peer: SocketAddr) -> ext::Handshake {
         let session = self.0.session.upgrade();
-        let mut handshake = ext::Handshake::offering([]);
+        let mut handshake = ext::Handshake::offering(ext::Ext::ALL);
         handshake.client = Some(concat!("bt-client ", env!("CARGO_PKG_VERSION")).to_owned());
         handshake.port = session.map(|session| session.port);
         handshake.max_requests = Some(OUR_REQQ);
         handshake.your_ip = Some(peer.ip());
+        handshake.upload_only = self.0.engine().is_upload_only().then_some(true);
         handshake
     }
 
@@ -413,9 +414,15 @@ impl Host for Seat {
                         if let Some(port) = handshake.port {
                             engine.handle(now, Input::PeerListens(peer, port), &mut out);
                         }
+                        if let Some(only) = handshake.upload_only {
+                            let message = ext::Message::UploadOnly(ext::UploadOnly(only));
+                            engine.handle(now, Input::Extension(peer, message), &mut out);
+                        }
                     }
-                    // Other extensions have no room of their own yet, and refused requests were answered by the
-                    // connection.
+                    Event::Extension(message) => {
+                        engine.handle(now, Input::Extension(peer, message), &mut out);
+                    }
+                    // Refused requests were answered by the connection.
                     _ => {}
                 }
             }

@@ -27,6 +27,7 @@ pub(super) fn deliver(
     for output in out.drain(..) {
         let (peer, order) = match output {
             Output::Send(peer, message) => (peer, Order::Send(message)),
+            Output::Extend(peer, message) => (peer, Order::Extend(message)),
             Output::Serve(peer, block) => (peer, Order::Serve(block)),
             Output::Close(peer, reason) => (peer, Order::Close(reason)),
             other => {
@@ -61,7 +62,7 @@ pub(super) fn perform(session: &Arc<Inner>, member: &Arc<Member>, out: Outputs) 
             Output::LookForRoom => look_for_room(member),
             Output::Notice(notice) => tell(session, member, notice),
             // Delivered before.
-            Output::Send(..) | Output::Serve(..) | Output::Close(..) => {}
+            Output::Send(..) | Output::Extend(..) | Output::Serve(..) | Output::Close(..) => {}
         }
     }
 }

@@ -3,8 +3,8 @@
 //! This room must not know connections; what an extension *does* is decided elsewhere.
 //!
 //! To add one: a file of its own beside `donthave.rs` with a type, its codec, its bounds and their
-//! tests, and a variant each of [`Ext`], in the order of names, and of [`Message`]; the compiler
-//! asks for the rest. See `docs/how-to/add-an-extension-message.md`.
+//! tests, and a row in the table below, in the order of names. See
+//! `docs/how-to/add-an-extension-message.md`.
 
 use bytes::BytesMut;
 
@@ -14,43 +14,97 @@ mod donthave;
 mod handshake;
 mod upload_only;
 
-pub use donthave::DontHave;
 pub use handshake::Handshake;
-pub use upload_only::UploadOnly;
 
-/// The extensions this crate speaks, in the order of their names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Ext {
-    /// `lt_donthave` (BEP 54): a piece is gone.
-    DontHave,
-    /// `upload_only` (BEP 21): the sender wants nothing (more).
-    UploadOnly,
+/// Makes [`Ext`] and [`Message`] of a table: the type, which is the last part of its file's path; the name in the
+/// dictionary `m`; our number; the longest payload that is read.
+macro_rules! extensions {
+    ($($(#[$about:meta])+ $module:ident::$kind:ident, $name:literal, $id:literal, $max_len:literal;)+) => {
+        $(pub use $module::$kind;)+
+
+        /// The extensions this crate speaks, in the order of their names.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Ext {
+            $($(#[$about])+ $kind,)+
+        }
+
+        impl Ext {
+            /// How many there are.
+            pub const COUNT: usize = [$($name),+].len();
+
+            /// All of them.
+            pub const ALL: [Self; Self::COUNT] = [$(Self::$kind),+];
+
+            /// Its name in the dictionary `m`.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)+
+                }
+            }
+
+            /// Our number for it: the one peers put into messages to us. Never 0, which is the handshake,
+            /// and never reused, so that captures stay readable.
+            pub const fn id(self) -> u8 {
+                match self {
+                    $(Self::$kind => $id,)+
+                }
+            }
+
+            /// The longest payload that is read.
+            pub(crate) const fn max_len(self) -> usize {
+                match self {
+                    $(Self::$kind => $max_len,)+
+                }
+            }
+        }
+
+        /// A message of one of the extensions.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Message {
+            $($(#[$about])+ $kind($kind),)+
+        }
+
+        impl Message {
+            /// The extension it belongs to.
+            pub const fn ext(&self) -> Ext {
+                match self {
+                    $(Self::$kind(_) => Ext::$kind,)+
+                }
+            }
+
+            /// Reads the bytes after the extension's number.
+            ///
+            /// # Errors
+            ///
+            /// [`Malformed::Extension`] if they are not as the extension's BEP says.
+            pub fn decode(ext: Ext, payload: &[u8]) -> Result<Self, Malformed> {
+                let message = match ext {
+                    $(Ext::$kind => $kind::decode(payload).map(Self::$kind),)+
+                };
+                message.map_err(|reason| Malformed::Extension {
+                    extension: ext.name(),
+                    reason,
+                })
+            }
+
+            /// Appends the bytes after the extension's number.
+            pub fn encode(&self, out: &mut BytesMut) {
+                match self {
+                    $(Self::$kind(message) => message.encode(out),)+
+                }
+            }
+        }
+    };
+}
+
+extensions! {
+    /// `lt_donthave` (BEP 54): the sender no longer has a piece.
+    donthave::DontHave, "lt_donthave", 7, 4;
+    /// `upload_only` (BEP 21): the sender starts or ceases to want nothing.
+    upload_only::UploadOnly, "upload_only", 3, 64;
 }
 
 impl Ext {
-    /// How many there are.
-    pub const COUNT: usize = 2;
-
-    /// All of them.
-    pub const ALL: [Self; Self::COUNT] = [Self::DontHave, Self::UploadOnly];
-
-    /// Its name in the dictionary `m`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::DontHave => "lt_donthave",
-            Self::UploadOnly => "upload_only",
-        }
-    }
-
-    /// Our number for it: the one peers put into messages to us. Never 0, which is the handshake,
-    /// and never reused, so that captures stay readable.
-    pub const fn id(self) -> u8 {
-        match self {
-            Self::DontHave => 7,
-            Self::UploadOnly => 3,
-        }
-    }
-
     /// The extension that peers mean by this number.
     pub fn from_id(id: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|ext| ext.id() == id)
@@ -61,57 +115,6 @@ impl Ext {
         Self::ALL
             .into_iter()
             .find(|ext| ext.name().as_bytes() == name)
-    }
-
-    /// The longest payload that is read.
-    pub(crate) const fn max_len(self) -> usize {
-        match self {
-            Self::DontHave => 4,
-            Self::UploadOnly => 64,
-        }
-    }
-}
-
-/// A message of one of the extensions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Message {
-    /// A piece is gone (BEP 54).
-    DontHave(DontHave),
-    /// The sender starts or ceases to want nothing (BEP 21).
-    UploadOnly(UploadOnly),
-}
-
-impl Message {
-    /// The extension it belongs to.
-    pub const fn ext(&self) -> Ext {
-        match self {
-            Self::DontHave(_) => Ext::DontHave,
-            Self::UploadOnly(_) => Ext::UploadOnly,
-        }
-    }
-
-    /// Reads the bytes after the extension's number.
-    ///
-    /// # Errors
-    ///
-    /// [`Malformed::Extension`] if they are not as the extension's BEP says.
-    pub fn decode(ext: Ext, payload: &[u8]) -> Result<Self, Malformed> {
-        let message = match ext {
-            Ext::DontHave => DontHave::decode(payload).map(Self::DontHave),
-            Ext::UploadOnly => UploadOnly::decode(payload).map(Self::UploadOnly),
-        };
-        message.map_err(|reason| Malformed::Extension {
-            extension: ext.name(),
-            reason,
-        })
-    }
-
-    /// Appends the bytes after the extension's number.
-    pub fn encode(&self, out: &mut BytesMut) {
-        match self {
-            Self::DontHave(message) => message.encode(out),
-            Self::UploadOnly(message) => message.encode(out),
-        }
     }
 }
 

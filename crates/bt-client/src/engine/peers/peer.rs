@@ -100,6 +100,10 @@ pub(crate) struct Peer {
     pub(crate) unchoked_since: Option<Instant>,
     pub(crate) waiting_since: Instant,
     pub(crate) client: String,
+    /// It says that it wants nothing (BEP 21).
+    pub(crate) upload_only: bool,
+    /// How often it has ceased to be a seed.
+    pub(crate) seeds_lost: u8,
 }
 
 impl Peer {
@@ -139,6 +143,8 @@ impl Peer {
             unchoked_since: None,
             waiting_since: now,
             client,
+            upload_only: false,
+            seeds_lost: 0,
         }
     }
 

@@ -7,6 +7,7 @@ use bt_wire::{Bitfield, Message};
 
 use super::Torrent;
 use crate::engine::download::Received;
+use crate::engine::peers::Peer;
 use crate::engine::{CloseReason, Output, Outputs, PeerKey, State};
 use crate::limits::OUR_REQQ;
 
@@ -49,7 +50,8 @@ impl Torrent {
             Message::AllowedFast(piece) => {
                 self.with_valid_piece(key, piece, |peer| peer.allow(piece));
             }
-            // Ports of DHT nodes and extensions are for rooms that do not exist yet; unknown messages are never fatal.
+            // Ports of DHT nodes are for a room that does not exist yet; unknown messages are never fatal. Extensions come
+            // read already.
             // Cancels are answered where the queue to the peer is, in the connection.
             Message::Cancel(block) => {
                 if let Some(spread) = &mut self.spread {
@@ -297,8 +299,8 @@ impl Torrent {
         key: PeerKey,
         out: &mut Outputs,
     ) -> bool {
-        let fellow =
-            self.peers.get(&key).is_some_and(|peer| peer.is_seed()) && self.has_everything();
+        let wants_nothing = |peer: &Peer| peer.is_seed() || peer.upload_only;
+        let fellow = self.peers.get(&key).is_some_and(wants_nothing) && self.has_everything();
         if fellow {
             self.dismiss(now, key, CloseReason::BothSeeds, out);
         }
@@ -363,7 +365,7 @@ impl Torrent {
         &mut self,
         key: PeerKey,
         piece: PieceIndex,
-        then: impl FnOnce(&mut crate::engine::peers::Peer),
+        then: impl FnOnce(&mut Peer),
     ) {
         if piece.0 < self.layout.piece_count()
             && let Some(peer) = self.peers.get_mut(&key)

@@ -7,6 +7,7 @@
 mod announce;
 mod audit;
 mod choke;
+mod ext;
 mod message;
 mod peers;
 mod request;
@@ -124,6 +125,8 @@ pub struct Torrent {
     completed_before: bool,
     /// Complete and safe, and no tracker has heard of it because we were not in the swarm.
     owes_completed: bool,
+    /// Whether peers were last told that we want nothing.
+    told_upload_only: bool,
     endgame: bool,
     /// Requests were taken back since the peers were last asked for more.
     ask_others: bool,
@@ -192,6 +195,7 @@ impl Torrent {
             rng,
             completed_before: false,
             owes_completed: false,
+            told_upload_only: false,
             endgame: false,
             ask_others: false,
             next_tick: None,
@@ -211,6 +215,7 @@ impl Torrent {
             Input::Message(peer, message) => self.message(now, peer, message, out),
             Input::PeerQueues(peer, reqq) => self.peer_queues(peer, reqq),
             Input::PeerListens(peer, port) => self.peer_listens(peer, port),
+            Input::Extension(peer, message) => self.extension(now, peer, &message, out),
             Input::Flush(peer) => self.flush(now, peer, out),
             Input::Uploaded(peer, bytes) => self.uploaded(now, peer, bytes, out),
             Input::PieceChecked(piece, verdict) => self.verdict(now, piece, verdict, out),
@@ -336,6 +341,7 @@ impl Torrent {
             self.set_state(self.working_state(), out);
             self.announcing.start(now);
             self.update_partial_seed();
+            self.tell_upload_only(out);
             self.dial(now, out);
         }
     }

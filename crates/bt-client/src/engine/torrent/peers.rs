@@ -287,7 +287,7 @@ impl Torrent {
             spread.left(key, |piece| availability.of(piece));
         }
         let ended = Ended {
-            seed,
+            seed: seed || peer.upload_only,
             useful: peer.was_useful(now),
         };
         let dialed = (peer.info.direction == Direction::Outgoing).then_some(peer.info.addr);

@@ -117,11 +117,16 @@ impl Torrent {
 
     /// These pieces turned out not to be on the disk any more: they are missing again.
     pub(super) fn pieces_lost(&mut self, now: Instant, lost: &[PieceIndex], out: &mut Outputs) {
+        let mut gone = Vec::new();
         for &piece in lost {
-            if self.pieces.lost(piece) && self.pieces.wants(piece) {
-                self.list(piece);
+            if self.pieces.lost(piece) {
+                gone.push(piece);
+                if self.pieces.wants(piece) {
+                    self.list(piece);
+                }
             }
         }
+        self.tell_lost(gone.into_iter(), out);
         // Whoever has told of a completion tells of the next one.
         self.completed_before &= self.is_complete();
         // An initial seeder that lacks a piece is no seed.
@@ -149,6 +154,7 @@ impl Torrent {
             self.update_interest(key, out);
         }
         self.update_partial_seed();
+        self.tell_upload_only(out);
         match self.state {
             State::Downloading | State::DiskFull if self.is_complete() && self.checked => {
                 self.completed(now, out);

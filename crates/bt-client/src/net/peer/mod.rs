@@ -118,6 +118,9 @@ impl Guest {
                         self.transmit()?;
                     }
                 }
+                Order::Extend(message) => {
+                    self.link.connection.send_extension(&message);
+                }
                 Order::Serve(block) => {
                     self.link.connection.send_block(block);
                 }

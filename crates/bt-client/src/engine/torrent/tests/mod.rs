@@ -19,6 +19,7 @@ use crate::limits::{CHOKE_ROUND, REFUSAL_PAUSE, SNUB_AFTER};
 
 mod blame;
 mod defects;
+mod extensions;
 mod limits;
 mod places;
 mod requests;
