@@ -110,7 +110,7 @@ impl Checks {
             std::mem::take(&mut *threads)
         };
         for thread in threads {
-            // A thread that panicked has said so; there is nothing to add.
+            // What it does is caught, and told by whoever wanted it done.
             let _ = thread.join();
         }
     }
@@ -146,7 +146,9 @@ fn work(queue: &Mutex<Queue>, stop: &AtomicBool) {
         let Some(job) = next else {
             return;
         };
-        look(job);
+        let member = Arc::clone(&job.member);
+        // The next one is checked whatever becomes of this one.
+        member.contained(|| look(job));
     }
 }
 
@@ -274,6 +276,8 @@ fn look(job: Job) {
     if checking.cancel.load(Ordering::Relaxed) {
         return;
     }
+    #[cfg(test)]
+    member.breakdown.planted.check.goes_off();
     let found = find(&member, &checking, work);
     {
         let mut current = member

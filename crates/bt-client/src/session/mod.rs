@@ -4,6 +4,7 @@
 
 mod account;
 mod announce;
+mod breakdown;
 mod chance;
 mod check;
 mod clock;
