@@ -17,6 +17,7 @@ mod usage;
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::panic;
 use std::path::PathBuf;
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
@@ -107,13 +108,30 @@ enum Command {
 /// Carries out the command line. Returns the exit code.
 pub(crate) fn run() -> u8 {
     let args: Vec<OsString> = std::env::args_os().collect();
-    let cli = match usage::parse(&args) {
+    panic::set_hook(Box::new(|info| {
+        // People get words; whoever looks for the mistake gets the place.
+        let what = info.payload_as_str().unwrap_or("it left no message");
+        let at = info.location().map(ToString::to_string);
+        tracing::error!(at, what, "a bug of this program; please report it");
+    }));
+    panic::catch_unwind(|| run_once(&args)).unwrap_or_else(|thrown| {
+        let words = thrown.downcast_ref::<&str>().copied();
+        let words = words.or_else(|| thrown.downcast_ref::<String>().map(String::as_str));
+        let failure = Failure::other("a bug of this program")
+            .because(words.unwrap_or("it left no message"))
+            .hint("please report it, with what you did");
+        failure.report(usage::wants_json(&args))
+    })
+}
+
+fn run_once(args: &[OsString]) -> u8 {
+    let cli = match usage::parse(args) {
         Ok(Parsed::Run(cli)) => *cli,
         Ok(Parsed::Print(text)) => {
-            print_text(&text, usage::wants_json(&args));
+            print_text(&text, usage::wants_json(args));
             return 0;
         }
-        Err(failure) => return failure.report(usage::wants_json(&args)),
+        Err(failure) => return failure.report(usage::wants_json(args)),
     };
     let json = cli.json;
     match carry_out(cli) {

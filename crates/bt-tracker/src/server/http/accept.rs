@@ -13,6 +13,7 @@ use tokio::io::unix::AsyncFd;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::super::contain;
 use super::Http;
 use super::connection::Connection;
 use super::session::{Flow, Session};
@@ -52,13 +53,15 @@ impl Acceptor {
     }
 
     pub(super) async fn run(mut self) {
+        let tracker = Arc::clone(&self.http.tracker);
         loop {
-            match self.turn().await {
-                Ok(()) => tokio::task::yield_now().await,
-                Err(error) => {
+            match contain::catch_in(Arc::clone(&tracker), self.turn()).await {
+                Ok(Ok(())) => tokio::task::yield_now().await,
+                Ok(Err(error)) => {
                     self.http.cannot_accept(&error);
                     tokio::time::sleep(FILE_EVICTION_PAUSE).await;
                 }
+                Err(contain::Bug) => contain::pause().await,
             }
         }
     }
@@ -74,14 +77,7 @@ impl Acceptor {
                 Ok((fd, address)) => {
                     let address = address.and_then(|address| SocketAddr::try_from(address).ok());
                     if let Some(address) = address {
-                        greet(
-                            TcpStream::from(fd),
-                            address.ip(),
-                            &self.http,
-                            &self.tasks,
-                            &self.stop,
-                            &mut self.session,
-                        );
+                        self.greet(TcpStream::from(fd), address.ip());
                     }
                 }
                 Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -94,6 +90,21 @@ impl Acceptor {
             }
         }
         Ok(())
+    }
+}
+
+impl Acceptor {
+    /// Answers what has come on a new connection. A bug of ours ends that one.
+    fn greet(&mut self, stream: TcpStream, source: IpAddr) {
+        let (http, tasks, stop) = (&self.http, &self.tasks, &self.stop);
+        let session = &mut self.session;
+        let greeted = contain::catch(&http.tracker.stats, || {
+            greet(stream, source, http, tasks, stop, session);
+        });
+        if greeted.is_err() {
+            // Its buffers may be half filled.
+            self.session = Session::new(source);
+        }
     }
 }
 
@@ -148,7 +159,8 @@ fn greet(
     match watched(stream) {
         Ok(stream) => {
             let connection = Connection::new(stream, session.split(), flow, http, seat);
-            tasks.spawn(connection.run());
+            let tracker = Arc::clone(&http.tracker);
+            tasks.spawn(contain::catch_in(tracker, connection.run()));
         }
         Err(error) => tracing::debug!(%error, "a connection was lost"),
     }
