@@ -77,7 +77,14 @@ impl Acceptor {
                 Ok((fd, address)) => {
                     let address = address.and_then(|address| SocketAddr::try_from(address).ok());
                     if let Some(address) = address {
-                        self.greet(TcpStream::from(fd), address.ip());
+                        let (http, tasks, stop) = (&self.http, &self.tasks, &self.stop);
+                        let (stream, source) = (TcpStream::from(fd), address.ip());
+                        let session = &mut self.session;
+                        let work = || greet(stream, source, http, tasks, stop, session);
+                        // A bug of ours ends that connection, and its buffers may be half filled.
+                        if contain::catch(&http.tracker.stats, work).is_err() {
+                            self.session = Session::new(source);
+                        }
                     }
                 }
                 Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -90,21 +97,6 @@ impl Acceptor {
             }
         }
         Ok(())
-    }
-}
-
-impl Acceptor {
-    /// Answers what has come on a new connection. A bug of ours ends that one.
-    fn greet(&mut self, stream: TcpStream, source: IpAddr) {
-        let (http, tasks, stop) = (&self.http, &self.tasks, &self.stop);
-        let session = &mut self.session;
-        let greeted = contain::catch(&http.tracker.stats, || {
-            greet(stream, source, http, tasks, stop, session);
-        });
-        if greeted.is_err() {
-            // Its buffers may be half filled.
-            self.session = Session::new(source);
-        }
     }
 }
 

@@ -49,7 +49,7 @@ impl Worker {
     }
 
     pub(super) fn run(mut self, stop: &AtomicBool) {
-        let is_wildcard = |address: std::net::SocketAddr| address.ip().is_unspecified();
+        let is_wildcard = |address: SocketAddr| address.ip().is_unspecified();
         let is_told = self.socket.local_addr().is_ok_and(is_wildcard);
         let (mut inbox, mut outbox) = (Inbox::new(is_told), Outbox::new());
         let tracker = self.answers.tracker();
