@@ -219,6 +219,13 @@ fn report_panics(screen: &Arc<Screen>) {
 mod tests {
     use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
 
+    #[test]
+    fn a_bug_is_told_like_every_other_error() {
+        let text = super::internal("index 7 of\u{7} 3").to_string();
+        let told = "error: a bug of this program\n  cause: index 7 of\\u{7} 3\n  hint: please";
+        assert!(text.starts_with(told), "{text}");
+    }
+
     /// A filter that asks for levels which are not compiled in complains in color, whether there is a terminal or not.
     #[test]
     fn every_level_can_be_logged() {

@@ -19,6 +19,7 @@ use crate::engine::{
     self, Command, Input, Outputs, State, Torrent as Engine, Trouble, TroubleKind,
 };
 use crate::error::Error;
+use crate::limits::AFTER_A_BUG;
 
 /// What can be done about a torrent that has broken down.
 const WAY_OUT: &str = "remove the torrent and add it again, or start again";
@@ -113,7 +114,7 @@ impl Member {
             session.disk.run(move || content.retire());
         });
         if was_here {
-            let message = bug.to_string();
+            let message = self.bug().to_string();
             tracing::warn!(torrent = %self.info_hash, message, "the torrent is stopped");
             let send = |kind| session.events.send(self.info_hash, kind);
             send(EventKind::State(State::Failed));
@@ -136,8 +137,11 @@ impl Member {
         let was_here = engine.state() != State::Stopped;
         *engine = self.blank(was_here);
         if let (Some(session), Some(me)) = (self.session.upgrade(), self.me.upgrade()) {
-            // Not here: the engine is locked.
-            session.spawn(async move { me.breaks(&me.bug()) });
+            // Not here, since the engine is locked; and later, since whoever has caught it knows more.
+            session.spawn(async move {
+                tokio::time::sleep(AFTER_A_BUG).await;
+                me.breaks(&me.bug());
+            });
         }
         engine
     }
