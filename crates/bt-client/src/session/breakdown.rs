@@ -4,9 +4,8 @@
 //! nothing, nothing more is recorded, the files are let go, and no command but its removal brings the torrent back. It
 //! must not know what the work was.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{MutexGuard, OnceLock};
+use std::sync::{Arc, MutexGuard, OnceLock, PoisonError};
 
 use bt_wire::Bitfield;
 
@@ -106,7 +105,11 @@ impl Member {
             drop(self.bugs.catch(move || drop(before)));
         }
         step(&|| perform::close_all(self));
-        step(&|| Torrent::cancel_check(self));
+        step(&|| {
+            Torrent::cancel_check(self);
+            let checking = self.checking.lock();
+            *checking.unwrap_or_else(PoisonError::into_inner) = None;
+        });
         step(&|| self.relocating.cancel());
         step(&|| {
             let content = Arc::clone(&self.content);

@@ -7,6 +7,7 @@ mod announce;
 mod breakdown;
 mod chance;
 mod check;
+mod checks;
 mod clock;
 mod config;
 mod desk;

@@ -20,7 +20,7 @@ use super::member::{Member, Parts, Seat};
 use super::selection::Selection;
 use super::timers::Timers;
 use super::torrent::Torrent;
-use super::{chance, check, clock, perform, relocate, resume, scrub};
+use super::{chance, check, checks, clock, perform, relocate, resume, scrub};
 use crate::disk::{Allocation, Disk};
 use crate::engine::{self, Command, Input, Priority, Source};
 use crate::error::Error;
@@ -45,7 +45,7 @@ pub(crate) struct Inner {
     pub(super) timers: Timers,
     pub(super) events: Arc<Events>,
     pub(super) trackers: super::announce::Trackers,
-    pub(super) checks: check::Checks,
+    pub(super) checks: checks::Checks,
     pub(super) durable: Durable,
     members: Mutex<HashMap<InfoHash, Arc<Member>>>,
     runtime: Handle,
@@ -122,7 +122,7 @@ impl Session {
             timers: Timers::default(),
             events,
             trackers,
-            checks: check::Checks::default(),
+            checks: checks::Checks::default(),
             durable,
             members: Mutex::default(),
             runtime: Handle::current(),
