@@ -67,9 +67,18 @@ mod worker {
     use super::pool::{Shared, Waiting};
     use super::sync::Ordering;
 
-    pub(super) fn verify(shared: &Shared, waiting: Vec<Waiting>) {
-        for Waiting { content, whole, .. } in waiting {
-            shared.budget.give_back_whole(whole.memory());
+    pub(super) fn verify(_: &Shared, waiting: Vec<Waiting>) {
+        for waiting in waiting {
+            let Waiting {
+                content,
+                whole,
+                held,
+                ..
+            } = waiting;
+            if content.panics {
+                crate::contain::panic_as_planned();
+            }
+            drop(held);
             content.done[whole.0].fetch_add(1, Ordering::Relaxed);
             content.news.notify_one();
         }
@@ -105,6 +114,9 @@ pub(crate) struct Look {
 pub struct Content {
     done: [sync::AtomicUsize; 2],
     news: sync::Notify,
+    /// The work on its pieces does.
+    panics: bool,
+    breaks: sync::AtomicUsize,
 }
 
 impl Content {
@@ -112,7 +124,21 @@ impl Content {
         Arc::new(Self {
             done: [0, 0].map(sync::AtomicUsize::new),
             news: sync::Notify::new(),
+            panics: false,
+            breaks: sync::AtomicUsize::new(0),
         })
+    }
+
+    fn that_panics() -> Arc<Self> {
+        let mut content = Self::new();
+        let own = Arc::get_mut(&mut content).expect("nobody else has it");
+        own.panics = true;
+        content
+    }
+
+    fn breaks(&self, _: &crate::contain::Bug) {
+        self.breaks.fetch_add(1, Ordering::Relaxed);
+        self.news.notify_one();
     }
 
     fn held(&self) -> usize {
@@ -242,5 +268,23 @@ fn a_lingering_piece_is_verified_when_its_time_has_come() {
         block_on(content.news.notified());
         assert_eq!(content.times(), [1, 0]);
         disk.stop();
+    });
+}
+
+#[test]
+fn a_panic_in_the_work_on_a_piece_or_in_a_task_takes_no_thread_and_no_memory() {
+    check_within(1, "pool, panic", || {
+        sync::ROLES.set((1, 1));
+        let disk = Disk::start(100).unwrap();
+        let (broken, sound) = (Content::that_panics(), Content::new());
+        disk.budget().take(2);
+        disk.shared().run(|| crate::contain::panic_as_planned());
+        disk.shared().push(&broken, vec![WholePiece(0)]);
+        // In a batch of its own: the next one is left when that is done.
+        block_on(broken.news.notified());
+        disk.shared().push(&sound, vec![WholePiece(0)]);
+        disk.stop();
+        assert_eq!(broken.breaks.load(Ordering::Relaxed), 1);
+        assert_eq!((sound.times(), disk.budget().used()), ([1, 0], 0));
     });
 }

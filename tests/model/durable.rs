@@ -61,6 +61,7 @@ mod member {
         pub(super) info_hash: u8,
         pub(super) changed: Notify,
         pub(super) failures: AtomicUsize,
+        pub(super) breaks: AtomicUsize,
     }
 
     pub(super) struct Layout;
@@ -94,12 +95,17 @@ mod member {
     pub(super) struct Content {
         pub(super) syncs: AtomicUsize,
         pub(super) fails: bool,
+        /// The next sync does.
+        pub(super) panics: AtomicUsize,
         /// There are no descriptors for so many syncs.
         pub(super) lacks: AtomicUsize,
     }
 
     impl Content {
         pub(super) fn sync(&self) -> Result<(), DiskError> {
+            if self.panics.swap(0, Ordering::Relaxed) > 0 {
+                crate::contain::panic_as_planned();
+            }
             if self.fails {
                 return Err(DiskError { is_passing: false });
             }
@@ -134,6 +140,12 @@ mod member {
     }
 
     impl Member {
+        pub(super) fn comes_by_sync(&self) {}
+
+        pub(super) fn breaks(&self, _: &crate::contain::Bug) {
+            self.breaks.fetch_add(1, Ordering::Relaxed);
+        }
+
         pub(super) fn disk_failed(&self, _: &DiskError) {
             self.failures.fetch_add(1, Ordering::Relaxed);
         }
@@ -145,7 +157,7 @@ pub(crate) mod stand_in {
     use std::sync::{Arc, PoisonError};
 
     use crate::state::knowledge::Record;
-    use crate::sync::Mutex;
+    use crate::sync::{AtomicUsize, Mutex, Ordering};
 
     #[derive(Debug)]
     pub(crate) struct StateError;
@@ -162,13 +174,25 @@ pub(crate) mod stand_in {
         }
     }
 
-    #[derive(Clone, Debug, Default)]
+    #[derive(Clone, Debug)]
     pub(crate) struct Store {
         pub(crate) records: Arc<Mutex<Vec<Record>>>,
+        /// The next write panics.
+        pub(crate) panics: Arc<AtomicUsize>,
     }
 
     impl Store {
+        pub(crate) fn new() -> Self {
+            Self {
+                records: Arc::new(Mutex::new(Vec::new())),
+                panics: Arc::new(AtomicUsize::new(0)),
+            }
+        }
+
         pub(crate) fn write(&self, records: &[Record]) -> Result<(), StateError> {
+            if self.panics.swap(0, Ordering::Relaxed) > 0 {
+                crate::contain::panic_as_planned();
+            }
             self.records
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -200,19 +224,22 @@ fn member(fails: bool) -> Arc<Member> {
         content: Content {
             syncs: AtomicUsize::new(0),
             fails,
+            panics: AtomicUsize::new(0),
             lacks: AtomicUsize::new(0),
         },
         number: std::sync::OnceLock::new(),
         info_hash: 0,
         changed: Notify::new(),
         failures: AtomicUsize::new(0),
+        breaks: AtomicUsize::new(0),
     })
 }
 
 /// A thread that commits, its journal, and a torrent of which nothing is proven.
 fn begin(fails: bool) -> (Arc<Durable>, Store, Arc<Member>) {
-    let store = Store::default();
-    let durable = Durable::start(Some(store.clone()), Arc::new(events::Events)).unwrap();
+    let store = Store::new();
+    let (events, bugs) = (Arc::new(events::Events), Arc::default());
+    let durable = Durable::start(Some(store.clone()), events, bugs).unwrap();
     let member = member(fails);
     durable.enter(&member, Some(1), &Bitfield::new(4), IndexSet::default());
     (Arc::new(durable), store, member)
@@ -390,5 +417,63 @@ fn what_is_forgotten_while_there_are_no_descriptors_is_not_recorded_later() {
         let verified = at(&|record| matches!(record, Record::Verified { .. }));
         let forgotten = at(&|record| matches!(record, Record::Forgotten { .. }));
         assert!(forgotten.is_some() && verified < forgotten, "{records:?}");
+    });
+}
+
+#[test]
+fn a_sync_that_panics_stops_its_torrent_and_whoever_waits_is_answered() {
+    check("durable, sync that panics", || {
+        let (durable, store, broken) = begin(false);
+        let other = member(false);
+        durable.enter(&other, Some(2), &Bitfield::new(4), IndexSet::default());
+        broken.content.panics.store(1, Ordering::Relaxed);
+        durable.note(1, PieceIndex(0), 1);
+        durable.note(2, PieceIndex(0), 1);
+        durable.commit();
+        assert_eq!(broken.breaks.load(Ordering::Relaxed), 1);
+        assert!(!has_verified(&store) && !durable.is_settled(1));
+        assert_eq!(other.breaks.load(Ordering::Relaxed), 0);
+        assert!(durable.is_settled(2), "the thread goes on");
+        durable.abandon();
+        durable.end();
+    });
+}
+
+#[test]
+fn after_a_task_that_panics_the_next_one_is_done() {
+    check("durable, task that panics", || {
+        let (durable, store, member) = begin(false);
+        durable.after_commit(|| crate::contain::panic_as_planned());
+        durable.note(1, PieceIndex(0), 1);
+        durable.commit();
+        assert!(has_verified(&store) && durable.is_settled(1));
+        assert_eq!(
+            member.breaks.load(Ordering::Relaxed),
+            0,
+            "it sees to itself"
+        );
+        durable.end();
+        assert!(ended_well(&store));
+    });
+}
+
+#[test]
+fn a_journal_that_panics_ends_the_thread_acknowledges_nothing_and_answers_all() {
+    check("durable, journal that panics", || {
+        let (durable, store, member) = begin(false);
+        store.panics.store(1, Ordering::Relaxed);
+        durable.note(1, PieceIndex(0), 1);
+        let other = {
+            let durable = Arc::clone(&durable);
+            // An answer that is lost is a deadlock, which loom reports.
+            thread::spawn(move || durable.commit())
+        };
+        durable.commit();
+        other.join().unwrap();
+        assert!(!durable.is_settled(1));
+        durable.end();
+        assert!(durable.has_broken_down());
+        assert_eq!(member.breaks.load(Ordering::Relaxed), 1);
+        assert!(!has_verified(&store) && !ended_well(&store));
     });
 }

@@ -27,6 +27,38 @@ mod engine {
     pub(crate) struct CloseReason;
 }
 
+/// Catches what a story throws, and nothing that loom does.
+mod contain {
+    use std::any::Any;
+    use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind};
+
+    struct Planted;
+
+    /// A bug of a story.
+    pub(crate) fn panic_as_planned() -> ! {
+        panic_any(Planted)
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct Bug;
+
+    #[derive(Debug, Default)]
+    pub(crate) struct Bugs;
+
+    impl Bugs {
+        pub(crate) fn catch<T>(&self, work: impl FnOnce() -> T) -> Result<T, Bug> {
+            catch_unwind(AssertUnwindSafe(work)).map_err(bug)
+        }
+    }
+
+    fn bug(thrown: Box<dyn Any + Send>) -> Bug {
+        if thrown.is::<Planted>() {
+            return Bug;
+        }
+        resume_unwind(thrown)
+    }
+}
+
 /// What the included files find at the root of their package: bounds of bt-tracker that a few threads can reach, and of
 /// bt-client as they are.
 mod limits {

@@ -56,6 +56,10 @@ pub enum Error {
     /// The torrent has failed; the text says how.
     #[error("{0}")]
     Failed(String),
+    /// A bug of this program was met, in these words. A torrent that it was met in stays stopped; it can be removed and
+    /// added again.
+    #[error("a bug of this program: {0}")]
+    Bug(String),
     /// The torrent has been removed, or the session stopped.
     #[error("the torrent has left the session")]
     Stopped,

@@ -36,6 +36,7 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
+mod contain;
 pub mod disk;
 pub mod engine;
 mod error;

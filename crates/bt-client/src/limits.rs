@@ -233,6 +233,10 @@ pub const COMMIT_AFTER: Duration = Duration::from_secs(1);
 /// The same in bytes, for fast lines: as much as is hashed in a few tenths of a second.
 pub const COMMIT_AFTER_BYTES: u64 = 64 * 1024 * 1024;
 
+/// A task that lasts as long as the session and that a bug of ours has ended is begun anew after this: a bug that it runs into
+/// each time then costs next to nothing.
+pub const AFTER_A_BUG: Duration = Duration::from_secs(1);
+
 /// A commit that found the process without descriptors is tried again after this: others close theirs in seconds, and each
 /// attempt costs a few system calls.
 pub const NO_DESCRIPTORS_PAUSE: Duration = Duration::from_secs(1);

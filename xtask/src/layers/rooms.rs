@@ -45,23 +45,28 @@ const TRACKER: &[Row] = &[
 
 const CLIENT: &[Row] = &[
     ("limits", &[]),
+    ("contain", &[]),
     ("engine", &["limits"]),
-    ("disk", &["limits"]),
+    ("disk", &["limits", "contain"]),
     ("state", &["limits"]),
     ("scrub", &["limits"]),
     ("error", &["limits", "disk", "state"]),
     // A connection hands blocks to the disk room and files to the kernel itself: a hop more would
     // be a copy more.
-    ("net", &["limits", "error", "engine", "disk"]),
+    ("net", &["limits", "contain", "error", "engine", "disk"]),
     (
         "session",
-        &["limits", "error", "engine", "disk", "net", "state", "scrub"],
+        &[
+            "limits", "contain", "error", "engine", "disk", "net", "state", "scrub",
+        ],
     ),
     // The program is a user of the library like any other, but for the private dialer through
     // which it fetches torrents.
     (
         "cli",
-        &["limits", "error", "engine", "net", "session", "state"],
+        &[
+            "limits", "contain", "error", "engine", "net", "session", "state",
+        ],
     ),
 ];
 

@@ -51,6 +51,7 @@ use self::progress::Progress;
 use self::report::{Failure, Outcome, Report};
 use self::screen::{LogWriter, Screen};
 use self::signals::{Stop, StopReason};
+use crate::contain::{self, Bug, Bugs};
 
 /// How long blocking work may go on after a command has returned.
 const LAST_BREATH: Duration = Duration::from_secs(2);
@@ -83,7 +84,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     let screen = Arc::new(Screen::new());
     report_panics(&screen);
-    let exit = panic::catch_unwind(|| run_once(&args, &screen)).unwrap_or(Exit::Other);
+    let exit = Bugs::default().catch(|| run_once(&args, &screen));
+    let exit = exit.unwrap_or_else(|bug| {
+        let stop = Stop::new();
+        let report = Report::new(args::wants_json(&args), false, screen, stop);
+        end(&report, Err(internal(bug.cause())))
+    });
     exit.into()
 }
 
@@ -188,22 +194,37 @@ fn start_log(global: &Global, screen: &Arc<Screen>) -> Result<(), Failure> {
         .map_err(|error| Failure::new(Exit::Other, "cannot start the log").cause(&*error))
 }
 
-/// A bug of ours is reported in the form of all errors, without a dump.
+/// A bug of ours, in the form of all errors.
+pub(crate) fn internal(cause: &str) -> Failure {
+    Failure::new(Exit::Other, "a bug of this program")
+        .because(cause)
+        .hint(Bug::HINT)
+}
+
+/// A bug of ours is reported in the form of all errors, without a dump. Where somebody tells of it who knows what it has
+/// ended, only the log has the place; what ends unseen is told here.
 fn report_panics(screen: &Arc<Screen>) {
     let screen = Arc::clone(screen);
     panic::set_hook(Box::new(move |info| {
-        let what = info.payload_as_str().unwrap_or("no message");
-        let place = info.location().map(ToString::to_string).unwrap_or_default();
-        let failure = Failure::new(Exit::Other, format!("internal fault at {place}"))
-            .because(what)
-            .hint("this is a bug: please report it, with what you did");
-        screen.line(&failure.to_string());
+        let what = info.payload_as_str().unwrap_or("it left no message");
+        let at = info.location().map(ToString::to_string).unwrap_or_default();
+        tracing::warn!(at, what, "a bug of this program");
+        if !contain::is_watched() {
+            screen.line(&internal(what).to_string());
+        }
     }));
 }
 
 #[cfg(test)]
 mod tests {
     use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
+
+    #[test]
+    fn a_bug_is_told_like_every_other_error() {
+        let text = super::internal("index 7 of\u{7} 3").to_string();
+        let told = "error: a bug of this program\n  cause: index 7 of\\u{7} 3\n  hint: please";
+        assert!(text.starts_with(told), "{text}");
+    }
 
     /// A filter that asks for levels which are not compiled in complains in color, whether there is a terminal or not.
     #[test]

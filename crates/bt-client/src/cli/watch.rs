@@ -20,6 +20,7 @@ use super::progress::{Progress, Row};
 use super::report::{Failure, Outcome};
 use super::signals::StopReason;
 use super::units;
+use crate::contain::Bug;
 use crate::engine::{State, Status};
 use crate::{
     AddTorrent, Error, EventKind, EventStream, Session, SessionConfig, SessionEvent, Torrent,
@@ -269,12 +270,7 @@ impl Watch<'_> {
                 message,
                 hint,
             } => {
-                let exit = match kind {
-                    "storage" => Exit::Storage,
-                    "network" => Exit::Network,
-                    _ => Exit::Other,
-                };
-                let failure = Failure::new(exit, message);
+                let failure = failed(kind, message);
                 return Err(if hint.is_empty() {
                     failure
                 } else {
@@ -508,6 +504,15 @@ fn top_level(metainfo: &Metainfo) -> PathBuf {
     PathBuf::from(metainfo.info().name())
 }
 
+/// What the session says of a torrent that has failed.
+fn failed(kind: &str, message: String) -> Failure {
+    match (kind, message.split_once(": ")) {
+        ("storage", _) => Failure::new(Exit::Storage, message),
+        ("internal", Some((what, cause))) => Failure::new(Exit::Other, what).because(cause),
+        _ => Failure::new(Exit::Other, message),
+    }
+}
+
 /// Nothing came for as long as the user wanted to wait.
 fn stalled(patience: Duration, state: State, reason: &str) -> Failure {
     let message = format!("nothing came for {}", units::elapsed(patience));
@@ -561,6 +566,7 @@ pub(crate) fn failure(error: &Error) -> Failure {
             "a suffix has no slash and at most 15 bytes, such as .part",
         ),
         Error::Failed(_) => (Exit::Storage, ""),
+        Error::Bug(_) => (Exit::Other, Bug::HINT),
         _ => (Exit::Other, ""),
     };
     let mut failure = Failure::new(exit, error.to_string());
@@ -577,10 +583,22 @@ pub(crate) fn failure(error: &Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::stalled;
+    use super::{failed, stalled};
     use crate::cli::exit::Exit;
     use crate::engine::State;
     use std::time::Duration;
+
+    #[test]
+    fn a_bug_is_told_in_the_form_of_all_errors_and_is_not_the_fault_of_the_disk() {
+        let failure = failed(
+            "internal",
+            "a bug of this program: no: such piece".to_owned(),
+        );
+        assert_eq!(failure.exit(), Exit::Other);
+        let text = "error: a bug of this program\n  cause: no: such piece";
+        assert_eq!(failure.to_string(), text);
+        assert_eq!(failed("storage", "x".to_owned()).exit(), Exit::Storage);
+    }
 
     #[test]
     fn a_full_disk_is_helped_by_room_and_nothing_else_by_it() {

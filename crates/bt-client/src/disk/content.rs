@@ -19,7 +19,7 @@ use super::durable::Written;
 use super::files::Files;
 use super::places::{PARTS, Places};
 use super::pool::Shared;
-use super::root::{self, Root};
+use super::root::Root;
 use super::transfer::{fill_zeros, read_part, write_exact};
 use super::{Allocation, Disk, DiskError, Fault, Site, worker};
 
@@ -43,6 +43,8 @@ pub enum Done {
     },
     /// The disk cannot go on.
     Failed(DiskError),
+    /// A bug of ours was met in the work on this torrent, in these words: what is kept of it may be half changed.
+    Broken(String),
 }
 
 /// What is known of a file system that does not tell what is in memory.
@@ -97,6 +99,8 @@ pub struct Content {
     warmth: OnceLock<Warmth>,
     /// The hash of a piece of so many zeros.
     pub(super) zeros: Mutex<Option<(u32, [u8; 20])>>,
+    #[cfg(test)]
+    pub(crate) planted: crate::contain::Planted,
 }
 
 impl std::fmt::Debug for Content {
@@ -142,6 +146,8 @@ impl Content {
             retired: AtomicBool::new(false),
             warmth: OnceLock::new(),
             zeros: Mutex::default(),
+            #[cfg(test)]
+            planted: crate::contain::Planted::default(),
         });
         content.shared.enroll(&content);
         content
@@ -183,13 +189,13 @@ impl Content {
         for (block, data) in blocks {
             let length = data.len();
             // Counted under the assembly's lock: nobody can give back what has not been taken yet.
+            // Before it is there: should we break off in between, rather too much is counted than too little, which
+            // would be given back by whoever clears up.
+            self.shared.budget.take(length);
             match assembly.add(block, data) {
-                Added::Kept => self.shared.budget.take(length),
-                Added::Whole(piece) => {
-                    self.shared.budget.take(length);
-                    whole.push(piece);
-                }
-                Added::Ignored => {}
+                Added::Kept => {}
+                Added::Whole(piece) => whole.push(piece),
+                Added::Ignored => self.shared.budget.give_back(length),
             }
         }
         drop(assembly);
@@ -228,16 +234,6 @@ impl Content {
     pub fn forget_piece(&self, piece: PieceIndex) {
         let held = self.assembly().clear_piece(piece);
         self.shared.budget.give_back(held);
-    }
-
-    /// Finds out on a disk thread how many bytes are free where the content lies, and tells `then`.
-    pub fn look_for_room(
-        self: &Arc<Self>,
-        then: impl FnOnce(Result<u64, DiskError>) + Send + 'static,
-    ) {
-        let content = Arc::clone(self);
-        self.shared
-            .run(move || then(root::free_space(&content.directory())));
     }
 
     /// Whether any byte of the content may be there already.
@@ -352,21 +348,6 @@ impl Content {
             }
         }
         done
-    }
-
-    /// Reads `length` bytes of the content from `start` on a disk thread and hands them to `then`.
-    pub fn fetch(
-        self: &Arc<Self>,
-        start: u64,
-        length: usize,
-        then: impl FnOnce(Result<Bytes, DiskError>) + Send + 'static,
-    ) {
-        let content = Arc::clone(self);
-        self.shared.run(move || {
-            let mut data = vec![0; length];
-            let result = content.read_at(start, &mut data);
-            then(result.map(|()| Bytes::from(data)));
-        });
     }
 
     pub(super) fn info(&self) -> &Info {

@@ -13,6 +13,7 @@ mod content;
 mod copy;
 mod delete;
 mod durable;
+mod errand;
 mod error;
 mod files;
 mod ground;

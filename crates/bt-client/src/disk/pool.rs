@@ -20,6 +20,7 @@ use super::sync::{
     readers, thread,
 };
 use super::{Content, DiskError, worker};
+use crate::contain::Bugs;
 
 /// How long a whole piece may wait for others to be hashed with. Far below what a swarm notices, far above what a
 /// fast peer takes to complete the next piece.
@@ -34,6 +35,19 @@ pub(super) struct Waiting {
     pub(super) content: Arc<Content>,
     pub(super) whole: WholePiece,
     since: Instant,
+    pub(super) held: Held,
+}
+
+/// The memory of a whole piece, which is given back when this is dropped, whatever ends the work on the piece.
+pub(super) struct Held {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.budget.give_back_whole(self.bytes);
+    }
 }
 
 type Task = Box<dyn FnOnce() + Send>;
@@ -68,6 +82,7 @@ pub(super) struct Shared {
     next_id: AtomicU64,
     contents: Mutex<Vec<Weak<Content>>>,
     relieving: AtomicBool,
+    pub(super) bugs: Arc<Bugs>,
 }
 
 /// The threads, the memory budget and the open files of a session's disk.
@@ -100,6 +115,7 @@ impl Disk {
             next_id: AtomicU64::new(0),
             contents: Mutex::default(),
             relieving: AtomicBool::new(false),
+            bugs: Arc::default(),
         });
         let hashers = hashers();
         let spawn = |number| {
@@ -128,6 +144,11 @@ impl Disk {
         &self.shared.budget
     }
 
+    /// Where bugs are counted that are met on the threads.
+    pub(crate) fn bugs(&self) -> &Arc<Bugs> {
+        &self.shared.bugs
+    }
+
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
@@ -150,7 +171,7 @@ impl Disk {
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
-            // A thread that panicked has said so; there is nothing to add.
+            // What is done on it is caught, and told by whoever wanted it done.
             let _ = thread.join();
         }
     }
@@ -191,10 +212,15 @@ impl Shared {
         self.budget.became_whole(memory);
         let mut queue = self.lock();
         for whole in pieces {
+            let held = Held {
+                budget: Arc::clone(&self.budget),
+                bytes: whole.memory(),
+            };
             queue.pieces.push_back(Waiting {
                 content: Arc::clone(content),
                 whole,
                 since,
+                held,
             });
         }
         drop(queue);
@@ -244,8 +270,16 @@ impl Shared {
     fn work(&self, role: Role) {
         while let Some(work) = self.next(role) {
             match work {
-                Work::Task(task) => task(),
-                Work::Pieces(pieces) => worker::verify(self, pieces),
+                // Whoever waits for it has been answered, or is when what the task held is dropped.
+                Work::Task(task) => drop(self.bugs.catch(task)),
+                Work::Pieces(pieces) => {
+                    let of = |piece: &Waiting| Arc::clone(&piece.content);
+                    let contents: Vec<Arc<Content>> = pieces.iter().map(of).collect();
+                    // A bug in the work on one piece is met there. Of this one nobody knows whose it is.
+                    if let Err(bug) = self.bugs.catch(|| worker::verify(self, pieces)) {
+                        contents.iter().for_each(|content| content.breaks(&bug));
+                    }
+                }
             }
         }
     }

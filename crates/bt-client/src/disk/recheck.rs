@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use super::places::{PARTS, Places};
 use super::{Content, DiskError, Fault};
+use crate::contain::watched;
 use crate::limits::LARGEST_PAGE;
 
 /// Bytes that one thread reads before it hashes them together.
@@ -91,10 +92,15 @@ impl Content {
             }
         };
         std::thread::scope(|scope| {
-            for _ in 1..cores.min(batches.len()) {
-                scope.spawn(work);
-            }
+            let others = 1..cores.min(batches.len());
+            let others: Vec<_> = others.map(|_| scope.spawn(|| watched(work))).collect();
             work();
+            for other in others {
+                if let Ok(Err(bug)) = other.join() {
+                    // In its own words, and not in those of the scope.
+                    std::panic::resume_unwind(Box::new(bug.cause().to_owned()));
+                }
+            }
         });
         let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
         let unreadable = unreadable.into_inner();

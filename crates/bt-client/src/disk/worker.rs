@@ -47,38 +47,52 @@ fn spilled(waiting: &Waiting) -> usize {
 
 fn verify_round(shared: &Shared, waiting: Vec<Waiting>) {
     let mut pieces = Vec::with_capacity(waiting.len());
-    for Waiting { content, whole, .. } in waiting {
-        match fetch_spilled(&content, &whole) {
-            Ok(data) => pieces.push((content, whole, data)),
-            Err(error) => {
-                shared.budget.give_back_whole(whole.memory());
+    for waiting in waiting {
+        let Waiting {
+            content,
+            whole,
+            held,
+            ..
+        } = waiting;
+        match shared.bugs.catch(|| fetch_spilled(&content, &whole)) {
+            Ok(Ok(data)) => pieces.push((content, whole, data, held)),
+            Ok(Err(error)) => {
+                drop(held);
                 content.was_bad(whole.piece);
                 content.report(Done::Failed(error));
             }
+            Err(bug) => content.breaks(&bug),
         }
     }
     let slices: Vec<Vec<&[u8]>> = pieces
         .iter()
-        .map(|(_, _, data)| data.iter().map(AsRef::as_ref).collect())
+        .map(|(_, _, data, _)| data.iter().map(AsRef::as_ref).collect())
         .collect();
     let inputs: Vec<&[&[u8]]> = slices.iter().map(Vec::as_slice).collect();
     let hashes = lanes::sha1_each(&inputs);
     drop(slices);
-    for ((content, whole, data), hash) in pieces.into_iter().zip(hashes) {
-        let good = content.piece_hash(whole.piece) == Some(&hash);
-        let done = finish(&content, &whole, &data, good);
-        if !matches!(done, Done::Good { .. }) {
-            content.was_bad(whole.piece);
-        }
-        let held = whole.memory();
+    for ((content, whole, data, held), hash) in pieces.into_iter().zip(hashes) {
+        let done = shared.bugs.catch(|| {
+            let good = content.piece_hash(whole.piece) == Some(&hash);
+            let done = finish(&content, &whole, &data, good);
+            if !matches!(done, Done::Good { .. }) {
+                content.was_bad(whole.piece);
+            }
+            done
+        });
         // The buffers go back to their pool before the memory is counted as free.
         drop((whole, data));
-        shared.budget.give_back_whole(held);
-        content.report(done);
+        drop(held);
+        match done {
+            Ok(done) => content.report(done),
+            Err(bug) => content.breaks(&bug),
+        }
     }
 }
 
 fn finish(content: &Content, whole: &WholePiece, data: &[Bytes], good: bool) -> Done {
+    #[cfg(test)]
+    content.planted.goes_off();
     let digests = if good && !whole.watched {
         Vec::new()
     } else {
@@ -154,11 +168,14 @@ fn flush(content: &Content, start: u64, run: &mut Vec<&[u8]>) -> Result<(), Disk
 /// instead.
 pub(super) fn relieve(shared: &Shared) {
     while shared.budget.is_tight() && !shared.has_pieces() {
-        let spilled = shared
-            .heaviest()
-            .is_some_and(|content| spill(shared, &content));
-        if !spilled {
+        let Some(content) = shared.heaviest() else {
             return;
+        };
+        match shared.bugs.catch(|| spill(shared, &content)) {
+            Ok(true) => {}
+            Ok(false) => return,
+            // What it held is dropped, so that another one is the heaviest.
+            Err(bug) => content.breaks(&bug),
         }
     }
 }

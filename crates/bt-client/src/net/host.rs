@@ -8,6 +8,7 @@ use bt_metainfo::InfoHash;
 use bt_wire::{Config, Event};
 
 use super::{Buffers, Dialer, Mailbox, Places, RateLimits};
+use crate::contain::Bugs;
 use crate::disk::{Budget, Content};
 use crate::engine::{PeerInfo, PeerKey, Refusal};
 
@@ -55,5 +56,6 @@ pub(crate) struct Tools {
     pub(crate) budget: Arc<Budget>,
     pub(crate) limits: Arc<RateLimits>,
     pub(crate) places: Arc<Places>,
+    pub(crate) bugs: Arc<Bugs>,
     pub(crate) now: fn() -> Instant,
 }

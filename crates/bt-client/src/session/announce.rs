@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bt_tracker::client::{self, Client};
-use bt_tracker::schedule::Announce;
+use bt_tracker::schedule::{Announce, Problem};
 use bt_tracker::{AnnounceRequest, Event};
 
 use super::config::SessionConfig;
@@ -42,15 +42,17 @@ pub(super) fn spawn(session: &Arc<Inner>, member: &Arc<Member>, announce: Announ
     announce.apply(&mut request);
     let member = Arc::clone(member);
     session.spawn(async move {
-        let answer = client
-            .announce(&announce.url, &request, announce.timeout)
-            .await;
-        if let Err(error) = &answer {
-            let url = bt_tracker::http::redacted(&announce.url);
-            tracing::info!(url, %error, "announce failed");
+        let asking = client.announce(&announce.url, &request, announce.timeout);
+        let answer = match member.bugs.catch_in(asking).await {
+            Ok(answer) => answer.map_err(|error| Problem::from(&error)),
+            // The client keeps nothing of a torrent: this one goes on as if the tracker had not answered.
+            Err(bug) => Err(Problem::new(bug.to_string())),
+        };
+        if let Err(problem) = &answer {
+            let (url, why) = (bt_tracker::http::redacted(&announce.url), &problem.message);
+            tracing::info!(url, why, "announce failed");
         }
         let goodbye = announce.event == Event::Stopped;
-        let answer = answer.map_err(|error| (&error).into());
         member.handle(Input::Announced(announce.url, answer));
         if goodbye {
             // Whoever stops the torrent waits for this.

@@ -1,10 +1,7 @@
 //! Hashing what is on the disk before a torrent starts: one torrent after the other, each on all cores.
 
-use std::collections::VecDeque;
-use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, PoisonError};
 
 use bt_metainfo::{FileIndex, PieceIndex};
 use bt_wire::Bitfield;
@@ -46,31 +43,6 @@ impl Checking {
     }
 }
 
-/// Torrents that wait to be checked. One thread takes them in turn and ends when there are none: each check uses all
-/// cores, so two at once would only make the disk's head jump.
-#[derive(Debug, Default)]
-pub(super) struct Checks {
-    queue: Arc<Mutex<Queue>>,
-    /// Those that read the content in order to hash it.
-    threads: Mutex<Vec<JoinHandle<()>>>,
-    /// They are to end.
-    stop: Arc<AtomicBool>,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    waiting: VecDeque<Job>,
-    running: bool,
-}
-
-/// A torrent and what to do with it.
-#[derive(Debug)]
-struct Job {
-    member: Arc<Member>,
-    checking: Checking,
-    work: Work,
-}
-
 #[derive(Debug)]
 enum Work {
     /// Everything is hashed; `from_disk` whatever memory holds of it.
@@ -79,75 +51,6 @@ enum Work {
     Rest(Plan),
     /// The same after a look that a fault has ended: what is known is found out first.
     Again,
-}
-
-impl Checks {
-    /// Does `work` on a thread of its own, which is given a flag to look at: once it is set, no other piece is to be begun.
-    ///
-    /// # Errors
-    /// If the system gives us no thread, or the session ends.
-    pub(super) fn spawn(
-        &self,
-        name: &str,
-        work: impl FnOnce(&AtomicBool) + Send + 'static,
-    ) -> io::Result<()> {
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let stop = Arc::clone(&self.stop);
-        if stop.load(Ordering::Relaxed) {
-            return Err(io::Error::other("the session has ended"));
-        }
-        threads.retain(|thread| !thread.is_finished());
-        let thread = std::thread::Builder::new().name(name.to_owned());
-        threads.push(thread.spawn(move || work(&stop))?);
-        Ok(())
-    }
-
-    /// Nothing is begun any more; returns when the threads have ended. Blocks; not to be called on one of them.
-    pub(super) fn end(&self) {
-        let threads = {
-            let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-            self.abandon();
-            std::mem::take(&mut *threads)
-        };
-        for thread in threads {
-            // A thread that panicked has said so; there is nothing to add.
-            let _ = thread.join();
-        }
-    }
-
-    /// Nothing is begun any more, and the threads end by themselves.
-    pub(super) fn abandon(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-
-    fn push(&self, job: Job) -> io::Result<()> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if !queue.running {
-            let queue = Arc::clone(&self.queue);
-            self.spawn("check", move |stop| work(&queue, stop))?;
-        }
-        queue.running = true;
-        queue.waiting.push_back(job);
-        Ok(())
-    }
-}
-
-fn work(queue: &Mutex<Queue>, stop: &AtomicBool) {
-    loop {
-        let next = {
-            let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-            if stop.load(Ordering::Relaxed) {
-                queue.waiting.clear();
-            }
-            let next = queue.waiting.pop_front();
-            queue.running = next.is_some();
-            next
-        };
-        let Some(job) = next else {
-            return;
-        };
-        look(job);
-    }
 }
 
 /// Finds out which pieces are here, and lets the torrent begin: at once if nothing is to be hashed, else as soon as that
@@ -243,12 +146,11 @@ fn enqueue(member: &Arc<Member>, work: Work) {
     let Some(session) = member.session.upgrade() else {
         return;
     };
-    let job = Job {
-        member: Arc::clone(member),
-        checking,
-        work,
+    let job = {
+        let member = Arc::clone(member);
+        move || look(&member, &checking, work)
     };
-    if let Err(error) = session.checks.push(job) {
+    if let Err(error) = session.checks.push(member, job) {
         let error = DiskError::new(
             "start a thread to check",
             &member.content.directory(),
@@ -265,16 +167,13 @@ fn size_of(member: &Member, pieces: &Bitfield) -> u64 {
     sizes.map(u64::from).sum()
 }
 
-fn look(job: Job) {
-    let Job {
-        member,
-        checking,
-        work,
-    } = job;
+fn look(member: &Arc<Member>, checking: &Checking, work: Work) {
     if checking.cancel.load(Ordering::Relaxed) {
         return;
     }
-    let found = find(&member, &checking, work);
+    #[cfg(test)]
+    member.breakdown.planted.check.goes_off();
+    let found = find(member, checking, work);
     {
         let mut current = member
             .checking
@@ -283,7 +182,7 @@ fn look(job: Job) {
         checking.leave(&mut current);
     }
     match found {
-        Ok(Some((have, hashed))) => start(&member, have, hashed, true),
+        Ok(Some((have, hashed))) => start(member, have, hashed, true),
         Ok(None) => {}
         Err(error) => {
             // What was found counts for nothing.
@@ -601,10 +500,8 @@ fn tell(member: &Member, done: u64, total: u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Checking, Checks};
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-    use std::sync::mpsc;
+    use super::Checking;
+    use std::sync::atomic::Ordering;
 
     #[test]
     fn a_check_that_ends_late_leaves_the_one_that_has_taken_its_place() {
@@ -615,32 +512,5 @@ mod tests {
         assert_eq!(place.as_ref().map(Checking::progress), Some((0, 7)));
         second.leave(&mut place);
         assert!(place.is_none());
-    }
-
-    #[test]
-    fn threads_that_hash_are_told_to_end_and_waited_for() {
-        let checks = Checks::default();
-        let ended = Arc::new(AtomicU32::new(0));
-        let (began, begun) = mpsc::channel();
-        for name in ["check", "recheck"] {
-            let (ended, began) = (Arc::clone(&ended), began.clone());
-            let work = move |stop: &AtomicBool| {
-                began.send(()).unwrap();
-                while !stop.load(Ordering::Relaxed) {
-                    std::thread::yield_now();
-                }
-                // As long as the piece takes that is being read.
-                (0..10_000).for_each(|_| std::thread::yield_now());
-                ended.fetch_add(1, Ordering::Relaxed);
-            };
-            checks.spawn(name, work).unwrap();
-        }
-        for _ in 0..2 {
-            begun.recv().unwrap();
-        }
-        assert_eq!(ended.load(Ordering::Relaxed), 0);
-        checks.end();
-        assert_eq!(ended.load(Ordering::Relaxed), 2, "not waited for");
-        assert!(checks.spawn("check", |_| {}).is_err(), "too late");
     }
 }

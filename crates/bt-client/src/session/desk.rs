@@ -43,6 +43,8 @@ pub(super) struct Desk {
     pub(super) phase: Phase,
     pub(super) next_unrecorded: u32,
     pub(super) rechecks: u64,
+    /// A bug of ours has ended the thread.
+    pub(super) is_broken: bool,
     /// The state cannot be kept, and that has been said.
     pub(super) warned: bool,
     /// What the last commit lacked cannot be had before.

@@ -1,7 +1,8 @@
 //! Pieces become durable here: one thread that syncs data, records what was synced, and only then says so.
 //!
 //! The order is the promise: data is synced, then recorded, then the record is synced, then whoever waits is told. A
-//! sync that fails is final for what it covered: nothing of that is recorded, and the torrent stops.
+//! sync that fails is final for what it covered: nothing of that is recorded, and the torrent stops. After a bug of ours
+//! in the work for one torrent nothing more is recorded of that one; after any other, nothing of any.
 
 use std::sync::{Arc, PoisonError};
 
@@ -14,6 +15,7 @@ use super::desk::{Desk, Phase, Task, Turn};
 use super::events::{EventKind, Events};
 use super::member::Member;
 use super::sync::{Condvar, JoinHandle, Mutex, MutexGuard, mpsc, thread};
+use crate::contain::{Bug, Bugs};
 use crate::disk::{DiskError, Look};
 use crate::state::knowledge::{Batch, IndexSet, Record, Stamp, spans};
 use crate::state::{StateError, Store};
@@ -24,6 +26,7 @@ pub(super) const UNRECORDED: u32 = 1 << 31;
 struct Shared {
     store: Option<Store>,
     events: Arc<Events>,
+    bugs: Arc<Bugs>,
     desk: Mutex<Desk>,
     wake: Condvar,
 }
@@ -35,10 +38,15 @@ pub(super) struct Durable {
 }
 
 impl Durable {
-    pub(super) fn start(store: Option<Store>, events: Arc<Events>) -> std::io::Result<Self> {
+    pub(super) fn start(
+        store: Option<Store>,
+        events: Arc<Events>,
+        bugs: Arc<Bugs>,
+    ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             store,
             events,
+            bugs,
             desk: Mutex::new(Desk::default()),
             wake: Condvar::new(),
         });
@@ -91,6 +99,18 @@ impl Durable {
         if let Some(account) = desk.accounts.get_mut(&number) {
             account.muted = true;
         }
+    }
+
+    /// A bug of ours was met in the work of a torrent: what is not settled of it is in doubt, and nothing is recorded of it
+    /// any more.
+    pub(super) fn breaks(&self, number: u32) {
+        self.shared.suspect(number);
+        self.mute(number);
+    }
+
+    /// Nothing is recorded any more, since a bug of ours was met where no torrent alone was at work.
+    pub(super) fn has_broken_down(&self) -> bool {
+        self.shared.desk().is_broken
     }
 
     /// A piece verified and is written.
@@ -286,7 +306,7 @@ impl Durable {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(thread) = thread {
-            // A thread that panicked has said so; there is nothing to add.
+            // A bug that ends it has been told.
             let _ = thread.join();
         }
     }
@@ -312,22 +332,47 @@ impl Shared {
 
     fn work(&self) {
         loop {
-            let (batch, tasks, phase) = self.wait();
-            self.commit(batch);
-            tasks.into_iter().for_each(|task| task());
-            if phase == Phase::Running {
-                continue;
+            match self.bugs.catch(|| self.turn()) {
+                Ok(Phase::Running) => {}
+                Ok(_) => return self.ends(),
+                Err(bug) => return self.breaks(&bug),
             }
-            if phase == Phase::Ending {
-                self.close();
-            }
+        }
+    }
+
+    /// Commits once, and gives what is to come then.
+    fn turn(&self) -> Phase {
+        let (batch, tasks, phase) = self.wait();
+        self.commit(batch);
+        for task in tasks {
+            // Each is of one torrent, which sees to itself; whoever waits for it is answered by its end.
+            drop(self.bugs.catch(task));
+        }
+        if phase == Phase::Ending {
+            self.close();
+        }
+        phase
+    }
+
+    fn ends(&self) {
+        let mut desk = self.desk();
+        desk.phase = Phase::Ended;
+        // Whoever waits for them must not wait for ever.
+        let tasks = std::mem::take(&mut desk.tasks);
+        drop(desk);
+        drop(tasks);
+    }
+
+    /// What is known of all torrents may be half changed: none of it is recorded, or told to be safe, from here on.
+    fn breaks(&self, bug: &Bug) {
+        let accounts = {
             let mut desk = self.desk();
-            desk.phase = Phase::Ended;
-            // Whoever waits for them must not wait for ever.
-            let tasks = std::mem::take(&mut desk.tasks);
-            drop(desk);
-            drop(tasks);
-            return;
+            desk.is_broken = true;
+            std::mem::take(&mut desk.accounts)
+        };
+        self.ends();
+        for account in accounts.values() {
+            account.member.breaks(bug);
         }
     }
 
@@ -352,17 +397,28 @@ impl Shared {
 
     fn commit(&self, batch: Batch) {
         let mut closed = Vec::new();
-        let (synced, failed) = batch.sync(|torrent, pieces| {
+        let (synced, failed) = batch.sync(|torrent, pieces| -> Result<(), Option<DiskError>> {
             let Some(member) = self.member(torrent) else {
                 // It has left, and nobody has synced what it wrote.
                 return Err(None);
             };
-            let synced = member.content.sync().and_then(|()| {
+            let synced = self.bugs.catch(|| {
+                #[cfg(test)]
+                member.comes_by_sync();
+                member.content.sync()?;
                 let whole = self.whole_files(torrent, pieces);
-                closed.extend(seal(&member, torrent, &whole, true)?);
-                Ok(())
+                seal(&member, torrent, &whole, true)
             });
-            synced.map_err(Some)
+            match synced {
+                Ok(synced) => {
+                    closed.extend(synced.map_err(Some)?);
+                    Ok(())
+                }
+                Err(bug) => {
+                    member.breaks(&bug);
+                    Err(None)
+                }
+            }
         });
         for (torrent, pieces, error) in failed {
             let Some(error) = error else {
@@ -520,15 +576,19 @@ impl Shared {
                 clean = false;
                 continue;
             }
-            match account
-                .member
-                .content
-                .sync()
-                .and_then(|()| seal(&account.member, *torrent, &open, false))
-            {
-                Ok(closed) => records.extend(closed),
-                Err(error) => {
-                    tracing::warn!(torrent = %account.member.info_hash, %error, "cannot sync at the end");
+            let member = &account.member;
+            let sealed = self.bugs.catch(|| {
+                member.content.sync()?;
+                seal(member, *torrent, &open, false)
+            });
+            match sealed {
+                Ok(Ok(closed)) => records.extend(closed),
+                Ok(Err(error)) => {
+                    tracing::warn!(torrent = %member.info_hash, %error, "cannot sync at the end");
+                    clean = false;
+                }
+                Err(bug) => {
+                    member.breaks(&bug);
                     clean = false;
                 }
             }

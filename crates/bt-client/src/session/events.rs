@@ -61,7 +61,7 @@ pub enum EventKind {
     },
     /// The torrent has stopped working.
     Failed {
-        /// What failed: `storage`.
+        /// What failed: `storage`, or `internal`: this program, by a bug that was met in the work of the torrent.
         kind: &'static str,
         /// In words.
         message: String,

@@ -15,13 +15,15 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::account::Standing;
+use super::breakdown::Breakdown;
 use super::clock;
 use super::relocate::{self, Relocating};
 use super::selection::Selection;
 use super::session::Inner;
+use crate::contain::{Bug, Bugs};
 use crate::disk::{Content, DiskError, Done, Fault};
 use crate::engine::{
-    self, Input, Outputs, PeerInfo, PeerKey, PieceVerdict, Priority, Refusal, State,
+    self, Command, Input, Outputs, PeerInfo, PeerKey, PieceVerdict, Priority, Refusal, State,
     Torrent as Engine, Trouble, TroubleKind,
 };
 use crate::error::Error;
@@ -33,6 +35,9 @@ use crate::state::{StateError, Store};
 /// See the module.
 pub(crate) struct Member {
     pub(super) session: Weak<Inner>,
+    pub(super) me: Weak<Self>,
+    pub(super) bugs: Arc<Bugs>,
+    pub(super) breakdown: Breakdown,
     pub(super) metainfo: Arc<Metainfo>,
     pub(super) layout: Arc<Layout>,
     pub(super) info_hash: InfoHash,
@@ -87,7 +92,7 @@ impl Member {
         let mut introduction = Config::new(info_hash, session.peer_id, Some(pieces));
         introduction.max_requests = OUR_REQQ as usize;
         Arc::new_cyclic(|me: &Weak<Self>| {
-            let me = Weak::clone(me);
+            let (own, me) = (Weak::clone(me), Weak::clone(me));
             let report = Box::new(move |done| {
                 if let Some(member) = me.upgrade() {
                     member.disk_says(done);
@@ -98,6 +103,9 @@ impl Member {
             let content = Content::new(&session.disk, metainfo, layout, site, report);
             Self {
                 session: Arc::downgrade(session),
+                me: own,
+                bugs: Arc::clone(session.disk.bugs()),
+                breakdown: Breakdown::default(),
                 info_hash,
                 engine: Mutex::new(Engine::new(
                     clock::now(),
@@ -127,10 +135,22 @@ impl Member {
 
     /// Hands one piece of news in and performs what follows.
     pub(crate) fn handle(self: &Arc<Self>, input: Input) {
+        self.contained(|| self.turn(input));
+    }
+
+    fn turn(self: &Arc<Self>, input: Input) {
         let mut out = Outputs::new();
         let now = clock::now();
+        let is_the_end = matches!(input, Input::Command(Command::Stop));
         {
             let mut engine = self.engine();
+            if self.is_broken() && !is_the_end {
+                return;
+            }
+            #[cfg(test)]
+            if matches!(input, Input::Timeout) {
+                self.breakdown.planted.timer.goes_off();
+            }
             engine.handle(now, input, &mut out);
             self.pass_on(&engine, &mut out, None);
         }
@@ -138,7 +158,10 @@ impl Member {
     }
 
     pub(crate) fn engine(&self) -> MutexGuard<'_, Engine> {
-        self.engine.lock().unwrap_or_else(PoisonError::into_inner)
+        self.engine.lock().unwrap_or_else(|poisoned| {
+            self.engine.clear_poison();
+            self.mended(poisoned.into_inner())
+        })
     }
 
     /// Every piece reported so far would survive a power cut.
@@ -220,7 +243,7 @@ impl Member {
             && session.durable.store().is_some()
         {
             session.durable.after_commit(move || {
-                member.save();
+                member.contained(|| member.save());
             });
         }
     }
@@ -261,7 +284,11 @@ impl Member {
 
     /// The picture for people, with what the engine cannot know.
     pub(crate) fn status(&self, now: Instant) -> engine::Status {
-        let mut status = self.engine().status(now);
+        let engine = self.engine();
+        #[cfg(test)]
+        self.breakdown.planted.status.goes_off();
+        let mut status = engine.status(now);
+        drop(engine);
         if let Some(checking) = &*self.checking.lock().unwrap_or_else(PoisonError::into_inner) {
             status.checking = Some(checking.progress());
         }
@@ -284,14 +311,19 @@ impl Member {
 
     /// What is to be done after the engine was unlocked.
     fn perform(self: &Arc<Self>, out: Outputs) {
-        if !out.is_empty()
-            && let Some(session) = self.session.upgrade()
-        {
+        if out.is_empty() || self.is_broken() && self.state() != State::Stopped {
+            return;
+        }
+        if let Some(session) = self.session.upgrade() {
             super::perform::perform(&session, self, out);
         }
     }
 
     fn disk_says(self: &Arc<Self>, done: Done) {
+        self.contained(|| self.hear(done));
+    }
+
+    fn hear(self: &Arc<Self>, done: Done) {
         match done {
             Done::Good { piece, digests } => {
                 self.note(piece);
@@ -301,11 +333,15 @@ impl Member {
                 self.handle(Input::PieceChecked(piece, PieceVerdict::Bad { digests }))
             }
             Done::Failed(error) => self.disk_failed(&error),
+            Done::Broken(words) => self.breaks(&Bug::of(words)),
         }
     }
 
     /// A piece verified and is written: it is to become durable.
     pub(super) fn note(&self, piece: PieceIndex) {
+        if self.is_broken() {
+            return;
+        }
         if let (Some(session), Some(number)) = (self.session.upgrade(), self.number.get()) {
             let bytes = u64::from(self.layout.piece_size(piece));
             session.durable.note(*number, piece, bytes);
@@ -341,12 +377,14 @@ impl Member {
         }
         let member = Arc::clone(self);
         session.durable.after_commit(move || {
-            let gone = member.content.take_gone();
-            if let Some(session) = member.session.upgrade()
-                && !gone.is_empty()
-            {
-                session.durable.disown(number, &gone);
-            }
+            member.contained(|| {
+                let gone = member.content.take_gone();
+                if let Some(session) = member.session.upgrade()
+                    && !gone.is_empty()
+                {
+                    session.durable.disown(number, &gone);
+                }
+            });
         });
     }
 }
@@ -354,27 +392,15 @@ impl Member {
 /// [`Host`] for a shared member: the calls need the `Arc` to hand on.
 pub(crate) struct Seat(pub(crate) Arc<Member>);
 
-impl Host for Seat {
-    fn introduction(&self) -> Config {
-        self.0.introduction.clone()
-    }
-
-    fn extension_handshake(&self, peer: SocketAddr) -> ext::Handshake {
-        let session = self.0.session.upgrade();
-        let mut handshake = ext::Handshake::offering(ext::Ext::ALL);
-        handshake.client = Some(concat!("bt-client ", env!("CARGO_PKG_VERSION")).to_owned());
-        handshake.port = session.map(|session| session.port);
-        handshake.max_requests = Some(OUR_REQQ);
-        handshake.your_ip = Some(peer.ip());
-        handshake.upload_only = self.0.engine().is_upload_only().then_some(true);
-        handshake
-    }
-
-    fn opened(&self, info: PeerInfo, mailbox: &Arc<Mailbox>) -> Result<PeerKey, Refusal> {
+impl Seat {
+    fn open(&self, info: PeerInfo, mailbox: &Arc<Mailbox>) -> Result<PeerKey, Refusal> {
         let mut out = Outputs::new();
         let now = clock::now();
         let key = {
             let mut engine = self.0.engine();
+            if self.0.is_broken() {
+                return Err(Refusal::NotActive);
+            }
             let key = engine.open(now, info, &mut out);
             if let Ok(key) = key {
                 let mut mailboxes = self
@@ -391,12 +417,15 @@ impl Host for Seat {
         key
     }
 
-    fn received(&self, peer: PeerKey, read: usize, events: &mut Vec<Event>) {
+    fn take(&self, peer: PeerKey, read: usize, events: &mut Vec<Event>) {
         let mut out = Outputs::new();
         let mut blocks = Vec::new();
         let now = clock::now();
         {
             let mut engine = self.0.engine();
+            if self.0.is_broken() {
+                return;
+            }
             for event in events.drain(..) {
                 match event {
                     Event::Message(Message::Piece { block, data }) => {
@@ -441,6 +470,34 @@ impl Host for Seat {
             self.0.content.store(blocks);
         }
         self.0.perform(out);
+    }
+}
+
+impl Host for Seat {
+    fn introduction(&self) -> Config {
+        self.0.introduction.clone()
+    }
+
+    fn extension_handshake(&self, peer: SocketAddr) -> ext::Handshake {
+        let session = self.0.session.upgrade();
+        let mut handshake = ext::Handshake::offering(ext::Ext::ALL);
+        handshake.client = Some(concat!("bt-client ", env!("CARGO_PKG_VERSION")).to_owned());
+        handshake.port = session.map(|session| session.port);
+        handshake.max_requests = Some(OUR_REQQ);
+        handshake.your_ip = Some(peer.ip());
+        handshake.upload_only = self.0.engine().is_upload_only().then_some(true);
+        handshake
+    }
+
+    fn opened(&self, info: PeerInfo, mailbox: &Arc<Mailbox>) -> Result<PeerKey, Refusal> {
+        let refused = Err(Refusal::NotActive);
+        self.0
+            .contained(|| self.open(info, mailbox))
+            .unwrap_or(refused)
+    }
+
+    fn received(&self, peer: PeerKey, read: usize, events: &mut Vec<Event>) {
+        self.0.contained(|| self.take(peer, read, events));
     }
 
     fn uploaded(&self, peer: PeerKey, bytes: u64) {

@@ -4,8 +4,10 @@
 
 mod account;
 mod announce;
+mod breakdown;
 mod chance;
 mod check;
+mod checks;
 mod clock;
 mod config;
 mod desk;

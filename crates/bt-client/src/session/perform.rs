@@ -126,33 +126,37 @@ pub(super) fn complete(session: &Arc<Inner>, member: &Arc<Member>) {
     member.owes_completion.store(true, Ordering::Relaxed);
     let completing = Arc::clone(member);
     session.disk.run(move || {
-        // Files without bytes may have found no room in their directory before.
-        match completing.prepare() {
-            Ok(()) => {
-                if let Some(session) = completing.session.upgrade() {
-                    complete_when_safe(&session, &completing);
-                }
-            }
-            Err(error) if error.fault() == Fault::Full && !error.is_final() => {
-                completing.disk_failed(&error);
-                complete_later(&completing);
-            }
-            Err(error) => completing.disk_failed(&error),
-        }
+        completing.contained(|| prepare_and_complete(&completing));
     });
+}
+
+fn prepare_and_complete(member: &Arc<Member>) {
+    // Files without bytes may have found no room in their directory before.
+    match member.prepare() {
+        Ok(()) => {
+            if let Some(session) = member.session.upgrade() {
+                complete_when_safe(&session, member);
+            }
+        }
+        Err(error) if error.fault() == Fault::Full && !error.is_final() => {
+            member.disk_failed(&error);
+            complete_later(member);
+        }
+        Err(error) => member.disk_failed(&error),
+    }
 }
 
 /// Looks after each commit whether all is on the disk to stay.
 pub(super) fn complete_when_safe(session: &Arc<Inner>, member: &Arc<Member>) {
     let member = Arc::clone(member);
     session.durable.after_commit(move || {
-        match (member.standing(), member.session.upgrade()) {
+        member.contained(|| match (member.standing(), member.session.upgrade()) {
             (Standing::Settled, _) => relocate::go_home(&member),
             // Another piece came in between.
             (Standing::Waiting, Some(session)) => complete_when_safe(&session, &member),
             // That it has failed has been said; when what is in doubt was found good, it is complete once more.
             _ => {}
-        }
+        });
     });
 }
 
@@ -179,18 +183,20 @@ pub(super) fn prepare_later(member: &Arc<Member>) {
             return;
         };
         session.disk.run(move || {
-            if matches!(waiting.state(), State::Stopped | State::Failed) {
-                return;
-            }
-            match waiting.prepare() {
-                Ok(()) => waiting.changed.notify_waiters(),
-                Err(error) if error.fault() == Fault::Full && !error.is_final() => {
-                    prepare_later(&waiting);
-                }
-                Err(error) => waiting.disk_failed(&error),
-            }
+            waiting.contained(|| prepare_again(&waiting));
         });
     });
+}
+
+fn prepare_again(member: &Arc<Member>) {
+    if matches!(member.state(), State::Stopped | State::Failed) {
+        return;
+    }
+    match member.prepare() {
+        Ok(()) => member.changed.notify_waiters(),
+        Err(error) if error.fault() == Fault::Full && !error.is_final() => prepare_later(member),
+        Err(error) => member.disk_failed(&error),
+    }
 }
 
 fn complete_later(member: &Arc<Member>) {

@@ -19,11 +19,14 @@ use crate::error::Error;
 
 /// Forgets what is here and hashes everything; the torrent is in the state `checking` meanwhile.
 pub(super) fn all(member: &Arc<Member>) {
+    if member.is_broken() {
+        return;
+    }
     Torrent::cancel_check(member);
     member.handle(Input::Command(Command::Recheck));
     member.content.close();
     member.content.retry();
-    check::begin(member, Check::Always, None, &[]);
+    member.contained(|| check::begin(member, Check::Always, None, &[]));
 }
 
 /// Hashes the pieces of one file while the torrent goes on; those that are bad now are missing again.
@@ -31,12 +34,13 @@ pub(super) fn file(member: &Arc<Member>, file: FileIndex) -> Result<(), Error> {
     if file.0 as usize >= member.layout.file_count() {
         return Err(Error::NoSuchFile(file.0));
     }
+    member.is_sound()?;
     let pieces = member.layout.pieces_of_file(file).map(PieceIndex);
     let pieces: Vec<PieceIndex> = pieces.collect();
     let session = member.session.upgrade().ok_or(Error::Stopped)?;
     let member = Arc::clone(member);
     let started = session.checks.spawn("recheck", move |stop| {
-        if let Err(error) = look(&member, &pieces, stop) {
+        if let Some(Err(error)) = member.contained(|| look(&member, &pieces, stop)) {
             member.disk_failed(&error);
         }
     });

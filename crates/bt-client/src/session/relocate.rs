@@ -416,12 +416,12 @@ pub(super) fn go_home(member: &Arc<Member>) {
     let owner = Arc::clone(member);
     let work = move || {
         let member = owner;
-        match bring_home(&member) {
+        member.contained(|| match bring_home(&member) {
             Ok(()) => perform::completed(&member),
             Err(Error::Stopped) => {}
             Err(_) if member.relocating.cancel.load(Ordering::Relaxed) => {}
             Err(error) => cannot_go(&member, &error),
-        }
+        });
     };
     let thread = std::thread::Builder::new().name("move".to_owned());
     if let Err(error) = thread.spawn(work) {

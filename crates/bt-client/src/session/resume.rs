@@ -354,7 +354,10 @@ pub(super) fn recheck_doubtful(member: &Arc<Member>, recheck: u64, doubtful: Vec
         return;
     };
     let mending = Mending::begin(member);
-    let work = move |stop: &AtomicBool| settle_doubt(&mending.0, recheck, doubtful, stop);
+    let work = move |stop: &AtomicBool| {
+        let member = &mending.0;
+        member.contained(|| settle_doubt(member, recheck, doubtful, stop));
+    };
     if let Err(error) = session.checks.spawn("recheck", work) {
         tracing::warn!(%error, "cannot start a thread to check");
         if let Some(&number) = member.number.get() {

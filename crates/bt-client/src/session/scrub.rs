@@ -28,8 +28,9 @@ pub(super) async fn run(session: Arc<Inner>, rate: u64) {
             continue;
         }
         let look = move || {
-            turn.iter()
-                .for_each(|(member, pieces)| look(member, pieces))
+            for (member, pieces) in &turn {
+                member.contained(|| look(member, pieces));
+            }
         };
         let _ = tokio::task::spawn_blocking(look).await;
     }

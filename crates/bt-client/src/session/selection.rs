@@ -164,7 +164,7 @@ pub(super) fn obey_again(member: &Arc<Member>) {
     if let Some(session) = member.session.upgrade() {
         let member = Arc::clone(member);
         session.disk.run(move || {
-            if let Err(error) = obey(&member) {
+            if let Some(Err(error)) = member.contained(|| obey(&member)) {
                 tracing::warn!(torrent = %member.info_hash, %error, "where parts lie is not kept");
             }
         });

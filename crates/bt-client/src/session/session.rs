@@ -20,10 +20,11 @@ use super::member::{Member, Parts, Seat};
 use super::selection::Selection;
 use super::timers::Timers;
 use super::torrent::Torrent;
-use super::{chance, check, clock, perform, relocate, resume, scrub};
+use super::{chance, check, checks, clock, perform, relocate, resume, scrub};
 use crate::disk::{Allocation, Disk};
 use crate::engine::{self, Command, Input, Priority, Source};
 use crate::error::Error;
+use crate::limits::AFTER_A_BUG;
 use crate::net::{self, Buffers, Dialer, Host, Lobby, RateLimits, Tools};
 use crate::state::Saved;
 use crate::state::knowledge::Settings;
@@ -44,7 +45,7 @@ pub(crate) struct Inner {
     pub(super) timers: Timers,
     pub(super) events: Arc<Events>,
     pub(super) trackers: super::announce::Trackers,
-    pub(super) checks: check::Checks,
+    pub(super) checks: checks::Checks,
     pub(super) durable: Durable,
     members: Mutex<HashMap<InfoHash, Arc<Member>>>,
     runtime: Handle,
@@ -101,12 +102,17 @@ impl Session {
                 config.up_rate,
             )),
             places: Arc::new(net::Places::new(config.max_peers, descriptors())),
+            bugs: Arc::clone(disk.bugs()),
             now: clock::now,
         };
         let trackers = super::announce::Trackers::new(dialer, &config);
         let events = Arc::new(Events::new());
-        let durable =
-            Durable::start(config.state.clone(), Arc::clone(&events)).map_err(Error::Threads)?;
+        let durable = Durable::start(
+            config.state.clone(),
+            Arc::clone(&events),
+            Arc::clone(disk.bugs()),
+        )
+        .map_err(Error::Threads)?;
         let inner = Arc::new(Inner {
             port: listener.port(),
             peer_id: PeerId::generate(PEER_ID_PREFIX, chance::seed()),
@@ -116,7 +122,7 @@ impl Session {
             timers: Timers::default(),
             events,
             trackers,
-            checks: check::Checks::default(),
+            checks: checks::Checks::default(),
             durable,
             members: Mutex::default(),
             runtime: Handle::current(),
@@ -124,11 +130,12 @@ impl Session {
         });
         let callers = Arc::new(net::Callers::default());
         for socket in listener.into_sockets() {
-            inner.spawn(accept(Arc::clone(&inner), socket, Arc::clone(&callers)));
+            let (socket, callers, me) = (Arc::new(socket), Arc::clone(&callers), &inner);
+            me.spawn_lasting(move |inner| accept(inner, Arc::clone(&socket), Arc::clone(&callers)));
         }
-        inner.spawn(keep_time(Arc::clone(&inner)));
+        inner.spawn_lasting(keep_time);
         if let Some(rate) = inner.config.scrub_rate {
-            inner.spawn(scrub::run(Arc::clone(&inner), rate));
+            inner.spawn_lasting(move |inner| scrub::run(inner, rate));
         }
         Ok(Self { inner })
     }
@@ -152,7 +159,8 @@ impl Session {
     pub async fn add(&self, add: AddTorrent) -> Result<Torrent, Error> {
         let inner = Arc::clone(&self.inner);
         // What is known is read and written where waiting is allowed.
-        let added = tokio::task::spawn_blocking(move || inner.add(add)).await;
+        let work = move || inner.catch(|| inner.add(add));
+        let added = tokio::task::spawn_blocking(work).await;
         added.unwrap_or(Err(Error::Stopped))
     }
 
@@ -163,7 +171,8 @@ impl Session {
     /// If the state cannot be read. A torrent that cannot begin is among [`Restored::failed`].
     pub async fn restore(&self) -> Result<Restored, Error> {
         let inner = Arc::clone(&self.inner);
-        let restored = tokio::task::spawn_blocking(move || inner.restore()).await;
+        let work = move || inner.catch(|| inner.restore());
+        let restored = tokio::task::spawn_blocking(work).await;
         restored.unwrap_or(Err(Error::Stopped))
     }
 
@@ -177,6 +186,13 @@ impl Session {
                 member: Arc::clone(member),
             })
             .collect()
+    }
+
+    /// How many bugs of this program have been met in this session. Each has stopped one torrent, one connection or one
+    /// look at the disk, and was told of as an event where that could be; the rest goes on.
+    #[must_use]
+    pub fn bugs(&self) -> u64 {
+        self.inner.disk.bugs().count()
     }
 
     /// Ends politely: announces `stopped`, closes every peer, finishes what the disk has begun.
@@ -222,13 +238,39 @@ impl Drop for Session {
 impl Inner {
     /// Runs a task until it ends or the session does. May be called on any thread.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let cancel = self.cancel.clone();
+        let (cancel, bugs) = (self.cancel.clone(), Arc::clone(self.disk.bugs()));
         self.runtime.spawn(async move {
             tokio::select! {
                 () = cancel.cancelled() => {}
-                () = task => {}
+                // Its end is all that a bug of ours in it means to others.
+                _ = bugs.catch_in(task) => {}
             }
         });
+    }
+
+    /// Runs a task until the session ends. After a bug of ours it is begun anew, though not at once.
+    fn spawn_lasting<F>(self: &Arc<Self>, task: impl Fn(Arc<Self>) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let inner = Arc::clone(self);
+        self.spawn(async move {
+            while inner
+                .disk
+                .bugs()
+                .catch_in(task(Arc::clone(&inner)))
+                .await
+                .is_err()
+            {
+                tokio::time::sleep(AFTER_A_BUG).await;
+            }
+        });
+    }
+
+    /// Does something that no torrent alone is to blame for, should a bug of ours be met in it.
+    fn catch<T>(&self, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        let done = self.disk.bugs().catch(work);
+        done.unwrap_or_else(|bug| Err(Error::Bug(bug.cause().to_owned())))
     }
 
     pub(super) fn members_in_order(&self) -> Vec<Arc<Member>> {
@@ -243,6 +285,10 @@ impl Inner {
 
     fn add(self: &Arc<Self>, add: AddTorrent) -> Result<Torrent, Error> {
         let info_hash = add.metainfo.info_hash_v1().ok_or(Error::OnlyV2)?;
+        if self.durable.has_broken_down() {
+            let what = "pieces cannot be kept any more; start again".to_owned();
+            return Err(Error::Bug(what));
+        }
         let (place, is_open) = relocate::begin(self.durable.store(), &add, info_hash)?;
         let AddTorrent {
             metainfo,
@@ -295,8 +341,10 @@ impl Inner {
             }
             std::collections::hash_map::Entry::Vacant(place) => place.insert(Arc::clone(&member)),
         };
-        let prepared = relocate::mend(&member, is_open, check)
-            .and_then(|()| resume::prepare(&self.durable, &member, check));
+        let prepared = member.or_broken(|| {
+            relocate::mend(&member, is_open, check)?;
+            resume::prepare(&self.durable, &member, check)
+        });
         let plan = match prepared {
             Ok(plan) => plan,
             Err(error) => {
@@ -313,7 +361,7 @@ impl Inner {
         if paused {
             member.handle(Input::Command(Command::Pause));
         }
-        check::begin(&member, check, plan, &looks);
+        member.contained(|| check::begin(&member, check, plan, &looks));
         Ok(Torrent { member })
     }
 
@@ -346,7 +394,8 @@ impl Inner {
                 spread: settings.spread,
                 ..AddTorrent::new(metainfo, PathBuf::from(directory))
             };
-            match (self.add(add), info_hash) {
+            let added = self.catch(|| self.add(add));
+            match (added, info_hash) {
                 (Ok(torrent), _) => restored.torrents.push(torrent),
                 (Err(error), Some(info_hash)) => restored.failed.push((info_hash, error)),
                 (Err(error), None) => tracing::warn!(%error, "a torrent cannot begin"),
@@ -365,30 +414,40 @@ impl Inner {
         self.leave(member).await;
         let (inner, member) = (Arc::clone(self), Arc::clone(member));
         let forget = move || {
-            let _turn = member.relocating.turn();
-            if !member.keep_nothing() {
-                // Somebody else sees to it, or has.
-                return Ok(());
+            let forgotten = inner.catch(|| inner.forget(&member, with_content));
+            if matches!(forgotten, Err(Error::Bug(_))) {
+                // Whatever is left of it: it can be added again.
+                let _ = inner.catch(|| Ok(member.content.retire()));
+                inner.free(&member);
             }
-            relocate::forget(&member);
-            if let Some(number) = member.number.get() {
-                inner.durable.leave(&member, *number);
-            }
-            if let Some(store) = inner.durable.store()
-                && let Err(error) = store.remove(member.info_hash)
-            {
-                inner.durable.cannot_keep(&member, &error);
-            }
-            let deleted = match with_content {
-                true => member.content.delete(),
-                false => Ok(()),
-            };
-            member.content.retire();
-            inner.free(&member);
-            deleted
+            forgotten
         };
-        let deleted = tokio::task::spawn_blocking(forget).await;
-        Ok(deleted.map_err(|_| Error::Stopped)??)
+        let forgotten = tokio::task::spawn_blocking(forget).await;
+        forgotten.unwrap_or(Err(Error::Stopped))
+    }
+
+    fn forget(&self, member: &Arc<Member>, with_content: bool) -> Result<(), Error> {
+        let _turn = member.relocating.turn();
+        if !member.keep_nothing() {
+            // Somebody else sees to it, or has.
+            return Ok(());
+        }
+        relocate::forget(member);
+        if let Some(number) = member.number.get() {
+            self.durable.leave(member, *number);
+        }
+        if let Some(store) = self.durable.store()
+            && let Err(error) = store.remove(member.info_hash)
+        {
+            self.durable.cannot_keep(member, &error);
+        }
+        let deleted = match with_content {
+            true => member.content.delete(),
+            false => Ok(()),
+        };
+        member.content.retire();
+        self.free(member);
+        Ok(deleted?)
     }
 
     async fn leave(&self, member: &Arc<Member>) {
@@ -447,7 +506,7 @@ fn descriptors() -> usize {
 }
 
 /// Lets callers in until the session ends.
-async fn accept(inner: Arc<Inner>, socket: net::Socketed, callers: Arc<net::Callers>) {
+async fn accept(inner: Arc<Inner>, socket: Arc<net::Socketed>, callers: Arc<net::Callers>) {
     loop {
         match socket.accept().await {
             Ok((stream, addr)) => {

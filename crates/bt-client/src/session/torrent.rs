@@ -61,7 +61,11 @@ impl Torrent {
 
     /// Joins the swarm again after a pause or a failure. After a failure that has put pieces in doubt they are read back
     /// first: until then the torrent stays [`State::Failed`], which [`Torrent::wait_until_seeding`] takes for no failure.
+    /// One that a bug of this program has stopped stays so.
     pub fn resume(&self) {
+        if self.member.is_broken() {
+            return;
+        }
         self.member.keep(|settings| settings.paused = false);
         self.member.content.retry();
         let has_failed = self.state() == State::Failed;
@@ -106,7 +110,7 @@ impl Torrent {
     /// torrent is recorded in this run.
     pub async fn set_priorities(&self, wishes: &[(FileIndex, Priority)]) -> Result<(), Error> {
         let (member, wishes) = (Arc::clone(&self.member), wishes.to_vec());
-        let change = move || selection::change(&member, &wishes);
+        let change = move || member.or_broken(|| selection::change(&member, &wishes));
         let changed = tokio::task::spawn_blocking(change).await;
         changed.unwrap_or(Err(Error::Stopped))
     }
@@ -140,8 +144,8 @@ impl Torrent {
     /// was then.
     pub async fn move_to(&self, directory: impl Into<PathBuf>) -> Result<(), Error> {
         let (member, directory) = (Arc::clone(&self.member), directory.into());
-        let moved =
-            tokio::task::spawn_blocking(move || relocate::move_to(&member, &directory)).await;
+        let work = move || member.or_broken(|| relocate::move_to(&member, &directory));
+        let moved = tokio::task::spawn_blocking(work).await;
         moved.unwrap_or(Err(Error::Stopped))
     }
 
@@ -157,8 +161,8 @@ impl Torrent {
         name: impl Into<String>,
     ) -> Result<(), Error> {
         let (member, name) = (Arc::clone(&self.member), name.into());
-        let renamed =
-            tokio::task::spawn_blocking(move || relocate::rename(&member, file, &name)).await;
+        let work = move || member.or_broken(|| relocate::rename(&member, file, &name));
+        let renamed = tokio::task::spawn_blocking(work).await;
         renamed.unwrap_or(Err(Error::Stopped))
     }
 

@@ -17,7 +17,10 @@ mod usage;
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::panic::{self, PanicHookInfo};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use serde_json::json;
@@ -30,6 +33,9 @@ use probe::Probe;
 use settings::Settings;
 use top::Top;
 use usage::Parsed;
+
+/// Bugs that are met are logged so far apart, at least.
+const PANIC_LOG_PAUSE: Duration = Duration::from_secs(1);
 
 /// A BitTorrent tracker, open or closed, and a publisher of .torrent files.
 #[derive(Debug, Parser)]
@@ -107,13 +113,42 @@ enum Command {
 /// Carries out the command line. Returns the exit code.
 pub(crate) fn run() -> u8 {
     let args: Vec<OsString> = std::env::args_os().collect();
-    let cli = match usage::parse(&args) {
+    panic::set_hook(Box::new(log_panic));
+    panic::catch_unwind(|| run_once(&args)).unwrap_or_else(|thrown| {
+        let words = thrown.downcast_ref::<&str>().copied();
+        let words = words.or_else(|| thrown.downcast_ref::<String>().map(String::as_str));
+        let failure = Failure::other("a bug of this program")
+            .because(words.unwrap_or("it left no message"))
+            .hint("please report it, with what you did");
+        failure.report(usage::wants_json(&args))
+    })
+}
+
+/// People get words; whoever looks for the mistake gets the place. A bug that strangers can run into at will must not fill the
+/// disk with it: `panics_total` counts them all.
+fn log_panic(info: &PanicHookInfo<'_>) {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    {
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if last.is_some_and(|last| now.saturating_duration_since(last) < PANIC_LOG_PAUSE) {
+            return;
+        }
+        *last = Some(now);
+    }
+    let what = info.payload_as_str().unwrap_or("it left no message");
+    let at = info.location().map(ToString::to_string);
+    tracing::error!(at, what, "a bug of this program; please report it");
+}
+
+fn run_once(args: &[OsString]) -> u8 {
+    let cli = match usage::parse(args) {
         Ok(Parsed::Run(cli)) => *cli,
         Ok(Parsed::Print(text)) => {
-            print_text(&text, usage::wants_json(&args));
+            print_text(&text, usage::wants_json(args));
             return 0;
         }
-        Err(failure) => return failure.report(usage::wants_json(&args)),
+        Err(failure) => return failure.report(usage::wants_json(args)),
     };
     let json = cli.json;
     match carry_out(cli) {

@@ -8,6 +8,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::contain::{self, Bug};
 use super::publisher::Watch;
 use super::tracker::Tracker;
 use super::{Config, Error, accounts, durable, history, snapshot};
@@ -29,7 +30,7 @@ pub(super) fn start(
     stop: &CancellationToken,
 ) {
     let round = config.effective_peer_ttl() / SWEEP_ROUNDS_PER_TTL;
-    every(tasks, stop, SWEEP_STEP.min(round), {
+    every(tracker, tasks, stop, SWEEP_STEP.min(round), {
         let tracker = Arc::clone(tracker);
         let steps = (round.as_millis() / SWEEP_STEP.as_millis()).max(1);
         let steps = u64::try_from(steps).unwrap_or(u64::MAX);
@@ -37,10 +38,16 @@ pub(super) fn start(
     });
     if config.stats.is_some() || config.inherited.stats.is_some() {
         let tracker = Arc::clone(tracker);
-        every(tasks, stop, history::STEP, move || {
-            let now = tracker.snapshot(Instant::now());
-            tracker.history().push(&now);
-        });
+        every(
+            &Arc::clone(&tracker),
+            tasks,
+            stop,
+            history::STEP,
+            move || {
+                let now = tracker.snapshot(Instant::now());
+                tracker.history().push(&now);
+            },
+        );
     }
     if let Some(dir) = config.torrents.clone() {
         let look = {
@@ -51,28 +58,28 @@ pub(super) fn start(
                 }
             }
         };
-        every_blocking(tasks, stop, config.torrents_poll, look.clone());
+        every_blocking(tracker, tasks, stop, config.torrents_poll, look.clone());
         match Watch::new(&dir) {
-            Ok(watch) => follow(tasks, stop, watch, look),
+            Ok(watch) => follow(tracker, tasks, stop, watch, look),
             // There are few of them in a system; looking again and again does as well.
             Err(error) => tracing::info!(%error, "the directory is followed by looking at it"),
         }
     }
     if let Some(path) = config.snapshot.clone() {
-        every_blocking(tasks, stop, config.snapshot_every, {
+        every_blocking(tracker, tasks, stop, config.snapshot_every, {
             let tracker = Arc::clone(tracker);
             move || save(&tracker, &path)
         });
     }
     if tracker.access.accounts().is_some() {
         let ttl = i64::try_from(config.effective_peer_ttl().as_secs()).unwrap_or(i64::MAX);
-        every_blocking(tasks, stop, round, {
+        every_blocking(tracker, tasks, stop, round, {
             let tracker = Arc::clone(tracker);
             move || expire_accounts(&tracker, ttl)
         });
     }
     if let Some(path) = config.accounts.clone() {
-        every_blocking(tasks, stop, config.snapshot_every, {
+        every_blocking(tracker, tasks, stop, config.snapshot_every, {
             let tracker = Arc::clone(tracker);
             move || save_accounts(&tracker, &path)
         });
@@ -107,20 +114,30 @@ pub(super) fn reload(tracker: &Tracker, torrents: Option<&Path>) -> Result<Optio
 /// Looks at once when the system says that something has changed. Network file systems do not say
 /// so; for them the directory is looked at again and again.
 fn follow(
+    tracker: &Arc<Tracker>,
     tasks: &TaskTracker,
     stop: &CancellationToken,
     watch: Watch,
     look: impl Fn() + Clone + Send + 'static,
 ) {
-    let stop = stop.clone();
-    tasks.spawn(async move {
-        while let Some(Ok(())) = stop.run_until_cancelled(watch.changed()).await {
-            let look = look.clone();
-            if tokio::task::spawn_blocking(look).await.is_err() {
-                tracing::error!("a look at the directory had a panic");
+    let (stop, watch, own) = (stop.clone(), Arc::new(watch), Arc::clone(tracker));
+    let until = stop.clone();
+    let task = move || {
+        let (stop, watch, look, tracker) = (
+            stop.clone(),
+            Arc::clone(&watch),
+            look.clone(),
+            Arc::clone(&own),
+        );
+        async move {
+            while let Some(Ok(())) = stop.run_until_cancelled(watch.changed()).await {
+                if blocking(&tracker, look.clone()).await.is_err() {
+                    contain::pause().await;
+                }
             }
         }
-    });
+    };
+    tasks.spawn(contain::lasting(Arc::clone(tracker), until, task));
 }
 
 /// Looks at the directory of torrents and says what has changed.
@@ -218,39 +235,50 @@ fn sweep(tracker: &Tracker, steps: u64) {
 }
 
 fn every(
+    tracker: &Arc<Tracker>,
     tasks: &TaskTracker,
     stop: &CancellationToken,
     period: Duration,
     mut chore: impl FnMut() + Send + 'static,
 ) {
-    let stop = stop.clone();
+    let (stop, tracker) = (stop.clone(), Arc::clone(tracker));
     tasks.spawn(async move {
         let mut clock = clock(period);
         while stop.run_until_cancelled(clock.tick()).await.is_some() {
-            chore();
+            if contain::catch(&tracker.stats, &mut chore).is_err() {
+                stop.run_until_cancelled(contain::pause()).await;
+            }
         }
     });
 }
 
 /// Like [`every`], for chores that wait for a disk.
 fn every_blocking(
+    tracker: &Arc<Tracker>,
     tasks: &TaskTracker,
     stop: &CancellationToken,
     period: Duration,
     chore: impl Fn() + Send + Sync + 'static,
 ) {
-    let (stop, chore) = (stop.clone(), Arc::new(chore));
+    let (stop, tracker, chore) = (stop.clone(), Arc::clone(tracker), Arc::new(chore));
     tasks.spawn(async move {
         let mut clock = clock(period);
         // The first tick is at once, and the server has just done what it would do.
         clock.tick().await;
         while stop.run_until_cancelled(clock.tick()).await.is_some() {
             let chore = Arc::clone(&chore);
-            if tokio::task::spawn_blocking(move || chore()).await.is_err() {
-                tracing::error!("a chore of the server had a panic");
+            if blocking(&tracker, move || chore()).await.is_err() {
+                stop.run_until_cancelled(contain::pause()).await;
             }
         }
     });
+}
+
+/// Does something where waiting is allowed.
+async fn blocking(tracker: &Arc<Tracker>, work: impl FnOnce() + Send + 'static) -> Result<(), Bug> {
+    let tracker = Arc::clone(tracker);
+    let work = move || contain::catch(&tracker.stats, work);
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(Bug))
 }
 
 fn clock(period: Duration) -> tokio::time::Interval {

@@ -10,6 +10,7 @@ mod accounts;
 mod admin;
 mod chores;
 mod config;
+mod contain;
 mod durable;
 mod error;
 #[cfg(any(test, feature = "fuzz"))]

@@ -57,6 +57,8 @@ pub(super) struct Stats {
     pub(super) udp_limited: Counter,
     /// Workers that have ended although nobody has asked them to.
     pub(super) udp_workers_lost: Counter,
+    /// Bugs of this program that were met.
+    pub(super) panics: Counter,
     /// Open connections; goes down as well.
     pub(super) connections: Counter,
     /// Connections that were not kept because there were too many and none could make room.
@@ -156,6 +158,8 @@ pub struct StatsSnapshot {
     pub connections_timed_out: u64,
     /// TLS handshakes that came to nothing.
     pub handshakes_failed: u64,
+    /// Bugs of this program that were met: each has ended one request, connection or chore, and is in the log.
+    pub panics: u64,
     /// What is shared with other trackers; `None` when swarms are kept in memory only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreSnapshot>,

@@ -75,6 +75,10 @@ pub(super) struct Tracker {
 }
 
 impl Tracker {
+    /// An announce of this torrent panics, to see what becomes of the rest.
+    #[cfg(test)]
+    pub(super) const PLANTED: [u8; 20] = [0xbb; 20];
+
     pub(super) fn new(config: &Config, now: Instant) -> Result<Self, Error> {
         if config.interval.as_secs() == 0 {
             return Err(Error::Setting("the interval must be at least one second"));
@@ -158,6 +162,8 @@ impl Tracker {
         transport: Transport,
         scratch: &mut Scratch,
     ) -> Result<(), Failure> {
+        #[cfg(test)]
+        assert!(*request.info_hash.as_bytes() != Self::PLANTED, "planted");
         let user = self
             .access
             .admit(&request.info_hash, key)
@@ -365,6 +371,7 @@ impl Tracker {
             overloaded: stats.overloaded.get(),
             connections_timed_out: stats.connections_timed_out.get(),
             handshakes_failed: stats.handshakes_failed.get(),
+            panics: stats.panics.get(),
             store: self.store_snapshot(),
             ws: stats.ws.snapshot(),
             ws_connections: stats.ws_connections.get(),

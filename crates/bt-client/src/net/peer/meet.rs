@@ -17,6 +17,14 @@ use crate::net::{Caller, Host, Lobby, Mailbox, Tools};
 
 /// Dials `addr` and serves the connection until it ends.
 pub(crate) async fn call(host: Arc<dyn Host>, addr: SocketAddr, tools: Tools) {
+    let (owner, bugs) = (Arc::clone(&host), Arc::clone(&tools.bugs));
+    // Once a peer was let in, a bug in its connection is met where it is served.
+    if bugs.catch_in(dial(host, addr, tools)).await.is_err() {
+        owner.dial_failed(addr);
+    }
+}
+
+async fn dial(host: Arc<dyn Host>, addr: SocketAddr, tools: Tools) {
     if !tools.dialer.allows(addr.ip()) {
         // It takes nobody's turn.
         return host.dial_failed(addr);
@@ -170,6 +178,7 @@ async fn welcome(
             return;
         }
     };
+    let bugs = Arc::clone(&tools.bugs);
     let mut guest = Guest {
         link,
         host: Arc::clone(&host),
@@ -179,11 +188,17 @@ async fn welcome(
         orders: Vec::new(),
         events,
     };
-    let ended = match guest.introduce() {
-        Ok(()) => guest.run().await,
-        Err(ended) => ended,
+    let serve = async {
+        match guest.introduce() {
+            Ok(()) => guest.run().await,
+            Err(ended) => ended,
+        }
     };
-    tracing::debug!(%addr, %ended, "connection ended");
+    // What a connection changes of its torrent is contained there; the rest is its own, and ends with it.
+    match bugs.catch_in(serve).await {
+        Ok(ended) => tracing::debug!(%addr, %ended, "connection ended"),
+        Err(_) => tracing::debug!(%addr, "connection ended"),
+    }
     host.closed(key);
 }
 

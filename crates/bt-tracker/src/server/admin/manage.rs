@@ -17,7 +17,7 @@ use bt_metainfo::InfoHash;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::{Account, Error, chores, random};
+use super::super::{Account, Error, chores, contain, random};
 use super::Admin;
 
 /// Random bytes of a passkey that the server makes: nobody guesses 128 bits.
@@ -185,9 +185,10 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce(&Admin) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Refused> {
     let admin = Arc::clone(admin);
-    match tokio::task::spawn_blocking(move || work(&admin)).await {
-        Ok(result) => Ok(result?),
-        Err(_) => Err(Refused {
+    let work = move || contain::catch(&admin.tracker.stats, || work(&admin));
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(result)) => Ok(result?),
+        Ok(Err(contain::Bug)) | Err(_) => Err(Refused {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             error: "internal error".into(),
             hint: "",

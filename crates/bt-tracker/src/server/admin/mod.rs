@@ -32,7 +32,7 @@ use super::handle::DRAIN;
 use super::history::{self, Series};
 use super::token::Token;
 use super::tracker::Tracker;
-use super::{Config, Error, StatsSnapshot};
+use super::{Config, Error, StatsSnapshot, contain};
 use crate::limits::MAX_NAMED_USERS;
 use crate::swarm::Counts;
 
@@ -147,7 +147,7 @@ pub(super) fn serve(
         .merge(manage::router(&admin))
         .with_state(admin);
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let (stop, connections) = (stop.clone(), tasks.clone());
+    let (stop, connections, tracker) = (stop.clone(), tasks.clone(), Arc::clone(tracker));
     tasks.spawn(async move {
         while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
             let Ok((stream, _)) = accepted else {
@@ -164,7 +164,8 @@ pub(super) fn serve(
                 .max_headers(64)
                 .serve_connection(TokioIo::new(stream), service);
             let stop = stop.clone();
-            connections.spawn(async move {
+            let tracker = Arc::clone(&tracker);
+            connections.spawn(contain::catch_in(tracker, async move {
                 let _slot = slot;
                 let mut connection = std::pin::pin!(connection);
                 // An error is a client that has gone or was too slow.
@@ -175,7 +176,7 @@ pub(super) fn serve(
                         let _ = tokio::time::timeout(DRAIN, connection).await;
                     }
                 }
-            });
+            }));
         }
     });
 }
@@ -254,6 +255,7 @@ fn rows(stats: &StatsSnapshot) -> Vec<(&'static str, u64)> {
         ("completed_total", stats.completed),
         ("evicted_torrents_total", stats.evicted),
         ("not_stored_total", stats.not_stored),
+        ("panics_total", stats.panics),
         ("http_announces_total", http.announces),
         ("http_scrapes_total", http.scrapes),
         ("http_failures_total", http.failures),

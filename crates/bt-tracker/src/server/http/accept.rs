@@ -13,6 +13,7 @@ use tokio::io::unix::AsyncFd;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::super::contain;
 use super::Http;
 use super::connection::Connection;
 use super::session::{Flow, Session};
@@ -52,13 +53,15 @@ impl Acceptor {
     }
 
     pub(super) async fn run(mut self) {
+        let tracker = Arc::clone(&self.http.tracker);
         loop {
-            match self.turn().await {
-                Ok(()) => tokio::task::yield_now().await,
-                Err(error) => {
+            match contain::catch_in(Arc::clone(&tracker), self.turn()).await {
+                Ok(Ok(())) => tokio::task::yield_now().await,
+                Ok(Err(error)) => {
                     self.http.cannot_accept(&error);
                     tokio::time::sleep(FILE_EVICTION_PAUSE).await;
                 }
+                Err(contain::Bug) => contain::pause().await,
             }
         }
     }
@@ -74,14 +77,14 @@ impl Acceptor {
                 Ok((fd, address)) => {
                     let address = address.and_then(|address| SocketAddr::try_from(address).ok());
                     if let Some(address) = address {
-                        greet(
-                            TcpStream::from(fd),
-                            address.ip(),
-                            &self.http,
-                            &self.tasks,
-                            &self.stop,
-                            &mut self.session,
-                        );
+                        let (http, tasks, stop) = (&self.http, &self.tasks, &self.stop);
+                        let (stream, source) = (TcpStream::from(fd), address.ip());
+                        let session = &mut self.session;
+                        let work = || greet(stream, source, http, tasks, stop, session);
+                        // A bug of ours ends that connection, and its buffers may be half filled.
+                        if contain::catch(&http.tracker.stats, work).is_err() {
+                            self.session = Session::new(source);
+                        }
                     }
                 }
                 Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -148,7 +151,8 @@ fn greet(
     match watched(stream) {
         Ok(stream) => {
             let connection = Connection::new(stream, session.split(), flow, http, seat);
-            tasks.spawn(connection.run());
+            let tracker = Arc::clone(&http.tracker);
+            tasks.spawn(contain::catch_in(tracker, connection.run()));
         }
         Err(error) => tracing::debug!(%error, "a connection was lost"),
     }

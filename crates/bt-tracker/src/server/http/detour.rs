@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::super::contain;
 #[cfg(feature = "websocket")]
 use super::super::paths::Place;
 use super::super::publisher::{Refused, Uploaded};
@@ -112,7 +113,7 @@ impl Upload {
     /// Publishes the torrent and appends the reply.
     pub(super) async fn carry_out(&mut self, tracker: &Arc<Tracker>, out: &mut Vec<u8>) {
         let (file, bytes) = (self.file.take(), std::mem::take(&mut self.bytes));
-        let tracker = Arc::clone(tracker);
+        let (tracker, own) = (Arc::clone(tracker), Arc::clone(tracker));
         let upload = move || {
             let file = match &file {
                 None => None,
@@ -122,13 +123,14 @@ impl Upload {
                 .publisher
                 .upload(file.as_deref(), &bytes, &tracker.swarms)
         };
+        let upload = move || contain::catch(&own.stats, upload);
         let done = tokio::task::spawn_blocking(upload).await;
         let (status, text) = match done {
-            Ok(Ok(uploaded)) => done_with(&uploaded),
-            Ok(Err(refused)) => (status_of(&refused), object("error", &refused.to_string())),
-            Err(_) => (
+            Ok(Ok(Ok(uploaded))) => done_with(&uploaded),
+            Ok(Ok(Err(refused))) => (status_of(&refused), object("error", &refused.to_string())),
+            Ok(Err(contain::Bug)) | Err(_) => (
                 Status::ServerError,
-                object("error", "the upload had a panic"),
+                object("error", "a bug of this program"),
             ),
         };
         if status == Status::ServerError {

@@ -16,7 +16,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::super::{Config, Error};
+use super::super::{Config, Error, contain};
 use super::Http;
 use super::connection::Connection;
 use super::crowd::Seat;
@@ -104,7 +104,8 @@ pub(super) fn serve(
             match accepted {
                 Ok((stream, address)) => {
                     if let Some(seat) = http.seat(address.ip(), &stop) {
-                        tasks.spawn(greet(stream, address.ip(), Arc::clone(&http), seat));
+                        let greeted = greet(stream, address.ip(), Arc::clone(&http), seat);
+                        tasks.spawn(contain::catch_in(Arc::clone(&http.tracker), greeted));
                     }
                 }
                 Err(error) => {

@@ -24,7 +24,7 @@ use queue::Queue;
 
 use super::stats::{Counter, StoreSnapshot};
 use super::tracker::Tracker;
-use super::{Config, Error, Store};
+use super::{Config, Error, Store, contain};
 use crate::swarm::{Announce, Stored};
 
 /// What is to be told to other trackers, and how the connection is.
@@ -145,7 +145,9 @@ impl Relay {
 /// Connects, and stays connected until the token is cancelled.
 pub(super) fn start(tracker: &Arc<Tracker>, tasks: &TaskTracker, stop: &CancellationToken) {
     if let Some(relay) = tracker.relay.clone() {
-        tasks.spawn(stream::run(relay, Arc::clone(tracker), stop.clone()));
+        let (own, until) = (Arc::clone(tracker), stop.clone());
+        let run = move || stream::run(Arc::clone(&relay), Arc::clone(&own), until.clone());
+        tasks.spawn(contain::lasting(Arc::clone(tracker), stop.clone(), run));
     }
 }
 

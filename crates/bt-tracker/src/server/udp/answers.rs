@@ -84,6 +84,16 @@ impl Answers {
         }
     }
 
+    pub(super) fn tracker(&self) -> Arc<Tracker> {
+        Arc::clone(&self.tracker)
+    }
+
+    /// What was being done for packets may be half done: none of it is used.
+    pub(super) fn begin_anew(&mut self) {
+        self.scratch = Scratch::default();
+        self.expected = Expected::default();
+    }
+
     pub(super) fn moment(&self, now: Instant) -> Moment {
         Moment {
             now,

@@ -1,12 +1,14 @@
 //! One UDP socket and the thread that takes its packets, batch by batch, and sends the answers.
 
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::super::contain;
+use super::super::stats::Stats;
 use super::super::syscalls::{BATCH, Inbox, Outbox};
-use super::answers::{Answers, Due, Tally};
+use super::answers::{Answers, Due, Moment, Tally};
 
 /// Packets that are prepared together: what they need fits the nearest cache.
 const WARM: usize = 32;
@@ -30,24 +32,35 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Worker {
     socket: UdpSocket,
     answers: Answers,
+    /// The packets of the batch before this one have been answered, or never are.
+    next: usize,
+    /// The end of the whole replies.
+    whole: usize,
 }
 
 impl Worker {
     pub(super) fn new(socket: UdpSocket, answers: Answers) -> Self {
-        Self { socket, answers }
+        Self {
+            socket,
+            answers,
+            next: 0,
+            whole: 0,
+        }
     }
 
     pub(super) fn run(mut self, stop: &AtomicBool) {
-        let is_wildcard = |address: std::net::SocketAddr| address.ip().is_unspecified();
+        let is_wildcard = |address: SocketAddr| address.ip().is_unspecified();
         let is_told = self.socket.local_addr().is_ok_and(is_wildcard);
         let (mut inbox, mut outbox) = (Inbox::new(is_told), Outbox::new());
+        let tracker = self.answers.tracker();
+        let stats = &tracker.stats;
         while !stop.load(Ordering::Relaxed) {
             match inbox.receive(&self.socket) {
                 Ok(()) => {
                     let began = Instant::now();
                     outbox.clear();
                     let mut packets = inbox.packets(0).len();
-                    self.answer(&inbox, &mut outbox);
+                    self.answer(stats, &inbox, &mut outbox);
                     // While packets come faster than they are answered, more replies leave with
                     // one call.
                     for _ in 1..BATCHES {
@@ -55,7 +68,7 @@ impl Worker {
                             break;
                         }
                         packets += inbox.packets(0).len();
-                        self.answer(&inbox, &mut outbox);
+                        self.answer(stats, &inbox, &mut outbox);
                     }
                     outbox.send(&self.socket);
                     if let Some(rest) = rest(packets, began.elapsed()) {
@@ -72,9 +85,48 @@ impl Worker {
         }
     }
 
-    fn answer(&mut self, inbox: &Inbox, outbox: &mut Outbox) {
+    /// Answers a batch. A packet that meets a bug of ours gets no answer, and the others theirs.
+    fn answer(&mut self, stats: &Stats, inbox: &Inbox, outbox: &mut Outbox) {
         let moment = self.answers.moment(Instant::now());
         let (mut tally, before) = (Tally::default(), outbox.bytes.len());
+        (self.next, self.whole) = (0, before);
+        let work = || self.answer_all(inbox, outbox, moment, &mut tally);
+        let mut met = contain::catch(stats, work);
+        while met.is_err() {
+            // Which packet it was is found out one by one: their replies may come in any order.
+            outbox.bytes.truncate(self.whole);
+            self.answers.begin_anew();
+            let work = || self.answer_rest(inbox, outbox, moment, &mut tally);
+            met = contain::catch(stats, work);
+        }
+        tally.bytes_out = (outbox.bytes.len() - before) as u64;
+        self.answers.count(&tally);
+    }
+
+    fn answer_rest(
+        &mut self,
+        inbox: &Inbox,
+        outbox: &mut Outbox,
+        moment: Moment,
+        tally: &mut Tally,
+    ) {
+        while let Some(packet) = inbox.packets(self.next).next() {
+            let at = self.next;
+            self.next += 1;
+            if let Some((packet, source)) = packet {
+                let due = self.answers.weigh(packet, source, moment, tally);
+                self.reply(due, (packet, source), moment, (inbox, at, outbox), tally);
+            }
+        }
+    }
+
+    fn answer_all(
+        &mut self,
+        inbox: &Inbox,
+        outbox: &mut Outbox,
+        moment: Moment,
+        tally: &mut Tally,
+    ) {
         let mut due = [Due::Nothing; WARM];
         for start in (0..inbox.packets(0).len()).step_by(WARM) {
             // While one announce would wait for memory, what the others need is fetched as well.
@@ -83,7 +135,7 @@ impl Worker {
                 *due = match packet {
                     Some((packet, source)) => {
                         tally.bytes_in += packet.len() as u64;
-                        self.answers.weigh(packet, source, moment, &mut tally)
+                        self.answers.weigh(packet, source, moment, tally)
                     }
                     None => {
                         tally.malformed += 1;
@@ -96,17 +148,29 @@ impl Worker {
                 let Some((packet, source)) = packet else {
                     continue;
                 };
-                let start = outbox.bytes.len();
-                let out = &mut outbox.bytes;
-                self.answers
-                    .answer(due, packet, source, moment, out, &mut tally);
-                if outbox.bytes.len() > start {
-                    outbox.reply(start, inbox, at, source);
-                }
+                self.next = at + 1;
+                self.reply(due, (packet, source), moment, (inbox, at, outbox), tally);
             }
         }
-        tally.bytes_out = (outbox.bytes.len() - before) as u64;
-        self.answers.count(&tally);
+    }
+
+    /// Answers one packet, which is at `at` in its batch.
+    #[inline]
+    fn reply(
+        &mut self,
+        due: Due,
+        (packet, source): (&[u8], SocketAddr),
+        moment: Moment,
+        (inbox, at, outbox): (&Inbox, usize, &mut Outbox),
+        tally: &mut Tally,
+    ) {
+        let start = outbox.bytes.len();
+        let out = &mut outbox.bytes;
+        self.answers.answer(due, packet, source, moment, out, tally);
+        if outbox.bytes.len() > start {
+            outbox.reply(start, inbox, at, source);
+            self.whole = outbox.bytes.len();
+        }
     }
 }
 
