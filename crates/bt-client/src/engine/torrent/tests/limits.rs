@@ -9,8 +9,8 @@ use bt_wire::{Bitfield, PeerId};
 use super::{BLOCKS, PIECES, Rig};
 use crate::engine::{Direction, Input, Output, PeerInfo, Refusal, Source};
 use crate::limits::{
-    DEFAULT_MAX_PEERS, MAX_CANDIDATES, MAX_ENDGAME_REQUESTS, MAX_HALF_OPEN, MAX_PEERS_PER_IP,
-    MAX_PEERS_PER_PRIVATE_IP, MAX_WITHHELD, SNUB_AFTER,
+    DEFAULT_MAX_PEERS, LEAST_OF_NETWORK, MAX_CANDIDATES, MAX_ENDGAME_REQUESTS, MAX_HALF_OPEN,
+    MAX_PEERS_PER_IP, MAX_PEERS_PER_PRIVATE_IP, MAX_WITHHELD, NETWORK_SHARE, SNUB_AFTER,
 };
 
 /// A peer of its own at this address.
@@ -57,6 +57,22 @@ fn a_torrent_holds_so_many_peers_and_no_more() {
             assert_eq!(join(&mut rig, [203, low, high, 1], number), Ok(()));
         }
         assert_eq!(join(&mut rig, [198, 51, 100, 1], 9_999), Err(Refusal::Full));
+    }
+}
+
+#[test]
+fn one_public_network_holds_so_many_peers_of_a_torrent_and_no_more() {
+    for max_peers in [LEAST_OF_NETWORK + 1, DEFAULT_MAX_PEERS] {
+        let mut rig = Rig::with(Bitfield::new(PIECES), |config| config.max_peers = max_peers);
+        let limit = (max_peers / NETWORK_SHARE).max(LEAST_OF_NETWORK);
+        for last in 0..u8::try_from(limit).unwrap() {
+            let ip = [203, 0, 113, last];
+            assert_eq!(join(&mut rig, ip, u16::from(last)), Ok(()), "{ip:?}");
+        }
+        let above = join(&mut rig, [203, 0, 113, 255], 9_999);
+        assert_eq!(above, Err(Refusal::Full), "of {max_peers}");
+        let elsewhere = join(&mut rig, [203, 0, 112, 255], 9_998);
+        assert_eq!(elsewhere, Ok(()), "of {max_peers}");
     }
 }
 
