@@ -162,14 +162,18 @@ mod tests {
         let dialer = Dialer::new(None, true, true);
         let mut now = Instant::now();
         // So late that the pace holds nobody up.
-        let mut next = || {
+        let mut next = |needed| {
             now += Duration::from_secs(1);
-            dialer.half_open(now).now_or_never().flatten()
+            dialer.half_open(now, needed).now_or_never().flatten()
         };
-        let mut places: Vec<_> = (0..MAX_SESSION_HALF_OPEN).map(|_| next()).collect();
+        let mut places: Vec<_> = (0..MAX_SESSION_HALF_OPEN)
+            .map(|n| next(n % 2 == 0))
+            .collect();
         assert!(places.iter().all(Option::is_some), "at the limit");
-        assert!(next().is_none(), "one above");
+        for needed in [true, false] {
+            assert!(next(needed).is_none(), "one above");
+        }
         places.pop();
-        assert!(next().is_some(), "one has come up or failed");
+        assert!(next(false).is_some(), "one has come up or failed");
     }
 }

@@ -255,7 +255,7 @@ async fn a_head_of_as_many_bytes_as_are_allowed_is_read() {
     assert_eq!(head.len(), MAX_REPLY_HEAD);
     let server = HttpServer::start(move |_| [head.as_bytes(), REPLY].concat()).await;
     let reply = client()
-        .announce(&server.url("/a"), &announce(), PATIENCE)
+        .announce(&server.url("/announce"), &announce(), PATIENCE)
         .await;
     assert_eq!(reply.unwrap().peers.len(), 1);
 }
@@ -266,7 +266,7 @@ async fn a_head_of_as_many_bytes_as_are_allowed_is_read() {
 #[tokio::test]
 async fn a_head_that_has_not_ended_with_as_many_bytes_as_are_allowed_is_refused() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/a", listener.local_addr().unwrap());
+    let url = format!("http://{}/announce", listener.local_addr().unwrap());
     let server = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         read_head(&mut stream).await;
