@@ -369,6 +369,7 @@ async fn a_packet_of_as_many_bytes_as_are_read_is_read_whole_and_a_larger_one_is
     // Peers in the packet, and bytes after them: at the limit, one byte and one peer above, and the
     // largest packet that there is.
     let largest = (65_507 - 20) / 18;
+    let address = |n: usize| Ipv6Addr::from((0x2001_0db8 << 96) + 1 + n as u128);
     for (peers, more) in [
         (MAX_PEERS, 0),
         (MAX_PEERS, 1),
@@ -381,7 +382,7 @@ async fn a_packet_of_as_many_bytes_as_are_read_is_read_whole_and_a_larger_one_is
             if out.len() >= 20 {
                 out.truncate(20);
                 for n in 0..peers {
-                    out.extend(Ipv6Addr::from(u128::MAX - n as u128).octets());
+                    out.extend(address(n).octets());
                     out.extend([1, 2]);
                 }
                 out.extend(std::iter::repeat_n(0, more));
@@ -402,7 +403,7 @@ async fn a_packet_of_as_many_bytes_as_are_read_is_read_whole_and_a_larger_one_is
             MAX_PEERS,
             "{peers} peers and {more} bytes"
         );
-        let last = Ipv6Addr::from(u128::MAX - (MAX_PEERS as u128 - 1));
+        let last = address(MAX_PEERS - 1);
         let last = SocketAddr::from((last, 0x0102));
         assert_eq!(reply.peers.last().map(|peer| peer.addr), Some(last));
     }

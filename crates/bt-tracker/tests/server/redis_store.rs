@@ -417,7 +417,9 @@ async fn more_entries_than_are_read_at_once_are_all_read() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("redis");
     let _redis = redis(&program, &socket);
-    eventually("it answers", || redis_says(&socket, "PING") == "+PONG");
+    eventually("it listens", || {
+        std::os::unix::net::UnixStream::connect(&socket).is_ok()
+    });
     let mut written = 0;
     // At the limit, one above, and above twice of it.
     for count in [MAX_RELAY_ENTRIES, 1, MAX_RELAY_ENTRIES] {
