@@ -176,6 +176,18 @@ pub const UDP_CONNECT_BURST: u32 = 4_000;
 /// come.
 pub const UDP_SOURCES: usize = 65_536;
 
+/// Connections at once to the side for operators: a fleet of monitors, each with a few. One more is
+/// closed at once.
+pub const MAX_ADMIN_CONNECTIONS: usize = 256;
+
+/// Failed logins a minute that the side for operators answers one source (an IPv4 address, or a /64 of
+/// IPv6): a person mistypes a few times, and nobody guesses a token at that pace.
+pub const LOGINS_PER_MINUTE: usize = 5;
+
+/// Sources of failed logins that a server remembers, about 600 KB. Of more, the one whose last failure
+/// is the oldest is forgotten: it has waited longest.
+pub const MAX_LOGIN_SOURCES: usize = 4_096;
+
 /// Bytes of a buffer that a server keeps with an HTTP connection once a reply has been sent, and of
 /// a body that is copied behind its head instead of being sent from where it is. Nearly every reply
 /// is below 4 KiB; with more, 20,000 kept connections could hold gigabytes for nothing.

@@ -153,6 +153,18 @@ pub enum Misbehaved {
         /// The last of them.
         last: BlockRef,
     },
+    /// Too many cancels for requests that do not wait for an answer.
+    #[error(
+        "more cancels for nothing than {at_once} at once and {per_second} a second, the last one for {last}"
+    )]
+    VainCancels {
+        /// [`limits::MAX_VAIN_CANCELS`](crate::limits::MAX_VAIN_CANCELS).
+        at_once: u32,
+        /// [`limits::VAIN_CANCELS_PER_SECOND`](crate::limits::VAIN_CANCELS_PER_SECOND).
+        per_second: u32,
+        /// The last of them.
+        last: BlockRef,
+    },
     /// The messages that wait for the peer to read them are more than it may owe.
     #[error("it does not read: {queued} bytes wait for it; the limit is {limit}")]
     DoesNotRead {

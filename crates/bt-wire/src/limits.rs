@@ -50,6 +50,18 @@ pub const DEFAULT_INCOMING_REQUESTS: usize = 500;
 /// Not fatal at once, because clients with other ideas of the block size exist.
 pub const MAX_INVALID_REQUESTS: u32 = 300;
 
+/// How many cancels for requests that do not wait are taken at once before the peer is closed.
+///
+/// Honest clients cancel at the end of a download what has been sent or refused already, but never
+/// more than they had asked for, and of that no more than this waits here.
+pub const MAX_VAIN_CANCELS: u32 = 2_000;
+
+/// How many more of them are taken each second.
+///
+/// A thousand cost a peer 17 KB and us well below a thousandth of a core; who sends more wants it to
+/// cost us something.
+pub const VAIN_CANCELS_PER_SECOND: u32 = 1_000;
+
 /// How many bytes of messages may wait to be written: 512 KiB.
 ///
 /// The longest bitfield is half of it; a peer that lets more pile up does not read and is closed.

@@ -136,6 +136,12 @@ impl Claims {
         self.inodes.get(&holder.content)?.get(&holder.file).copied()
     }
 
+    /// Whether nobody uses any file, and nothing is kept of anybody.
+    #[cfg(test)]
+    pub(super) fn is_unused(&self) -> bool {
+        self.holders.is_empty() && self.inodes.is_empty()
+    }
+
     fn forget(&mut self, inode: Inode, holder: Holder) -> Option<Use> {
         let there = self.holders.get_mut(&inode)?;
         let used_for = there.remove(&holder);

@@ -147,3 +147,33 @@ impl Net for Dialer {
         Box::pin(Self::udp(self, remote))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use futures::FutureExt as _;
+
+    use super::Dialer;
+    use crate::limits::MAX_SESSION_HALF_OPEN;
+
+    #[test]
+    fn so_many_connections_are_being_opened_and_the_next_waits_for_one_of_them() {
+        let dialer = Dialer::new(None, true, true);
+        let mut now = Instant::now();
+        // So late that the pace holds nobody up.
+        let mut next = |needed| {
+            now += Duration::from_secs(1);
+            dialer.half_open(now, needed).now_or_never().flatten()
+        };
+        let mut places: Vec<_> = (0..MAX_SESSION_HALF_OPEN)
+            .map(|n| next(n % 2 == 0))
+            .collect();
+        assert!(places.iter().all(Option::is_some), "at the limit");
+        for needed in [true, false] {
+            assert!(next(needed).is_none(), "one above");
+        }
+        places.pop();
+        assert!(next(false).is_some(), "one has come up or failed");
+    }
+}

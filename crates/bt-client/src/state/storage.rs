@@ -198,12 +198,18 @@ impl Storage for Folder {
     }
 }
 
-fn read_up_to(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
+/// Opens a file unless it has more bytes than that; says how many it has.
+fn open_up_to(path: &Path, most: u64) -> io::Result<(File, u64)> {
+    let file = File::open(path)?;
     let size = file.metadata()?.len();
     if size > most {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
+    Ok((file, size))
+}
+
+fn read_up_to(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let (mut file, size) = open_up_to(path, most)?;
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
     // It may grow meanwhile.
     Read::by_ref(&mut file).take(most).read_to_end(&mut bytes)?;
@@ -212,7 +218,8 @@ fn read_up_to(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Folder, Storage, read_up_to};
+    use super::{Folder, Storage, open_up_to, read_up_to};
+    use crate::limits::MAX_STATE_BYTES;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
@@ -244,10 +251,17 @@ mod tests {
         file.as_file().set_len(1000).unwrap();
         assert_eq!(read_up_to(file.path(), 1000).unwrap().len(), 1000);
         assert!(read_up_to(file.path(), 999).is_err());
-        file.as_file().set_len(u64::from(u32::MAX) << 8).unwrap();
         let folder = Folder::open(file.path().parent().unwrap()).unwrap();
         let name = file.path().file_name().unwrap().to_str().unwrap();
-        assert!(folder.read(name).is_err());
+        // Holes take no room on a disk, but a gibibyte of them would be read into memory.
+        file.as_file().set_len(MAX_STATE_BYTES).unwrap();
+        let (_, size) = open_up_to(file.path(), MAX_STATE_BYTES).unwrap();
+        assert_eq!(size, MAX_STATE_BYTES);
+        for size in [MAX_STATE_BYTES + 1, u64::from(u32::MAX) << 8] {
+            file.as_file().set_len(size).unwrap();
+            let refused = folder.read(name).unwrap_err();
+            assert_eq!(refused.kind(), std::io::ErrorKind::FileTooLarge, "{size}");
+        }
         assert!(folder.exists(name).unwrap() && !folder.exists("none").unwrap());
     }
 }

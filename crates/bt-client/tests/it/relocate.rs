@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bt_client::engine::State;
+use bt_client::limits::MAX_SUFFIX_BYTES;
 use bt_client::state::Store;
 use bt_client::state::knowledge::{Footing, Leaving, Moving, Settings, Stand};
 use bt_client::{AddTorrent, Allocation, Check, Error, EventKind, Session, SessionConfig, Torrent};
@@ -295,12 +296,20 @@ async fn content_that_is_complete_at_its_place_stays_there() {
     complete(&torrent).await;
     assert_eq!(torrent.status().downloaded, 0);
     assert!(!pair.path("apart").exists());
-    let bad = AddTorrent {
-        incomplete_suffix: Some("/x".to_owned()),
+    let session = session(None, None).await;
+    let suffixed = |suffix: &str| AddTorrent {
+        incomplete_suffix: Some(suffix.to_owned()),
         ..AddTorrent::new(pair.metainfo.clone(), pair.path("else"))
     };
-    let session = session(None, None).await;
-    assert!(matches!(session.add(bad).await, Err(Error::Suffix(_))));
+    // Bytes count, not characters.
+    let longest = "é".repeat(MAX_SUFFIX_BYTES / 2) + "x";
+    assert_eq!(longest.len(), MAX_SUFFIX_BYTES);
+    let long = [longest.clone() + "y", "é".repeat(MAX_SUFFIX_BYTES)];
+    for bad in ["/x", "\0", &long[0], &long[1]] {
+        let refused = session.add(suffixed(bad)).await;
+        assert!(matches!(refused, Err(Error::Suffix(_))), "{bad:?}");
+    }
+    assert!(session.add(suffixed(&longest)).await.is_ok());
     session.stop().await;
     pair.stop().await;
 }

@@ -1,7 +1,7 @@
 //! Broken torrents by hand: each is refused with a message that names what and where.
 
 use bt_bencode::OwnedValue;
-use bt_metainfo::limits::{MAX_FILE_BYTES, MAX_FILES, MAX_PIECE_LENGTH, MAX_PIECES};
+use bt_metainfo::limits::{MAX_FILE_BYTES, MAX_FILES, MAX_PIECE_LENGTH, MAX_PIECES, MAX_TOKENS};
 use bt_metainfo::{Info, Metainfo};
 
 use crate::fixtures;
@@ -417,4 +417,27 @@ fn a_torrent_of_the_largest_size_is_read_and_one_byte_more_is_not() {
     assert!(of(MAX_FILE_BYTES).is_ok());
     let error = of(MAX_FILE_BYTES + 1).unwrap_err().to_string();
     assert!(error.contains("more than the 10000000 allowed"), "{error}");
+}
+
+#[test]
+fn a_torrent_of_as_many_items_as_are_allowed_is_read_and_one_more_is_not() {
+    let filled = |items: usize| {
+        let head = b"d4:infod6:lengthi5e4:name1:a12:piece lengthi16384e6:pieces20:".as_slice();
+        [head, &[7; 20], b"e1:zl", &b"0:".repeat(items), b"ee"].concat()
+    };
+    // What is around the filler is items as well: counted by the least limit that it passes.
+    let passes = |max_tokens: &usize| {
+        let limits = bt_bencode::Limits {
+            max_tokens: *max_tokens,
+            ..bt_bencode::Limits::default()
+        };
+        let options = bt_bencode::Options::strict().limits(limits);
+        options.parse(&filled(0)).is_ok()
+    };
+    let around = (0..100).find(passes).expect("it is small");
+    let most = filled(MAX_TOKENS - around);
+    assert!(most.len() < MAX_FILE_BYTES);
+    assert!(Metainfo::parse(&most).is_ok(), "at the limit");
+    let error = Metainfo::parse(&filled(MAX_TOKENS + 1 - around)).unwrap_err();
+    assert!(error.to_string().contains("3000000"), "{error}");
 }

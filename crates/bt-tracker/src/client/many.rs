@@ -165,3 +165,28 @@ fn assign(batch: &[AnnounceRequest], replies: Vec<OneOfMany>, answers: &mut [Ans
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::client::Direct;
+
+    #[test]
+    fn so_many_trackers_are_remembered_to_take_one_announce_at_a_time_and_one_more_forgets_them() {
+        let client = Client::new(Arc::new(Direct));
+        let url = |n: usize| format!("http://{n}.example/announce");
+        let known = |count: usize| (0..count).filter(|n| client.is_single(&url(*n))).count();
+        for n in 0..MAX_SINGLE_TRACKERS {
+            client.remember_single(&url(n));
+        }
+        assert_eq!(
+            known(MAX_SINGLE_TRACKERS),
+            MAX_SINGLE_TRACKERS,
+            "at the limit"
+        );
+        client.remember_single(&url(MAX_SINGLE_TRACKERS));
+        assert_eq!(known(MAX_SINGLE_TRACKERS + 1), 1, "one above");
+    }
+}

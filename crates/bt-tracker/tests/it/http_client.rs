@@ -240,6 +240,51 @@ async fn a_head_of_as_many_lines_as_are_allowed_is_read() {
     assert_eq!(reply.unwrap().peers.len(), 1);
 }
 
+/// A head of so many bytes, with the empty line at its end.
+fn head_of(bytes: usize) -> String {
+    let with = |filling: &str| {
+        let length = REPLY.len();
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nX: {filling}\r\n\r\n")
+    };
+    with(&"x".repeat(bytes - with("").len()))
+}
+
+#[tokio::test]
+async fn a_head_of_as_many_bytes_as_are_allowed_is_read() {
+    let head = head_of(MAX_REPLY_HEAD);
+    assert_eq!(head.len(), MAX_REPLY_HEAD);
+    let server = HttpServer::start(move |_| [head.as_bytes(), REPLY].concat()).await;
+    let reply = client()
+        .announce(&server.url("/announce"), &announce(), PATIENCE)
+        .await;
+    assert_eq!(reply.unwrap().peers.len(), 1);
+}
+
+/// hyper looks for the end of the head before it looks at its length, so how much more it takes
+/// depends on how the bytes come. It never waits for more: the server below keeps the connection
+/// open, and a client that waited would end at its time-out.
+#[tokio::test]
+async fn a_head_that_has_not_ended_with_as_many_bytes_as_are_allowed_is_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/announce", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_head(&mut stream).await;
+        // All of a head that is one byte too long, but for that byte.
+        let head = head_of(MAX_REPLY_HEAD + 1);
+        let (first, _) = head.as_bytes().split_at(MAX_REPLY_HEAD);
+        stream.write_all(first).await.unwrap();
+        // Until the client closes.
+        let _ = stream.read(&mut [0]).await;
+    });
+    let error = client().announce(&url, &announce(), PATIENCE).await;
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "invalid HTTP response: message head is too large"
+    );
+    server.await.unwrap();
+}
+
 /// Raw responses and the error each one is.
 #[tokio::test]
 async fn broken_responses_say_what_is_wrong() {

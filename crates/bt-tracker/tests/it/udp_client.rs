@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bt_tracker::client::{Client, Direct, Error};
-use bt_tracker::limits::UDP_STAGGER;
+use bt_tracker::limits::{MAX_PEERS, MAX_UDP_PACKET, UDP_STAGGER};
 use bt_tracker::udp::{self, Family, Head, Request};
 use bt_tracker::{AnnounceResponse, Event, ScrapeRequest, ScrapeStats};
 use tokio::net::UdpSocket;
@@ -362,4 +362,49 @@ async fn scrapes_work() {
         .unwrap();
     assert_eq!(reply.get(&[5; 20].into()), Some(&ScrapeStats::new(5, 2, 3)));
     assert_eq!(reply.get(&[6; 20].into()), Some(&ScrapeStats::new(6, 2, 3)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_packet_of_as_many_bytes_as_are_read_is_read_whole_and_a_larger_one_is_cut() {
+    // Peers in the packet, and bytes after them: at the limit, one byte and one peer above, and the
+    // largest packet that there is.
+    let largest = (65_507 - 20) / 18;
+    let address = |n: usize| Ipv6Addr::from((0x2001_0db8 << 96) + 1 + n as u128);
+    for (peers, more) in [
+        (MAX_PEERS, 0),
+        (MAX_PEERS, 1),
+        (MAX_PEERS + 1, 0),
+        (largest, 0),
+    ] {
+        let mut inner = Tracker::new(Family::V6, &[]);
+        let answer = move |packet: &[u8]| {
+            let mut out = inner.answer(packet);
+            if out.len() >= 20 {
+                out.truncate(20);
+                for n in 0..peers {
+                    out.extend(address(n).octets());
+                    out.extend([1, 2]);
+                }
+                out.extend(std::iter::repeat_n(0, more));
+                let limit = 20 + peers * 18 + more;
+                assert_eq!(out.len(), limit);
+                assert_eq!(
+                    out.len().cmp(&MAX_UDP_PACKET),
+                    (peers + more).cmp(&MAX_PEERS)
+                );
+            }
+            vec![out]
+        };
+        let server = UdpServer::start_on(Ipv6Addr::LOCALHOST.into(), answer).await;
+        let reply = client().announce(&server.url(), &announce(), TIMEOUT).await;
+        let reply = reply.unwrap();
+        assert_eq!(
+            reply.peers.len(),
+            MAX_PEERS,
+            "{peers} peers and {more} bytes"
+        );
+        let last = address(MAX_PEERS - 1);
+        let last = SocketAddr::from((last, 0x0102));
+        assert_eq!(reply.peers.last().map(|peer| peer.addr), Some(last));
+    }
 }

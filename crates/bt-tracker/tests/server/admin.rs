@@ -1,8 +1,13 @@
 //! The numbers for operators.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use bt_tracker::limits::MAX_ADMIN_CONNECTIONS;
 use bt_tracker::server::Config;
 
-use crate::harness::{Connection, announce, config, get, http, local, start};
+use crate::harness::{Connection, PATIENCE, announce, config, eventually, get, http, local, start};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn numbers_are_shown_to_people_and_programs() {
@@ -69,4 +74,46 @@ async fn numbers_are_shown_to_people_and_programs() {
         "numbers have an address of their own"
     );
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_many_connections_are_served_at_once_and_the_next_is_closed() {
+    let server = start(Config {
+        stats: Some(local()),
+        ..config()
+    })
+    .await;
+    let stats = server.stats_addr().unwrap();
+    // An idle one is closed after five seconds: what took longer says nothing.
+    let within_time = |begin: Instant| begin.elapsed() < Duration::from_secs(4);
+    let attempt = || {
+        let begin = Instant::now();
+        let mut open = Vec::new();
+        for n in 0..MAX_ADMIN_CONNECTIONS {
+            let mut connection = Connection::open(stats);
+            connection.send(b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n");
+            let reply = connection.reply();
+            if !within_time(begin) {
+                return false;
+            }
+            assert_eq!(reply.expect("a reply").status, 200, "{n}");
+            open.push(connection);
+        }
+        let is_closed = Connection::open(stats).is_closed();
+        if !within_time(begin) {
+            return false;
+        }
+        assert!(is_closed, "one above");
+        // Whoever leaves makes room.
+        open.pop();
+        eventually("its place is free", || {
+            let mut next = TcpStream::connect(stats).unwrap();
+            next.set_read_timeout(Some(PATIENCE)).unwrap();
+            // One that is closed at once may be so before it has asked.
+            let _ = next.write_all(b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n");
+            next.read(&mut [0]).is_ok_and(|count| count > 0) || !within_time(begin)
+        });
+        true
+    };
+    assert!((0..10).any(|_| attempt()), "the machine stands still");
 }

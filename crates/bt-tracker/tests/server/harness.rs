@@ -83,6 +83,21 @@ impl Connection {
         }
     }
 
+    /// From this address, which has to be one of this machine.
+    pub(crate) fn open_from(ip: [u8; 4], addr: SocketAddr) -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.unwrap();
+        let ours = SocketAddr::from((ip, 0));
+        socket.bind(&ours.into()).unwrap();
+        socket.connect(&addr.into()).unwrap();
+        let stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self {
+            stream,
+            came: Vec::new(),
+        }
+    }
+
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
     }

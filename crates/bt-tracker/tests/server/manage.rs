@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bt_tracker::AnnounceRequest;
+use bt_tracker::limits::LOGINS_PER_MINUTE;
 use bt_tracker::server::{Config, Handle, Mode, Secret};
 use bt_tracker::udp::{
     decode_connect_reply, decode_error_reply, encode_announce_request, encode_connect_request,
@@ -120,9 +121,11 @@ async fn nothing_is_changed_or_told_without_the_token() {
         ("DELETE", &format!("/torrents/{}", hash(1))),
         ("POST", "/reload"),
     ];
-    for (method, target) in requests {
+    for (at, (method, target)) in (2..).zip(requests) {
+        // Each from an address of its own, or most of them would have to wait.
+        let open = || Connection::open_from([127, 0, 0, at], stats);
         for token in ["", "0123456789abcdef-tokem", "0123456789abcdef-token0"] {
-            let reply = Connection::open(stats).manage(method, target, token);
+            let reply = open().manage(method, target, token);
             assert_eq!(reply.status, 401, "{method} {target} {token}");
             assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
             assert!(!reply.text().contains("key-of-ann") && !reply.text().contains(TOKEN));
@@ -147,6 +150,33 @@ async fn nothing_is_changed_or_told_without_the_token() {
         ..operated()
     };
     assert!(bt_tracker::server::Server::start(useless).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_guesses_the_token_waits_and_nobody_else() {
+    let server = start(operated()).await;
+    let stats = server.stats_addr().unwrap();
+    let login = |last, token| {
+        Connection::open_from([127, 0, 0, last], stats).manage("POST", "/reload", token)
+    };
+    // A minute is longer than this takes, or the machine stands still.
+    let begin = std::time::Instant::now();
+    for n in 0..LOGINS_PER_MINUTE {
+        assert_eq!(login(2, TOKEN).status, 200, "after {n} wrong ones");
+        assert_eq!(login(2, "0123456789abcdef-tokem").status, 401, "{n}");
+    }
+    for token in ["0123456789abcdef-tokem", TOKEN] {
+        let reply = login(2, token);
+        assert!(reply.status == 429 || begin.elapsed().as_secs() >= 60);
+        let wait: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=60).contains(&wait), "{wait}");
+        assert!(reply.text().contains("too many wrong tokens"));
+    }
+    // Who shows no token guesses none, numbers are for everybody, and others are not held up.
+    let mut same = Connection::open_from([127, 0, 0, 2], stats);
+    assert_eq!(same.get("/users").status, 401);
+    assert_eq!(same.get("/stats").status, 200);
+    assert_eq!(login(3, TOKEN).status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use bt_tracker::limits::MAX_RELAY_ENTRIES;
 use bt_tracker::server::{Config, Handle, Mode, Store};
 
 use crate::harness::{announce, config, eventually, get, hash, http, local, ports, query, start};
@@ -408,4 +409,33 @@ async fn a_redis_that_lets_nothing_be_read_is_away() {
     assert_eq!(redis_says(&socket, "DEL bt-tracker:1:announces"), ":1");
     eventually("it is connected", || is_up(&server));
     assert_eq!(server.stats().store.unwrap().connects, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn more_entries_than_are_read_at_once_are_all_read() {
+    let program = redis_or_return!("more entries in Redis than are read at once");
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("redis");
+    let _redis = redis(&program, &socket);
+    eventually("it listens", || {
+        std::os::unix::net::UnixStream::connect(&socket).is_ok()
+    });
+    let mut written = 0;
+    // At the limit, one above, and above twice of it.
+    for count in [MAX_RELAY_ENTRIES, 1, MAX_RELAY_ENTRIES] {
+        for _ in 0..count {
+            written += 1;
+            // A seed of torrent 1, as the records say it.
+            let port: String = u16::to_be_bytes(written)
+                .map(|byte| format!("\\x{byte:02x}"))
+                .concat();
+            let record = format!("\\x02{}\\xc0\\x00\\x02\\x01{port}", "\\x01".repeat(20));
+            let add = format!("XADD bt-tracker:1:announces * o other d \"{record}\"");
+            assert!(redis_says(&socket, &add).starts_with('$'), "an id");
+        }
+        let server = start(sharing(&socket)).await;
+        eventually("all are read", || seeds(&server, 1) == u32::from(written));
+        assert_eq!(server.stats().store.unwrap().malformed, 0);
+        server.stop().await;
+    }
 }

@@ -88,7 +88,8 @@ pub struct Stats {
     /// Messages that this crate does not know, or of an extension that is not negotiated; skipped.
     pub unknown_messages: u64,
     /// Advisory messages that made no sense and were skipped: suggested or allowed pieces out of
-    /// range, cancels for nothing.
+    /// range, cancels for nothing (too many of which are fatal, see
+    /// [`crate::limits::MAX_VAIN_CANCELS`]).
     pub ignored_messages: u64,
     /// Requests that name no block; see [`Refusal::Invalid`].
     pub invalid_requests: u32,

@@ -9,6 +9,7 @@
 //! - `send.rs` – what the owner wants to say, and the order in which it leaves
 //! - `rules.rs` – what is negotiated and what is legal now, on both sides
 //! - `requests.rs` – the peer's requests that wait for an answer, and their answers
+//! - `cancels.rs` – how many cancels for nothing are put up with
 //! - `deferred.rs` – what the peer announced before the piece count is known (magnets)
 //! - `outbox.rs` – bytes that wait to be written
 //! - `clock.rs` – deadlines
@@ -26,6 +27,7 @@ use crate::handshake::{HANDSHAKE_HEAD_LEN, HANDSHAKE_LEN, Handshake, Reserved};
 use crate::limits;
 use crate::message::Message;
 
+mod cancels;
 mod clock;
 mod config;
 mod deferred;
@@ -39,6 +41,7 @@ mod send;
 pub use config::{Config, IncomingConfig, Timeouts};
 pub use event::{Event, Refusal, Stats, Transmit};
 
+use cancels::VainCancels;
 use clock::Clock;
 use deferred::Deferred;
 use outbox::Outbox;
@@ -84,6 +87,7 @@ pub struct Connection {
     peer: Option<Handshake>,
     rules: Rules,
     requests: Requests,
+    vain_cancels: VainCancels,
     /// The extensions that our last extension handshake offers.
     offered: [bool; Ext::COUNT],
     peer_ids: PeerIds,
@@ -144,6 +148,7 @@ impl Connection {
             peer: None,
             rules: Rules::default(),
             requests: Requests::default(),
+            vain_cancels: VainCancels::default(),
             offered: [false; Ext::COUNT],
             peer_ids: PeerIds::default(),
             deferred: Deferred::default(),

@@ -245,7 +245,7 @@ impl Connection {
                 if !self.requests.answer(*block) {
                     // The block left already: it is the answer (BEP 6).
                     self.stats.ignored_messages += 1;
-                    return Ok(());
+                    return self.put_up_with_cancel(*block);
                 }
                 self.refuse_on_wire(*block);
             }
@@ -304,6 +304,20 @@ impl Connection {
         }
         self.events.push_back(Event::Extension(message));
         Ok(())
+    }
+
+    /// Lets a cancel for a request that does not wait pass, unless there are too many of them.
+    fn put_up_with_cancel(&mut self, last: BlockRef) -> Result<(), Error> {
+        if self.vain_cancels.take(self.clock.now()) {
+            return Ok(());
+        }
+        let (at_once, per_second) = (limits::MAX_VAIN_CANCELS, limits::VAIN_CANCELS_PER_SECOND);
+        Err(Misbehaved::VainCancels {
+            at_once,
+            per_second,
+            last,
+        }
+        .into())
     }
 
     /// Takes a request in, or refuses it in the way that BEP 6 or BEP 3 foresees.

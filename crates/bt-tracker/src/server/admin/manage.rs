@@ -8,17 +8,18 @@ use std::time::Instant;
 
 use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use bt_metainfo::InfoHash;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::super::{Account, Error, chores, contain, random};
-use super::Admin;
+use super::logins::Verdict;
+use super::{Admin, Source};
 
 /// Random bytes of a passkey that the server makes: nobody guesses 128 bits.
 const NEW_KEY: usize = 16;
@@ -50,7 +51,12 @@ struct Named {
     name: Option<String>,
 }
 
-async fn guard(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+async fn guard(
+    State(admin): State<Arc<Admin>>,
+    Extension(source): Extension<Source>,
+    request: Request,
+    next: Next,
+) -> Response {
     let Some(token) = &admin.token else {
         let refused = Refused {
             status: StatusCode::FORBIDDEN,
@@ -59,17 +65,33 @@ async fn guard(State(admin): State<Arc<Admin>>, request: Request, next: Next) ->
         };
         return refused.into_response();
     };
-    let said = request.headers().get(AUTHORIZATION);
-    let word = said.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    if word.is_some_and(|word| token.is(word)) {
-        return next.run(request).await;
-    }
-    let refused = Refused {
-        status: StatusCode::UNAUTHORIZED,
-        error: "the admin token is missing or wrong".into(),
-        hint: "send the header \"Authorization: Bearer TOKEN\"",
+    let missing_or_wrong = || {
+        let refused = Refused {
+            status: StatusCode::UNAUTHORIZED,
+            error: "the admin token is missing or wrong".into(),
+            hint: "send the header \"Authorization: Bearer TOKEN\"",
+        };
+        ([(WWW_AUTHENTICATE, "Bearer")], refused).into_response()
     };
-    ([(WWW_AUTHENTICATE, "Bearer")], refused).into_response()
+    // Who shows nothing guesses nothing.
+    let Some(said) = request.headers().get(AUTHORIZATION) else {
+        return missing_or_wrong();
+    };
+    let word = said.as_bytes().strip_prefix(b"Bearer ");
+    match admin.admit(token, word, source) {
+        Verdict::Welcome => next.run(request).await,
+        Verdict::Wrong => missing_or_wrong(),
+        Verdict::Wait(time) => {
+            // Whole seconds, and never too few.
+            let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+            let refused = Refused {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                error: format!("too many wrong tokens from your address; wait {seconds} s"),
+                hint: "the right token is not looked at before either",
+            };
+            ([(RETRY_AFTER, seconds.to_string())], refused).into_response()
+        }
+    }
 }
 
 async fn add(

@@ -3,13 +3,14 @@
 //!
 //! Knows how numbers are shown, not how they come about.
 
+mod logins;
 mod manage;
 mod page;
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::{Query, State};
@@ -17,7 +18,7 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use bt_metainfo::InfoHash;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -33,11 +34,9 @@ use super::history::{self, Series};
 use super::token::Token;
 use super::tracker::Tracker;
 use super::{Config, Error, StatsSnapshot, contain};
-use crate::limits::MAX_NAMED_USERS;
+use crate::limits::{MAX_ADMIN_CONNECTIONS, MAX_NAMED_USERS};
 use crate::swarm::Counts;
-
-/// Connections at once.
-const MAX_CONNECTIONS: usize = 256;
+use logins::{Logins, Verdict};
 
 /// A head must come within this time.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -112,9 +111,21 @@ struct Admin {
     tracker: Arc<Tracker>,
     token: Option<Token>,
     torrents: Option<PathBuf>,
+    logins: Mutex<Logins>,
 }
 
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug)]
+struct Source(IpAddr);
+
 impl Admin {
+    /// Whether whoever shows this word may change something.
+    fn admit(&self, token: &Token, word: Option<&[u8]>, source: Source) -> Verdict {
+        let is_right = word.is_some_and(|word| token.is(word));
+        let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        logins.judge(source.0, is_right, Instant::now())
+    }
+
     fn add(&self, entry: &str) -> Result<Option<usize>, Error> {
         let change = self.tracker.access.add(entry)?;
         Ok(self.tracker.settle(Instant::now(), change))
@@ -138,6 +149,7 @@ pub(super) fn serve(
         tracker: Arc::clone(tracker),
         token: tracker.admin_token.clone(),
         torrents: config.torrents.clone(),
+        logins: Mutex::default(),
     });
     let router = Router::new()
         .route("/metrics", get(metrics))
@@ -146,18 +158,19 @@ pub(super) fn serve(
         .route("/stats", get(stats))
         .merge(manage::router(&admin))
         .with_state(admin);
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let slots = Arc::new(Semaphore::new(MAX_ADMIN_CONNECTIONS));
     let (stop, connections, tracker) = (stop.clone(), tasks.clone(), Arc::clone(tracker));
     tasks.spawn(async move {
         while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
-            let Ok((stream, _)) = accepted else {
+            let Ok((stream, from)) = accepted else {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
             let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
                 continue;
             };
-            let service = TowerToHyperService::new(router.clone());
+            let router = router.clone().layer(Extension(Source(from.ip())));
+            let service = TowerToHyperService::new(router);
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)

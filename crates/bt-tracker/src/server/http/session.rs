@@ -290,7 +290,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::MAX_ANNOUNCES_IN_REQUEST;
+    use crate::limits::{MAX_ANNOUNCES_IN_REQUEST, MAX_PEERS_IN_REPLY};
     use crate::server::Config;
 
     /// Sends one request of many announces of one torrent. Returns the reply's length.
@@ -368,5 +368,71 @@ mod tests {
 
         let refused = many(&mut session, &http, MAX_ANNOUNCES_IN_REQUEST + 1);
         assert!(refused < 300, "{refused}");
+    }
+
+    /// The reply to one request of many announces, each on a line of this body.
+    fn post(session: &mut Session, http: &Http, body: &str) -> Vec<u8> {
+        let length = body.len();
+        let request = format!("POST /announce HTTP/1.1\r\nContent-Length: {length}\r\n\r\n{body}");
+        come(session, request.as_bytes());
+        assert_eq!(session.advance(Instant::now(), http), Flow::Read);
+        let reply = [&session.out[..], &session.tail].concat();
+        session.sent();
+        let head = reply.windows(4).position(|bytes| bytes == b"\r\n\r\n");
+        reply[head.unwrap() + 4..].to_vec()
+    }
+
+    #[test]
+    fn peers_are_named_in_a_reply_of_so_many_bytes_and_not_beyond() {
+        let http = http();
+        let mut session = Session::new(IpAddr::from([192, 0, 2, 1]));
+        many(&mut session, &http, 60);
+        session.sent();
+        let hash = "%01".repeat(20);
+        let announce = format!("x?info_hash={hash}&peer_id=-XX0001-000000000000&port=1&left=5\n");
+        // What stands around the answers is a list.
+        let each = post(&mut session, &http, &announce).len() - 2;
+        let nobody = post(
+            &mut session,
+            &http,
+            &announce.replace("left", "numwant=0&left"),
+        );
+        let named = each - (nobody.len() - 2);
+        assert!(named >= 300, "{named}");
+        // Lines that make no sense have answers of other lengths, and make up for the rest.
+        let senseless = [
+            "x",
+            "x?info_hash=1",
+            &format!("x?info_hash={hash}&peer_id=1"),
+        ]
+        .map(|line| {
+            (
+                format!("{line}\n"),
+                post(&mut session, &http, line).len() - 2,
+            )
+        });
+        for (before, names) in [(MAX_PEERS_IN_REPLY - 1, true), (MAX_PEERS_IN_REPLY, false)] {
+            let announces = before / each - 10;
+            let rest = before - 1 - announces * each;
+            let counts = (0..100 * 100 * 100_usize).map(|n| [n / 10_000, n / 100 % 100, n % 100]);
+            let length = |counts: &[usize; 3]| {
+                let pairs = counts.iter().zip(&senseless);
+                pairs
+                    .map(|(count, (_, length))| count * length)
+                    .sum::<usize>()
+            };
+            let counts = counts.into_iter().find(|counts| length(counts) == rest);
+            let counts = counts.expect("the lengths have no divisor in common");
+            let lines = counts.iter().zip(&senseless);
+            let lines: String = lines
+                .map(|(count, (line, _))| line.repeat(*count))
+                .collect();
+            let body = lines + &announce.repeat(announces);
+            let reply = post(&mut session, &http, &body);
+            assert_eq!(reply.len(), before + 1, "all name peers");
+            let reply = post(&mut session, &http, &(body + &announce));
+            let last = if names { each } else { each - named };
+            assert_eq!(reply.len(), before + last + 1, "after {before} bytes");
+        }
     }
 }

@@ -188,9 +188,7 @@ async fn flush(
     let records = record::count(&unsent.notes);
     let mut rest = unsent.notes.as_slice();
     while !rest.is_empty() {
-        let window = rest.get(..MAX_RELAY_ENTRY).unwrap_or(rest);
-        let (length, _) = record::fitting(window, window.len());
-        let (entry, after) = rest.split_at(length.max(1).min(rest.len()));
+        let (entry, after) = split_entry(rest);
         rest = after;
         pipe.cmd("XADD")
             .arg(STREAM)
@@ -204,6 +202,13 @@ async fn flush(
     let mut live_on = redis::cmd("PEXPIRE");
     live_on.arg(STREAM).arg(lifetime);
     live_on.query_async::<()>(connection).await
+}
+
+/// As many whole records as one entry may have, and the rest. The bytes must be our own.
+fn split_entry(notes: &[u8]) -> (&[u8], &[u8]) {
+    let window = notes.get(..MAX_RELAY_ENTRY).unwrap_or(notes);
+    let (length, _) = record::fitting(window, window.len());
+    notes.split_at(length.max(1).min(notes.len()))
 }
 
 /// Reads what others write, and carries it out.
@@ -290,9 +295,15 @@ async fn read_again(
 /// The entries after a place and the time of Redis; waits as long as `block` for the first one.
 async fn fetch(
     connection: &mut MultiplexedConnection,
-    (at, sequence): (u64, u64),
+    place: (u64, u64),
     block: Duration,
 ) -> Result<(Value, Clock), Lost> {
+    let (reply, time): (Value, (u64, u64)) = reading(place, block).query_async(connection).await?;
+    Ok((reply, Clock::new(time)))
+}
+
+/// What Redis is asked for that.
+fn reading((at, sequence): (u64, u64), block: Duration) -> redis::Pipeline {
     let mut pipe = redis::pipe();
     let read = pipe.cmd("XREAD").arg(("COUNT", MAX_RELAY_ENTRIES));
     // To block for no time means for ever.
@@ -301,8 +312,7 @@ async fn fetch(
     }
     read.arg(("STREAMS", STREAM, format!("{at}-{sequence}")))
         .cmd("TIME");
-    let (reply, time): (Value, (u64, u64)) = pipe.query_async(connection).await?;
-    Ok((reply, Clock::new(time)))
+    pipe
 }
 
 /// Carries out those announces of an entry that are `wanted`, and says which torrents are not
@@ -459,5 +469,44 @@ mod tests {
         }
         assert!(bookmark.missed.contains(&hash(0)));
         assert!(!bookmark.missed.contains(&hash(MAX_RELAY_MISSED)));
+    }
+
+    #[test]
+    fn an_entry_has_so_many_bytes_of_whole_records_and_no_more() {
+        let (short, long) = ([0; 27], [0b1000; record::MAX_LENGTH]);
+        // Both lengths are multiples of three, so that an entry comes as near as a byte.
+        let full = MAX_RELAY_ENTRY / 3 * 3;
+        let notes = [
+            long.repeat(5),
+            short.repeat((full - 5 * long.len()) / short.len()),
+        ]
+        .concat();
+        assert_eq!((notes.len(), MAX_RELAY_ENTRY - full), (full, 1));
+        assert_eq!(split_entry(&notes), (&notes[..], &[][..]), "at the limit");
+        for one_more in [&short[..], &long] {
+            let more = [&notes, one_more].concat();
+            assert_eq!(split_entry(&more), (&notes[..], one_more), "above it");
+        }
+        let many = long.repeat(3 * MAX_RELAY_ENTRY / long.len());
+        let mut rest = many.as_slice();
+        let mut entries = 0;
+        while !rest.is_empty() {
+            let (entry, after) = split_entry(rest);
+            assert!(entry.len() <= MAX_RELAY_ENTRY && entry.len() % long.len() == 0);
+            (rest, entries) = (after, entries + 1);
+        }
+        assert_eq!(entries, 4);
+    }
+
+    #[test]
+    fn so_many_entries_are_asked_for_at_once() {
+        for block in [Duration::ZERO, BLOCK] {
+            let asked = reading((u64::MAX, u64::MAX), block).get_packed_pipeline();
+            let asked = String::from_utf8(asked).unwrap();
+            let count = format!("$5\r\nXREAD\r\n$5\r\nCOUNT\r\n$2\r\n{MAX_RELAY_ENTRIES}\r\n");
+            assert!(asked.contains(&count), "{asked:?}");
+        }
+        // What they may have together is what a reply may have.
+        assert_eq!(MAX_RELAY_ENTRIES * MAX_RELAY_ENTRY, 4 * 1024 * 1024);
     }
 }

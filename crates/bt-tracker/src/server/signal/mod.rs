@@ -8,6 +8,8 @@ mod message;
 mod meter;
 mod places;
 mod rooms;
+#[cfg(test)]
+mod tests;
 
 #[cfg(any(test, feature = "fuzz"))]
 pub(super) use message::fuzz;
@@ -100,21 +102,7 @@ pub(super) async fn serve<S>(
     let stream = Metered::new(stream, came.len(), &tracker.memory);
     let mut socket =
         WebSocketStream::from_partially_read(stream, came, Role::Server, Some(config)).await;
-    let (letters, mailbox) = mpsc::channel(MAX_SIGNALS_WAITING);
-    let mut pings = interval(PING);
-    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    pings.reset();
-    let mut guest = Guest {
-        tracker,
-        key,
-        seat: Seat::new(letters, source),
-        mailbox,
-        pings,
-        heard: Instant::now(),
-        changes: tracker.rooms.changes(),
-        announced,
-    };
-    tracker.stats.ws_connections.add(1);
+    let mut guest = Guest::new(source, key, tracker, announced);
     loop {
         match guest.step(&mut socket).await {
             Ok(Next::Listen) => {}
@@ -144,7 +132,25 @@ impl<F> Drop for Guest<'_, F> {
     }
 }
 
-impl<F: Fn()> Guest<'_, F> {
+impl<'a, F: Fn()> Guest<'a, F> {
+    fn new(source: IpAddr, key: Option<Box<[u8]>>, tracker: &'a Tracker, announced: F) -> Self {
+        let (letters, mailbox) = mpsc::channel(MAX_SIGNALS_WAITING);
+        let mut pings = interval(PING);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        pings.reset();
+        tracker.stats.ws_connections.add(1);
+        Self {
+            tracker,
+            key,
+            seat: Seat::new(letters, source),
+            mailbox,
+            pings,
+            heard: Instant::now(),
+            changes: tracker.rooms.changes(),
+            announced,
+        }
+    }
+
     /// Waits for whatever comes first and carries it out.
     async fn step<S>(&mut self, socket: &mut WebSocketStream<Metered<S>>) -> Result<Next, Error>
     where

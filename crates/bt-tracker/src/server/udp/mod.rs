@@ -234,6 +234,43 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_source_connects_so_often_at_once_and_as_many_sources_are_remembered_as_the_table_has() {
+        let start = Instant::now();
+        let at = |milliseconds| start + Duration::from_millis(milliseconds);
+        let ip = |n: usize| std::net::IpAddr::from(u32::try_from(n).unwrap().to_be_bytes());
+        let mut connects = limits(&[5; 16], start, None).connects;
+        let allowed = |connects: &mut Sources, n, now| {
+            let tries = 0..2 * UDP_CONNECT_BURST;
+            tries.filter(|_| connects.allow(ip(n), now)).count()
+        };
+        assert_eq!(UDP_CONNECT_BURST, 4_000);
+        for _ in 0..UDP_CONNECT_BURST {
+            assert!(connects.allow(ip(1), start), "at the limit");
+        }
+        assert!(!connects.allow(ip(1), start), "one above");
+        // A second later as many as the rate says, and after a long time no more than all at once.
+        let rate = UDP_CONNECTS_PER_SOURCE as usize;
+        assert_eq!(allowed(&mut connects, 1, at(1_000)), rate);
+        let burst = UDP_CONNECT_BURST as usize;
+        assert_eq!(allowed(&mut connects, 1, at(1_000_000)), burst);
+
+        // A flood of four times as many sources as there are places takes no more memory, and none of
+        // those that have asked for all they may is given anything.
+        let now = at(2_000_000);
+        assert_eq!(connects.places(), UDP_SOURCES);
+        let busy = 0..UDP_SOURCES / 512;
+        for n in busy.clone() {
+            assert_eq!(allowed(&mut connects, n, now), burst, "{n}");
+        }
+        for n in UDP_SOURCES..5 * UDP_SOURCES {
+            connects.allow(ip(n), now);
+        }
+        assert_eq!(connects.places(), UDP_SOURCES);
+        let freed = busy.filter(|n| connects.allow(ip(*n), now)).count();
+        assert_eq!(freed, 0);
+    }
+
+    #[test]
     fn a_worker_that_breaks_down_is_told_to_operators_and_one_that_ends_is_not() {
         let now = Instant::now();
         let tracker = Arc::new(Tracker::new(&Config::default(), now).unwrap());

@@ -79,6 +79,12 @@ impl Sources {
         true
     }
 
+    /// How many sources can be remembered.
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.places.len()
+    }
+
     fn tag(&self, source: IpAddr) -> u64 {
         let octets = match source {
             IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),

@@ -1,5 +1,7 @@
 //! Requests, and that each is answered exactly once.
 
+use std::time::Duration;
+
 use super::*;
 use crate::limits;
 use crate::testing::block_data;
@@ -152,6 +154,68 @@ fn a_cancel_that_comes_too_late_is_ignored() {
     assert_eq!(messages(&mut pair.listener), []);
     assert_eq!(pair.listener.connection.poll_event(), None);
     assert_eq!(pair.listener.connection.stats().ignored_messages, 2);
+}
+
+/// Has the listener read so many cancels in one go, each for something else than what waits.
+fn cancel_in_vain(pair: &mut Pair, count: u32) -> Result<(), crate::Error> {
+    let cancels: Vec<_> = (0..count)
+        .map(|n| Message::Cancel(block(n % PIECES, 16384)))
+        .collect();
+    let listener = &mut pair.listener.connection;
+    listener.received(pair.now, &mut bytes(&cancels))
+}
+
+#[test]
+fn cancels_for_nothing_are_put_up_with_as_honest_peers_send_them_and_a_flood_is_fatal() {
+    let (at_once, rate) = (limits::MAX_VAIN_CANCELS, limits::VAIN_CANCELS_PER_SECOND);
+    assert_eq!(at_once as usize, limits::MAX_INCOMING_REQUESTS);
+    let mut pair = serving(pair());
+    request(&mut pair, &[block(0, 0)]);
+    cancel_in_vain(&mut pair, at_once).expect("at the limit");
+    // One for a request that waits is none of them.
+    let mut honest = bytes(&[Message::Cancel(block(0, 0))]);
+    let listener = &mut pair.listener.connection;
+    listener.received(pair.now, &mut honest).expect("it waits");
+    assert_eq!(listener.waiting_requests(), 0);
+    // Half a second makes room for half of what a second does.
+    pair.now += Duration::from_millis(500);
+    cancel_in_vain(&mut pair, rate / 2).expect("at the rate");
+    // However long it was quiet, no more than all at once.
+    pair.now += Duration::from_secs(86_400);
+    cancel_in_vain(&mut pair, at_once).expect("after a day");
+    let ignored = u64::from(at_once + rate / 2 + at_once);
+    assert_eq!(pair.listener.connection.stats().ignored_messages, ignored);
+    let error = cancel_in_vain(&mut pair, 1).expect_err("one above");
+    assert_eq!(
+        error.to_string(),
+        "the peer broke the protocol: more cancels for nothing than 2000 at once and 1000 a second, \
+         the last one for piece 0 +16384 (16384 bytes)"
+    );
+    pair.now += Duration::from_secs(86_400);
+    assert_eq!(cancel_in_vain(&mut pair, 1), Err(error), "it is final");
+}
+
+#[test]
+fn cancels_for_nothing_have_a_rate_to_the_single_one() {
+    let (at_once, rate) = (limits::MAX_VAIN_CANCELS, limits::VAIN_CANCELS_PER_SECOND);
+    let each = Duration::from_secs(1) / rate;
+    for (pause, fits) in [
+        (each - Duration::from_nanos(1), false),
+        (each, true),
+        (2 * each - Duration::from_nanos(1), true),
+    ] {
+        let mut pair = serving(pair());
+        cancel_in_vain(&mut pair, at_once).unwrap();
+        pair.now += pause;
+        assert_eq!(cancel_in_vain(&mut pair, 1).is_ok(), fits, "{pause:?}");
+        assert!(cancel_in_vain(&mut pair, 1).is_err(), "{pause:?}");
+    }
+    // A clock that runs backwards gives nothing and takes nothing.
+    let mut pair = serving(pair());
+    cancel_in_vain(&mut pair, at_once - 1).unwrap();
+    pair.now -= Duration::from_millis(1);
+    cancel_in_vain(&mut pair, 1).expect("the last one");
+    assert!(cancel_in_vain(&mut pair, 1).is_err());
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! Limits of one torrent: at each, and one above.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use bt_metainfo::{BlockRef, PieceIndex};
 use bt_wire::{Bitfield, PeerId};
 
-use super::{PIECES, Rig};
+use super::{BLOCKS, PIECES, Rig};
 use crate::engine::{Direction, Input, Output, PeerInfo, Refusal, Source};
 use crate::limits::{
-    DEFAULT_MAX_PEERS, MAX_CANDIDATES, MAX_HALF_OPEN, MAX_PEERS_PER_IP, MAX_PEERS_PER_PRIVATE_IP,
+    DEFAULT_MAX_PEERS, LEAST_OF_NETWORK, MAX_CANDIDATES, MAX_ENDGAME_REQUESTS, MAX_HALF_OPEN,
+    MAX_PEERS_PER_IP, MAX_PEERS_PER_PRIVATE_IP, MAX_WITHHELD, NETWORK_SHARE, SNUB_AFTER,
 };
 
 /// A peer of its own at this address.
@@ -58,6 +61,22 @@ fn a_torrent_holds_so_many_peers_and_no_more() {
 }
 
 #[test]
+fn one_public_network_holds_so_many_peers_of_a_torrent_and_no_more() {
+    for max_peers in [LEAST_OF_NETWORK + 1, DEFAULT_MAX_PEERS] {
+        let mut rig = Rig::with(Bitfield::new(PIECES), |config| config.max_peers = max_peers);
+        let limit = (max_peers / NETWORK_SHARE).max(LEAST_OF_NETWORK);
+        for last in 0..u8::try_from(limit).unwrap() {
+            let ip = [203, 0, 113, last];
+            assert_eq!(join(&mut rig, ip, u16::from(last)), Ok(()), "{ip:?}");
+        }
+        let above = join(&mut rig, [203, 0, 113, 255], 9_999);
+        assert_eq!(above, Err(Refusal::Full), "of {max_peers}");
+        let elsewhere = join(&mut rig, [203, 0, 112, 255], 9_998);
+        assert_eq!(elsewhere, Ok(()), "of {max_peers}");
+    }
+}
+
+#[test]
 fn dials_under_way_are_bounded_whatever_a_tracker_names() {
     for named in [MAX_HALF_OPEN, MAX_HALF_OPEN + 1, MAX_CANDIDATES + 1] {
         let mut rig = Rig::leech();
@@ -79,5 +98,52 @@ fn dials_under_way_are_bounded_whatever_a_tracker_names() {
         rig.tell(Input::DialFailed(first[0]));
         let more = usize::from(named > MAX_HALF_OPEN);
         assert_eq!(dials(&mut rig).len(), more, "{named} named");
+    }
+}
+
+#[test]
+fn a_block_is_asked_of_so_many_at_the_end_and_of_no_more() {
+    let limit = usize::from(MAX_ENDGAME_REQUESTS);
+    for count in [1, limit - 1, limit, limit + 1, 3 * limit] {
+        let mut have = Bitfield::full(PIECES);
+        have.clear(PieceIndex(3));
+        let mut rig = Rig::with(have, |_| {});
+        let peers: Vec<_> = (0..u8::try_from(count).unwrap())
+            .map(|last| rig.willing_seed(last + 1))
+            .collect();
+        // None of them answers, but nobody has been silent for long yet.
+        rig.wait(SNUB_AFTER / 2);
+        for block in rig.layout.blocks(PieceIndex(3)) {
+            let is_asked = |peer| {
+                let asked = &rig.torrent.peers[peer].in_flight;
+                asked.iter().any(|flying| flying.block == block)
+            };
+            let asked = peers.iter().filter(|&peer| is_asked(peer)).count();
+            assert_eq!(asked, count.min(limit), "{block} of {count} peers");
+        }
+        assert_eq!(rig.layout.block_count(PieceIndex(3)), BLOCKS);
+    }
+}
+
+#[test]
+fn so_many_pieces_that_a_peer_passed_over_are_remembered_and_the_oldest_makes_room() {
+    let limit = u32::try_from(MAX_WITHHELD).unwrap();
+    for lost in [limit, limit + 1, 2 * limit] {
+        let mut rig = Rig::leech();
+        let key = rig.join(1, true).unwrap();
+        let (now, block) = (rig.now, |n| BlockRef::new(PieceIndex(n), 0, 1));
+        let peer = rig.torrent.peers.get_mut(&key).unwrap();
+        // More later ones than are passed over, or else it would only be slow.
+        (0..2 * lost + 1).for_each(|n| peer.asked(now, block(n)));
+        let soon = now + Duration::from_millis(100);
+        for n in lost..2 * lost + 1 {
+            let latency = peer.arrived(soon, block(n)).unwrap();
+            peer.pipeline.received(soon, latency);
+        }
+        let late = now + SNUB_AFTER;
+        assert_eq!(peer.take_lost_requests(late).len(), lost as usize);
+        let withheld: Vec<u32> = peer.withheld(late).map(|piece| piece.0).collect();
+        let kept: Vec<u32> = (lost - limit..lost).collect();
+        assert_eq!(withheld, kept, "{lost} lost");
     }
 }

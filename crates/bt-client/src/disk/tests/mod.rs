@@ -1,4 +1,5 @@
-//! Tests of files that the model checks include (`tests/model`), which have to stand outside of them.
+//! Tests of files that the model checks include (`tests/model`), which have to stand outside of them; and of the claims,
+//! against a model.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,6 +12,9 @@ use bytes::Bytes;
 
 use super::pool::Shared;
 use super::{Budget, Content, Disk, Done};
+use crate::limits::DEFAULT_MEMORY_BUDGET;
+
+mod claims;
 
 #[test]
 fn whole_pieces_that_wait_use_less_than_all_of_the_memory() {
@@ -27,6 +31,30 @@ fn whole_pieces_that_wait_use_less_than_all_of_the_memory() {
     budget.give_back_whole(23);
     budget.give_back(41);
     assert_eq!(budget.used(), 0);
+}
+
+#[test]
+fn the_last_byte_of_the_memory_is_used_before_anybody_waits() {
+    // With one byte the disk threads would have nothing to do if whole pieces left a part of it free.
+    for limit in [2, 64, DEFAULT_MEMORY_BUDGET, usize::MAX] {
+        let budget = Budget::new(limit);
+        budget.take(limit - 1);
+        assert!(!budget.is_exhausted(), "one below {limit}");
+        budget.take(1);
+        assert!(budget.is_exhausted(), "at {limit}");
+        budget.give_back(1);
+        assert!(!budget.is_exhausted(), "one below {limit} again");
+        budget.take(1);
+        if limit < usize::MAX {
+            // One turn of a thread may exceed it.
+            budget.take(1);
+            assert!(budget.is_exhausted(), "one above {limit}");
+            budget.give_back(1);
+            assert!(budget.is_exhausted(), "at {limit} again");
+        }
+        budget.give_back(limit);
+        assert_eq!(budget.used(), 0);
+    }
 }
 
 #[tokio::test]
