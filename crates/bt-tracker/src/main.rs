@@ -7,7 +7,10 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| {
         // People get words; whoever looks for the mistake gets the place.
-        tracing::error!(at = ?panic.location().map(ToString::to_string), "internal error");
+        tracing::error!(
+            at = panic.location().map(ToString::to_string),
+            "internal error"
+        );
     }));
     ExitCode::from(cli::run())
 }
