@@ -103,7 +103,11 @@ pub(super) fn tracker(cases: &mut Cases) {
     }
     cases.because("a value must fit its setting");
     for (name, text, words) in [
-        ("mode-unknown", "mode = \"closed\"\n", "closed"),
+        (
+            "mode-unknown",
+            "mode = \"closed\"\n",
+            "expected one of open",
+        ),
         ("mode-number", "mode = 5\n", "mode"),
         ("http-no-port", "http = [\"127.0.0.1\"]\n", "http"),
         ("http-name", "http = [\"tracker.example:1\"]\n", "http"),

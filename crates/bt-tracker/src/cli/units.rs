@@ -215,36 +215,10 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Size>().unwrap().0, bytes);
         }
-        for bad in [
-            "",
-            "s",
-            "5",
-            "5x",
-            "-5s",
-            "1.5h",
-            "99999999999999999999s",
-            "18446744073709551615d",
-        ] {
-            assert!(
-                bad.parse::<Span>()
-                    .unwrap_err()
-                    .contains(&format!("\"{bad}\""))
-            );
-        }
-        for bad in [
-            "",
-            "k",
-            "-1",
-            "5x",
-            "99999999999999999999",
-            "18446744073709551615G",
-        ] {
-            assert!(
-                bad.parse::<Size>()
-                    .unwrap_err()
-                    .contains(&format!("\"{bad}\""))
-            );
-        }
+        assert_eq!("1h30m".parse::<Span>().unwrap().to_string(), "90m");
+        assert_eq!("10".parse::<Span>().unwrap().to_string(), "10s");
+        assert_eq!("1.5MiB".parse::<Size>().unwrap().to_string(), "1536KiB");
+        assert!("5x".parse::<Span>().is_err() && "5x".parse::<Size>().is_err());
     }
 
     #[test]
