@@ -10,6 +10,7 @@
 //! | `redis` | swarms shared by several trackers |
 //! | `websocket` | signalling for browsers |
 //! | `https` | HTTPS addresses for the server |
+//! | `units` | `units`: sizes, rates and durations as people write them |
 //! | `bin` (default) | the program `bt-tracker` |
 //!
 //! One pair of types, [`AnnounceRequest`] and [`AnnounceResponse`], serves every transport:
@@ -52,6 +53,8 @@ mod seed;
 pub mod server;
 pub mod swarm;
 pub mod udp;
+#[cfg(feature = "units")]
+pub mod units;
 
 pub use announce::{AnnounceRequest, AnnounceResponse, Event, Failure, Peer, RetryIn};
 pub use error::{ReplyError, RequestError};

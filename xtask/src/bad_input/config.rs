@@ -99,14 +99,18 @@ pub(super) fn tracker(cases: &mut Cases) {
         ("upper-case", "MODE = \"open\"\n", "MODE"),
         ("table", "[server]\nmode = \"open\"\n", "server"),
     ] {
-        cases.bad(name, text, &format!("unknown field `{key}`"));
+        cases.bad(name, text, &format!("unknown key \"{key}\""));
     }
     cases.because("a value must fit its setting");
     for (name, text, words) in [
-        ("mode-unknown", "mode = \"closed\"\n", "closed"),
+        (
+            "mode-unknown",
+            "mode = \"closed\"\n",
+            "expected one of open",
+        ),
         ("mode-number", "mode = 5\n", "mode"),
         ("http-no-port", "http = [\"127.0.0.1\"]\n", "http"),
-        ("http-name", "http = [\"localhost:1\"]\n", "http"),
+        ("http-name", "http = [\"tracker.example:1\"]\n", "http"),
         ("http-port-65536", "http = [\"127.0.0.1:65536\"]\n", "http"),
         ("http-number", "http = 6969\n", "http"),
         ("numwant-minus", "max-numwant = -1\n", "max-numwant"),

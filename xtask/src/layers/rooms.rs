@@ -20,6 +20,7 @@ const PACKAGES: [(&str, &[Row]); 2] = [("bt-tracker", TRACKER), ("bt-client", CL
 const TRACKER: &[Row] = &[
     ("limits", &[]),
     ("seed", &[]),
+    ("units", &[]),
     ("announce", &["limits"]),
     ("error", &["limits", "announce"]),
     ("scrape", &["limits", "error"]),

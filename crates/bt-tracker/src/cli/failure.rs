@@ -48,7 +48,7 @@ impl Failure {
     }
 
     pub(super) fn bad_input(what: impl Into<String>) -> Self {
-        Self::new(BAD_INPUT, "bad-input", what)
+        Self::new(BAD_INPUT, "bad_input", what)
     }
 
     /// Adds an error and what caused it.
@@ -95,7 +95,8 @@ impl Failure {
             let object = json!({
                 "event": "error",
                 "kind": self.kind,
-                "message": self.message(),
+                "message": self.what,
+                "cause": (!self.causes.is_empty()).then(|| self.causes.join(": ")),
                 "hint": self.hint,
             });
             super::print(&object.to_string());
@@ -139,9 +140,14 @@ impl From<server::Error> for Failure {
                 (NETWORK, "network", hint)
             }
             Error::NoList(_) => (USAGE, "usage", "give it with --list FILE".into()),
+            Error::IdleList => (
+                USAGE,
+                "usage",
+                "--mode allow-list or --mode deny-list? A list of passkeys needs --mode passkey".into(),
+            ),
             Error::Tls { .. } => (
                 BAD_INPUT,
-                "bad-input",
+                "bad_input",
                 "--tls-cert is a chain of certificates in PEM, --tls-key the key of the first".into(),
             ),
             Error::Store { .. } => (
@@ -149,27 +155,38 @@ impl From<server::Error> for Failure {
                 "usage",
                 "give it as redis://[user:password@]host[:port][/number], or memory".into(),
             ),
-            Error::Setting(_) => (USAGE, "usage", String::new()),
+            Error::Setting(_) => (
+                USAGE,
+                "usage",
+                "bt-tracker print-config shows every setting with its value".into(),
+            ),
             Error::BadList { .. } => (
                 BAD_INPUT,
-                "bad-input",
+                "bad_input",
                 "one info-hash of 40 hexadecimal digits, or one passkey and maybe a name, a line; # starts a comment"
                     .into(),
             ),
             Error::Accounts { .. } => (
                 BAD_INPUT,
-                "bad-input",
+                "bad_input",
                 "it was left alone; move it away to begin with empty accounts".into(),
             ),
             Error::ReadSnapshot { .. } => (
                 BAD_INPUT,
-                "bad-input",
+                "bad_input",
                 "bt-tracker serve sets one that makes no sense aside, and leaves one that cannot be read alone"
                     .into(),
             ),
-            Error::ReadList { .. } | Error::Torrents { .. } | Error::NotATorrent { .. } => {
-                (BAD_INPUT, "bad-input", String::new())
-            }
+            Error::ReadList { .. } | Error::Torrents { .. } => (
+                BAD_INPUT,
+                "bad_input",
+                "it must be there, and the tracker's user must be allowed to read it".into(),
+            ),
+            Error::NotATorrent { .. } => (
+                BAD_INPUT,
+                "bad_input",
+                "bt-tracker serve leaves such files out; take it out of the directory".into(),
+            ),
             _ => (OTHER, "other", String::new()),
         };
         let mut failure = Self::new(code, kind, error.to_string());

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory as _};
+use clap::{ArgMatches, Args};
 use clap_complete::Shell;
 
-use super::Cli;
 use super::failure::Failure;
+use super::options;
 
 /// Where manual pages go.
 #[derive(Clone, Debug, Args)]
@@ -25,7 +25,7 @@ pub(super) struct Completions {
 
 impl Man {
     pub(super) fn run(&self, json: bool) -> Result<u8, Failure> {
-        let command = Cli::command();
+        let command = options::with_environment(options::command(), &ArgMatches::default());
         if let Some(directory) = &self.directory {
             clap_mangen::generate_to(command, directory)?;
             return Ok(0);
@@ -40,8 +40,16 @@ impl Man {
 impl Completions {
     pub(super) fn run(&self, json: bool) -> u8 {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "bt-tracker", &mut script);
-        super::print_text(&String::from_utf8_lossy(&script), json);
+        clap_complete::generate(
+            self.shell,
+            &mut options::command(),
+            "bt-tracker",
+            &mut script,
+        );
+        // The generator writes the hyphen of our name in two ways, so that nothing would be completed
+        // in bash after a subcommand.
+        let script = String::from_utf8_lossy(&script);
+        super::print_text(&script.replace("bt__subcmd__tracker", "bt__tracker"), json);
         0
     }
 }

@@ -6,7 +6,9 @@
 mod config_file;
 mod dump;
 mod failure;
+mod listen;
 mod manual;
+mod options;
 mod probe;
 mod serve;
 mod settings;
@@ -22,7 +24,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
 
@@ -32,7 +34,7 @@ use manual::{Completions, Man};
 use probe::Probe;
 use settings::Settings;
 use top::Top;
-use usage::Parsed;
+use usage::{Given, Parsed};
 
 /// Bugs that are met are logged so far apart, at least.
 const PANIC_LOG_PAUSE: Duration = Duration::from_secs(1);
@@ -49,33 +51,22 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     /// Print one JSON object a line on standard output, and logs as JSON
-    #[arg(long, global = true, env = "BT_TRACKER_JSON")]
+    #[arg(long, global = true)]
     json: bool,
     /// Log more; twice for everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     /// Log only warnings; twice for errors only
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "verbose")]
     quiet: u8,
     /// What to log, such as `debug` or `bt_tracker=trace`
-    #[arg(long, global = true, env = "BT_TRACKER_LOG", value_name = "FILTER")]
+    #[arg(long, global = true, value_name = "FILTER")]
     log: Option<String>,
     /// How logs are written [default: text, or json with --json]
-    #[arg(
-        long,
-        global = true,
-        env = "BT_TRACKER_LOG_FORMAT",
-        value_name = "FORMAT"
-    )]
+    #[arg(long, global = true, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
     /// A TOML file with these settings; flags and environment win over it
-    #[arg(
-        short,
-        long,
-        global = true,
-        env = "BT_TRACKER_CONFIG",
-        value_name = "FILE"
-    )]
+    #[arg(short, long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,
@@ -142,35 +133,36 @@ fn log_panic(info: &PanicHookInfo<'_>) {
 }
 
 fn run_once(args: &[OsString]) -> u8 {
-    let cli = match usage::parse(args) {
-        Ok(Parsed::Run(cli)) => *cli,
+    let given = match usage::parse(args) {
+        Ok(Parsed::Run(given)) => *given,
         Ok(Parsed::Print(text)) => {
             print_text(&text, usage::wants_json(args));
             return 0;
         }
         Err(failure) => return failure.report(usage::wants_json(args)),
     };
-    let json = cli.json;
-    match carry_out(cli) {
+    let json = given.cli.json;
+    match carry_out(given) {
         Ok(code) => code,
         Err(failure) => failure.report(json),
     }
 }
 
-fn carry_out(cli: Cli) -> Result<u8, Failure> {
+fn carry_out(given: Given) -> Result<u8, Failure> {
+    let Given { cli, own, doubts } = given;
     log(&cli)?;
-    for name in strangers(std::env::vars_os().map(|(name, _)| name)) {
+    for name in options::strangers(std::env::vars_os().map(|(name, _)| name)) {
         tracing::warn!("{name} is no setting of this program; --help names them all");
     }
-    let from_file = match &cli.config {
-        Some(path) => config_file::read(path)?,
-        None => Settings::default(),
-    };
-    let (own, config) = (cli.settings.clone(), cli.config);
-    let settings = cli.settings.or(from_file);
+    for doubt in doubts {
+        tracing::warn!("{}", Printable(&doubt));
+    }
+    let (settings, config) = (cli.settings, cli.config);
     let blame = |failure: Failure| match &config {
-        // What was typed is fine by itself, so that the fault is in the file.
-        Some(path) if failure.is_usage() && !serve::misuses(&own) => failure.in_file(path),
+        // What was typed is fine by itself, or wrong in another way, so that the fault is in the file.
+        Some(path) if failure.is_usage() && !serve::misuses(&own, &failure) => {
+            failure.in_file(path)
+        }
         _ => failure,
     };
     match cli.command.unwrap_or(Command::Serve) {
@@ -203,20 +195,6 @@ fn carry_out(cli: Cli) -> Result<u8, Failure> {
     }
 }
 
-/// The variables that look like settings of this program and are none: most likely mistyped.
-fn strangers(variables: impl Iterator<Item = OsString>) -> Vec<String> {
-    let command = Cli::command();
-    let known: Vec<_> = command
-        .get_arguments()
-        .filter_map(|arg| arg.get_env())
-        .collect();
-    let ours = variables.filter(|name| name.as_encoded_bytes().starts_with(b"BT_TRACKER_"));
-    let strange = ours.filter(|name| !known.contains(&name.as_os_str()));
-    strange
-        .map(|name| Printable(&name.to_string_lossy()).to_string())
-        .collect()
-}
-
 fn log(cli: &Cli) -> Result<(), Failure> {
     let level = match i16::from(cli.verbose) - i16::from(cli.quiet) {
         ..=-2 => "error",
@@ -225,8 +203,11 @@ fn log(cli: &Cli) -> Result<(), Failure> {
         1 => "debug",
         2.. => "trace",
     };
-    let filter = EnvFilter::try_new(cli.log.as_deref().unwrap_or(level))
-        .map_err(|error| Failure::usage("--log is not a filter").cause(&error))?;
+    let filter = EnvFilter::try_new(cli.log.as_deref().unwrap_or(level)).map_err(|error| {
+        Failure::usage("--log is not a filter")
+            .cause(&error)
+            .hint("for example --log debug or --log bt_tracker=trace")
+    })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
@@ -253,28 +234,4 @@ fn print_text(text: &str, json: bool) {
 fn print(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{}", line.trim_end_matches('\n')).and_then(|()| out.flush());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn variables_that_are_no_settings_are_named_and_others_are_not() {
-        let of = |names: &[&str]| strangers(names.iter().map(|name| (*name).into()));
-        assert!(
-            of(&[
-                "BT_TRACKER_HTTP",
-                "BT_TRACKER_LOG_FORMAT",
-                "BT_CLIENT_X",
-                "PATH"
-            ])
-            .is_empty()
-        );
-        assert_eq!(
-            of(&["BT_TRACKER_MAX_NUMWNT", "BT_TRACKER_"]),
-            ["BT_TRACKER_MAX_NUMWNT", "BT_TRACKER_"]
-        );
-        assert!(!of(&["BT_TRACKER_\x1b[2J"])[0].contains('\x1b'));
-    }
 }

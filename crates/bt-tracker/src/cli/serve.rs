@@ -45,10 +45,10 @@ pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
     config.check().map_err(Failure::from)
 }
 
-/// Whether these settings are refused whatever the files hold that they name.
-pub(super) fn misuses(settings: &Settings) -> bool {
+/// Whether these settings alone are refused in the same way.
+pub(super) fn misuses(settings: &Settings, as_in: &Failure) -> bool {
     let checked = settings.config().and_then(|config| Ok(config.check()?));
-    checked.is_err_and(|failure| failure.is_usage())
+    checked.is_err_and(|failure| failure.is_usage() && failure.message() == as_in.message())
 }
 
 /// Warns of settings that work but are hardly meant.
@@ -87,10 +87,8 @@ fn reload(tracker: &Handle) {
     match tracker.reload() {
         Ok(Some(entries)) => tracing::info!(entries, "list read again"),
         Ok(None) => tracing::info!("read again"),
-        Err(error) => {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            tracing::error!(%error, cause, "not read again, the old one stays in force");
-        }
+        // The server has said what is wrong with which of them.
+        Err(_) => tracing::debug!("not all could be read again"),
     }
 }
 

@@ -69,13 +69,15 @@ impl Top {
     }
 
     fn url(&self, settings: &Settings) -> Result<String, Failure> {
-        let from_settings = || settings.stats_addr.map(|address| address.to_string());
+        let from_settings = || settings.stats_addr.map(|place| place.to_string());
         let tracker = self.tracker.clone().or_else(from_settings).ok_or_else(|| {
             Failure::usage("which tracker is to be watched?")
                 .hint("give the address of its numbers: bt-tracker top 127.0.0.1:6880")
         })?;
         let base = if tracker.contains("://") {
             tracker
+        } else if tracker.starts_with(':') {
+            format!("http://localhost{tracker}")
         } else {
             format!("http://{tracker}")
         };

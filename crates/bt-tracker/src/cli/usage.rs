@@ -1,71 +1,185 @@
-//! Reads the command line, and tells what makes no sense in it like every other failure.
+//! Reads the command line, the environment and the file, and tells what makes no sense in them like
+//! every other failure.
 //!
-//! Knows what the parser says of it, and nothing of what settings mean.
+//! Knows what the parser says of it, and of settings only what two of them mean together.
 
+use std::error::Error as _;
 use std::ffi::OsString;
+use std::num::{IntErrorKind, ParseIntError};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, Command, CommandFactory as _, Error, Parser as _};
+use clap::{Arg, ArgMatches, Command, Error, FromArgMatches as _};
 
 use super::Cli;
+use super::config_file::ConfigFile;
 use super::failure::Failure;
-
-/// What stands for a value that nobody shall see.
-const HIDDEN: &str = "HIDDEN";
+use super::options::{self, HELP, HELP_ABOUT};
+use super::settings::{ModeSetting, Settings};
 
 /// What came of reading the command line.
 pub(super) enum Parsed {
     /// Do this.
-    Run(Box<Cli>),
+    Run(Box<Given>),
     /// Print this text of help or version.
     Print(String),
 }
 
-/// Reads the command line and the environment; the first word is the name of the program.
-pub(super) fn parse(args: &[OsString]) -> Result<Parsed, Failure> {
-    let error = match Cli::try_parse_from(args) {
-        Ok(cli) => return Ok(Parsed::Run(Box::new(cli))),
-        Err(error) => error,
-    };
-    if matches!(
-        error.kind(),
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-    ) {
-        return Ok(Parsed::Print(error.render().to_string()));
-    }
-    Err(failure(&error, &Cli::command(), args))
+/// All that was said, wherever it was said.
+pub(super) struct Given {
+    pub(super) cli: Cli,
+    /// What the command line and the environment say, without the file.
+    pub(super) own: Settings,
+    /// What was said in vain, in words for people.
+    pub(super) doubts: Vec<String>,
 }
 
-/// The failure for what the parser refused.
-fn failure(error: &Error, command: &Command, arguments: &[OsString]) -> Failure {
+/// Reads the command line, of which the first word is the name of the program, the environment, and
+/// the file that one of them names.
+pub(super) fn parse(args: &[OsString]) -> Result<Parsed, Failure> {
+    let plain = options::command();
+    let typed = match plain.clone().try_get_matches_from(args) {
+        Ok(typed) => typed,
+        Err(error) if is_text(&error) => return Ok(Parsed::Print(text(plain, args, &error))),
+        Err(error) => return Err(failure(&error, &plain, false)),
+    };
+    if let Some((HELP, about)) = typed.subcommand() {
+        return Ok(Parsed::Print(help(plain, about)));
+    }
+    // What was typed makes sense by itself, so that the fault is in the environment from here on.
+    let command = options::with_environment(plain.clone(), &typed);
+    let given = command.clone().try_get_matches_from(args);
+    let given = given.map_err(|error| failure(&error, &command, true))?;
+    let read = |matches: &ArgMatches| {
+        Cli::from_arg_matches(matches).map_err(|error| failure(&error, &command, false))
+    };
+    let cli = read(&given)?;
+    let own = cli.settings.clone();
+    let (given, mut cli) = match cli.config.clone() {
+        None => (given, cli),
+        Some(path) => {
+            let file = ConfigFile::read(&path, &plain)?;
+            let all = file.beneath(command.clone(), &given);
+            let all = all.try_get_matches_from(args);
+            let all = all.map_err(|error| failure(&error, &command, false).in_file(&path))?;
+            let cli = read(&all)?;
+            (all, cli)
+        }
+    };
+    let doubts = idle_list(&mut cli.settings, &given).into_iter().collect();
+    Ok(Parsed::Run(Box::new(Given { cli, own, doubts })))
+}
+
+/// Leaves a list out that the mode has no use for, if the mode was said by somebody with more weight
+/// than the list. Otherwise it may have been forgotten that lists need a mode, which is refused later.
+fn idle_list(settings: &mut Settings, given: &ArgMatches) -> Option<String> {
+    let is_outweighed = options::weight("mode", given) > options::weight("list", given);
+    if settings.mode != Some(ModeSetting::Open) || !is_outweighed {
+        return None;
+    }
+    let list = settings.list.take()?;
+    Some(format!(
+        "--mode open holds: the list {} is not used",
+        list.display()
+    ))
+}
+
+fn is_text(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    )
+}
+
+/// The text that was asked for; help names the environment's variables.
+fn text(plain: Command, args: &[OsString], error: &Error) -> String {
+    let command = options::with_environment(plain, &ArgMatches::default());
+    let again = command.try_get_matches_from(args).err();
+    again
+        .filter(is_text)
+        .as_ref()
+        .unwrap_or(error)
+        .render()
+        .to_string()
+}
+
+/// The help of the program, or of a command.
+fn help(plain: Command, about: &ArgMatches) -> String {
+    let mut command = options::with_environment(plain, &ArgMatches::default());
+    command.build();
+    let about = about.get_one::<String>(HELP_ABOUT);
+    if let Some(about) = about.and_then(|name| command.find_subcommand_mut(name)) {
+        return about.render_long_help().to_string();
+    }
+    command.render_long_help().to_string()
+}
+
+/// The failure for what the parser refused, in what was typed or in the environment.
+fn failure(error: &Error, command: &Command, is_environment: bool) -> Failure {
     let text = error.render().to_string();
     let mut parts = text.split("\n\n").map(str::trim);
     let what = parts.next().unwrap_or_default();
     let what = what.strip_prefix("error: ").unwrap_or(what);
     let what: Vec<&str> = what.lines().map(str::trim).collect();
-    let what = what.join(" ");
     let tip = parts.find_map(|part| part.strip_prefix("tip: "));
-    let arg = context(error, ContextKind::InvalidArg).and_then(|name| find(command, name));
+    let shown = context(error, ContextKind::InvalidArg);
+    let arg = shown.and_then(|shown| find(command, shown));
     let value = context(error, ContextKind::InvalidValue).filter(|value| !value.is_empty());
-    let what = match (arg, value) {
-        // Passwords are in it.
-        (Some(arg), Some(value)) if arg.is_hide_env_values_set() => what.replace(value, HIDDEN),
-        _ => what,
+    let reason = reason(error);
+    let failure = match (shown, value, reason) {
+        (Some(shown), Some(value), Some(reason)) => {
+            // Passwords are in it.
+            let is_secret = arg.is_some_and(Arg::is_hide_env_values_set);
+            let value = if is_secret {
+                String::new()
+            } else {
+                format!(" '{value}'")
+            };
+            Failure::usage(format!("invalid value{value} for '{shown}'")).because(reason)
+        }
+        _ => Failure::usage(what.join(" ")),
     };
-    let variable = arg.and_then(|arg| variable(arg, arguments));
-    let hint = match (variable, tip) {
+    let variable = arg.and_then(Arg::get_long).map(options::variable);
+    let hint = match (variable.filter(|_| is_environment), tip) {
         (Some(name), _) => format!("the value is that of the environment variable {name}"),
         (None, Some(tip)) => tip.to_owned(),
         (None, None) => "--help names every command and setting".into(),
     };
-    Failure::usage(what).hint(hint)
+    failure.hint(hint)
+}
+
+/// Why a value was refused, without the value.
+pub(super) fn reason(error: &Error) -> Option<String> {
+    if error.kind() == ErrorKind::InvalidValue {
+        return match error.get(ContextKind::ValidValue)? {
+            ContextValue::Strings(words) if !words.is_empty() => {
+                Some(format!("expected one of {}", words.join(", ")))
+            }
+            _ => None,
+        };
+    }
+    let source = error.source()?;
+    if let Some(error) = source.downcast_ref::<ParseIntError>() {
+        let words = match error.kind() {
+            IntErrorKind::PosOverflow => "the number is too large",
+            IntErrorKind::NegOverflow => "the number is too small",
+            _ => "expected a whole number",
+        };
+        return Some(words.into());
+    }
+    let said = source.to_string();
+    let range = said.split_once(" is not in ");
+    match range.and_then(|(_, range)| range.split_once("..=")) {
+        Some((least, most)) => Some(format!("expected a number from {least} to {most}")),
+        None => Some(said),
+    }
 }
 
 /// Whether the command line asks for objects, as far as it can be understood.
 pub(super) fn wants_json(arguments: &[OsString]) -> bool {
-    let set = std::env::var("BT_TRACKER_JSON").unwrap_or_default();
-    let is_no = ["", "0", "n", "no", "f", "false", "off"].contains(&set.to_lowercase().as_str());
-    !is_no || arguments.iter().any(|argument| argument == "--json")
+    let set = std::env::var(options::variable("json")).unwrap_or_default();
+    // What is neither yes nor no was meant to be yes.
+    let is_set = !set.is_empty() && options::switch(&set).unwrap_or(true);
+    is_set || arguments.iter().any(|argument| argument == "--json")
 }
 
 fn context(error: &Error, kind: ContextKind) -> Option<&str> {
@@ -75,21 +189,11 @@ fn context(error: &Error, kind: ContextKind) -> Option<&str> {
     }
 }
 
-/// The setting that is shown as `--name <VALUE>`.
+/// The option that is shown as `--name <VALUE>`.
 fn find<'a>(command: &'a Command, shown: &str) -> Option<&'a Arg> {
     let name = shown.strip_prefix("--")?;
-    let name = name.split([' ', '=']).next()?;
-    let mut arguments = command.get_arguments();
+    let name = name.split([' ', '=', '[']).next()?;
+    let commands = std::iter::once(command).chain(command.get_subcommands());
+    let mut arguments = commands.flat_map(Command::get_arguments);
     arguments.find(|arg| arg.get_long() == Some(name))
-}
-
-/// The environment variable that a value comes from, if it is not on the command line.
-fn variable<'a>(arg: &'a Arg, arguments: &[OsString]) -> Option<std::borrow::Cow<'a, str>> {
-    let name = arg.get_env()?;
-    let flag = format!("--{}", arg.get_long()?);
-    let is_given = arguments.iter().any(|argument| {
-        let rest = argument.as_encoded_bytes().strip_prefix(flag.as_bytes());
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"="))
-    });
-    (!is_given && std::env::var_os(name).is_some()).then(|| name.to_string_lossy())
 }

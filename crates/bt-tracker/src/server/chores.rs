@@ -1,5 +1,6 @@
 //! What a server does on its own: forget silent peers, follow the directory, write snapshots.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -102,7 +103,7 @@ pub(super) fn reload(tracker: &Tracker, torrents: Option<&Path>) -> Result<Optio
         others.extend(identity.reload().err());
     }
     for error in list.as_ref().err().into_iter().chain(&others) {
-        tracing::error!("{}; what was in force before stays", Chain(error));
+        tracing::error!("{}; the old one stays in force", Shown(Chain(error)));
     }
     let entries = list?;
     match others.into_iter().next() {
@@ -144,10 +145,18 @@ fn follow(
 pub(super) fn scan(tracker: &Tracker, dir: &Path) -> Result<(), Error> {
     let changes = tracker.publisher.scan(dir, &tracker.swarms)?;
     for problem in &changes.problems {
-        tracing::warn!(file = ?problem.file, reason = ?problem.reason, "not a torrent, left out");
+        let (file, reason) = (Shown(&problem.file), Shown(&problem.reason));
+        tracing::warn!(%file, %reason, "not a torrent, left out");
     }
     if !changes.added.is_empty() || !changes.removed.is_empty() {
-        tracing::info!(added = ?changes.added, removed = ?changes.removed, "torrents");
+        let names =
+            |files: &[String]| (!files.is_empty()).then(|| Shown(files.join(", ")).to_string());
+        let (added, removed) = (names(&changes.added), names(&changes.removed));
+        tracing::info!(
+            added = added.as_ref().map(tracing::field::display),
+            removed = removed.as_ref().map(tracing::field::display),
+            "torrents"
+        );
         // Browsers leave those that are gone.
         #[cfg(feature = "websocket")]
         tracker.rooms.review();
@@ -161,13 +170,13 @@ pub(super) fn scan(tracker: &Tracker, dir: &Path) -> Result<(), Error> {
 pub(super) fn load(tracker: &Tracker, path: &Path, now: Instant) -> Result<bool, Error> {
     match snapshot::load(path, &tracker.swarms, now) {
         Ok(Some(peers)) => {
-            tracing::info!(path = ?path, peers, "snapshot read");
+            tracing::info!(path = %Shown(path.display()), peers, "snapshot read");
             tracker.drop_unwelcome(now);
         }
-        Ok(None) => tracing::info!(path = ?path, "no snapshot yet"),
+        Ok(None) => tracing::info!(path = %Shown(path.display()), "no snapshot yet"),
         Err(snapshot::Error::Io(error)) => {
             tracing::error!(
-                path = ?path,
+                path = %Shown(path.display()),
                 %error,
                 "the snapshot cannot be read; it is left alone, and none will be written"
             );
@@ -179,7 +188,7 @@ pub(super) fn load(tracker: &Tracker, path: &Path, now: Instant) -> Result<bool,
                 path: path.into(),
                 source,
             })?;
-            tracing::warn!(path = ?path, %error, kept_as = ?aside, "snapshot refused, set aside");
+            tracing::warn!(path = %Shown(path.display()), %error, kept_as = %Shown(aside.display()), "snapshot refused, set aside");
         }
     }
     Ok(true)
@@ -188,8 +197,10 @@ pub(super) fn load(tracker: &Tracker, path: &Path, now: Instant) -> Result<bool,
 /// Writes the snapshot, or says why not.
 pub(super) fn save(tracker: &Tracker, path: &Path) {
     match snapshot::save(path, &tracker.swarms, Instant::now()) {
-        Ok(()) => tracing::debug!(path = ?path, "snapshot written"),
-        Err(error) => tracing::error!(path = ?path, %error, "snapshot not written"),
+        Ok(()) => tracing::debug!(path = %Shown(path.display()), "snapshot written"),
+        Err(error) => {
+            tracing::error!(path = %Shown(path.display()), %error, "snapshot not written")
+        }
     }
 }
 
@@ -204,7 +215,7 @@ pub(super) fn load_accounts(tracker: &Tracker, path: Option<&Path>) -> Result<()
         problem: error.to_string(),
     };
     let accounts = accounts::load(path, users).map_err(refused)?;
-    tracing::info!(path = ?path, accounts, "accounts read");
+    tracing::info!(path = %Shown(path.display()), accounts, "accounts read");
     Ok(())
 }
 
@@ -214,8 +225,10 @@ pub(super) fn save_accounts(tracker: &Tracker, path: &Path) {
         return;
     };
     match accounts::save(path, users, tracker.age(Instant::now())) {
-        Ok(()) => tracing::debug!(path = ?path, "accounts written"),
-        Err(error) => tracing::error!(path = ?path, %error, "accounts not written"),
+        Ok(()) => tracing::debug!(path = %Shown(path.display()), "accounts written"),
+        Err(error) => {
+            tracing::error!(path = %Shown(path.display()), %error, "accounts not written")
+        }
     }
 }
 
@@ -285,6 +298,25 @@ fn clock(period: Duration) -> tokio::time::Interval {
     let mut clock = tokio::time::interval(period.max(Duration::from_millis(1)));
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     clock
+}
+
+/// Text with names from outside, without what could change a terminal or turn the line around.
+struct Shown<T>(T);
+
+impl<T: std::fmt::Display> std::fmt::Display for Shown<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for sign in self.0.to_string().chars() {
+            let turns = matches!(sign,
+                '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
+                | '\u{2066}'..='\u{2069}');
+            if turns || sign.is_control() {
+                write!(f, "{}", sign.escape_default())?;
+            } else {
+                f.write_char(sign)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// An error with its causes, on one line.

@@ -8,7 +8,7 @@ use socket2::{Domain, Socket, Type};
 
 use super::tracker::Tracker;
 use super::{Error, Inherited, chores, http, snapshot, udp};
-use crate::limits::{MAX_CONNECTION_MEMORY, MAX_SCRAPE, SPARE_FILES};
+use crate::limits::{MAX_CONNECTION_MEMORY, MAX_INTERVAL, MAX_SCRAPE, SPARE_FILES};
 use crate::swarm::{DEFAULT_MAX_NUMWANT, DEFAULT_NUMWANT, Limits, Locality, Network};
 
 /// Who may announce what.
@@ -116,7 +116,7 @@ pub struct Config {
     pub stats: Option<SocketAddr>,
     /// Who may announce what.
     pub mode: Mode,
-    /// The list that `mode` goes by: one info-hash of 40 hexadecimal digits, or one passkey and
+    /// The list that `mode` goes by, and only with a mode that has one: one info-hash of 40 hexadecimal digits, or one passkey and
     /// maybe a name, a line; `#` starts a comment. Read again by
     /// [`Handle::reload`](super::Handle::reload), and rewritten by
     /// [`Handle::add_to_list`](super::Handle::add_to_list).
@@ -139,7 +139,8 @@ pub struct Config {
     pub upload_token: Option<Secret>,
     /// Only registered torrents are tracked. Implied by `torrents`.
     pub closed: bool,
-    /// What peers are told to wait between announces. Default 30 minutes.
+    /// What peers are told to wait between announces: from a second to
+    /// [a day](crate::limits::MAX_INTERVAL). Default 30 minutes.
     pub interval: Duration,
     /// What peers are told to wait at least. Default half the interval.
     pub min_interval: Option<Duration>,
@@ -282,7 +283,7 @@ impl Config {
     #[must_use]
     pub fn effective_peer_ttl(&self) -> Duration {
         self.peer_ttl
-            .unwrap_or(self.interval * 2)
+            .unwrap_or(self.interval.saturating_mul(2))
             .max(Duration::from_millis(1))
     }
 
@@ -297,7 +298,9 @@ impl Config {
     /// Settings that work together in a way that is hardly meant, in words for people.
     #[must_use]
     pub fn doubts(&self) -> Vec<&'static str> {
-        let longest = self.interval + self.interval * u32::from(self.interval_jitter) / 100;
+        // The server refuses longer ones; here they must not do harm.
+        let interval = self.interval.min(MAX_INTERVAL);
+        let longest = interval + interval * u32::from(self.interval_jitter) / 100;
         let ttl = self.effective_peer_ttl();
         let doubts = [
             (

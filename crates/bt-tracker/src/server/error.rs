@@ -120,6 +120,10 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A list was given and the mode has no use for it: most likely the mode was forgotten, and the
+    /// tracker would be open to everybody.
+    #[error("an open tracker has no use for a list")]
+    IdleList,
     /// A setting makes no sense.
     #[error("{0}")]
     Setting(&'static str),

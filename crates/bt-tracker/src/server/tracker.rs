@@ -18,7 +18,7 @@ use super::publisher::Publisher;
 use super::stats::{Stats, StatsSnapshot, StoreSnapshot, TransportStats};
 use super::token::Token;
 use super::{Config, Error, IpParam};
-use crate::limits::MAX_SCRAPE;
+use crate::limits::{MAX_INTERVAL, MAX_SCRAPE};
 use crate::seed;
 use crate::swarm::{self, Answer, Counts, Families, Network, Refusal, Stored, Swarms};
 use crate::{AnnounceRequest, AnnounceResponse, Failure, RetryIn, ScrapeStats};
@@ -82,6 +82,11 @@ impl Tracker {
     pub(super) fn new(config: &Config, now: Instant) -> Result<Self, Error> {
         if config.interval.as_secs() == 0 {
             return Err(Error::Setting("the interval must be at least one second"));
+        }
+        if config.interval > MAX_INTERVAL {
+            return Err(Error::Setting(
+                "the interval must be at most one day: clients wait no longer",
+            ));
         }
         config.check_limits()?;
         let mut secret = [0; 24];

@@ -9,7 +9,7 @@ use bt_tracker::swarm::Locality;
 
 use crate::harness::{
     Connection, announce, config, escaped, eventually, get, hash, http, local, ports, query,
-    refusal, start,
+    refusal, start, torrent,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -259,6 +259,34 @@ async fn what_is_wrong_is_said() {
         refused("POST /announce HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"),
         411
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_of_nothing_is_an_announce_like_any_other_and_what_is_not_offered_is_not_there() {
+    let server = start(config()).await;
+    let addr = http(&server);
+    announce(addr, 1, 1001, 0, "").unwrap();
+    let mut connection = Connection::open(addr);
+    let mut post = |target: &str| {
+        let head = format!("POST {target} HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
+        connection.send(head.as_bytes());
+        let reply = connection.reply().unwrap();
+        assert_eq!(reply.status, 200);
+        bt_tracker::http::decode_announce_reply(&reply.body)
+    };
+    let response = post(&format!("/announce?{}", query(1, 1002, 5, ""))).unwrap();
+    assert_eq!(ports(&response), [1001]);
+    assert!(refusal(post("/announce")).contains("info_hash"));
+    assert_eq!(server.stats().http.announces, 2);
+
+    for target in ["/torrents/", "/torrents/index.json"] {
+        assert_eq!(get(addr, target).status, 404, "{target}");
+    }
+    server.register(&torrent("a"));
+    for target in ["/torrents/", "/torrents/index.json"] {
+        assert!(get(addr, target).text().contains("a.torrent"), "{target}");
+    }
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_rustls::TlsConnector;
 
-use crate::harness::{PATIENCE, eventually, local, start};
+use crate::harness::{PATIENCE, eventually, local, start, torrent};
 
 fn certificates() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/certificates")
@@ -70,6 +70,7 @@ async fn announces_and_scrapes_go_over_tls() {
 #[tokio::test(flavor = "multi_thread")]
 async fn both_versions_are_spoken_and_connections_are_kept() {
     let server = start(config(&certificates())).await;
+    server.register(&torrent("a"));
     for versions in [&[&rustls::version::TLS12][..], &[&rustls::version::TLS13]] {
         let stream = tokio::net::TcpStream::connect(server.https_addrs()[0])
             .await

@@ -57,6 +57,10 @@ mod upload;
 #[cfg(feature = "bin")]
 mod cli;
 
+/// Where settings come from, and in which words.
+#[cfg(feature = "bin")]
+mod options;
+
 /// Reads the bad-input corpus.
 #[cfg(feature = "bin")]
 #[path = "../../../../tests/bad-input/replay.rs"]

@@ -2,7 +2,6 @@
 //!
 //! It must not know flags, environment or files of settings.
 
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +9,8 @@ use std::time::Duration;
 use bt_tracker::server::{self, Config, IpParam, Mode, Secret};
 use bt_tracker::swarm::{Limits, Locality};
 
-use super::super::failure::Failure;
+use super::super::failure::{Failure, Printable};
+use super::super::listen::Listen;
 use super::super::units::{Near, Share, Size, Span, Store};
 use super::{IpParamSetting, ModeSetting, Settings};
 
@@ -83,14 +83,15 @@ impl Settings {
             .is_some_and(|workers| !(1..=MAX_WORKERS).contains(&workers))
         {
             let problem = format!("--workers must be between 1 and {MAX_WORKERS}");
-            return Err(Failure::usage(problem));
+            return Err(Failure::usage(problem).hint("leave it out for one for each core"));
         }
         for (flag, span) in [
             ("torrents-poll", self.torrents_poll),
             ("snapshot-every", self.snapshot_every),
         ] {
             if span.is_some_and(|Span(span)| span < SHORTEST_PERIOD) {
-                return Err(Failure::usage(format!("--{flag} must be at least 1s")));
+                let problem = format!("--{flag} must be at least 1s");
+                return Err(Failure::usage(problem).hint("leave it out for the default"));
             }
         }
         for (flag, path) in [("snapshot", &self.snapshot), ("accounts", &self.accounts)] {
@@ -122,6 +123,7 @@ impl Settings {
         let defaults = Config::default();
         let span = |span: Option<Span>, default| span.map_or(default, |Span(span)| span);
         let bytes = |Size(size)| usize::try_from(size).unwrap_or(usize::MAX);
+        let addresses = |places: Vec<Listen>| places.into_iter().flat_map(Listen::addresses);
         Ok(Config {
             mode: match settings.mode {
                 None | Some(ModeSetting::Open) => Mode::Open,
@@ -135,12 +137,12 @@ impl Settings {
                 settings.upload_token.as_deref(),
                 settings.upload_token_file.as_deref(),
             )?,
-            https: settings.https,
+            https: addresses(settings.https).collect(),
             tls_cert: settings.tls_cert,
             tls_key: settings.tls_key,
-            http: settings.http,
-            udp: settings.udp,
-            stats: settings.stats_addr,
+            http: addresses(settings.http).collect(),
+            udp: addresses(settings.udp).collect(),
+            stats: settings.stats_addr.map(Listen::address),
             list: settings.list,
             accounts: settings.accounts,
             admin_token: token(
@@ -203,8 +205,11 @@ impl Settings {
                 Near::Auto => auto = true,
             }
         }
-        let locality = Locality::named(named)
-            .map_err(|error| Failure::usage("--locality makes no sense").cause(&error))?;
+        let locality = Locality::named(named).map_err(|error| {
+            Failure::usage("--locality makes no sense")
+                .cause(&error)
+                .hint("it is CIDR=NAME, such as 10.1.0.0/16=rack-7, or auto")
+        })?;
         Ok(if auto {
             locality.by_prefix(24, 48)
         } else {
@@ -213,9 +218,10 @@ impl Settings {
     }
 
     /// The addresses, by default port 6969 of every family that this machine has.
-    fn addresses(&self) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
+    fn addresses(&self) -> (Vec<Listen>, Vec<Listen>) {
         if self.http.is_empty() && self.udp.is_empty() && self.https.is_empty() {
             let everywhere = Config::every_address(PORT);
+            let everywhere: Vec<_> = everywhere.into_iter().map(Listen::At).collect();
             return (everywhere.clone(), everywhere);
         }
         (self.http.clone(), self.udp.clone())
@@ -231,12 +237,14 @@ fn token(what: &str, token: Option<&str>, file: Option<&Path>) -> Result<Option<
         return Ok(None);
     };
     let words = std::fs::read_to_string(path).map_err(|error| {
-        Failure::bad_input(format!("cannot read the {what} {}", path.display())).cause(&error)
+        Failure::bad_input(format!("cannot read the {what} {}", path.display()))
+            .cause(&error)
+            .hint("the tracker's user must be allowed to read it")
     })?;
     let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
     if mode & 0o077 != 0 {
         let mode = format!("{:o}", mode & 0o777);
-        tracing::warn!(path = ?path, mode, "others may read the {what}; chmod 600 keeps it secret");
+        tracing::warn!(path = %Printable(&path.to_string_lossy()), mode, "others may read the {what}; chmod 600 keeps it secret");
     }
     Ok(Some(Secret::new(words.trim())))
 }

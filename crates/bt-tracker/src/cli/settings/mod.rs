@@ -1,19 +1,20 @@
-//! Every setting: its flag, its environment variable and its line of the configuration file, in
-//! one place.
+//! Every setting, in one place. Its environment variable and its key in the configuration file follow
+//! from its name.
 
 mod config;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use bt_tracker::swarm::Network;
 use clap::{Args, ValueEnum};
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, Serializer};
 
+use super::listen::Listen;
+use super::options::switch;
 use super::units::{Near, Share, Size, Span, Store};
 
 /// Who may announce what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum ModeSetting {
     /// Every torrent
@@ -27,7 +28,7 @@ pub(super) enum ModeSetting {
 }
 
 /// Whose word for its own address is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum IpParamSetting {
     /// Nobody's
@@ -37,79 +38,51 @@ pub(super) enum IpParamSetting {
 }
 
 /// `None` and empty mean: not said here.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Args, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
 #[command(next_help_heading = "Settings")]
 pub(super) struct Settings {
     /// Serve announces over HTTP here; repeat for more addresses [default: port 6969 everywhere,
     /// unless --udp is given alone]
-    #[arg(
-        long,
-        global = true,
-        env = "BT_TRACKER_HTTP",
-        value_name = "ADDR",
-        value_delimiter = ','
-    )]
+    #[arg(long, global = true, value_name = "ADDR", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) http: Vec<SocketAddr>,
+    pub(super) http: Vec<Listen>,
     /// Serve announces over HTTPS here; repeat for more addresses [default: nowhere]
-    #[arg(
-        long,
-        global = true,
-        env = "BT_TRACKER_HTTPS",
-        value_name = "ADDR",
-        value_delimiter = ','
-    )]
+    #[arg(long, global = true, value_name = "ADDR", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) https: Vec<SocketAddr>,
+    pub(super) https: Vec<Listen>,
     /// The certificate for --https with those that vouch for it, in PEM; SIGHUP reads it again
-    #[arg(long, global = true, env = "BT_TRACKER_TLS_CERT", value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tls_cert: Option<PathBuf>,
     /// The private key of the certificate, in PEM
-    #[arg(long, global = true, env = "BT_TRACKER_TLS_KEY", value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tls_key: Option<PathBuf>,
     /// Serve announces over UDP here; repeat for more addresses [default: port 6969 everywhere,
     /// unless --http is given alone]
-    #[arg(
-        long,
-        global = true,
-        env = "BT_TRACKER_UDP",
-        value_name = "ADDR",
-        value_delimiter = ','
-    )]
+    #[arg(long, global = true, value_name = "ADDR", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) udp: Vec<SocketAddr>,
+    pub(super) udp: Vec<Listen>,
     /// Where announces over HTTP go; scrapes go to the same path with `scrape` for its last
     /// `announce` [default: /announce]
-    #[arg(
-        long,
-        global = true,
-        env = "BT_TRACKER_ANNOUNCE_PATH",
-        value_name = "PATH"
-    )]
+    #[arg(long, global = true, value_name = "PATH")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) announce_path: Option<String>,
     /// Who may announce what [default: open]
-    #[arg(long, global = true, env = "BT_TRACKER_MODE", value_name = "MODE")]
+    #[arg(long, global = true, value_name = "MODE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) mode: Option<ModeSetting>,
     /// Info-hashes, or passkeys with names, for --mode, one a line; SIGHUP reads it again
-    #[arg(long, global = true, env = "BT_TRACKER_LIST", value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) list: Option<PathBuf>,
     /// Keep what users with passkeys have transferred in this file across restarts
-    #[arg(long, global = true, env = "BT_TRACKER_ACCOUNTS", value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) accounts: Option<PathBuf>,
     /// Who sends the token in this file may change lists and torrents at --stats-addr
-    #[arg(
-        long,
-        global = true,
-        env = "BT_TRACKER_ADMIN_TOKEN_FILE",
-        value_name = "FILE"
-    )]
+    #[arg(long, global = true, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) admin_token_file: Option<PathBuf>,
     /// The token itself, at least 16 characters; better given by the environment than by a flag,
@@ -117,7 +90,6 @@ pub(super) struct Settings {
     #[arg(
         long,
         global = true,
-        env = "BT_TRACKER_ADMIN_TOKEN",
         hide_env_values = true,
         conflicts_with = "admin_token_file",
         value_name = "TOKEN"
@@ -125,25 +97,15 @@ pub(super) struct Settings {
     #[serde(skip)]
     pub(super) admin_token: Option<String>,
     /// Track the torrents of this directory and no others, and offer them at /torrents/
-    #[arg(long, global = true, env = "BT_TRACKER_TORRENTS", value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) torrents: Option<PathBuf>,
     /// How often the directory is looked at [default: 2s]
-    #[arg(
-        long,
-        global = true,
-        env = "BT_TRACKER_TORRENTS_POLL",
-        value_name = "DUR"
-    )]
+    #[arg(long, global = true, value_name = "DUR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) torrents_poll: Option<Span>,
     /// Who sends the token in this file may put torrents into the directory of --torrents
-    #[arg(
-        long,
-        global = true,
-        env = "BT_TRACKER_UPLOAD_TOKEN_FILE",
-        value_name = "FILE"
-    )]
+    #[arg(long, global = true, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) upload_token_file: Option<PathBuf>,
     /// The token itself, at least 16 characters; better given by the environment than by a flag,
@@ -151,87 +113,56 @@ pub(super) struct Settings {
     #[arg(
         long,
         global = true,
-        env = "BT_TRACKER_UPLOAD_TOKEN",
         hide_env_values = true,
+        conflicts_with = "upload_token_file",
         value_name = "TOKEN"
     )]
     #[serde(skip)]
     pub(super) upload_token: Option<String>,
     /// What peers are told to wait between announces [default: 30m]
-    #[arg(long, global = true, env = "BT_TRACKER_INTERVAL", value_name = "DUR")]
+    #[arg(long, global = true, value_name = "DUR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) interval: Option<Span>,
     /// What peers are told to wait at least [default: half the interval]
-    #[arg(
-        long,
-        global = true,
-        env = "BT_TRACKER_MIN_INTERVAL",
-        value_name = "DUR"
-    )]
+    #[arg(long, global = true, value_name = "DUR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) min_interval: Option<Span>,
     /// How far the interval of a reply may be off, so that peers who came together do not come
     /// back together [default: 0%]
-    #[arg(
-        long,
-        global = true,
-        env = "BT_TRACKER_INTERVAL_JITTER",
-        value_name = "PERCENT"
-    )]
+    #[arg(long, global = true, value_name = "PERCENT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) interval_jitter: Option<Share>,
     /// Silence after which a peer is forgotten [default: twice the interval]
-    #[arg(long, global = true, env = "BT_TRACKER_PEER_TTL", value_name = "DUR")]
+    #[arg(long, global = true, value_name = "DUR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) peer_ttl: Option<Span>,
     /// Peers in a reply when the request does not say [default: 50]
-    #[arg(
-        long,
-        global = true,
-        env = "BT_TRACKER_DEFAULT_NUMWANT",
-        value_name = "N"
-    )]
+    #[arg(long, global = true, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) default_numwant: Option<u32>,
     /// Peers in a reply at most [default: 100]
-    #[arg(long, global = true, env = "BT_TRACKER_MAX_NUMWANT", value_name = "N")]
+    #[arg(long, global = true, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_numwant: Option<u32>,
     /// Torrents in a scrape, at most [default: 74]
-    #[arg(long, global = true, env = "BT_TRACKER_MAX_SCRAPE", value_name = "N")]
+    #[arg(long, global = true, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_scrape: Option<usize>,
     /// Peers of this network are near each other and are named to each other first; `auto` groups
     /// by prefix; repeat for more
-    #[arg(
-        long,
-        global = true,
-        env = "BT_TRACKER_LOCALITY",
-        value_name = "CIDR=NAME",
-        value_delimiter = ','
-    )]
+    #[arg(long, global = true, value_name = "CIDR=NAME", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) locality: Vec<Near>,
     /// Serve /metrics, /healthz, /readyz and /stats here; keep it from the public
-    #[arg(
-        long,
-        global = true,
-        env = "BT_TRACKER_STATS_ADDR",
-        value_name = "ADDR"
-    )]
+    #[arg(long, global = true, value_name = "ADDR")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) stats_addr: Option<SocketAddr>,
+    pub(super) stats_addr: Option<Listen>,
     /// Keep swarms in this file across restarts
-    #[arg(long, global = true, env = "BT_TRACKER_SNAPSHOT", value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) snapshot: Option<PathBuf>,
     /// How often the file is written [default: 5m]
-    #[arg(
-        long,
-        global = true,
-        env = "BT_TRACKER_SNAPSHOT_EVERY",
-        value_name = "DUR"
-    )]
+    #[arg(long, global = true, value_name = "DUR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) snapshot_every: Option<Span>,
     /// Where swarms are kept while the tracker runs; with the URL of a Redis or Valkey, several
@@ -239,199 +170,71 @@ pub(super) struct Settings {
     #[arg(
         long,
         global = true,
-        env = "BT_TRACKER_STORE",
         hide_env_values = true,
         value_name = "memory|redis://…"
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) store: Option<Store>,
     /// Threads, and sockets for each address [default: one for each core]
-    #[arg(long, global = true, env = "BT_TRACKER_WORKERS", value_name = "N")]
+    #[arg(long, global = true, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) workers: Option<usize>,
     /// Believe X-Forwarded-For of proxies in this network; repeat for more
-    #[arg(
-        long,
-        global = true,
-        env = "BT_TRACKER_TRUST_PROXY",
-        value_name = "CIDR",
-        value_delimiter = ','
-    )]
-    #[serde(skip_serializing_if = "Vec::is_empty", with = "networks")]
+    #[arg(long, global = true, value_name = "CIDR", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "networks")]
     pub(super) trust_proxy: Vec<Network>,
     /// The header in which these proxies name the client [default: X-Forwarded-For]
-    #[arg(
-        long,
-        global = true,
-        env = "BT_TRACKER_PROXY_HEADER",
-        value_name = "NAME"
-    )]
+    #[arg(long, global = true, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) proxy_header: Option<String>,
     /// Whose `ip` parameter is taken for its address [default: deny]
-    #[arg(long, global = true, env = "BT_TRACKER_IP_PARAM", value_name = "WHOSE")]
+    #[arg(long, global = true, value_name = "WHOSE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ip_param: Option<IpParamSetting>,
     /// Torrents that are not registered, at most [default: 8000000]
-    #[arg(long, global = true, env = "BT_TRACKER_MAX_TORRENTS", value_name = "N")]
+    #[arg(long, global = true, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_torrents: Option<u32>,
     /// Peers in one torrent, at most [default: 1000000]
-    #[arg(
-        long,
-        global = true,
-        env = "BT_TRACKER_MAX_PEERS_PER_TORRENT",
-        value_name = "N"
-    )]
+    #[arg(long, global = true, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_peers_per_torrent: Option<u32>,
     /// Entries of one address in all torrents together, at most [default: no limit]
-    #[arg(
-        long,
-        global = true,
-        env = "BT_TRACKER_MAX_PEERS_PER_IP",
-        value_name = "N"
-    )]
+    #[arg(long, global = true, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_peers_per_ip: Option<u32>,
     /// Requests a second of one address over UDP that are answered [default: no limit]
-    #[arg(
-        long,
-        global = true,
-        env = "BT_TRACKER_MAX_UDP_REQUESTS_PER_IP",
-        value_name = "N"
-    )]
+    #[arg(long, global = true, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_udp_requests_per_ip: Option<u32>,
     /// HTTP connections at once [default: 20000]
-    #[arg(
-        long,
-        global = true,
-        env = "BT_TRACKER_MAX_CONNECTIONS",
-        value_name = "N"
-    )]
+    #[arg(long, global = true, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_connections: Option<usize>,
     /// HTTP connections of one address at once, or of one /64 of IPv6 [default: a quarter of all]
-    #[arg(
-        long,
-        global = true,
-        env = "BT_TRACKER_MAX_CONNECTIONS_PER_IP",
-        value_name = "N"
-    )]
+    #[arg(long, global = true, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_connections_per_ip: Option<usize>,
     /// Memory of all HTTP connections for requests and replies under way [default: 256MiB]
-    #[arg(
-        long,
-        global = true,
-        env = "BT_TRACKER_MAX_CONNECTION_MEMORY",
-        value_name = "SIZE"
-    )]
+    #[arg(long, global = true, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_connection_memory: Option<Size>,
     /// Do not keep peer ids, which saves 20 bytes a peer; unpacked lists then have none
-    #[arg(long, global = true, env = "BT_TRACKER_NO_PEER_IDS", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    #[arg(long, global = true, num_args = 0..=1, default_missing_value = "true", value_parser = switch, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) no_peer_ids: Option<bool>,
     /// The key of connection ids over UDP, 32 hexadecimal digits in a file: trackers with the same
     /// one honor each other's ids, and so does one that is restarted [default: random]
-    #[arg(long, global = true, env = "BT_TRACKER_UDP_KEY", value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) udp_key: Option<PathBuf>,
     /// Receive buffer of each UDP socket; the kernel may grant less [default: 4MiB]
-    #[arg(
-        long,
-        global = true,
-        env = "BT_TRACKER_RECV_BUFFER",
-        value_name = "SIZE"
-    )]
+    #[arg(long, global = true, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) recv_buffer: Option<Size>,
 }
 
-impl Settings {
-    /// These settings, and those of `other` where these say nothing.
-    pub(super) fn or(self, other: Self) -> Self {
-        Self {
-            http: or(self.http, other.http),
-            https: or(self.https, other.https),
-            tls_cert: self.tls_cert.or(other.tls_cert),
-            tls_key: self.tls_key.or(other.tls_key),
-            upload_token_file: if self.upload_token.is_some() {
-                None
-            } else {
-                self.upload_token_file.or(other.upload_token_file)
-            },
-            upload_token: self.upload_token,
-            udp: or(self.udp, other.udp),
-            mode: self.mode.or(other.mode),
-            list: self.list.or(other.list),
-            accounts: self.accounts.or(other.accounts),
-            admin_token_file: if self.admin_token.is_some() {
-                None
-            } else {
-                self.admin_token_file.or(other.admin_token_file)
-            },
-            admin_token: self.admin_token,
-            torrents: self.torrents.or(other.torrents),
-            torrents_poll: self.torrents_poll.or(other.torrents_poll),
-            interval: self.interval.or(other.interval),
-            min_interval: self.min_interval.or(other.min_interval),
-            peer_ttl: self.peer_ttl.or(other.peer_ttl),
-            default_numwant: self.default_numwant.or(other.default_numwant),
-            max_numwant: self.max_numwant.or(other.max_numwant),
-            locality: or(self.locality, other.locality),
-            stats_addr: self.stats_addr.or(other.stats_addr),
-            snapshot: self.snapshot.or(other.snapshot),
-            snapshot_every: self.snapshot_every.or(other.snapshot_every),
-            store: self.store.or(other.store),
-            workers: self.workers.or(other.workers),
-            trust_proxy: or(self.trust_proxy, other.trust_proxy),
-            max_torrents: self.max_torrents.or(other.max_torrents),
-            max_peers_per_torrent: self.max_peers_per_torrent.or(other.max_peers_per_torrent),
-            max_peers_per_ip: self.max_peers_per_ip.or(other.max_peers_per_ip),
-            max_udp_requests_per_ip: self
-                .max_udp_requests_per_ip
-                .or(other.max_udp_requests_per_ip),
-            max_connections: self.max_connections.or(other.max_connections),
-            max_connections_per_ip: self.max_connections_per_ip.or(other.max_connections_per_ip),
-            max_connection_memory: self.max_connection_memory.or(other.max_connection_memory),
-            announce_path: self.announce_path.or(other.announce_path),
-            interval_jitter: self.interval_jitter.or(other.interval_jitter),
-            max_scrape: self.max_scrape.or(other.max_scrape),
-            proxy_header: self.proxy_header.or(other.proxy_header),
-            ip_param: self.ip_param.or(other.ip_param),
-            udp_key: self.udp_key.or(other.udp_key),
-            no_peer_ids: self.no_peer_ids.or(other.no_peer_ids),
-            recv_buffer: self.recv_buffer.or(other.recv_buffer),
-        }
-    }
-}
-
-fn or<T>(ours: Vec<T>, theirs: Vec<T>) -> Vec<T> {
-    if ours.is_empty() { theirs } else { ours }
-}
-
 /// Networks as text.
-mod networks {
-    use bt_tracker::swarm::Network;
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    pub(super) fn serialize<S: Serializer>(
-        networks: &[Network],
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(networks.iter().map(ToString::to_string))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Vec<Network>, D::Error> {
-        let texts = Vec::<String>::deserialize(deserializer)?;
-        texts
-            .iter()
-            .map(|text| text.parse().map_err(de::Error::custom))
-            .collect()
-    }
+fn networks<S: Serializer>(networks: &[Network], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(networks.iter().map(ToString::to_string))
 }

@@ -55,7 +55,8 @@ impl Access {
             Mode::Passkey => ("passkey", Rule::Passkey(Accounts::default())),
         };
         let path = match (&rule, &config.list) {
-            (Rule::Open, _) => PathBuf::new(),
+            (Rule::Open, Some(_)) => return Err(Error::IdleList),
+            (Rule::Open, None) => PathBuf::new(),
             (_, Some(path)) => path.clone(),
             (_, None) => return Err(Error::NoList(name)),
         };

@@ -134,7 +134,7 @@ impl Upload {
             ),
         };
         if status == Status::ServerError {
-            tracing::error!(reply = ?text, "a torrent was not published");
+            tracing::error!(reply = %text, "a torrent was not published");
         }
         route::json_reply(status, text.as_bytes(), self.keep_alive, out);
     }

@@ -62,6 +62,10 @@ pub(super) fn answer(
         (Some(Place::Announce(key)), Method::Get) => {
             announce(head, source, key, now, tracker, reply);
         }
+        // No list of announces but one, in the place where it always stands.
+        (Some(Place::Announce(key)), Method::Post) if body.trim_ascii().is_empty() => {
+            announce(head, source, key, now, tracker, reply);
+        }
         (Some(Place::Announce(key)), Method::Post) => {
             multi::announce(body, source, key, now, tracker, reply);
         }
@@ -172,6 +176,7 @@ fn torrents(head: &Head<'_>, file: &str, now: Instant, tracker: &Tracker, reply:
         return info(head, file, found, tracker, reply);
     }
     match file {
+        "" | "index.json" if tracker.publisher.is_idle() => plain(reply, Status::NotFound),
         "" if !head.wants_json => {
             send_shared(reply, HTML, PAGE, &index(Form::Page));
         }

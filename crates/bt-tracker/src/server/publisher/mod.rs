@@ -91,6 +91,12 @@ impl Publisher {
         }
     }
 
+    /// Whether there is nothing to offer and never was meant to be: no directory, and nothing that the
+    /// owner has.
+    pub(super) fn is_idle(&self) -> bool {
+        self.dir.is_none() && self.catalog().torrents.is_empty()
+    }
+
     pub(super) fn catalog(&self) -> Arc<Catalog> {
         self.catalog
             .read()
