@@ -10,9 +10,15 @@ pub(super) fn read(path: &Path) -> Result<Settings, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         Failure::bad_input(format!("cannot read the configuration file {shown}")).cause(&error)
     })?;
-    toml::from_str(&text).map_err(|error| {
+    parse(&text, path)
+}
+
+/// The settings in the text of a file.
+pub(super) fn parse(text: &str, path: &Path) -> Result<Settings, Failure> {
+    toml::from_str(text).map_err(|error| {
+        let shown = path.display();
         Failure::bad_input(format!("the configuration file {shown} makes no sense"))
-            .because(place(&text, &error))
+            .because(place(text, &error))
             .hint("bt-tracker print-config shows every setting with its value")
     })
 }
