@@ -64,6 +64,15 @@ pub fn http_reply(data: &[u8]) {
         }
         Err(_) => {}
     }
+    if let Ok(all) = http::decode_many_announce_replies(data) {
+        let named = all.iter().filter_map(|one| one.reply.as_ref().ok());
+        assert!(
+            named
+                .map(|reply| reply.peers.len())
+                .all(|peers| peers <= MAX_PEERS)
+        );
+        assert!(http::decode_announce_reply(data).is_err(), "it is a list");
+    }
     if let Ok(response) = http::decode_scrape_reply(data) {
         let mut body = Vec::new();
         http::encode_scrape_reply(&response, &mut body);
@@ -290,6 +299,12 @@ pub fn options(data: &[u8]) {
 #[cfg(all(feature = "fuzz", feature = "bin"))]
 pub fn values(data: &[u8]) {
     crate::cli::fuzz::values(data);
+}
+
+/// What `top` gets from another tracker.
+#[cfg(all(feature = "fuzz", feature = "bin"))]
+pub fn top(data: &[u8]) {
+    crate::cli::fuzz::top(data);
 }
 
 /// An address and how many of its leading bits count.

@@ -10,6 +10,8 @@ use super::args::{self, Cli};
 use super::config;
 use super::create::{parse_tiers, parse_web_seed};
 use super::exit::Exit;
+use super::interface;
+use super::progress;
 use super::report::escape;
 use super::select;
 use super::source::{Word, parse_torrent};
@@ -102,6 +104,9 @@ pub(crate) fn values(data: &[u8]) {
     if let Ok(url) = parse_web_seed(text) {
         assert_eq!(parse_web_seed(&url).as_ref(), Ok(&url));
     }
+    let width = data.len() % 40;
+    let fitted = progress::fit(text, width);
+    assert_eq!(progress::columns(&fitted), width, "{text:?}");
     let shown = escape(text);
     assert!(!shown.chars().any(char::is_control), "{shown:?}");
     assert_eq!(escape(&shown), shown, "what is harmless stays as it is");
@@ -110,6 +115,11 @@ pub(crate) fn values(data: &[u8]) {
 /// Patterns of `--include` and `--exclude`, and paths, a line each; the first line is the pattern.
 pub(crate) fn globs(data: &[u8]) {
     select::fuzz_globs(&String::from_utf8_lossy(data));
+}
+
+/// What the kernel says of the addresses of this machine.
+pub(crate) fn interfaces(data: &[u8]) {
+    interface::fuzz(data);
 }
 
 fn numbers(text: &str) {
@@ -161,5 +171,6 @@ mod tests {
         crate::fuzz::replay("client_config", 3, super::config);
         crate::fuzz::replay("client_values", 3, super::values);
         crate::fuzz::replay("client_globs", 3, super::globs);
+        crate::fuzz::replay("client_interfaces", 3, super::interfaces);
     }
 }

@@ -16,3 +16,8 @@ pub fn values(data: &[u8]) {
 pub fn globs(data: &[u8]) {
     fuzz::globs(data);
 }
+
+/// A datagram of the kernel about the addresses of this machine.
+pub fn interfaces(data: &[u8]) {
+    fuzz::interfaces(data);
+}

@@ -9,7 +9,7 @@ mod rates;
 mod settings;
 
 #[cfg(feature = "cli")]
-pub use command_line::{config, globs, values};
+pub use command_line::{config, globs, interfaces, values};
 pub use decide::decide;
 pub use engine::engine;
 pub use journal::journal;

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::config_file;
 use super::failure::Failure;
 use super::settings::Settings;
+use super::top;
 use super::units::{Near, Share, Size, Span, Store};
 use super::usage::{self, Parsed};
 
@@ -88,6 +89,16 @@ pub(crate) fn values(data: &[u8]) {
     }
 }
 
+/// What `top` gets from another tracker.
+///
+/// # Panics
+/// If it can steer a terminal.
+pub(crate) fn top(data: &[u8]) {
+    if let Ok(stats) = serde_json::from_slice(data) {
+        top::fuzz(&stats);
+    }
+}
+
 fn round_trip<T>(text: &str)
 where
     T: std::str::FromStr<Err = String> + ToString + PartialEq + std::fmt::Debug,
@@ -136,10 +147,11 @@ mod tests {
     #[test]
     fn the_corpus_holds() {
         let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/corpus");
-        let targets: [(&str, fn(&[u8])); 3] = [
+        let targets: [(&str, fn(&[u8])); 4] = [
             ("tracker_config", super::config),
             ("tracker_options", super::options),
             ("tracker_values", super::values),
+            ("tracker_top", super::top),
         ];
         for (name, body) in targets {
             let files = std::fs::read_dir(std::path::Path::new(corpus).join(name)).unwrap();

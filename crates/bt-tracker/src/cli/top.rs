@@ -308,6 +308,20 @@ fn bars(values: &[u64]) -> String {
     values.iter().map(bar).collect()
 }
 
+/// What another tracker says of itself for the fuzzer: it is shown in lines that cannot steer a terminal.
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) fn fuzz(stats: &Value) {
+    let numbers = Numbers::of(stats);
+    let rates = numbers.since(&Numbers::default(), Duration::from_millis(1));
+    for rates in [None, Some(rates)] {
+        let screen = screen("http://t/stats?format=json", &numbers, rates, stats);
+        let steers = |sign: char| sign.is_control() && sign != '\n';
+        assert!(!screen.contains(steers), "{screen:?}");
+        assert_eq!(row(&numbers, rates).lines().count(), 1);
+        assert_eq!(event(&numbers, rates)["uptime"], numbers.uptime);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

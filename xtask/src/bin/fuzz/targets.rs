@@ -3,7 +3,8 @@
 use crate::words::{
     ADDRESS_WORDS, ADMIN_WORDS, CONFIG_WORDS, EXTENSION_WORDS, GLOB_WORDS, LIST_WORDS,
     MAGNET_WORDS, OPTION_WORDS, PATH_WORDS, PUBLISHER_WORDS, QUERY_WORDS, REDIS_WORDS, REPLY_WORDS,
-    SERVER_WORDS, SETTINGS_WORDS, SIGNAL_WORDS, TORRENT_WORDS, UDP_WORDS, VALUE_WORDS, WIRE_WORDS,
+    SERVER_WORDS, SETTINGS_WORDS, SIGNAL_WORDS, TOP_WORDS, TORRENT_WORDS, UDP_WORDS, VALUE_WORDS,
+    WIRE_WORDS,
 };
 
 /// One fuzz target: a body in a package's `fuzz.rs` and what the driver has to know about it.
@@ -281,6 +282,12 @@ pub(crate) const TARGETS: &[Target] = &[
         GLOB_WORDS,
     ),
     bytes(
+        "client_interfaces",
+        "what the kernel says of addresses: all of the interface are found, and no others",
+        bt_client::fuzz::interfaces,
+        &[],
+    ),
+    bytes(
         "tracker_http_query",
         "announce and scrape queries as a server reads them: round trip",
         bt_tracker::fuzz::http_query,
@@ -357,6 +364,12 @@ pub(crate) const TARGETS: &[Target] = &[
         "durations, sizes, shares, localities and stores: round trip, and no password is shown",
         bt_tracker::fuzz::values,
         VALUE_WORDS,
+    ),
+    text(
+        "tracker_top",
+        "what another tracker says of itself cannot steer a terminal",
+        bt_tracker::fuzz::top,
+        TOP_WORDS,
     ),
     server(
         "tracker_server_http",

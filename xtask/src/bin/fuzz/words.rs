@@ -431,3 +431,20 @@ pub(crate) const GLOB_WORDS: &[&[u8]] = &[
     b"*", b"**", b"/", b"?", b"[a-z]", b"[!a]", b"{a,b}", b"\\", b"\n", b".", b"..", b"a", b"b/c",
     b"a.txt", b"*.mkv", b"**/",
 ];
+
+/// Parts of what a tracker says of itself.
+pub(crate) const TOP_WORDS: &[&[u8]] = &[
+    b"\"uptime\":",
+    b"\"peers_v4\":",
+    b"\"peers_v6\":",
+    b"\"http\":{\"scrapes\":",
+    b"\"udp\":{\"scrapes\":",
+    b"\"failures\":",
+    b"\"bytes_in\":",
+    b"\"history\":[{\"name\":\"x\",\"values\":[1,2]}]",
+    b"\"largest\":[{\"info_hash\":\"x\",\"seeds\":1}]",
+    b"18446744073709551615",
+    b"\\u001b[2J",
+    b",",
+    b"{}",
+];
