@@ -21,7 +21,7 @@ use super::units;
 const LINES: [&[&str]; 4] = [
     &["bt-client", "download", "x.torrent", "--quiet"],
     &["bt-client", "create", "content"],
-    &["bt-client", "seed", "x.torrent", "content"],
+    &["bt-client", "seed", "x.torrent"],
     &["bt-client", "demo"],
 ];
 

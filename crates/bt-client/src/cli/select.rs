@@ -276,10 +276,11 @@ pub(crate) fn fuzz_globs(text: &str) {
     };
     let globs = Globs::new(std::slice::from_ref(&pattern)).expect("each of them was read");
     let is_plain = |text: &str| !text.contains(['*', '?', '[', ']', '{', '}', '\\', '!']);
-    for path in lines.take(8) {
+    let is_part = |part: &str| !matches!(part, "" | "." | "..");
+    for path in lines.take(8).filter(|path| path.split('/').all(is_part)) {
         let matched = globs.matches(path);
         let below = format!("{path}/a/b");
-        if matched && !path.is_empty() {
+        if matched {
             assert!(
                 globs.matches(&below),
                 "{pattern:?} takes {path:?} and not {below:?}"

@@ -34,8 +34,10 @@ pub(crate) fn config(data: &[u8]) {
             let line = message.split(": line ").nth(1);
             let line = line.and_then(|rest| rest.split([':', ',']).next()?.parse().ok());
             let lines = 1 + text.matches('\n').count();
+            // What is too deep has no place.
+            let is_placed = line.is_some_and(|line: usize| (1..=lines).contains(&line));
             assert!(
-                line.is_some_and(|line: usize| (1..=lines).contains(&line)),
+                is_placed || message.ends_with("recursion limit"),
                 "{message}"
             );
         }
