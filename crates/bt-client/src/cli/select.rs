@@ -248,10 +248,8 @@ pub(crate) fn fuzz_lists(text: &str) {
         assert!(range.contains(range.from) && !range.contains(range.from - 1));
         let last = range.to_within(u32::MAX);
         assert!(range.contains(last), "{text:?}");
-        assert_eq!(
-            last.checked_add(1).is_some_and(|next| range.contains(next)),
-            false
-        );
+        let next = last.checked_add(1);
+        assert!(next.is_none_or(|next| !range.contains(next)), "{text:?}");
     }
     if let Ok(wish) = parse_wish(text) {
         let files: Vec<String> = wish.files.iter().map(|range| range.text()).collect();

@@ -146,10 +146,12 @@ fn check(settings: Settings) {
 
 #[cfg(test)]
 mod tests {
+    type Body = fn(&[u8]);
+
     #[test]
     fn the_corpus_holds() {
         let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/corpus");
-        let targets: [(&str, fn(&[u8])); 4] = [
+        let targets: [(&str, Body); 4] = [
             ("tracker_config", super::config),
             ("tracker_options", super::options),
             ("tracker_values", super::values),

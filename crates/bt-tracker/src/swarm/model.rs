@@ -37,7 +37,7 @@ pub(super) fn config() -> Config {
 pub(super) fn announce(torrent: u8, peer: &str, left: u64, event: Event) -> Announce {
     Announce {
         info_hash: info_hash(torrent),
-        peer: peer.parse().unwrap(),
+        peer: peer.parse().expect("an address"),
         peer_id: None,
         left,
         event,

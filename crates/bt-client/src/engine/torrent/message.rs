@@ -361,12 +361,7 @@ impl Torrent {
         self.take_back(now, key, &[block]);
     }
 
-    fn with_valid_piece(
-        &mut self,
-        key: PeerKey,
-        piece: PieceIndex,
-        then: impl FnOnce(&mut Peer),
-    ) {
+    fn with_valid_piece(&mut self, key: PeerKey, piece: PieceIndex, then: impl FnOnce(&mut Peer)) {
         if piece.0 < self.layout.piece_count()
             && let Some(peer) = self.peers.get_mut(&key)
         {
