@@ -18,6 +18,8 @@
 mod disk;
 mod durable;
 mod net;
+mod open;
+mod pages;
 mod relay;
 mod sync;
 
@@ -66,7 +68,56 @@ mod limits {
         COMMIT_AFTER, COMMIT_AFTER_BYTES, MAX_KEPT_ROOM, NO_DESCRIPTORS_PAUSE,
     };
 
+    pub(crate) const INDEX_LIFE: std::time::Duration = std::time::Duration::from_secs(1);
+    pub(crate) const INDEX_SHARE: u32 = 0;
     pub(crate) const MAX_RELAY_QUEUE: usize = 3;
+}
+
+/// What connections hold together, which an index counts among.
+mod memory {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[derive(Debug)]
+    pub(crate) struct Budget {
+        held: AtomicUsize,
+        most: usize,
+    }
+
+    #[derive(Debug)]
+    pub(crate) struct Held(Arc<Budget>, usize);
+
+    impl Budget {
+        pub(crate) fn new(most: usize) -> Arc<Self> {
+            let held = AtomicUsize::new(0);
+            Arc::new(Self { held, most })
+        }
+
+        pub(crate) fn held(&self) -> usize {
+            self.held.load(Ordering::Relaxed)
+        }
+
+        pub(crate) fn is_exceeded(&self) -> bool {
+            self.held() > self.most
+        }
+
+        pub(crate) fn hold(self: &Arc<Self>, bytes: usize) -> Held {
+            self.held.fetch_add(bytes, Ordering::Relaxed);
+            Held(Arc::clone(self), bytes)
+        }
+    }
+
+    impl Drop for Held {
+        fn drop(&mut self) {
+            self.0.held.fetch_sub(self.1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What the index of torrents is of.
+mod swarm {
+    #[derive(Debug)]
+    pub(crate) struct Swarms;
 }
 
 /// The real rules of what is known, and a journal in memory.

@@ -10,11 +10,12 @@ use std::future::Future;
 use std::num::NonZeroUsize;
 use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
-use std::sync::{Arc, LockResult, PoisonError};
+use std::sync::{Arc, LockResult, PoisonError, TryLockError, TryLockResult};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+pub(crate) use loom::sync::RwLock;
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 pub(crate) use loom::thread::JoinHandle;
 
 /// How often a run takes the processor away from a thread that could go on. Two already find nearly all that is known
@@ -109,6 +110,11 @@ impl<T> Mutex<T> {
 
     pub(crate) fn lock(&self) -> LockResult<MutexGuard<'_, T>> {
         let guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(MutexGuard { of: self, guard })
+    }
+
+    pub(crate) fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
+        let guard = self.0.try_lock().map_err(|_| TryLockError::WouldBlock)?;
         Ok(MutexGuard { of: self, guard })
     }
 }

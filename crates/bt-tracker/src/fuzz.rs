@@ -64,6 +64,15 @@ pub fn http_reply(data: &[u8]) {
         }
         Err(_) => {}
     }
+    if let Ok(all) = http::decode_many_announce_replies(data) {
+        let named = all.iter().filter_map(|one| one.reply.as_ref().ok());
+        assert!(
+            named
+                .map(|reply| reply.peers.len())
+                .all(|peers| peers <= MAX_PEERS)
+        );
+        assert!(http::decode_announce_reply(data).is_err(), "it is a list");
+    }
     if let Ok(response) = http::decode_scrape_reply(data) {
         let mut body = Vec::new();
         http::encode_scrape_reply(&response, &mut body);
@@ -257,6 +266,11 @@ pub fn schedule(data: &[u8]) {
     assert!(trackers.iter().all(|tracker| tracker.failures < 1_001));
 }
 
+/// What peers and the owner of a store do, against a naive model.
+pub fn swarms(data: &[u8]) {
+    crate::swarm::fuzz(data);
+}
+
 /// A URL, and on the next line where its tracker redirects to.
 #[cfg(feature = "client")]
 pub fn redirect(data: &[u8]) {
@@ -267,6 +281,30 @@ pub fn redirect(data: &[u8]) {
 #[cfg(feature = "client")]
 pub fn gunzip(data: &[u8]) {
     crate::client::fuzz_body(data);
+}
+
+/// The text of a configuration file of the program.
+#[cfg(all(feature = "fuzz", feature = "bin"))]
+pub fn config(data: &[u8]) {
+    crate::cli::fuzz::config(data);
+}
+
+/// The words of a command line of the program, one a line.
+#[cfg(all(feature = "fuzz", feature = "bin"))]
+pub fn options(data: &[u8]) {
+    crate::cli::fuzz::options(data);
+}
+
+/// A duration, size, share, locality or store, as settings have them.
+#[cfg(all(feature = "fuzz", feature = "bin"))]
+pub fn values(data: &[u8]) {
+    crate::cli::fuzz::values(data);
+}
+
+/// What `top` gets from another tracker.
+#[cfg(all(feature = "fuzz", feature = "bin"))]
+pub fn top(data: &[u8]) {
+    crate::cli::fuzz::top(data);
 }
 
 /// An address and how many of its leading bits count.
@@ -311,6 +349,7 @@ mod tests {
         ("tracker_udp_exchange", super::udp_exchange),
         ("tracker_schedule", super::schedule),
         ("tracker_network", super::network),
+        ("tracker_swarms", super::swarms),
         #[cfg(feature = "client")]
         ("tracker_redirect", super::redirect),
         #[cfg(feature = "client")]

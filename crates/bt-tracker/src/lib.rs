@@ -36,9 +36,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(all(feature = "fuzz", feature = "bin"))]
+extern crate self as bt_tracker;
+
 mod announce;
 #[cfg(test)]
 mod arbitrary;
+// The command line belongs to the program; the fuzzer reaches it from here, under the names that it uses there.
+#[cfg(all(feature = "fuzz", feature = "bin"))]
+#[allow(dead_code, reason = "nobody runs the program from here")]
+#[path = "cli/mod.rs"]
+mod cli;
 #[cfg(feature = "client")]
 pub mod client;
 mod error;

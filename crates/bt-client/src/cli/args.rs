@@ -200,7 +200,7 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Parsed, Failure> {
 
 /// The options as data. What the environment or the file say for all commands alike is no mistake where one has no use for
 /// it.
-fn read(matches: &ArgMatches) -> Result<Cli, clap::Error> {
+pub(super) fn read(matches: &ArgMatches) -> Result<Cli, clap::Error> {
     let mut cli = Cli::from_arg_matches(matches)?;
     if let (Task::Seed(args), Some((_, matches))) = (&mut cli.command, matches.subcommand()) {
         let is_typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
@@ -241,7 +241,7 @@ fn usage(error: &clap::Error) -> Failure {
     Failure::new(Exit::Usage, what).hint(hint)
 }
 
-fn in_file(path: &Path, error: &clap::Error) -> Failure {
+pub(super) fn in_file(path: &Path, error: &clap::Error) -> Failure {
     config::bad(path, "a value is not valid").because(complaint(error).0)
 }
 

@@ -464,7 +464,7 @@ pub(crate) fn parse_tiers(text: &str) -> Result<Tiers, String> {
     }
 }
 
-fn parse_web_seed(text: &str) -> Result<String, String> {
+pub(super) fn parse_web_seed(text: &str) -> Result<String, String> {
     parse_url(text.trim(), WEB_SEED_SCHEMES)
 }
 

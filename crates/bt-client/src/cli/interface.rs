@@ -113,6 +113,53 @@ fn short(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(bytes.get(at..)?.first_chunk().copied()?))
 }
 
+/// A datagram for the fuzzer, as it is; and messages about addresses that the bytes stand for, which are all found.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn fuzz(data: &[u8]) {
+    let mut found = Vec::new();
+    let _ = collect(data, 1, &mut found);
+    assert!(found.len() <= data.len() / (MESSAGE_HEAD + ADDRESS_HEAD));
+    let mut datagram = Vec::new();
+    let mut expected = Vec::new();
+    for &[how, index, last] in data.as_chunks().0 {
+        let ip: IpAddr = match how & 1 {
+            0 => Ipv4Addr::new(10, 0, how, last).into(),
+            _ => Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, how.into(), last.into()).into(),
+        };
+        let octets = match ip {
+            IpAddr::V4(ip) => ip.octets().to_vec(),
+            IpAddr::V6(ip) => ip.octets().to_vec(),
+        };
+        let index = u32::from(index & 1);
+        let length = u16::try_from(ATTRIBUTE_HEAD + octets.len()).unwrap_or(0);
+        let mut body = vec![0; 4];
+        body.extend(index.to_ne_bytes());
+        // What is not known, the other end of a link, and our own.
+        for (kind, value) in [
+            (9, &[0, 0, 0, 0][..]),
+            (IFA_ADDRESS, &octets),
+            (IFA_LOCAL, &octets),
+        ] {
+            if kind == IFA_LOCAL && how & 2 == 0 {
+                continue;
+            }
+            let length = u16::try_from(ATTRIBUTE_HEAD + value.len()).unwrap_or(length);
+            body.extend(length.to_ne_bytes());
+            body.extend(kind.to_ne_bytes());
+            body.extend_from_slice(value);
+        }
+        let whole = u32::try_from(MESSAGE_HEAD + body.len()).unwrap_or(0);
+        datagram.extend(whole.to_ne_bytes());
+        datagram.extend(RTM_NEWADDR.to_ne_bytes());
+        datagram.extend([0; MESSAGE_HEAD - 6]);
+        datagram.extend(body);
+        expected.extend((index == 1).then_some(ip));
+    }
+    found.clear();
+    assert!(matches!(collect(&datagram, 1, &mut found), Ok(true)));
+    assert_eq!(found, expected);
+}
+
 #[cfg(test)]
 mod tests {
     use super::addresses;

@@ -14,6 +14,8 @@ mod download;
 mod events;
 mod exit;
 mod fetch;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod fuzz;
 mod goal;
 mod home;
 mod interface;

@@ -211,7 +211,7 @@ fn moving(row: &Row<'_>, name: usize, width: usize, fine: bool) -> String {
 }
 
 /// Exactly `width` columns: cut with `…`, or padded.
-fn fit(text: &str, width: usize) -> String {
+pub(super) fn fit(text: &str, width: usize) -> String {
     let mut fitted = cut(text, width);
     fitted.extend(std::iter::repeat_n(
         ' ',
@@ -241,7 +241,7 @@ fn cut(text: &str, width: usize) -> String {
 }
 
 /// Columns that a text takes on a terminal.
-fn columns(text: &str) -> usize {
+pub(super) fn columns(text: &str) -> usize {
     text.chars().map(columns_of).sum()
 }
 

@@ -240,6 +240,61 @@ fn set(globs: &[&String]) -> Result<GlobSet, Failure> {
     build().map_err(|error| Failure::new(Exit::Usage, "the globs cannot be used").cause(&error))
 }
 
+/// Lists of files and wishes for the fuzzer: what is read is written and read back.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn fuzz_lists(text: &str) {
+    if let Ok(range) = parse_range(text) {
+        assert_eq!(parse_range(&range.text()), Ok(range), "{text:?}");
+        assert!(range.contains(range.from) && !range.contains(range.from - 1));
+        let last = range.to_within(u32::MAX);
+        assert!(range.contains(last), "{text:?}");
+        let next = last.checked_add(1);
+        assert!(next.is_none_or(|next| !range.contains(next)), "{text:?}");
+    }
+    if let Ok(wish) = parse_wish(text) {
+        let files: Vec<String> = wish.files.iter().map(|range| range.text()).collect();
+        let class = match wish.class {
+            Priority::Skip => "skip",
+            Priority::Low => "low",
+            Priority::Normal => "normal",
+            Priority::High => "high",
+        };
+        let again = parse_wish(&format!("{}={class}", files.join(",")));
+        assert_eq!(again, Ok(wish), "{text:?}");
+    }
+}
+
+/// A glob in the first line and paths in the others for the fuzzer: what matches a folder holds for all that is in it,
+/// and a glob without signs of its own is a name or a path.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) fn fuzz_globs(text: &str) {
+    let mut lines = text.lines();
+    let Some(Ok(pattern)) = lines.next().map(glob_text) else {
+        return;
+    };
+    let globs = Globs::new(std::slice::from_ref(&pattern)).expect("each of them was read");
+    let is_plain = |text: &str| !text.contains(['*', '?', '[', ']', '{', '}', '\\', '!']);
+    let is_part = |part: &str| !matches!(part, "" | "." | "..");
+    for path in lines.take(8).filter(|path| path.split('/').all(is_part)) {
+        let matched = globs.matches(path);
+        let below = format!("{path}/a/b");
+        if matched {
+            assert!(
+                globs.matches(&below),
+                "{pattern:?} takes {path:?} and not {below:?}"
+            );
+        }
+    }
+    let name = pattern.trim_matches('/');
+    let is_name = !name.is_empty() && !name.contains('/') && !matches!(name, "." | "..");
+    if is_plain(&pattern) && is_name && !pattern.contains('/') {
+        assert!(
+            globs.matches(name) && globs.matches(&format!("a/{name}/b")),
+            "{pattern:?}"
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Globs, Priority, Range, glob_text, parse_range, parse_wish};

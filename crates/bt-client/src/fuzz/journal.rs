@@ -1,10 +1,15 @@
 //! The journal of an earlier run: read from any bytes, and from what a run could have written.
 
+use std::collections::BTreeSet;
+
 use crate::limits::MAX_RECORDED_INDEX;
-use crate::state::knowledge::{Origin, Reader, Record, Replay, Span, Stamp, header};
+use crate::state::knowledge::{HEADER_LENGTH, Origin, Reader, Record, Replay, Span, Stamp, header};
 
 /// Torrents that the operations speak of: each may hold a set of half a MiB.
 const TORRENTS: u8 = 4;
+
+/// How many times a file is cut and read from its beginning.
+const WHOLE_CUTS: usize = 4;
 
 /// A journal from bytes. With an even first byte the others are the file; with an odd one they stand for records, and
 /// the file is what a run would have written of them, damaged in one place or cut off.
@@ -62,43 +67,58 @@ fn check_file(file: &[u8]) -> Option<Vec<Record>> {
     let _ = reader.is_damaged_inside();
     let good = file.get(..reader.offset()).expect("it was read");
     assert_eq!(write(first, &records), good, "each record has one spelling");
-    // As a run that was cut off leaves it: at the end of each record and in its middle.
-    for (number, end) in ends.iter().enumerate() {
-        for (cut, whole) in [(*end, number + 1), (end.saturating_sub(1), number)] {
-            let part = Reader::new(file.get(..cut).expect("before the end"));
-            let part = part.expect("the header is the same");
-            let read = part.map_while(Result::ok).count();
-            assert_eq!(read, whole, "of the {cut} bytes at the beginning");
-        }
-    }
+    check_cuts(file, first, &ends);
     let mut replay = Replay::default();
     records.iter().for_each(|record| replay.apply(record));
+    let checkpoint = replay.snapshot();
     let mut again = Replay::default();
-    replay
-        .snapshot()
-        .iter()
-        .for_each(|record| again.apply(record));
-    assert_eq!(
-        again.snapshot(),
-        replay.snapshot(),
-        "a checkpoint says the same"
-    );
-    for record in &records {
-        if let Record::Added { origin, .. } = record {
-            let hash = origin.info_hash;
-            assert_eq!(
-                again.find(hash),
-                replay.find(hash),
-                "a checkpoint says the same"
-            );
-            let found = replay.find(hash).map(|(_, known)| known.origin.info_hash);
-            assert!(
-                found.is_none_or(|found| found == hash),
-                "it is another torrent"
-            );
-        }
+    checkpoint.iter().for_each(|record| again.apply(record));
+    assert_eq!(again.snapshot(), checkpoint, "a checkpoint says the same");
+    let added = records.iter().filter_map(|record| match record {
+        Record::Added { origin, .. } => Some(origin.info_hash),
+        _ => None,
+    });
+    for hash in added.collect::<BTreeSet<_>>() {
+        assert_eq!(
+            again.find(hash),
+            replay.find(hash),
+            "a checkpoint says the same"
+        );
+        let found = replay.find(hash).map(|(_, known)| known.origin.info_hash);
+        assert!(
+            found.is_none_or(|found| found == hash),
+            "it is another torrent"
+        );
     }
     Some(records)
+}
+
+/// As a run that was cut off leaves it: at the end of each record and just before that.
+fn check_cuts(file: &[u8], first: u64, ends: &[usize]) {
+    let read = |file: &[u8]| {
+        let part = Reader::new(file).expect("the header is the same");
+        part.map_while(Result::ok).count()
+    };
+    // Each record by itself behind a header of its own, since to read all before it each time takes the square.
+    let mut begin = HEADER_LENGTH;
+    let mut part = Vec::new();
+    for (sequence, end) in (first..).zip(ends) {
+        part.clear();
+        part.extend(header(sequence));
+        part.extend_from_slice(file.get(begin..*end).expect("it was read"));
+        assert_eq!(read(&part), 1, "record {sequence} by itself");
+        part.pop();
+        assert_eq!(read(&part), 0, "record {sequence} without its last byte");
+        begin = *end;
+    }
+    // And some with all that is before them.
+    let step = ends.len().div_ceil(WHOLE_CUTS).max(1);
+    for (number, end) in ends.iter().enumerate().rev().step_by(step) {
+        for (cut, whole) in [(*end, number + 1), (end.saturating_sub(1), number)] {
+            let part = file.get(..cut).expect("before the end");
+            assert_eq!(read(part), whole, "of the {cut} bytes at the beginning");
+        }
+    }
 }
 
 /// Whatever happened to the file, only records that were written are read, from the first on.
@@ -156,8 +176,8 @@ fn record(bytes: &mut impl Iterator<Item = u8>) -> Option<Record> {
 
 fn span(bytes: &mut impl Iterator<Item = u8>) -> Span {
     let length = bytes.next().unwrap_or(0);
-    // A set is as large as its highest number, so most numbers are small, or little else would be done.
-    let bound = if length >= 0xe0 {
+    // A set is as large as its highest number, so nearly all numbers are small, or little else would be done.
+    let bound = if length >= 0xf8 {
         MAX_RECORDED_INDEX
     } else {
         4096

@@ -1,16 +1,24 @@
 //! Bodies for the fuzz driver, one file each; ordinary tests replay its corpus through them.
 
+#[cfg(feature = "cli")]
+mod command_line;
+mod decide;
 mod engine;
 mod journal;
+mod rates;
 mod settings;
 
+#[cfg(feature = "cli")]
+pub use command_line::{config, globs, interfaces, values};
+pub use decide::decide;
 pub use engine::engine;
 pub use journal::journal;
+pub use rates::rates;
 pub use settings::settings;
 
 /// Calls `body` with every file of a target's corpus, and wants at least `least` of them.
 #[cfg(test)]
-fn replay(target: &str, least: usize, body: fn(&[u8])) {
+pub(crate) fn replay(target: &str, least: usize, body: fn(&[u8])) {
     let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/corpus");
     let corpus = std::path::Path::new(corpus).join(target);
     let mut replayed = 0;

@@ -33,6 +33,11 @@ impl ConfigFile {
             .cause(&error)
             .hint("--config or BT_TRACKER_CONFIG names it")
         })?;
+        Self::parse(&text, path, command)
+    }
+
+    /// The same of the text of a file.
+    pub(super) fn parse(text: &str, path: &Path, command: &Command) -> Result<Self, Failure> {
         let nonsense = |problem: String| {
             let what = format!("the configuration file {} makes no sense", path.display());
             Failure::bad_input(what)
@@ -40,7 +45,7 @@ impl ConfigFile {
                 .hint("bt-tracker print-config shows every setting with its value")
         };
         let table: BTreeMap<Spanned<String>, Value> =
-            toml::from_str(&text).map_err(|error| nonsense(place(&text, &error)))?;
+            toml::from_str(text).map_err(|error| nonsense(place(text, &error)))?;
         let mut lines: Vec<_> = table.into_iter().collect();
         lines.sort_by_key(|(name, _)| name.span().start);
         let mut values = Vec::new();

@@ -6,6 +6,9 @@
 mod config_file;
 mod dump;
 mod failure;
+#[cfg(any(test, feature = "fuzz"))]
+#[allow(dead_code, reason = "the program itself has no use for it")]
+pub(crate) mod fuzz;
 mod listen;
 mod manual;
 mod options;

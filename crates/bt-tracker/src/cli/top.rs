@@ -168,7 +168,9 @@ fn out(text: &str) -> Result<(), Failure> {
 impl Numbers {
     fn of(stats: &Value) -> Self {
         let number = |path: &str| stats.pointer(path).and_then(Value::as_u64).unwrap_or(0);
-        let both = |name: &str| number(&format!("/http/{name}")) + number(&format!("/udp/{name}"));
+        // Another tracker may say anything.
+        let sum = |one: &str, other: &str| number(one).saturating_add(number(other));
+        let both = |name: &str| sum(&format!("/http/{name}"), &format!("/udp/{name}"));
         Self {
             uptime: number("/uptime"),
             http: number("/http/announces"),
@@ -177,7 +179,7 @@ impl Numbers {
             failures: both("failures"),
             bytes_in: both("bytes_in"),
             bytes_out: both("bytes_out"),
-            peers: number("/peers_v4") + number("/peers_v6"),
+            peers: sum("/peers_v4", "/peers_v6"),
             seeds: number("/seeds"),
             torrents: number("/torrents"),
             connections: number("/connections"),
@@ -310,6 +312,20 @@ fn bars(values: &[u64]) -> String {
     values.iter().map(bar).collect()
 }
 
+/// What another tracker says of itself for the fuzzer: it is shown in lines that cannot steer a terminal.
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) fn fuzz(stats: &Value) {
+    let numbers = Numbers::of(stats);
+    let rates = numbers.since(&Numbers::default(), Duration::from_millis(1));
+    for rates in [None, Some(rates)] {
+        let screen = screen("http://t/stats?format=json", &numbers, rates, stats);
+        let steers = |sign: char| sign.is_control() && sign != '\n';
+        assert!(!screen.contains(steers), "{screen:?}");
+        assert_eq!(row(&numbers, rates).lines().count(), 1);
+        assert_eq!(event(&numbers, rates)["uptime"], numbers.uptime);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -340,5 +356,8 @@ mod tests {
         });
         let screen = screen("http://t", &Numbers::of(&stats), None, &stats);
         assert!(!screen.contains('\x1b'), "{screen}");
+        let most = json!({"peers_v4": u64::MAX, "peers_v6": 1, "udp": {"scrapes": u64::MAX}, "http": {"scrapes": 1}});
+        let numbers = Numbers::of(&most);
+        assert_eq!((numbers.peers, numbers.scrapes), (u64::MAX, u64::MAX));
     }
 }

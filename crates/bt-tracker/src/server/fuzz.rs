@@ -3,7 +3,17 @@
 
 /// The bytes of an HTTP connection, cut in several ways.
 pub fn http_connection(data: &[u8]) {
-    super::http::fuzz(data);
+    super::http::open(data);
+}
+
+/// The bytes of a connection to a tracker with users and torrents of its own.
+pub fn http_publisher(data: &[u8]) {
+    super::http::publisher(data);
+}
+
+/// Requests of operators and of strangers.
+pub fn admin(data: &[u8]) {
+    super::admin::fuzz(data);
 }
 
 /// Lines as UDP packets.
@@ -24,6 +34,12 @@ pub fn accounts(data: &[u8]) {
 /// A list of users or of torrents.
 pub fn list(data: &[u8]) {
     super::access::fuzz(data);
+}
+
+/// Replies of Redis.
+#[cfg(feature = "redis")]
+pub fn redis_replies(data: &[u8]) {
+    super::relay::replies(data);
 }
 
 /// Announces as trackers tell them to each other.
@@ -83,12 +99,16 @@ mod tests {
         let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus");
         let targets: &[(&str, Body)] = &[
             ("tracker_server_http", http_connection),
+            ("tracker_server_publisher", http_publisher),
+            ("tracker_server_admin", admin),
             ("tracker_server_udp", udp_packets),
             ("tracker_server_snapshot", snapshot),
             ("tracker_server_accounts", accounts),
             ("tracker_server_list", list),
             #[cfg(feature = "redis")]
             ("tracker_server_relay", relay),
+            #[cfg(feature = "redis")]
+            ("tracker_server_redis", redis_replies),
             #[cfg(feature = "websocket")]
             ("tracker_server_signal", signal),
             #[cfg(feature = "websocket")]

@@ -26,6 +26,9 @@ mod hearsay;
 mod index;
 mod list;
 mod locality;
+#[cfg(any(test, feature = "fuzz"))]
+mod model;
+mod open;
 mod per_ip;
 mod prefetch;
 mod random;
@@ -34,6 +37,7 @@ mod shard;
 mod snapshot;
 mod stamp;
 mod store;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod tiny;
@@ -51,3 +55,6 @@ pub use locality::{Locality, LocalityError, Network};
 pub use snapshot::SnapshotError;
 pub use store::{Announce, Expired, Families, Swarms, Totals};
 pub use warm::Expected;
+
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use model::fuzz;

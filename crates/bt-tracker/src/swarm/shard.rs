@@ -1,13 +1,12 @@
 //! A part of the store that is locked on its own: torrents in a dense array, with a table of
 //! their positions. Knows nothing of other shards.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use bt_metainfo::InfoHash;
 
 use super::answer::{Answer, Counts, Refusal};
 use super::index::{Index, MAX_POSITIONS};
 use super::list::Keys;
+use super::open::Open;
 use super::prefetch::prefetch;
 use super::random::Random;
 use super::store::Announce;
@@ -321,39 +320,6 @@ impl Shard {
         self.remove_at(at, open, env);
         self.evicted += 1;
         Ok(())
-    }
-}
-
-/// How many torrents that nobody registered the store has, and how many it may have.
-#[derive(Debug)]
-pub(super) struct Open {
-    count: AtomicU32,
-    most: u32,
-}
-
-impl Open {
-    pub(super) fn new(most: u32) -> Self {
-        Self {
-            count: AtomicU32::new(0),
-            most,
-        }
-    }
-
-    /// Counts one more, unless there are as many as may be. Two threads at once may go one over.
-    fn enter(&self) -> bool {
-        let fits = self.count.load(Ordering::Relaxed) < self.most;
-        if fits {
-            self.force();
-        }
-        fits
-    }
-
-    fn force(&self) {
-        self.count.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn leave(&self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

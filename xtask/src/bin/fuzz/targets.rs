@@ -1,8 +1,10 @@
 //! The table of targets. A row more is all that a new fuzz body needs.
 
 use crate::words::{
-    ADDRESS_WORDS, EXTENSION_WORDS, LIST_WORDS, MAGNET_WORDS, PATH_WORDS, QUERY_WORDS, REPLY_WORDS,
-    SERVER_WORDS, SETTINGS_WORDS, SIGNAL_WORDS, TORRENT_WORDS, UDP_WORDS, WIRE_WORDS,
+    ADDRESS_WORDS, ADMIN_WORDS, CONFIG_WORDS, EXTENSION_WORDS, GLOB_WORDS, LIST_WORDS,
+    MAGNET_WORDS, OPTION_WORDS, PATH_WORDS, PUBLISHER_WORDS, QUERY_WORDS, REDIS_WORDS, REPLY_WORDS,
+    SERVER_WORDS, SETTINGS_WORDS, SIGNAL_WORDS, TOP_WORDS, TORRENT_WORDS, UDP_WORDS, VALUE_WORDS,
+    WIRE_WORDS,
 };
 
 /// One fuzz target: a body in a package's `fuzz.rs` and what the driver has to know about it.
@@ -96,6 +98,19 @@ const fn machine(name: &'static str, about: &'static str, body: fn(&[u8])) -> Ta
     Target {
         memory: Memory::Machine,
         ..bytes(name, about, body, WIRE_WORDS)
+    }
+}
+
+/// Text of people, read by more than one parser of other packages.
+const fn text(
+    name: &'static str,
+    about: &'static str,
+    body: fn(&[u8]),
+    words: &'static [&'static [u8]],
+) -> Target {
+    Target {
+        memory: Memory::Machine,
+        ..bytes(name, about, body, words)
     }
 }
 
@@ -238,6 +253,40 @@ pub(crate) const TARGETS: &[Target] = &[
         bt_client::fuzz::settings,
         SETTINGS_WORDS,
     ),
+    machine(
+        "client_rates",
+        "the rate meter and the token bucket: no more than the limit, and silence never looks faster",
+        bt_client::fuzz::rates,
+    ),
+    machine(
+        "client_decide",
+        "any journal against any look of the files: nothing is trusted without a reason",
+        bt_client::fuzz::decide,
+    ),
+    text(
+        "client_config",
+        "config.toml: a failure names the file and a key or a line, and what was typed counts",
+        bt_client::fuzz::config,
+        CONFIG_WORDS,
+    ),
+    bytes(
+        "client_values",
+        "sizes, rates, durations, ratios, lists of files, wishes, trackers, words for torrents: round trip",
+        bt_client::fuzz::values,
+        VALUE_WORDS,
+    ),
+    text(
+        "client_globs",
+        "patterns of files: what takes a folder takes all that is in it",
+        bt_client::fuzz::globs,
+        GLOB_WORDS,
+    ),
+    bytes(
+        "client_interfaces",
+        "what the kernel says of addresses: all of the interface are found, and no others",
+        bt_client::fuzz::interfaces,
+        &[],
+    ),
     bytes(
         "tracker_http_query",
         "announce and scrape queries as a server reads them: round trip",
@@ -293,11 +342,52 @@ pub(crate) const TARGETS: &[Target] = &[
         bt_tracker::fuzz::network,
         ADDRESS_WORDS,
     ),
+    machine(
+        "tracker_swarms",
+        "the store agrees with a naive model after each step, also after it was written down and read",
+        bt_tracker::fuzz::swarms,
+    ),
+    text(
+        "tracker_config",
+        "the tracker's configuration file: shown and read back, and a failure names its line",
+        bt_tracker::fuzz::config,
+        CONFIG_WORDS,
+    ),
+    text(
+        "tracker_options",
+        "the tracker's command line: shown as a file and read back, or refused in words",
+        bt_tracker::fuzz::options,
+        OPTION_WORDS,
+    ),
+    bytes(
+        "tracker_values",
+        "durations, sizes, shares, localities and stores: round trip, and no password is shown",
+        bt_tracker::fuzz::values,
+        VALUE_WORDS,
+    ),
+    text(
+        "tracker_top",
+        "what another tracker says of itself cannot steer a terminal",
+        bt_tracker::fuzz::top,
+        TOP_WORDS,
+    ),
     server(
         "tracker_server_http",
         "the bytes of a connection get the same replies however they are cut",
         bt_tracker::server::fuzz::http_connection,
         SERVER_WORDS,
+    ),
+    server(
+        "tracker_server_publisher",
+        "users, pages and uploads: the same replies however they are cut, each announce on an account, no key told",
+        bt_tracker::server::fuzz::http_publisher,
+        PUBLISHER_WORDS,
+    ),
+    server(
+        "tracker_server_admin",
+        "operators and strangers: nothing without the token, and programs can read what they are shown",
+        bt_tracker::server::fuzz::admin,
+        ADMIN_WORDS,
     ),
     server(
         "tracker_server_udp",
@@ -328,6 +418,12 @@ pub(crate) const TARGETS: &[Target] = &[
         "announces that trackers tell each other: round trip",
         bt_tracker::server::fuzz::relay,
         &[],
+    ),
+    server(
+        "tracker_server_redis",
+        "replies of Redis: what other trackers tell is carried out as a naive model says",
+        bt_tracker::server::fuzz::redis_replies,
+        REDIS_WORDS,
     ),
     server(
         "tracker_server_signal",

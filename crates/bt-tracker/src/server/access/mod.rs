@@ -69,6 +69,18 @@ impl Access {
         Ok(access)
     }
 
+    /// The users of a list that is in no file, for the fuzzer; a list that makes no sense has none.
+    #[cfg(any(test, feature = "fuzz"))]
+    pub(super) fn of_users(text: &str) -> Self {
+        let access = Self {
+            path: PathBuf::from("/dev/null/list"),
+            rule: Rule::Passkey(Accounts::default()),
+            changing: Mutex::new(()),
+        };
+        let _ = access.take(text);
+        access
+    }
+
     /// Reads the list again.
     pub(super) fn reload(&self) -> Result<Change, Error> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);

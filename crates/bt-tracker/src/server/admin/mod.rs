@@ -3,6 +3,8 @@
 //!
 //! Knows how numbers are shown, not how they come about.
 
+#[cfg(any(test, feature = "fuzz"))]
+mod fuzz;
 mod logins;
 mod manage;
 mod page;
@@ -27,6 +29,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) use fuzz::fuzz;
 
 use super::accounts::Sums;
 use super::handle::DRAIN;
@@ -151,13 +156,7 @@ pub(super) fn serve(
         torrents: config.torrents.clone(),
         logins: Mutex::default(),
     });
-    let router = Router::new()
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/stats", get(stats))
-        .merge(manage::router(&admin))
-        .with_state(admin);
+    let router = router(admin);
     let slots = Arc::new(Semaphore::new(MAX_ADMIN_CONNECTIONS));
     let (stop, connections, tracker) = (stop.clone(), tasks.clone(), Arc::clone(tracker));
     tasks.spawn(async move {
@@ -192,6 +191,16 @@ pub(super) fn serve(
             }));
         }
     });
+}
+
+fn router(admin: Arc<Admin>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/stats", get(stats))
+        .merge(manage::router(&admin))
+        .with_state(admin)
 }
 
 async fn ready(State(admin): State<Arc<Admin>>) -> Response {

@@ -299,14 +299,14 @@ mod tests {
 
     use tokio_util::sync::CancellationToken;
 
-    use super::super::fuzz_server;
+    use super::super::fuzz::open_server;
     use super::*;
     use crate::limits::FILE_EVICTION_PAUSE;
 
     #[tokio::test]
     async fn a_request_that_is_coming_is_not_cut_off_when_the_system_has_no_files_left() {
         const FIRST: &[u8] = b"GET /nowhere HTTP/1.1\r\n\r\n";
-        let (http, stop) = (Arc::new(fuzz_server()), CancellationToken::new());
+        let (http, stop) = (Arc::new(open_server()), CancellationToken::new());
         let (source, start) = (IpAddr::from([192, 0, 2, 1]), Instant::now());
         let mut session = Session::new(source);
         session.space()[..10].copy_from_slice(&FIRST[..10]);

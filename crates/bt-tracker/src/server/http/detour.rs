@@ -114,21 +114,24 @@ impl Upload {
     pub(super) async fn carry_out(&mut self, tracker: &Arc<Tracker>, out: &mut Vec<u8>) {
         let (file, bytes) = (self.file.take(), std::mem::take(&mut self.bytes));
         let (tracker, own) = (Arc::clone(tracker), Arc::clone(tracker));
-        let upload = move || {
-            let file = match &file {
-                None => None,
-                Some(file) => Some(route::decoded(file).ok_or(Refused::Name)?),
-            };
-            tracker
-                .publisher
-                .upload(file.as_deref(), &bytes, &tracker.swarms)
-        };
+        let upload = move || publish(file.as_deref(), &bytes, &tracker);
         let upload = move || contain::catch(&own.stats, upload);
         let done = tokio::task::spawn_blocking(upload).await;
+        self.reply(done.ok().and_then(Result::ok), out);
+    }
+
+    /// The same on this thread.
+    #[cfg(any(test, feature = "fuzz"))]
+    pub(super) fn carry_out_here(&mut self, tracker: &Tracker, out: &mut Vec<u8>) {
+        let done = publish(self.file.as_deref(), &self.bytes, tracker);
+        self.reply(Some(done), out);
+    }
+
+    fn reply(&self, done: Option<Result<Uploaded, Refused>>, out: &mut Vec<u8>) {
         let (status, text) = match done {
-            Ok(Ok(Ok(uploaded))) => done_with(&uploaded),
-            Ok(Ok(Err(refused))) => (status_of(&refused), object("error", &refused.to_string())),
-            Ok(Err(contain::Bug)) | Err(_) => (
+            Some(Ok(uploaded)) => done_with(&uploaded),
+            Some(Err(refused)) => (status_of(&refused), object("error", &refused.to_string())),
+            None => (
                 Status::ServerError,
                 object("error", "a bug of this program"),
             ),
@@ -147,6 +150,17 @@ impl Upload {
             Flow::Close
         }
     }
+}
+
+/// Puts the torrent into the directory, under the name in the URL if there is one. Waits for the disk.
+fn publish(file: Option<&str>, bytes: &[u8], tracker: &Tracker) -> Result<Uploaded, Refused> {
+    let file = match file {
+        None => None,
+        Some(file) => Some(route::decoded(file).ok_or(Refused::Name)?),
+    };
+    tracker
+        .publisher
+        .upload(file.as_deref(), bytes, &tracker.swarms)
 }
 
 fn done_with(uploaded: &Uploaded) -> (Status, String) {

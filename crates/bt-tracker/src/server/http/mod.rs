@@ -9,6 +9,8 @@ mod accept;
 mod connection;
 mod crowd;
 mod detour;
+#[cfg(any(test, feature = "fuzz"))]
+mod fuzz;
 mod head;
 mod multi;
 mod route;
@@ -30,6 +32,8 @@ use super::tracker::Tracker;
 use super::{Config, Error};
 use crate::limits::FILE_COMPLAINTS;
 use crowd::{Crowd, Seat};
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) use fuzz::{open, publisher};
 use head::Head;
 
 /// Connections that the kernel keeps until they are accepted.
@@ -317,65 +321,6 @@ fn forwarded(text: &[u8]) -> Option<IpAddr> {
         || address.is_multicast()
         || address == IpAddr::V4(std::net::Ipv4Addr::BROADCAST);
     (!is_nobody).then_some(address)
-}
-
-/// Bytes of a connection for the fuzzer. However they are cut, the same replies come out.
-#[cfg(any(test, feature = "fuzz"))]
-pub(super) fn fuzz(bytes: &[u8]) {
-    let cuts = [bytes.len().max(1), 1, 7, 1000];
-    let replies = cuts.map(|step| {
-        let http = fuzz_server();
-        let mut session = session::Session::new(IpAddr::from([192, 0, 2, 1]));
-        let now = Instant::now();
-        let mut sent = Vec::new();
-        'connection: for part in bytes.chunks(step) {
-            let mut part = part;
-            while !part.is_empty() {
-                let space = session.space();
-                let count = space.len().min(part.len());
-                space[..count].copy_from_slice(&part[..count]);
-                session.received(count);
-                part = &part[count..];
-                loop {
-                    let flow = session.advance(now, &http);
-                    // Only a client whose body has not come is asked for it, which the cuts decide.
-                    let asked = session.out.strip_suffix(session::CONTINUE);
-                    sent.extend_from_slice(asked.unwrap_or(&session.out));
-                    sent.extend_from_slice(&session.tail);
-                    session.sent();
-                    match flow {
-                        session::Flow::Read => break,
-                        session::Flow::Again => {}
-                        // A new protocol ends it for these purposes, and nobody can upload.
-                        session::Flow::Close | session::Flow::Detour => break 'connection,
-                    }
-                }
-            }
-        }
-        sent
-    });
-    assert!(
-        replies.windows(2).all(|pair| pair[0] == pair[1]),
-        "cuts change the replies"
-    );
-}
-
-#[cfg(any(test, feature = "fuzz"))]
-fn fuzz_server() -> Http {
-    let config = Config {
-        default_numwant: 0,
-        max_numwant: 0,
-        // The client itself is a proxy, and so are others of its network.
-        trusted_proxies: vec!["192.0.2.0/24".parse().expect("a network")],
-        ..Config::default()
-    };
-    let tracker = Tracker::new(&config, Instant::now());
-    Http {
-        tracker: Arc::new(tracker.expect("the default configuration is fine")),
-        proxy_header: config.proxy_header.into(),
-        crowd: Crowd::new(Instant::now(), 1, 1),
-        complained: Mutex::default(),
-    }
 }
 
 #[cfg(test)]

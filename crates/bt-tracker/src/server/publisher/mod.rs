@@ -7,6 +7,9 @@
 mod index;
 mod pages;
 mod scan;
+mod sync;
+#[cfg(test)]
+mod tests;
 mod upload;
 mod watch;
 

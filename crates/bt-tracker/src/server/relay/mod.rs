@@ -5,11 +5,15 @@
 //! for Redis, and every tracker holds all swarms. Redis forgets what is older than the
 //! time-to-live of peers by itself. Must not know transports or what is answered.
 
+#[cfg(any(test, feature = "fuzz"))]
+mod fuzz;
 mod queue;
 mod record;
 mod stream;
 mod sync;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) use fuzz::replies;
 #[cfg(any(test, feature = "fuzz"))]
 pub(super) use record::fuzz;
 

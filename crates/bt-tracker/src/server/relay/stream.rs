@@ -242,7 +242,8 @@ async fn take_in(
         }
         if entry.said.is_some_and(|(origin, _)| origin != relay.origin) {
             let miss = |info_hash| bookmark.miss(info_hash);
-            carry_out(relay, tracker, &entry, clock, |_| true, miss, &mut answer);
+            let heard = clock.heard(&entry);
+            carry_out(relay, tracker, &entry, heard, |_| true, miss, &mut answer);
             tokio::task::yield_now().await;
         }
     }
@@ -277,7 +278,7 @@ async fn read_again(
                 relay,
                 tracker,
                 &entry,
-                clock,
+                clock.heard(&entry),
                 is_welcome,
                 |_| {},
                 &mut answer,
@@ -317,17 +318,15 @@ fn reading((at, sequence): (u64, u64), block: Duration) -> redis::Pipeline {
 
 /// Carries out those announces of an entry that are `wanted`, and says which torrents are not
 /// tracked here.
-fn carry_out(
+pub(super) fn carry_out(
     relay: &Relay,
     tracker: &Tracker,
     entry: &Entry<'_>,
-    clock: Clock,
+    heard: Heard,
     wanted: impl Fn(&InfoHash) -> bool,
     mut miss: impl FnMut(InfoHash),
     answer: &mut Answer,
 ) {
-    let now = Instant::now();
-    let age = Duration::from_millis(clock.at.saturating_sub(entry.id.0));
     let (_, mut records) = entry.said.unwrap_or_default();
     while !records.is_empty() {
         let Some(announce) = record::decode(&mut records) else {
@@ -338,7 +337,9 @@ fn carry_out(
             continue;
         }
         let heard = if tracker.access.tracks(&announce.info_hash) {
-            tracker.swarms.hear_of(now, age, &announce, answer)
+            tracker
+                .swarms
+                .hear_of(heard.now, heard.age, &announce, answer)
         } else {
             Err(Refusal::Unregistered)
         };
@@ -364,14 +365,14 @@ impl Drop for Unsent<'_> {
     }
 }
 
-struct Entry<'a> {
-    id: (u64, u64),
+pub(super) struct Entry<'a> {
+    pub(super) id: (u64, u64),
     /// Who wrote it, and records; `None` when it makes no sense.
-    said: Option<(&'a [u8], &'a [u8])>,
+    pub(super) said: Option<(&'a [u8], &'a [u8])>,
 }
 
 /// The entries of a reply to XREAD.
-fn entries(reply: &Value) -> impl Iterator<Item = Entry<'_>> {
+pub(super) fn entries(reply: &Value) -> impl Iterator<Item = Entry<'_>> {
     // One stream was asked for: [[name, [entry, …]]], or nothing.
     let of_stream = match reply {
         Value::Array(streams) => match streams.first() {
@@ -409,6 +410,14 @@ fn entry(value: &Value) -> Option<Entry<'_>> {
     })
 }
 
+/// When another tracker heard what it tells.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heard {
+    pub(super) now: Instant,
+    /// How long ago that was.
+    pub(super) age: Duration,
+}
+
 /// The time of Redis.
 #[derive(Clone, Copy, Debug)]
 struct Clock {
@@ -429,6 +438,13 @@ impl Clock {
 
     async fn read(connection: &mut MultiplexedConnection) -> Result<Self, Lost> {
         Ok(Self::new(redis::cmd("TIME").query_async(connection).await?))
+    }
+
+    fn heard(self, entry: &Entry<'_>) -> Heard {
+        Heard {
+            now: Instant::now(),
+            age: Duration::from_millis(self.at.saturating_sub(entry.id.0)),
+        }
     }
 
     fn milliseconds(self, now: Instant) -> u64 {

@@ -1,0 +1,155 @@
+//! Requests of operators for the fuzzer: nobody without the token changes or learns anything, and what is shown can be read
+//! by the programs that it is for.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a tracker has to begin at some time"
+)]
+
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode};
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use tokio::runtime::{Builder, Runtime};
+
+use super::super::access::Access;
+use super::super::token::Token;
+use super::super::tracker::Tracker;
+use super::{Admin, Config, Source, router};
+
+const TOKEN: &str = "token-of-the-operator";
+
+/// Bytes of a reply, at most; there are few users and torrents.
+const MAX_REPLY: usize = 1 << 20;
+
+/// Requests of one input: more find nothing that fewer do not.
+const MAX_REQUESTS: usize = 16;
+
+/// Lines: users up to an empty one, as the list has them, then requests such as `+PUT /users?name=x`. The sign before them
+/// says who asks: `+` has the token, `-` a wrong one, others have none.
+pub(in super::super) fn fuzz(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (users, requests) = text.split_once("\n\n").unwrap_or(("", &text));
+    let mut tracker = Tracker::new(&Config::default(), Instant::now())
+        .expect("the default configuration is fine");
+    if !users.is_empty() {
+        tracker.access = Access::of_users(users);
+    }
+    let tracker = Arc::new(tracker);
+    let admin = Arc::new(Admin {
+        tracker: Arc::clone(&tracker),
+        token: Some(Token::new(TOKEN, "too short").expect("it is long enough")),
+        torrents: None,
+        logins: Mutex::default(),
+    });
+    let service = TowerToHyperService::new(router(admin));
+    for line in requests.lines().take(MAX_REQUESTS) {
+        let mut signs = line.chars();
+        let authorization = match signs.next() {
+            Some('+') => Some(format!("Bearer {TOKEN}")),
+            Some('-') => Some(format!("Bearer {}", &TOKEN[1..])),
+            _ => None,
+        };
+        let Some(mut request) = request(signs.as_str(), authorization.as_deref()) else {
+            continue;
+        };
+        // Who guesses must not shut the operator out.
+        let last = u8::from(line.starts_with('+'));
+        request
+            .extensions_mut()
+            .insert(Source([10, 0, 0, last].into()));
+        let before = tracker.swarms.totals();
+        let path = request.uri().path().to_owned();
+        let has_token = line.starts_with('+');
+        let (status, kind, body) = RUNTIME.with(|runtime| {
+            runtime.block_on(async {
+                let reply = service.call(request).await.expect("a router answers");
+                let kind = reply.headers().get("content-type").cloned();
+                let status = reply.status();
+                let body = to_bytes(reply.into_body(), MAX_REPLY).await;
+                (status, kind, body.expect("it is short"))
+            })
+        });
+        let body = std::str::from_utf8(&body).expect("it is text");
+        let kind = kind.as_ref().and_then(|kind| kind.to_str().ok());
+        check_form(kind.unwrap_or_default(), body);
+        if !has_token {
+            assert_eq!(
+                before,
+                tracker.swarms.totals(),
+                "{line:?} changed something"
+            );
+            let keys = tracker.access.accounts().map(|all| all.accounts(0));
+            // Other keys may be words of the page.
+            let is_told = |account: &super::super::Account| {
+                account.key.starts_with("key-of-") && body.contains(&account.key)
+            };
+            let told = keys.into_iter().flatten().find(is_told);
+            assert!(
+                told.is_none_or(|told| path.contains(&told.key)),
+                "{line:?} got a key"
+            );
+        } else if status == StatusCode::OK && path.starts_with("/torrents/") {
+            let hash = path
+                .strip_prefix("/torrents/")
+                .and_then(|hash| hash.parse().ok());
+            let is_known = hash.is_some_and(|hash| tracker.swarms.scrape(&hash).is_some());
+            let is_escaped = path.contains('%');
+            assert!(
+                is_escaped || is_known == body.contains("was_registered"),
+                "{line:?}: {body}"
+            );
+        }
+    }
+}
+
+std::thread_local! {
+    /// Handlers wait for a disk on threads of their own.
+    static RUNTIME: Runtime = Builder::new_current_thread().build().expect("a runtime");
+}
+
+/// `METHOD TARGET`, and a form that is asked for behind it.
+fn request(line: &str, authorization: Option<&str>) -> Option<Request<Body>> {
+    let mut words = line.split(' ');
+    let mut request = Request::builder().method(words.next()?).uri(words.next()?);
+    if let Some(authorization) = authorization {
+        request = request.header("authorization", authorization);
+    }
+    if let Some(accept) = words.next() {
+        request = request.header("accept", accept);
+    }
+    request.body(Body::empty()).ok()
+}
+
+/// Whether a program that takes this kind of text understands it.
+fn check_form(kind: &str, body: &str) {
+    if kind.starts_with("application/json") {
+        let parsed = serde_json::from_str::<serde_json::Value>(body);
+        assert!(parsed.is_ok(), "{body}");
+    } else if kind.contains("version=0.0.4") {
+        for line in body.lines() {
+            assert!(is_metric(line), "{line:?}");
+        }
+    }
+}
+
+/// A line of the text format of Prometheus, as far as it is used here.
+fn is_metric(line: &str) -> bool {
+    if let Some(comment) = line.strip_prefix("# TYPE ") {
+        return comment.ends_with(" counter") || comment.ends_with(" gauge");
+    }
+    let Some((name, value)) = line.rsplit_once(' ') else {
+        return false;
+    };
+    let (name, labels) = name.split_once('{').unwrap_or((name, "user=\"\"}"));
+    let label = labels
+        .strip_prefix("user=\"")
+        .and_then(|rest| rest.strip_suffix("\"}"));
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    name.bytes().all(is_name)
+        && value.parse::<u64>().is_ok()
+        && label.is_some_and(|label| !label.contains(['"', '\\', '\n', '{']))
+}
