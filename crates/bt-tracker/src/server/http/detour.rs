@@ -6,8 +6,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-#[cfg(feature = "websocket")]
 use super::super::contain;
+#[cfg(feature = "websocket")]
 use super::super::paths::Place;
 use super::super::publisher::{Refused, Uploaded};
 use super::super::tracker::Tracker;
