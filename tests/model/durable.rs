@@ -14,6 +14,9 @@ mod account;
 #[path = "../../crates/bt-client/src/session/desk.rs"]
 mod desk;
 
+#[path = "../../crates/bt-client/src/session/records.rs"]
+mod records;
+
 mod sync {
     pub(super) use crate::sync::{Condvar, JoinHandle, Mutex, MutexGuard, mpsc, thread};
 }

@@ -14,10 +14,11 @@ use super::clock;
 use super::desk::{Desk, Phase, Task, Turn};
 use super::events::{EventKind, Events};
 use super::member::Member;
+use super::records;
 use super::sync::{Condvar, JoinHandle, Mutex, MutexGuard, mpsc, thread};
 use crate::contain::{Bug, Bugs};
-use crate::disk::{DiskError, Look};
-use crate::state::knowledge::{Batch, IndexSet, Record, Stamp, spans};
+use crate::disk::DiskError;
+use crate::state::knowledge::{Batch, IndexSet, Record, spans};
 use crate::state::{StateError, Store};
 
 /// Torrents that are not in the journal have numbers from here on.
@@ -332,7 +333,7 @@ impl Shared {
 
     fn work(&self) {
         loop {
-            match self.bugs.catch(|| self.turn()) {
+            match self.bugs.catch(|| self.turn()).flatten() {
                 Ok(Phase::Running) => {}
                 Ok(_) => return self.ends(),
                 Err(bug) => return self.breaks(&bug),
@@ -341,9 +342,10 @@ impl Shared {
     }
 
     /// Commits once, and gives what is to come then.
-    fn turn(&self) -> Phase {
+    fn turn(&self) -> Result<Phase, Bug> {
         let (batch, tasks, phase) = self.wait();
-        self.commit(batch);
+        // Caught here, so that whoever waits for a task is not answered by the unwinding.
+        self.bugs.catch(|| self.commit(batch))?;
         for task in tasks {
             // Each is of one torrent, which sees to itself; whoever waits for it is answered by its end.
             drop(self.bugs.catch(task));
@@ -351,7 +353,7 @@ impl Shared {
         if phase == Phase::Ending {
             self.close();
         }
-        phase
+        Ok(phase)
     }
 
     fn ends(&self) {
@@ -407,7 +409,7 @@ impl Shared {
                 member.comes_by_sync();
                 member.content.sync()?;
                 let whole = self.whole_files(torrent, pieces);
-                seal(&member, torrent, &whole, true)
+                records::seal(&member, torrent, &whole, true)
             });
             match synced {
                 Ok(synced) => {
@@ -517,7 +519,7 @@ impl Shared {
             (Arc::clone(&account.member), lost)
         };
         if torrent < UNRECORDED {
-            self.write(&member, &forgotten(torrent, &lost));
+            self.write(&member, &records::forgotten(torrent, &lost));
         }
     }
 
@@ -533,7 +535,7 @@ impl Shared {
             Arc::clone(&account.member)
         };
         if torrent < UNRECORDED {
-            self.write(&member, &forgotten(torrent, pieces));
+            self.write(&member, &records::forgotten(torrent, pieces));
         }
     }
 
@@ -550,11 +552,7 @@ impl Shared {
         if std::mem::replace(&mut self.desk().warned, true) {
             return;
         }
-        let message = format!(
-            "{error}; the work goes on, and what is done is hashed again after a restart ({})",
-            error.hint()
-        );
-        let kind = "state";
+        let (kind, message) = ("state", records::trouble(error));
         self.events
             .send(member.info_hash, EventKind::Warning { kind, message });
     }
@@ -579,7 +577,7 @@ impl Shared {
             let member = &account.member;
             let sealed = self.bugs.catch(|| {
                 member.content.sync()?;
-                seal(member, *torrent, &open, false)
+                records::seal(member, *torrent, &open, false)
             });
             match sealed {
                 Ok(Ok(closed)) => records.extend(closed),
@@ -602,38 +600,5 @@ impl Shared {
         if let Err(error) = closed {
             tracing::warn!(%error, "cannot save the state");
         }
-    }
-}
-
-fn forgotten(torrent: u32, pieces: &IndexSet) -> Vec<Record> {
-    let of = |pieces| Record::Forgotten { torrent, pieces };
-    spans(pieces).into_iter().map(of).collect()
-}
-
-/// `whole` files have to be there.
-fn seal(
-    member: &Member,
-    torrent: u32,
-    files: &[FileIndex],
-    whole: bool,
-) -> Result<Vec<Record>, DiskError> {
-    let closed = |(file, look): (FileIndex, Look)| Record::Closed {
-        torrent,
-        file: file.0,
-        stamp: stamp(look),
-    };
-    Ok(member
-        .content
-        .seal(files, whole)?
-        .into_iter()
-        .map(closed)
-        .collect())
-}
-
-pub(super) fn stamp(look: Look) -> Stamp {
-    Stamp {
-        size: look.size,
-        seconds: look.seconds,
-        nanos: look.nanos,
     }
 }

@@ -16,6 +16,7 @@ mod events;
 mod member;
 mod perform;
 mod recheck;
+mod records;
 mod relocate;
 mod resume;
 mod scrub;

@@ -13,9 +13,10 @@ use bt_wire::Bitfield;
 
 use super::account::{Doubtful, Judged, Standing};
 use super::config::Check;
-use super::durable::{Durable, UNRECORDED, stamp};
+use super::durable::{Durable, UNRECORDED};
 use super::events::EventKind;
 use super::member::Member;
+use super::records::stamp;
 use super::session::Inner;
 use super::{check, perform, relocate, selection};
 use crate::disk::{CloseLook, Content, Disk, DiskError, Retimed, Site};
