@@ -25,6 +25,7 @@ mod selection;
     reason = "the session is the noun of this file"
 )]
 mod session;
+mod shares;
 mod sync;
 mod timers;
 mod torrent;

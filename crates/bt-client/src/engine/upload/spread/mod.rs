@@ -15,6 +15,7 @@ use bt_wire::Bitfield;
 
 use crate::engine::PeerKey;
 use crate::engine::rng::Rng;
+use crate::limits::{MAX_TOLD_AT_ONCE, MAX_TOLD_TO_ONE};
 
 /// What is revealed and has not left yet, in seconds of the rate at which we send: enough to bridge the time until a
 /// peer has heard of its next piece and asked for it, and little more.
@@ -90,9 +91,13 @@ struct Pupil {
     deaf: bool,
     /// When a deaf peer was last offered pieces, and how many.
     offered: (Instant, usize),
+    /// Of these, how many it has not been told of yet.
+    offering: usize,
+    /// It has or was shown every piece before this one.
+    seen: PieceIndex,
     /// When it was last shown a piece, and how many had been shown to anyone by then.
     told: (Instant, u64),
-    /// It has or was shown every piece: both only grow, so there is nothing to look for any more.
+    /// It has or was shown every piece: there is nothing to look for until it loses one.
     exhausted: bool,
 }
 
@@ -178,6 +183,10 @@ pub(crate) struct Spread {
     is_due: bool,
     /// Bytes that left since it was last looked at what to reveal.
     left_since: u64,
+    /// An offer goes on that was too long for one call.
+    is_offering: bool,
+    /// Whose turn it is to be offered pieces first, so that those in front do not keep the others waiting.
+    offer_first: Option<PeerKey>,
 }
 
 /// So many bytes leave before it is looked again at what to reveal: a part of the least that is on its way, so that a
@@ -197,6 +206,8 @@ impl Spread {
             turns: 0,
             is_due: true,
             left_since: 0,
+            is_offering: false,
+            offer_first: None,
         }
     }
 
@@ -211,6 +222,8 @@ impl Spread {
             moved: now,
             deaf: false,
             offered: (now, 0),
+            offering: 0,
+            seen: PieceIndex(0),
             told: (now, 0),
             exhausted: false,
         };
@@ -284,9 +297,31 @@ impl Spread {
         }
     }
 
-    /// A deaf peer may want only pieces that it was not shown, those of some files: it is shown more of them each time,
-    /// and none of them is kept from others.
-    fn offer_to_deaf(&mut self, now: Instant, listener: &Listener<'_>) -> Vec<PieceIndex> {
+    /// Deaf peers may want only pieces that they were not shown, those of some files.
+    fn offer_to_deaf(
+        &mut self,
+        now: Instant,
+        listeners: &[Listener<'_>],
+        out: &mut Vec<(PeerKey, PieceIndex)>,
+    ) {
+        let first = listeners
+            .iter()
+            .position(|l| Some(l.key) >= self.offer_first);
+        let (last, next) = listeners.split_at(first.unwrap_or(0));
+        self.is_offering = false;
+        for listener in next.iter().chain(last) {
+            let most = MAX_TOLD_AT_ONCE.saturating_sub(out.len());
+            if most == 0 {
+                (self.offer_first, self.is_offering) = (Some(listener.key), true);
+                return;
+            }
+            let offer = self.offer(now, listener, most.min(MAX_TOLD_TO_ONE));
+            out.extend(offer.into_iter().map(|piece| (listener.key, piece)));
+        }
+    }
+
+    /// A deaf peer is shown more each time, and none of it is kept from others. At most `most` pieces are for now.
+    fn offer(&mut self, now: Instant, listener: &Listener<'_>, most: usize) -> Vec<PieceIndex> {
         let Some(pupil) = self.pupils.get_mut(&listener.key) else {
             return Vec::new();
         };
@@ -296,14 +331,32 @@ impl Spread {
             (UNMOVED, FIRST_OFFER, MORE_EACH_TIME)
         };
         let waited = now.saturating_duration_since(pupil.offered.0) >= patience;
-        if !pupil.deaf || pupil.exhausted || pupil.queued > 0 || !waited {
+        if !pupil.deaf || pupil.exhausted || pupil.queued > 0 {
+            pupil.offering = 0;
             return Vec::new();
         }
-        let count = pupil.offered.1.saturating_mul(factor).max(first);
+        if pupil.offering == 0 {
+            if !waited {
+                return Vec::new();
+            }
+            pupil.offering = pupil.offered.1.saturating_mul(factor).max(first);
+            pupil.offered.1 = pupil.offering;
+        }
+        let count = pupil.offering.min(most);
         let lacking = |piece: &PieceIndex| !listener.has.get(*piece) && !pupil.shown.get(*piece);
-        let offer: Vec<_> = self.layout.pieces().filter(lacking).take(count).collect();
+        let unseen = (pupil.seen.0..self.layout.piece_count()).map(PieceIndex);
+        let offer: Vec<_> = unseen.filter(lacking).take(count).collect();
         pupil.exhausted = offer.len() < count;
-        pupil.offered = (now, count);
+        if let Some(last) = offer.last() {
+            pupil.seen = *last;
+        }
+        pupil.offering -= offer.len();
+        if pupil.exhausted {
+            pupil.offering = 0;
+        }
+        self.is_offering |= pupil.offering > 0;
+        // The next offer waits from here on.
+        pupil.offered.0 = now;
         // They stay with those that are given to nobody: most likely it takes none of them.
         for piece in &offer {
             pupil.shown.set(*piece);
@@ -331,6 +384,14 @@ impl Spread {
             for pupil in self.pupils.values_mut() {
                 pupil.unshared.retain(|unshared| *unshared != piece);
             }
+        }
+    }
+
+    /// `peer` no longer has `piece`.
+    pub(crate) fn lost(&mut self, peer: PeerKey, piece: PieceIndex) {
+        if let Some(pupil) = self.pupils.get_mut(&peer) {
+            pupil.seen = pupil.seen.min(piece);
+            pupil.exhausted = false;
         }
     }
 
@@ -400,6 +461,11 @@ impl Spread {
         self.is_due
     }
 
+    /// Whether an offer goes on that was too long for one call.
+    pub(crate) fn is_offering(&self) -> bool {
+        self.is_offering
+    }
+
     /// Nothing that was queued for `peer` will leave.
     pub(crate) fn choked(&mut self, peer: PeerKey) {
         if let Some(pupil) = self.pupils.get_mut(&peer) {
@@ -414,7 +480,12 @@ impl Spread {
             .is_some_and(|pupil| pupil.shown.get(piece))
     }
 
-    /// What to reveal to whom now; `availability` says how many peers (not we) have a piece.
+    /// All that `peer` was shown; it is forgotten here.
+    pub(crate) fn take_shown(&mut self, peer: PeerKey) -> Option<Bitfield> {
+        Some(self.pupils.remove(&peer)?.shown)
+    }
+
+    /// What to reveal to whom now, at most [`MAX_TOLD_AT_ONCE`] pieces; `availability` says how many peers (not we) have a piece.
     pub(crate) fn reveal(
         &mut self,
         now: Instant,
@@ -431,14 +502,12 @@ impl Spread {
             .filter_map(|l| Some(self.pupils.get(&l.key)?.holds_up(now, l.rate)))
             .sum();
         let mut out = Vec::new();
-        for listener in listeners {
-            let offer = self.offer_to_deaf(now, listener);
-            out.extend(offer.into_iter().map(|piece| (listener.key, piece)));
-        }
+        self.offer_to_deaf(now, listeners, &mut out);
         for hoarders in [false, true] {
             let mut waiting = self.waiting(listeners, alone, hoarders);
             // The one that is owed least comes first, of equals the one that was told longest ago.
             while (alone || under_way < window)
+                && out.len() < MAX_TOLD_AT_ONCE
                 && let Some(at) = first(&waiting)
             {
                 let (_, _, listener) = waiting[at];
