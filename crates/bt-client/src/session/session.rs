@@ -282,7 +282,7 @@ impl Inner {
         members
     }
 
-    fn members(&self) -> MutexGuard<'_, HashMap<InfoHash, Arc<Member>>> {
+    pub(super) fn members(&self) -> MutexGuard<'_, HashMap<InfoHash, Arc<Member>>> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
