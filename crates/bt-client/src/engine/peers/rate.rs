@@ -113,7 +113,27 @@ impl TokenBucket {
         }
     }
 
-    /// Books `bytes` that moved; the bucket may go into debt, which is paid back before more may move.
+    /// Takes up to `want` bytes. Zero means: ask again after [`TokenBucket::wait`].
+    pub fn take(&mut self, now: Instant, want: usize) -> usize {
+        let Some(rate) = self.rate else { return want };
+        self.refill(now, rate);
+        if self.tokens < 1.0 {
+            return 0;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "tokens are between 0 and the burst"
+        )]
+        let granted = want.min(self.tokens as usize);
+        #[expect(clippy::cast_precision_loss, reason = "grants are below 2^53")]
+        {
+            self.tokens -= granted as f64;
+        }
+        granted
+    }
+
+    /// Books `bytes` that moved without asking; the bucket may go into debt, which later takes pay back.
     pub fn charge(&mut self, now: Instant, bytes: u64) {
         if let Some(rate) = self.rate {
             self.refill(now, rate);
@@ -235,11 +255,7 @@ mod tests {
         let mut bucket = TokenBucket::new(start, Some(1_000_000));
         let mut given = 0;
         for i in 0..2000u64 {
-            let now = start + Duration::from_millis(i);
-            if bucket.wait(now).is_zero() {
-                bucket.charge(now, 16_384);
-                given += 16_384;
-            }
+            given += bucket.take(start + Duration::from_millis(i), 16_384);
         }
         assert!((1_900_000..=2_300_000).contains(&given), "{given}");
     }
@@ -249,7 +265,8 @@ mod tests {
         let start = Instant::now();
         let mut bucket = TokenBucket::new(start, Some(100_000));
         bucket.charge(start, 132_768);
+        assert_eq!(bucket.take(start, 1), 0);
         assert!(bucket.wait(start) > Duration::from_secs(1));
-        assert!(bucket.wait(start + Duration::from_secs(2)).is_zero());
+        assert!(bucket.take(start + Duration::from_secs(2), 16_384) > 0);
     }
 }
