@@ -75,6 +75,10 @@ pub const LEAST_OF_NETWORK: usize = 4;
 /// Addresses remembered for one torrent; more is a flood, not a swarm.
 pub const MAX_CANDIDATES: usize = 3_000;
 
+/// Addresses of our own that are remembered, so that they are not dialed again: some for each interface, and those of
+/// routers in front of us. With more, each costs a dial whenever it is named.
+pub const MAX_OWN_ADDRESSES: usize = 64;
+
 /// Outgoing connections of one torrent that are not up yet.
 pub const MAX_HALF_OPEN: usize = 40;
 
@@ -113,6 +117,10 @@ pub const DIAL_BACKOFF: Duration = Duration::from_secs(10);
 /// The longest wait after failed dials.
 pub const MAX_DIAL_BACKOFF: Duration = Duration::from_secs(320);
 
+/// How soon an address is looked at again whose host or network had all its places when its turn to be dialed came: it
+/// costs no dial, and peers stay for minutes.
+pub const HOST_IS_FULL: Duration = Duration::from_secs(60);
+
 /// The longest wait after connections that came up and were of no use: a full peer may have room half an hour later.
 pub const MAX_BACKOFF_IN_VAIN: Duration = Duration::from_secs(30 * 60);
 
@@ -128,6 +136,14 @@ pub const WAITED_FOR: Duration = Duration::from_secs(30 * 60);
 
 /// Least time between two peers that are sent away to look for better ones.
 pub const TURNOVER_PAUSE: Duration = Duration::from_secs(30);
+
+/// Pieces that one call tells all peers of, at most, beyond the news of one piece: an initial seeder of a large torrent
+/// that stops to spread owes each peer hundreds of thousands. Those of one call take some eight megabytes until they are
+/// on their way, and four calls a second tell two hundred peers of ten thousand pieces each in eight seconds.
+pub const MAX_TOLD_AT_ONCE: usize = 64 * 1024;
+
+/// The same to one peer: 36 KiB of messages, which the buffers of any connection take.
+pub const MAX_TOLD_TO_ONE: usize = 4 * 1024;
 
 /// A peer with this many pieces needs no gift to begin to trade (BEP 6 gives the fast set to those that have fewer).
 pub const NEEDS_NO_GIFT: u32 = 10;

@@ -39,6 +39,8 @@ pub enum Input {
     Candidates(Source, Vec<SocketAddr>),
     /// A dial that we asked for did not end in a peer.
     DialFailed(SocketAddr),
+    /// A dial that we asked for led to ourselves: whoever answered has our peer id.
+    DialedOurselves(SocketAddr),
     /// The session has as many peers as it may have: this address is to be dialed later.
     DialPutOff(SocketAddr),
     /// The session has no place for a caller of this torrent: whoever is of no use makes room for the next one.
@@ -53,8 +55,18 @@ pub enum Input {
     Lost(Vec<PieceIndex>),
     /// How much each piece is wanted; pieces behind the end of the list are normal.
     Prioritize(Vec<Priority>),
+    /// What the limits of the session leave for this torrent, which is not alone in it.
+    Limits {
+        /// See [`super::Config::upload_slots`].
+        upload_slots: usize,
+        /// See [`super::Config::down_rate`].
+        down_rate: Option<u64>,
+    },
     /// What the owner wants.
     Command(Command),
+    /// No peer is read from at the moment, since memory is full of what the disk has not written. To be said before
+    /// [`Input::Timeout`], as long as it is so.
+    HeldUp,
     /// [`super::Torrent::poll_timeout`] has come.
     Timeout,
 }

@@ -27,7 +27,7 @@ mod upload;
 
 pub use input::{Command, Input, PieceVerdict};
 pub use output::{CloseReason, Notice, Output, Outputs};
-pub use peers::{BlockDigest, Direction, PeerInfo, RateMeter, Source, TokenBucket};
+pub use peers::{BlockDigest, Direction, Families, PeerInfo, RateMeter, Source, TokenBucket};
 pub use priority::Priority;
 #[cfg(test)]
 pub(crate) use rng::Rng;

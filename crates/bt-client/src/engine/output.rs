@@ -92,7 +92,7 @@ impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Banned => f.write_str("it sent bad data"),
-            Self::BothSeeds => f.write_str("both sides have everything"),
+            Self::BothSeeds => f.write_str("neither side lacks what the other has"),
             Self::Leaving => f.write_str("we leave the swarm"),
             Self::Misbehaved(how) => write!(f, "it broke the protocol: {how}"),
             Self::Useless => f.write_str("it has been of no use, and others need its place"),

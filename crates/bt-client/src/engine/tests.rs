@@ -262,17 +262,34 @@ fn is_fair(now: Instant, chosen: &BTreeSet<PeerKey>, interested: &[ChokeCandidat
     );
 }
 
-/// Whether a leecher's choice is right: but for one, they are the fastest of those that answer, and no slot is empty.
-fn is_tit_for_tat(chosen: &BTreeSet<PeerKey>, interested: &[ChokeCandidate], slots: usize) {
+/// Whether a leecher's choice is right: but for one, they are the fastest of those that give and answer, and no slot is
+/// empty.
+fn is_tit_for_tat(
+    now: Instant,
+    chosen: &BTreeSet<PeerKey>,
+    interested: &[ChokeCandidate],
+    slots: usize,
+) {
+    let earns = |one: &&ChokeCandidate| !one.snubbing && one.rate > 0.0;
     let best_but = |lucky: Option<PeerKey>| {
-        let earn = |one: &&ChokeCandidate| !one.snubbing && Some(one.peer) != lucky;
+        let earn = |one: &&ChokeCandidate| earns(one) && Some(one.peer) != lucky;
         let mut earning: Vec<_> = interested.iter().filter(earn).collect();
         earning.sort_by(|a, b| b.rate.total_cmp(&a.rate).then(a.peer.cmp(&b.peer)));
         let slots = slots - usize::from(lucky.is_some());
-        // What they leave is for those that do not answer: first those that have a slot, then whoever waited longest.
-        let idle = |one: &&ChokeCandidate| one.snubbing && Some(one.peer) != lucky;
+        // What they leave is for those that give nothing, then for those that do not answer: first those whose turn lasts,
+        // then whoever waited longest, then those whose turn is over.
+        let idle = |one: &&ChokeCandidate| !earns(one) && Some(one.peer) != lucky;
         let mut idle: Vec<_> = interested.iter().filter(idle).collect();
-        idle.sort_by_key(|one| (one.unchoked_since.is_none(), one.waiting_since, one.peer));
+        idle.sort_by_key(|one| {
+            let turn = match one.unchoked_since {
+                Some(at) if now.duration_since(at) < OPTIMISTIC_ROUND => {
+                    (0, now.duration_since(at))
+                }
+                None => (1, Duration::MAX - now.duration_since(one.waiting_since)),
+                Some(at) => (2, now.duration_since(at)),
+            };
+            (one.snubbing, turn, one.peer)
+        });
         earning.append(&mut idle);
         let best = earning.iter().take(slots).map(|one| one.peer);
         best.chain(lucky).collect::<BTreeSet<_>>()
@@ -289,9 +306,10 @@ enum Step {
     Next,
     Connected(u8),
     Failed(u8),
+    Skipped(u8),
     PutOff(u8),
     Closed(u8, bool, bool),
-    Forget(u8),
+    IsOurs(u8),
     ForgetIp(u8),
     Clear,
     Wait,
@@ -305,13 +323,63 @@ fn step() -> impl Strategy<Value = Step> {
         2 => number().prop_map(Step::Connected),
         3 => number().prop_map(Step::Failed),
         2 => number().prop_map(Step::PutOff),
+        1 => number().prop_map(Step::Skipped),
         2 => (number(), any::<bool>(), any::<bool>())
             .prop_map(|(one, seed, useful)| Step::Closed(one, seed, useful)),
-        1 => number().prop_map(Step::Forget),
+        1 => number().prop_map(Step::IsOurs),
         1 => number().prop_map(Step::ForgetIp),
         1 => Just(Step::Clear),
         2 => Just(Step::Wait),
     ]
+}
+
+/// Each piece was searched for among all that were listed: a quarter of a million of them took minutes.
+#[test]
+fn pieces_in_sequence_are_found_without_a_search() {
+    const MANY: u32 = 1 << 18;
+    let rng = &mut Rng::new(3);
+    let layout = Layout::new(
+        BLOCK_SIZE,
+        [(u64::from(MANY) * u64::from(BLOCK_SIZE), false)],
+    );
+    let (none, all) = (Bitfield::new(MANY), Bitfield::full(MANY));
+    let mut pieces = Pieces::new(Arc::new(layout.unwrap()), none, all.clone());
+    let mut availability = Availability::new(MANY, rng);
+    availability.seed_joined();
+    let mut next = |open: u32, pieces: &mut Pieces, availability: &mut Availability| {
+        let mut ask = Ask {
+            has: &all,
+            only: None,
+            suggested: &[],
+            current: &mut None,
+            sequential: true,
+            first: &[],
+            barred: &[],
+            open,
+            started: &mut Vec::new(),
+        };
+        let mut out = Vec::new();
+        next_blocks(pieces, availability, &mut ask, 1, rng, &mut out);
+        out.pop().map(|block| block.piece.0)
+    };
+    let begin = Instant::now();
+    for piece in 0..MANY {
+        assert_eq!(
+            next(MANY - piece, &mut pieces, &mut availability),
+            Some(piece)
+        );
+        pieces.verified(PieceIndex(piece));
+    }
+    assert!(begin.elapsed() < Duration::from_secs(30));
+    // What is lost is fetched again, the first one first.
+    for lost in [9, 5, 7] {
+        pieces.lost(PieceIndex(lost));
+        availability.list(PieceIndex(lost), &mut Rng::new(1));
+    }
+    for (open, piece) in [(3, 5), (2, 7), (1, 9)] {
+        assert_eq!(next(open, &mut pieces, &mut availability), Some(piece));
+        pieces.verified(PieceIndex(piece));
+    }
 }
 
 proptest! {
@@ -349,7 +417,7 @@ proptest! {
             is_fair(now, &chosen, &candidates);
         } else {
             assert_eq!(chosen.len(), slots);
-            is_tit_for_tat(&chosen, &candidates, slots);
+            is_tit_for_tat(now, &chosen, &candidates, slots);
         }
     }
 
@@ -373,10 +441,15 @@ proptest! {
                     }
                 }
                 Step::Connected(one) => { candidates.connected(addr(one)); dialing.remove(&addr(one)); }
+                Step::Skipped(one) => { candidates.skipped(now, addr(one)); dialing.remove(&addr(one)); }
                 Step::Failed(one) => { candidates.failed(now, addr(one)); dialing.remove(&addr(one)); }
                 Step::PutOff(one) => { candidates.put_off(now, addr(one), DIAL_BACKOFF); dialing.remove(&addr(one)); }
                 Step::Closed(one, seed, useful) => { candidates.closed(now, addr(one), Ended { seed, useful }); dialing.remove(&addr(one)); }
-                Step::Forget(one) => { candidates.forget(addr(one)); dialing.remove(&addr(one)); }
+                Step::IsOurs(one) => {
+                    candidates.is_ours(addr(one));
+                    dialing.remove(&addr(one));
+                    assert!(!candidates.add(addr(one), Source::User), "it leads to ourselves");
+                }
                 Step::ForgetIp(one) => {
                     candidates.forget_ips(|ip| ip == addr(one).ip());
                     dialing.retain(|other: &SocketAddr| other.ip() != addr(one).ip());
@@ -408,32 +481,28 @@ proptest! {
     }
 
     #[test]
-    fn a_bucket_never_gives_more_than_its_rate_and_a_burst(
+    fn a_bucket_never_lets_more_go_than_its_rate_a_burst_and_what_went_last(
         rate in 1_000u64..10_000_000,
-        steps in vec((0u64..500, 0usize..100_000, any::<bool>()), 1..200),
+        steps in vec((0u64..500, 1u64..100_000), 1..200),
     ) {
         let start = Instant::now();
         let (mut bucket, mut now) = (TokenBucket::new(start, Some(rate)), start);
         let burst = (rate as f64 / 4.0).max(32.0 * 1024.0);
-        let (mut taken, mut charged) = (0u64, 0u64);
-        for (gap, want, by_charge) in steps {
+        let (mut gone, mut most) = (0u64, 0u64);
+        for (gap, batch) in steps {
             now += Duration::from_millis(gap);
-            if by_charge {
-                bucket.charge(now, want as u64 / 4);
-                charged += want as u64 / 4;
-            } else {
-                let given = bucket.take(now, want);
-                assert!(given <= want);
-                taken += given as u64;
+            // As connections do it: a batch goes when its time has come, and is booked when it has gone.
+            if bucket.wait(now).is_zero() {
+                bucket.charge(now, batch);
+                (gone, most) = (gone + batch, most.max(batch));
             }
-            // Debts may come at any time; what is *given* stays below the line all the same.
-            let line = now.duration_since(start).as_secs_f64() * rate as f64 + burst;
-            assert!(taken as f64 <= line + 1.0, "{taken} taken, {charged} charged, {line} allowed");
+            let line = now.duration_since(start).as_secs_f64() * rate as f64 + burst + most as f64;
+            assert!(gone as f64 <= line + 1.0, "{gone} gone, {line} allowed");
         }
         let wait = bucket.wait(now);
         if wait < Duration::from_secs(60) {
             let later = now + wait + Duration::from_millis(1);
-            assert!(bucket.take(later, 16 * 1024) > 0, "after the wait it said, it gives");
+            assert!(bucket.wait(later).is_zero(), "after the wait it said, its time has come");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The one place that opens connections: peers and trackers alike come through here, bound alike.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::pace::Pace;
+use crate::engine::Families;
 use crate::limits::{
     CONNECT_TIMEOUT, DIALS_PER_SECOND, MAX_DIAL_WAIT, MAX_DIAL_WAIT_OF_SEEDS, MAX_SESSION_HALF_OPEN,
 };
@@ -41,6 +42,16 @@ impl Dialer {
     pub(crate) fn allows(&self, ip: IpAddr) -> bool {
         let family = if ip.is_ipv4() { self.ipv4 } else { self.ipv6 };
         family && self.bind.is_none_or(|bind| bind.is_ipv4() == ip.is_ipv4())
+    }
+
+    /// The families of addresses that may be used.
+    pub(crate) fn families(&self) -> Families {
+        let [ipv4, ipv6] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        match (self.allows(ipv4), self.allows(ipv6)) {
+            (true, false) => Families::Ipv4,
+            (false, true) => Families::Ipv6,
+            _ => Families::Both,
+        }
     }
 
     /// A place among the connections to peers that are being opened; waits for one, and for its turn. `None` if that

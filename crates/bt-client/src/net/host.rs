@@ -28,6 +28,8 @@ pub(crate) trait Host: Send + Sync {
     fn closed(&self, peer: PeerKey);
     /// The dial led nowhere.
     fn dial_failed(&self, addr: SocketAddr);
+    /// The dial led to ourselves.
+    fn dialed_ourselves(&self, addr: SocketAddr);
     /// There is no place in the session for one more peer of this torrent now; `addr` was dialed, or would have been.
     fn dial_put_off(&self, addr: SocketAddr);
     /// The same for a caller.

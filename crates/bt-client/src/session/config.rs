@@ -54,13 +54,20 @@ pub struct SessionConfig {
 }
 
 impl SessionConfig {
-    /// Peers that one torrent uploads to at once under the limit of the session.
-    pub(super) fn slots(&self) -> usize {
+    /// Peers that each of so many torrents uploads to at once under the limit of the session.
+    pub(super) fn slots(&self, torrents: usize) -> usize {
+        let torrents = u64::try_from(torrents).unwrap_or(u64::MAX).max(1);
         let affordable = self
             .up_rate
-            .map_or(u64::MAX, |rate| rate / LEAST_RATE_PER_SLOT);
+            .map_or(u64::MAX, |rate| rate / LEAST_RATE_PER_SLOT / torrents);
         let affordable = usize::try_from(affordable).unwrap_or(usize::MAX);
         self.upload_slots.min(affordable.max(LEAST_UPLOAD_SLOTS))
+    }
+
+    /// What the limit of the session leaves for each of so many torrents that download.
+    pub(super) fn down_rate_of_each(&self, torrents: usize) -> Option<u64> {
+        let torrents = u64::try_from(torrents).unwrap_or(u64::MAX).max(1);
+        self.down_rate.map(|rate| rate / torrents)
     }
 }
 
@@ -183,12 +190,26 @@ mod tests {
                 upload_slots,
                 ..SessionConfig::default()
             };
-            config.slots()
+            config.slots(1)
         };
         assert_eq!(slots(None, UPLOAD_SLOTS), UPLOAD_SLOTS);
         assert_eq!(slots(Some(1), UPLOAD_SLOTS), LEAST_UPLOAD_SLOTS);
         assert_eq!(slots(Some(6 * LEAST_RATE_PER_SLOT), UPLOAD_SLOTS), 6);
         assert_eq!(slots(Some(u64::MAX), UPLOAD_SLOTS), UPLOAD_SLOTS);
         assert_eq!(slots(Some(1), 2), 2, "the owner may want even fewer");
+    }
+
+    #[test]
+    fn torrents_share_the_limits_of_their_session() {
+        let config = SessionConfig {
+            up_rate: Some(40 * LEAST_RATE_PER_SLOT),
+            down_rate: Some(1_000),
+            ..SessionConfig::default()
+        };
+        let slots = [0, 1, 2, 5, usize::MAX].map(|torrents| config.slots(torrents));
+        assert_eq!(slots, [20, 20, 20, 8, LEAST_UPLOAD_SLOTS]);
+        let rates = [0, 1, 4, usize::MAX].map(|torrents| config.down_rate_of_each(torrents));
+        assert_eq!(rates, [Some(1_000), Some(1_000), Some(250), Some(0)]);
+        assert_eq!(SessionConfig::default().down_rate_of_each(3), None);
     }
 }

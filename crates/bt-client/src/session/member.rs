@@ -517,6 +517,10 @@ impl Host for Seat {
         self.0.handle(Input::DialFailed(addr));
     }
 
+    fn dialed_ourselves(&self, addr: SocketAddr) {
+        self.0.handle(Input::DialedOurselves(addr));
+    }
+
     fn dial_put_off(&self, addr: SocketAddr) {
         self.0.handle(Input::DialPutOff(addr));
     }

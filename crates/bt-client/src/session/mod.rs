@@ -26,6 +26,7 @@ mod selection;
     reason = "the session is the noun of this file"
 )]
 mod session;
+mod shares;
 mod sync;
 mod timers;
 mod torrent;

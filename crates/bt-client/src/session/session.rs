@@ -20,7 +20,7 @@ use super::member::{Member, Parts, Seat};
 use super::selection::Selection;
 use super::timers::Timers;
 use super::torrent::Torrent;
-use super::{chance, check, checks, clock, perform, relocate, resume, scrub};
+use super::{chance, check, checks, clock, perform, relocate, resume, scrub, shares};
 use crate::disk::{Allocation, Disk};
 use crate::engine::{self, Command, Input, Priority, Source};
 use crate::error::Error;
@@ -134,6 +134,9 @@ impl Session {
             me.spawn_lasting(move |inner| accept(inner, Arc::clone(&socket), Arc::clone(&callers)));
         }
         inner.spawn_lasting(keep_time);
+        if inner.config.up_rate.is_some() || inner.config.down_rate.is_some() {
+            inner.spawn_lasting(shares::run);
+        }
         if let Some(rate) = inner.config.scrub_rate {
             inner.spawn_lasting(move |inner| scrub::run(inner, rate));
         }
@@ -279,7 +282,7 @@ impl Inner {
         members
     }
 
-    fn members(&self) -> MutexGuard<'_, HashMap<InfoHash, Arc<Member>>> {
+    pub(super) fn members(&self) -> MutexGuard<'_, HashMap<InfoHash, Arc<Member>>> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -313,8 +316,9 @@ impl Inner {
         }
         config.private = metainfo.info().private();
         config.max_peers = self.config.max_peers;
-        config.upload_slots = self.config.slots();
+        config.upload_slots = self.config.slots(1);
         config.down_rate = self.config.down_rate;
+        config.families = self.tools.dialer.families();
         config.sequential = sequential;
         config.spread = spread.unwrap_or(check == Check::Trust);
         let mut settings = Settings {
@@ -531,6 +535,9 @@ async fn keep_time(inner: Arc<Inner>) {
         for info_hash in due {
             let member = inner.members().get(&info_hash).cloned();
             if let Some(member) = member {
+                if inner.tools.budget.is_exhausted() {
+                    member.handle(Input::HeldUp);
+                }
                 member.handle(Input::Timeout);
             }
         }

@@ -581,7 +581,7 @@ fn the_demo_takes_the_users_own_content() {
     for name in [
         "README", "readme", "a:b", "aux.txt", "trail.", "a\tb", "a_b",
     ] {
-        bench.write(&format!("odd/{name}"), name);
+        bench.write(format!("odd/{name}"), name);
     }
     let ran = bench.run(words("demo odd --leechers 1")).ok();
     assert!(
@@ -608,8 +608,8 @@ fn trust_ends_where_files_are_not_there() {
     seed("nowhere").failed("nowhere", 6, &["not complete", "4 files", "--data"]);
     bench.run(words("verify t.torrent")).ok();
     let first = fs::read_dir(bench.path("tree")).unwrap();
-    let file = first.map(|entry| entry.unwrap().path());
-    let file = file.filter(|path| path.is_file()).next().unwrap();
+    let mut files = first.map(|entry| entry.unwrap().path());
+    let file = files.find(|path| path.is_file()).unwrap();
     let longer = fs::OpenOptions::new().append(true).open(&file).unwrap();
     longer
         .set_len(longer.metadata().unwrap().len() + 1)

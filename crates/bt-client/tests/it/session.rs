@@ -285,3 +285,23 @@ async fn an_upload_limit_does_not_slow_down_a_download_from_the_same_peer() {
     limited.stop().await;
     free.stop().await;
 }
+
+/// The side that dials was hung up on before it could see whose id it was, and called again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_is_told_to_call_itself_finds_out_and_forgets_the_address() {
+    let dir = tempfile::tempdir().unwrap();
+    let metainfo = share(dir.path(), "stuff", FILES, 65_536);
+    let session = session(|_| {}).await;
+    let add = AddTorrent {
+        peers: at(&session),
+        ..AddTorrent::new(metainfo, dir.path())
+    };
+    let torrent = session.add(add).await.unwrap();
+    // What a user named is forgotten for no other reason.
+    let forgotten = torrent.wait_for(|status| status.candidates == 0);
+    timeout(PATIENCE, forgotten)
+        .await
+        .expect("in time")
+        .unwrap();
+    session.stop().await;
+}

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of messages. The only times there are were passed in.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Timeouts;
 use crate::error::TimedOut;
@@ -14,6 +14,8 @@ pub(super) struct Clock {
     now: Instant,
     start: Instant,
     heard: Instant,
+    /// For how long its owner has not listened since then; at most as long as a peer may be silent.
+    unheard: Duration,
     /// When bytes were last handed out.
     ///
     /// Handing out takes no time argument, so this is the latest time seen then: never later than
@@ -29,6 +31,7 @@ impl Clock {
             now,
             start: now,
             heard: now,
+            unheard: Duration::ZERO,
             sent: now,
             owed: None,
         }
@@ -45,6 +48,17 @@ impl Clock {
 
     pub(super) fn heard(&mut self) {
         self.heard = self.now;
+        self.unheard = Duration::ZERO;
+    }
+
+    /// Nobody has listened since `since`: what is due of the peer is due later.
+    pub(super) fn did_not_listen(&mut self, since: Instant, timeouts: &Timeouts) {
+        let time = self.now.saturating_duration_since(since);
+        let time = time.min(timeouts.silence.saturating_sub(self.unheard));
+        self.unheard += time;
+        let now = self.now;
+        let moved = |at: Instant| at.checked_add(time).map_or(now, |at| at.min(now));
+        (self.heard, self.owed) = (moved(self.heard), self.owed.map(moved));
     }
 
     pub(super) fn sent(&mut self) {
@@ -93,8 +107,8 @@ impl Clock {
 }
 
 /// `time + wait`, or a day later if that is more than a clock can say.
-fn later(time: Instant, wait: std::time::Duration) -> Instant {
-    const DAY: std::time::Duration = std::time::Duration::from_secs(86_400);
+fn later(time: Instant, wait: Duration) -> Instant {
+    const DAY: Duration = Duration::from_secs(86_400);
     time.checked_add(wait)
         .or_else(|| time.checked_add(DAY))
         .unwrap_or(time)

@@ -325,6 +325,13 @@ impl Connection {
         Ok(())
     }
 
+    /// The owner has not read from the peer since `since`, for reasons of its own: the peer has that much longer to say
+    /// something, but no more than twice as long as without.
+    pub fn did_not_listen(&mut self, now: Instant, since: Instant) {
+        self.clock.advance(now);
+        self.clock.did_not_listen(since, &self.timeouts);
+    }
+
     /// Whether both handshakes are done and no error happened.
     pub fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open) && self.error.is_none()

@@ -36,6 +36,8 @@ struct Class {
     order: Vec<u32>,
     /// `ends[c]` = end in `order` of the bucket of pieces with count `c`; never shrinks.
     ends: Vec<u32>,
+    /// No piece before this one is listed.
+    first: u32,
 }
 
 impl Class {
@@ -78,6 +80,7 @@ impl Availability {
         classes[Priority::Normal.rank()] = Class {
             order,
             ends: vec![pieces],
+            first: 0,
         };
         Self {
             counts: vec![0; pieces as usize],
@@ -155,6 +158,7 @@ impl Availability {
         }
         let class = &mut self.classes[rank(&self.ranks, piece)];
         class.ensure_bucket(self.counts[at]);
+        class.first = class.first.min(piece.0);
         self.position[at] =
             u32::try_from(class.order.len()).expect("a torrent has fewer than 2^32 pieces");
         class.order.push(piece.0);
@@ -213,6 +217,20 @@ impl Availability {
         (!order.is_empty()).then(|| PieceIndex(order[n % order.len()]))
     }
 
+    /// The listed pieces of one class in the order of their numbers. To find the first one costs what it takes to walk
+    /// there from where it was last time.
+    pub(crate) fn in_sequence(&mut self, class: Priority) -> impl Iterator<Item = PieceIndex> + '_ {
+        let place = class.rank();
+        let count = u32::try_from(self.position.len()).unwrap_or(u32::MAX);
+        let (ranks, position) = (&self.ranks, &self.position);
+        let is_of_it = move |piece: &u32| {
+            position[*piece as usize] != NOT_LISTED && rank(ranks, PieceIndex(*piece)) == place
+        };
+        let first = &mut self.classes[place].first;
+        *first = (*first..count).find(is_of_it).unwrap_or(count);
+        (*first..count).filter(is_of_it).map(PieceIndex)
+    }
+
     /// How many pieces of a class are listed.
     pub(crate) fn listed(&self, class: Priority) -> usize {
         self.classes[class.rank()].order.len()
@@ -262,6 +280,12 @@ impl Availability {
                 if bucket != count || self.position[piece as usize] != at {
                     return Err(format!(
                         "piece {piece} stands at {at} in bucket {bucket}, and {count} peers have it"
+                    ));
+                }
+                if piece < class.first {
+                    return Err(format!(
+                        "piece {piece} is listed, and the first one is said to be {}",
+                        class.first
                     ));
                 }
                 if rank(&self.ranks, PieceIndex(piece)) != place {
@@ -345,7 +369,12 @@ mod tests {
         ]
     }
 
-    fn check(availability: &Availability, counts: &[u32], listed: &[bool], classes: &[Priority]) {
+    fn check(
+        availability: &mut Availability,
+        counts: &[u32],
+        listed: &[bool],
+        classes: &[Priority],
+    ) {
         let order: Vec<u32> = availability.rarest_first().map(|piece| piece.0).collect();
         let mut sorted = order.clone();
         sorted.sort_unstable();
@@ -363,6 +392,12 @@ mod tests {
                 )
             })
             .collect();
+        for class in Priority::WANTED {
+            let expected = expected.iter().copied();
+            let expected = expected.filter(|piece| classes[*piece as usize] == class);
+            let sequence = availability.in_sequence(class).map(|piece| piece.0);
+            assert!(sequence.eq(expected), "{class:?}");
+        }
         assert!(
             along.is_sorted(),
             "the order is by class, then availability: {along:?}"
@@ -391,7 +426,7 @@ mod tests {
                         (listed[piece as usize], classes[piece as usize]) = (false, class);
                     }
                 }
-                check(&availability, &counts, &listed, &classes);
+                check(&mut availability, &counts, &listed, &classes);
                 availability.audit().unwrap();
             }
         }

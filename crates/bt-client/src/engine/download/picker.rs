@@ -143,13 +143,18 @@ fn start(
 
 fn choose_new(
     pieces: &Pieces,
-    availability: &Availability,
+    availability: &mut Availability,
     ask: &Ask<'_>,
     class: Priority,
     rng: &mut Rng,
 ) -> Option<PieceIndex> {
     if availability.listed(class) == 0 || !ask.has_open(availability) {
         return None;
+    }
+    if ask.sequential && ask.only.is_none() {
+        return availability
+            .in_sequence(class)
+            .find(|piece| ask.may(*piece));
     }
     let is_open = |piece: &PieceIndex| {
         ask.may(*piece) && availability.is_listed(*piece) && pieces.priority(*piece) == class
@@ -165,9 +170,6 @@ fn choose_new(
     };
     let listed = listed.iter().map(|piece| PieceIndex(*piece));
     let mut candidates = listed.filter(|piece| ask.may(*piece));
-    if ask.sequential {
-        return candidates.min();
-    }
     if let Some(piece) = ask.suggested.iter().copied().find(is_open) {
         return Some(piece);
     }

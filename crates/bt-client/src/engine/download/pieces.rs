@@ -384,6 +384,16 @@ impl Pieces {
             .sum()
     }
 
+    /// Bytes of a piece under way that have been received.
+    pub(crate) fn bytes_received(&self, piece: PieceIndex) -> u64 {
+        let blocks = self.partial.get(&piece).map(|partial| &partial.blocks);
+        let blocks = (0u32..).zip(blocks.into_iter().flatten());
+        blocks
+            .filter(|(_, block)| block.sender().is_some())
+            .map(|(number, _)| u64::from(self.layout.block(piece, number).length))
+            .sum()
+    }
+
     /// Every block that has been asked for and is not here, and of how many peers.
     pub(crate) fn requested(&self) -> impl Iterator<Item = (BlockRef, u16)> + '_ {
         self.partial.iter().flat_map(move |(&piece, partial)| {

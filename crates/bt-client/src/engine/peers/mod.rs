@@ -1,6 +1,8 @@
 //! The peers of one torrent: those connected, those we might dial, whom to trust, how fast each is.
 
 mod candidates;
+mod crowd;
+mod families;
 mod host;
 mod peer;
 mod rate;
@@ -9,6 +11,8 @@ mod trust;
 
 pub use candidates::Source;
 pub(crate) use candidates::{Candidates, Ended};
+pub(crate) use crowd::Crowd;
+pub use families::Families;
 pub(crate) use host::{host_of, is_private, network_of, same_host};
 pub use peer::{Direction, PeerInfo};
 pub(crate) use peer::{InFlight, Peer};

@@ -148,7 +148,8 @@ impl Peer {
         }
     }
 
-    /// Whether a connection leads to the same client.
+    /// Whether a connection leads to the same client, as far as one can tell: some draw another id for each connection
+    /// (libtorrent 2.1 does), and it is for them to find the double. An id alone proves nothing, since everyone can read it.
     pub(crate) fn is_at(&self, other: &PeerInfo) -> bool {
         self.info.id == other.id && self.info.addr.ip() == other.addr.ip()
     }
@@ -187,6 +188,14 @@ impl Peer {
             at: now,
             turn: self.answers + self.in_flight.len() as u64,
         });
+    }
+
+    /// What we wait for could not come for the time `stood`, through no fault of its own.
+    pub(crate) fn clock_stood(&mut self, now: Instant, stood: Duration) {
+        self.last_block = (self.last_block + stood).min(now);
+        for flying in &mut self.in_flight {
+            flying.at = (flying.at + stood).min(now);
+        }
     }
 
     /// Whether it has passed over the oldest request, as far as one can tell: later ones were answered, many of them or

@@ -99,6 +99,9 @@ impl Torrent {
 
     /// Nobody who is banned is connected or will be dialed.
     fn audit_addresses(&self) -> Result<(), String> {
+        if !self.backlog.is_of(|key| self.peers.contains_key(&key)) {
+            return Err("a peer that is gone has yet to be told of pieces".to_owned());
+        }
         self.candidates.audit()?;
         self.trust.audit()?;
         let connected = self.peers.values().map(|peer| peer.info.addr);

@@ -45,13 +45,19 @@ impl Torrent {
         }
     }
 
+    /// From now on so many peers may be unchoked.
+    pub(super) fn set_slots(&mut self, now: Instant, slots: usize, out: &mut Outputs) {
+        self.config.upload_slots = slots;
+        if self.slots_taken() > self.slots() {
+            self.choke_round(now, out);
+        } else {
+            self.fill_slots(now, out);
+        }
+    }
+
     /// A slot became free or somebody became interested: nobody waits for the next round while slots are free.
     pub(super) fn fill_slots(&mut self, now: Instant, out: &mut Outputs) {
-        let mut free = self
-            .config
-            .upload_slots
-            .max(1)
-            .saturating_sub(self.slots_taken());
+        let mut free = self.slots().saturating_sub(self.slots_taken());
         while free > 0 {
             let waiting = self
                 .peers
@@ -135,22 +141,6 @@ impl Torrent {
         let revealed = spread.reveal(now, &listeners, |piece| availability.of(piece));
         for (key, piece) in revealed {
             out.push(Output::Send(key, Message::Have(piece)));
-        }
-    }
-
-    /// A peer came that has everything already: the content is safe, and everyone may ask for anything. Peers that
-    /// complete while we watch do not end it: the others get from them what they lack.
-    pub(super) fn stop_spreading(&mut self, out: &mut Outputs) {
-        let Some(spread) = self.spread.take() else {
-            return;
-        };
-        for (&key, peer) in &self.peers {
-            for piece in self.layout.pieces() {
-                let here = self.pieces.has(piece);
-                if here && !peer.has.get(piece) && !spread.is_shown(key, piece) {
-                    out.push(Output::Send(key, Message::Have(piece)));
-                }
-            }
         }
     }
 }

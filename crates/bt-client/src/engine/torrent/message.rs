@@ -75,13 +75,13 @@ impl Torrent {
         self.counters.received += bytes;
         self.down.add(now, bytes);
         let Some(peer) = self.peers.get_mut(&key) else {
-            self.counters.wasted += bytes;
+            self.counters.is_unasked(bytes);
             return false;
         };
         let latency = peer.arrived(now, block);
         if latency.is_none() && !peer.answers_called_off(now, block) {
             // Nobody asked it for this. What is pushed into pieces under way may be rubbish, and earns nothing.
-            self.counters.wasted += bytes;
+            self.counters.is_unasked(bytes);
             return false;
         }
         peer.down.add(now, bytes);
@@ -292,7 +292,7 @@ impl Torrent {
         }
     }
 
-    /// Two seeds have nothing to say to each other.
+    /// A peer that has everything and we, who have all that we want, have nothing to say to each other.
     pub(super) fn dismiss_fellow_seed(
         &mut self,
         now: Instant,
@@ -300,7 +300,7 @@ impl Torrent {
         out: &mut Outputs,
     ) -> bool {
         let wants_nothing = |peer: &Peer| peer.is_seed() || peer.upload_only;
-        let fellow = self.peers.get(&key).is_some_and(wants_nothing) && self.has_everything();
+        let fellow = self.peers.get(&key).is_some_and(wants_nothing) && self.is_complete();
         if fellow {
             self.dismiss(now, key, CloseReason::BothSeeds, out);
         }

@@ -2,10 +2,12 @@
 //!
 //! The files beside this one hold what happens when: a peer comes or goes (`peers`), says something (`message`),
 //! can be asked for more (`request`), a piece was hashed (`verdict`), the disk is in trouble (`storage`), the owner wants
-//! something else (`select`), it is time to choke (`choke`) or to announce (`announce`).
+//! something else (`select`), it is time to choke (`choke`) or to announce (`announce`); and what peers have yet to be
+//! told of (`backlog`).
 
 mod announce;
 mod audit;
+mod backlog;
 mod choke;
 mod ext;
 mod message;
@@ -28,12 +30,13 @@ use bt_tracker::schedule::Schedule;
 use bt_wire::{Bitfield, PeerId};
 
 use self::announce::Announcing;
+use self::backlog::Backlog;
 use self::storage::Shortage;
 use super::download::{Availability, Pieces};
 use super::peers::{Candidates, Peer, Suspects, Trust};
 use super::rng::Rng;
 use super::upload::{Choker, Spread};
-use super::{Command, Input, Notice, Output, Outputs, PeerKey, RateMeter, State};
+use super::{Command, Families, Input, Notice, Output, Outputs, PeerKey, RateMeter, State};
 use crate::limits::{
     DEFAULT_MAX_PEERS, DIAL_BACKOFF, MAX_ADDRESSES, MAX_DIAL_BACKOFF, UPLOAD_SLOTS,
 };
@@ -44,8 +47,9 @@ pub use self::status::{PeerStatus, Status};
 /// How often rates, time-outs and dials are looked at while there is anything to look at.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The same in the end-game, where a block that is late is asked of others.
-const ENDGAME_TICK: Duration = Duration::from_millis(250);
+/// The same in the end-game, where a block that is late is asked of others, and while peers have yet to be told of
+/// pieces.
+const SHORT_TICK: Duration = Duration::from_millis(250);
 
 /// What a torrent has to know of itself and its owner.
 #[derive(Debug, Clone)]
@@ -64,6 +68,8 @@ pub struct Config {
     pub upload_slots: usize,
     /// Bytes per second that we read from all peers, at most; `None` does not limit.
     pub down_rate: Option<u64>,
+    /// Addresses that can be dialed; no others are remembered.
+    pub families: Families,
     /// Pieces in their order instead of rarest first.
     pub sequential: bool,
     /// Spread like an initial seeder (BEP 16) while we are the only seed.
@@ -84,6 +90,7 @@ impl Config {
             max_peers: DEFAULT_MAX_PEERS,
             upload_slots: UPLOAD_SLOTS,
             down_rate: None,
+            families: Families::Both,
             sequential: false,
             spread: false,
             seed,
@@ -120,6 +127,7 @@ pub struct Torrent {
     choker: Choker,
     next_choke: Instant,
     spread: Option<Spread>,
+    backlog: Backlog,
     announcing: Announcing,
     rng: Rng,
     completed_before: bool,
@@ -131,6 +139,8 @@ pub struct Torrent {
     /// Requests were taken back since the peers were last asked for more.
     ask_others: bool,
     next_tick: Option<Instant>,
+    /// When the peers were last looked at, and what had been received by then.
+    last_look: (Instant, u64),
     next_turnover: Instant,
     down: RateMeter,
     up: RateMeter,
@@ -147,7 +157,9 @@ pub(crate) struct Counters {
     /// Payload received, bad and double blocks included.
     pub(crate) received: u64,
     pub(crate) uploaded: u64,
-    /// Payload received that was not needed.
+    /// Of that, what nobody had asked for.
+    pub(crate) unasked: u64,
+    /// Payload received that was not needed, or was thrown away before its piece was whole.
     pub(crate) wasted: u64,
     /// Payload of pieces that did not verify.
     pub(crate) failed: u64,
@@ -159,6 +171,17 @@ impl Counters {
     /// count, so no more is booked than is there.
     pub(crate) fn piece_failed(&mut self, bytes: u64) {
         self.failed = (self.failed + bytes).min(self.received - self.wasted);
+    }
+
+    /// Nobody had asked for `bytes` that were received.
+    pub(crate) fn is_unasked(&mut self, bytes: u64) {
+        self.unasked += bytes;
+        self.wasted += bytes;
+    }
+
+    /// Of what was received, `bytes` are thrown away; with the same reserve.
+    pub(crate) fn thrown_away(&mut self, bytes: u64) {
+        self.wasted = (self.wasted + bytes).min(self.received - self.failed);
     }
 }
 
@@ -192,6 +215,7 @@ impl Torrent {
             choker: Choker::default(),
             next_choke: now,
             spread: None,
+            backlog: Backlog::default(),
             rng,
             completed_before: false,
             owes_completed: false,
@@ -199,6 +223,7 @@ impl Torrent {
             endgame: false,
             ask_others: false,
             next_tick: None,
+            last_look: (now, 0),
             next_turnover: now,
             down: RateMeter::new(now),
             up: RateMeter::new(now),
@@ -223,9 +248,10 @@ impl Torrent {
             Input::CompletionIsSafe => self.completion_is_safe(now),
             Input::Candidates(source, addrs) => self.add_candidates(now, source, addrs, out),
             Input::DialFailed(addr) => self.dial_failed(now, addr, out),
+            Input::DialedOurselves(addr) => self.dialed_ourselves(now, addr, out),
             Input::DialPutOff(addr) => {
                 // Whoever lacks something tries again soon; many that lack nothing must not ask all the time.
-                let most = match self.has_everything() {
+                let most = match self.is_complete() {
                     true => MAX_DIAL_BACKOFF,
                     false => DIAL_BACKOFF,
                 };
@@ -240,7 +266,15 @@ impl Torrent {
             Input::Room(free) => self.room(now, free, out),
             Input::Lost(pieces) => self.pieces_lost(now, &pieces, out),
             Input::Prioritize(priorities) => self.prioritize(now, &priorities, out),
+            Input::Limits {
+                upload_slots,
+                down_rate,
+            } => {
+                self.config.down_rate = down_rate;
+                self.set_slots(now, upload_slots, out);
+            }
             Input::Command(command) => self.command(now, &command, out),
+            Input::HeldUp => self.held_up_since_last_look(now),
             Input::Timeout => self.timeout(now, out),
         }
         self.announce_due(now, out);
@@ -253,7 +287,7 @@ impl Torrent {
         let announce = self.announcing.next_deadline();
         let dial = self
             .may_dial()
-            .then(|| self.candidates.next_due(self.has_everything()))
+            .then(|| self.candidates.next_due(self.is_complete()))
             .flatten();
         let room = self.next_look_for_room();
         [self.next_tick, announce, dial, room]
@@ -290,6 +324,13 @@ impl Torrent {
     #[must_use]
     pub fn have(&self) -> &Bitfield {
         self.pieces.have()
+    }
+
+    /// Whether anybody wants something of us, and whether we wait for something.
+    pub(crate) fn directions(&self) -> (bool, bool) {
+        let mut peers = self.peers.values();
+        let up = peers.clone().any(|peer| peer.peer_interested);
+        (up, peers.any(|peer| !peer.in_flight.is_empty()))
     }
 
     /// No wanted piece is missing.
@@ -426,6 +467,7 @@ impl Torrent {
                 self.choke_round(now, out);
             }
             self.spread_more(now, out);
+            self.tell_backlog(out);
             self.turn_over(now, out);
         }
         self.look_for_room(now, out);
@@ -437,7 +479,10 @@ impl Torrent {
         if self.peers.is_empty() && self.candidates.dialing() == 0 {
             self.next_tick = None;
         } else {
-            let tick = if self.endgame { ENDGAME_TICK } else { TICK };
+            let is_telling =
+                self.backlog.is_open() || self.spread.as_ref().is_some_and(Spread::is_offering);
+            let is_short = self.endgame || is_telling;
+            let tick = if is_short { SHORT_TICK } else { TICK };
             let at = self.next_tick.map_or(now + tick, |at| at.min(now + tick));
             self.next_tick = Some(at);
         }

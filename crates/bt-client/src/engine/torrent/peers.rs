@@ -10,13 +10,10 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use super::Torrent;
-use crate::engine::peers::{
-    Direction, Ended, Peer, PeerInfo, Source, is_private, network_of, same_host,
-};
+use crate::engine::peers::{Crowd, Direction, Ended, Peer, PeerInfo, Source, same_host};
 use crate::engine::{CloseReason, Notice, Output, Outputs, PeerKey, State};
 use crate::limits::{
-    GIFT_COPIES, LEAST_OF_NETWORK, MAX_ADDRESSES, MAX_HALF_OPEN, MAX_PEERS_PER_IP,
-    MAX_PEERS_PER_PRIVATE_IP, NEEDS_NO_GIFT, NETWORK_SHARE, OPTIMISTIC_ROUND, TURNOVER_PAUSE,
+    GIFT_COPIES, MAX_ADDRESSES, MAX_HALF_OPEN, NEEDS_NO_GIFT, OPTIMISTIC_ROUND, TURNOVER_PAUSE,
     USELESS_AFTER, WAITED_FOR,
 };
 
@@ -87,16 +84,16 @@ impl Torrent {
     /// What becomes of an address that we dialed in vain.
     fn refused_outgoing(&mut self, now: Instant, info: &PeerInfo, refusal: Refusal) {
         if refusal == Refusal::Ourselves {
-            return self.candidates.forget(info.addr);
+            return self.candidates.is_ours(info.addr);
         }
         let twin = self.peers.values_mut().find(|peer| peer.is_at(info));
         // It came to us from another port: this is where it listens, and there is nobody else to find there.
         let is_twin = twin.is_some_and(|twin| twin.listens_at(info.addr));
         if !is_twin || refusal != Refusal::Duplicate {
+            // Also when it is we who are full: there is no end to it while the host has its share of the places.
             let ended = Ended {
                 seed: false,
-                // We are full for now, which says nothing of the peer.
-                useful: refusal == Refusal::Full,
+                useful: false,
             };
             self.candidates.closed(now, info.addr, ended);
         }
@@ -133,8 +130,9 @@ impl Torrent {
         }
         let twin = self.peers.iter().find(|(_, peer)| peer.is_at(info));
         if let Some((&twin, other)) = twin {
-            // When both sides dial at once, both keep the connection that the smaller id opened, or none would remain.
-            let opener_is_us = self.config.peer_id < info.id;
+            // When both sides dial at once, both keep the connection that the greater id opened, or none would remain; the
+            // greater one since that is libtorrent's choice as well.
+            let opener_is_us = self.config.peer_id > info.id;
             let keep_new = info.direction != other.info.direction
                 && opener_is_us == (info.direction == Direction::Outgoing);
             if !keep_new {
@@ -143,33 +141,12 @@ impl Torrent {
             out.push(Output::Close(twin, CloseReason::Duplicate));
             self.close(now, twin, out);
         }
-        let limit = if is_private(ip) {
-            MAX_PEERS_PER_PRIVATE_IP
-        } else {
-            MAX_PEERS_PER_IP
-        };
-        let same = self
-            .peers
-            .values()
-            .filter(|peer| same_host(peer.info.addr.ip(), ip))
-            .count();
-        if same >= limit
-            || self.is_network_full(ip)
-            || (self.is_full() && !self.make_room(now, out))
-        {
+        let connected = self.peers.values().map(|peer| peer.info.addr.ip());
+        let has_share = Crowd::new(connected, self.config.max_peers).has_share(ip);
+        if has_share || (self.is_full() && !self.make_room(now, out)) {
             return Err(Refusal::Full);
         }
         Ok(())
-    }
-
-    /// Whether the public network of `ip` has its share of the places.
-    fn is_network_full(&self, ip: IpAddr) -> bool {
-        let Some(network) = network_of(ip) else {
-            return false;
-        };
-        let share = (self.config.max_peers / NETWORK_SHARE).max(LEAST_OF_NETWORK);
-        let of_it = |peer: &&Peer| network_of(peer.info.addr.ip()) == Some(network);
-        self.peers.values().filter(of_it).count() >= share
     }
 
     fn is_full(&self) -> bool {
@@ -205,7 +182,7 @@ impl Torrent {
             && self.peers.len() + dialing >= self.dial_limit()
             && now >= self.next_turnover
             && !self.peers.values().any(|peer| peer.am_interested)
-            && self.candidates.is_one_due(now)
+            && self.candidates.is_one_due(now, false)
         {
             self.next_turnover = now + TURNOVER_PAUSE;
             self.make_room(now, out);
@@ -286,6 +263,7 @@ impl Torrent {
             let availability = &self.availability;
             spread.left(key, |piece| availability.of(piece));
         }
+        self.backlog.forget(key);
         let ended = Ended {
             seed: seed || peer.upload_only,
             useful: peer.was_useful(now),
@@ -351,7 +329,7 @@ impl Torrent {
         out: &mut Outputs,
     ) {
         for addr in addrs {
-            if !self.trust.is_banned(addr.ip()) {
+            if self.config.families.include(addr.ip()) && !self.trust.is_banned(addr.ip()) {
                 self.candidates.add(addr, source);
             }
         }
@@ -360,6 +338,12 @@ impl Torrent {
 
     pub(super) fn dial_failed(&mut self, now: Instant, addr: SocketAddr, out: &mut Outputs) {
         self.candidates.failed(now, addr);
+        self.dial(now, out);
+    }
+
+    /// We have called ourselves.
+    pub(super) fn dialed_ourselves(&mut self, now: Instant, addr: SocketAddr, out: &mut Outputs) {
+        self.candidates.is_ours(addr);
         self.dial(now, out);
     }
 
@@ -380,12 +364,24 @@ impl Torrent {
 
     /// Dials while there is room and somebody to dial.
     pub(super) fn dial(&mut self, now: Instant, out: &mut Outputs) {
-        let we_seed = self.has_everything();
+        let needs_no_seed = self.is_complete();
+        if !self.may_dial() || !self.candidates.is_one_due(now, needs_no_seed) {
+            return;
+        }
+        let connected = self.peers.values().map(|peer| peer.info.addr.ip());
+        let dialing = self.candidates.being_dialed().map(|addr| addr.ip());
+        let mut crowd = Crowd::new(connected.chain(dialing), self.config.max_peers);
         while self.may_dial() {
-            let Some(addr) = self.candidates.next(now, we_seed) else {
+            let Some(addr) = self.candidates.next(now, needs_no_seed) else {
                 break;
             };
-            out.push(Output::Dial(addr));
+            if crowd.has_share(addr.ip()) {
+                // It would be let in by nobody: us.
+                self.candidates.skipped(now, addr);
+            } else {
+                crowd.add(addr.ip());
+                out.push(Output::Dial(addr));
+            }
         }
     }
 

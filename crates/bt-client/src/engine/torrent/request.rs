@@ -210,6 +210,7 @@ impl Torrent {
 
     /// The second-by-second look: how fast, who does not answer, who can be asked for more.
     pub(super) fn look_at_peers(&mut self, now: Instant, out: &mut Outputs) {
+        self.last_look = (now, self.counters.received);
         let (mut silent, mut overtaken) = (Vec::new(), Vec::new());
         let patience = SNUB_AFTER + self.held_up();
         for (&key, peer) in &mut self.peers {
@@ -232,6 +233,19 @@ impl Torrent {
         self.endgame = self.endgame && self.pieces.requested().any(|(_, by)| by > 1);
         self.ask_others = false;
         self.request_more_of_all(now, out);
+    }
+
+    /// Nothing could come since the peers were last looked at, as we have not read: their clocks stand. A disk that is
+    /// merely slow lets something through each second, and then who is silent is silent.
+    pub(super) fn held_up_since_last_look(&mut self, now: Instant) {
+        let (before, received) = self.last_look;
+        if received == self.counters.received {
+            let stood = now.saturating_duration_since(before);
+            for peer in self.peers.values_mut() {
+                peer.clock_stood(now, stood);
+            }
+        }
+        self.last_look = (now, self.counters.received);
     }
 
     /// How long what was asked for takes at the rate at which we read: a limit of ours is no fault of the peers, which

@@ -36,6 +36,7 @@ impl Torrent {
             self.call_off_where(now, key, |block| given_up.contains(&block.piece), out);
         }
         for piece in given_up {
+            self.write_off(piece);
             self.pieces.failed(piece);
             out.push(Output::ForgetPiece(piece));
         }

@@ -148,18 +148,21 @@ impl Torrent {
         self.peers.values().map(picture).collect()
     }
 
-    /// Bytes of the content that are missing, files that are not wanted included, as announced to trackers (BEP 3,
-    /// `left`).
+    /// Bytes of the content that are missing, wanted or not, as announced to trackers: 0 means a seed (BEP 3), and whoever
+    /// lacks only what it does not want says so in another way (BEP 21).
     #[must_use]
     pub fn left(&self) -> u64 {
         self.layout.total_length() - self.pieces.bytes_have()
     }
 
     /// Bytes of payload sent and received since the torrent was added, in this order, as announced to trackers (BEP 3,
-    /// `uploaded`, `downloaded`).
+    /// `uploaded`, `downloaded`). What came counts also when it was bad or came twice, since somebody has sent it to us;
+    /// what nobody had asked for does not, or whoever pushes blocks at us could make us look like one that takes more than
+    /// it gives.
     #[must_use]
     pub fn totals(&self) -> (u64, u64) {
-        (self.counters.uploaded, self.counters.received)
+        let Self { counters, .. } = self;
+        (counters.uploaded, counters.received - counters.unasked)
     }
 
     fn reason(&self, now: Instant) -> String {

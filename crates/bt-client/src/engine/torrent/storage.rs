@@ -73,10 +73,21 @@ impl Torrent {
     /// The pieces under way are missing again; the disk forgets their blocks as well. A piece that it is hashing may yet
     /// turn out good.
     pub(super) fn drop_all_partials(&mut self) {
+        let under_way: Vec<PieceIndex> = self.pieces.partials().map(|(piece, _)| piece).collect();
+        for piece in under_way {
+            self.write_off(piece);
+        }
         for piece in self.pieces.drop_partials() {
             if self.pieces.wants(piece) {
                 self.list(piece);
             }
+        }
+    }
+
+    /// What is here of a piece under way will not be used.
+    pub(super) fn write_off(&mut self, piece: PieceIndex) {
+        if self.pieces.is_incomplete(piece) {
+            self.counters.thrown_away(self.pieces.bytes_received(piece));
         }
     }
 

@@ -91,6 +91,7 @@ impl Torrent {
             // Also to peers that have it: an initial seeder that spreads waits to hear that its pieces arrive. Those that
             // have everything have no use for it.
             if !peer.is_seed() {
+                self.backlog.told(key, piece);
                 out.push(Output::Send(key, Message::Have(piece)));
             }
             if wanted && peer.has.get(piece) {
@@ -116,6 +117,7 @@ impl Torrent {
                 out.push(Output::Send(key, Message::Cancel(block)));
             }
         }
+        self.write_off(piece);
         // What came of them since is no part of the piece that is here.
         out.push(Output::ForgetPiece(piece));
     }

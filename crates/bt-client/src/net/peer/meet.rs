@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bt_wire::{Connection, Event, Handshake, IncomingConfig};
+use bt_wire::{Connection, Event, Handshake, IncomingConfig, Misbehaved};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::time::Instant as TokioInstant;
@@ -61,6 +61,10 @@ async fn dial(host: Arc<dyn Host>, addr: SocketAddr, tools: Tools) {
     let mut events = Vec::new();
     match handshake(&mut link, &tools, None, &mut events).await {
         Ok((peer, _)) => welcome(link, host, peer, Direction::Outgoing, tools, events).await,
+        Err(Ended::Wire(bt_wire::Error::Misbehaved(Misbehaved::Ourselves))) => {
+            tracing::debug!(%addr, "not dialed again: this is our own address");
+            host.dialed_ourselves(addr);
+        }
         Err(ended) => {
             tracing::debug!(%addr, %ended, "handshake failed");
             host.dial_failed(addr);
@@ -120,6 +124,8 @@ async fn handshake(
             events.remove(0);
             link.connection.accept(now, found.introduction());
             host = Some(found);
+            // It goes out before we look at whose id it is: the caller may be ourselves, and is to know.
+            flush_control(link).await?;
             link.look_again(now, events)?;
         }
         if matches!(events.first(), Some(Event::Handshake(_)))
@@ -187,6 +193,7 @@ async fn welcome(
         tools,
         orders: Vec::new(),
         events,
+        unread_since: None,
     };
     let serve = async {
         match guest.introduce() {

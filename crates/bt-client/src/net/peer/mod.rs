@@ -10,6 +10,7 @@ mod receive;
 mod transmit;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bt_wire::Event;
 use bt_wire::limits::MAX_CONTROL_BYTES;
@@ -33,6 +34,8 @@ struct Guest {
     tools: Tools,
     orders: Vec<Order>,
     events: Vec<Event>,
+    /// Since when we do not listen to it: memory is full, or others have their turn under a limit.
+    unread_since: Option<Instant>,
 }
 
 impl Guest {
@@ -79,6 +82,8 @@ impl Guest {
         let now = (self.tools.now)();
         let held_back = self.tools.limits.down_wait(now);
         let may_read = !self.tools.budget.is_exhausted() && held_back.is_none();
+        self.was_unread(now);
+        self.unread_since = (!may_read).then_some(now);
         let interest = match (may_read, matches!(blocked, Blocked::Full)) {
             (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
             (true, false) => Some(Interest::READABLE),
@@ -99,10 +104,18 @@ impl Guest {
             () = self.tools.budget.wait(), if !may_read && held_back.is_none() => Ok(false),
             () = sleep.as_mut() => {
                 let now = (self.tools.now)();
+                self.was_unread(now);
                 self.link.timeout(now)?;
                 sleep.as_mut().reset(TokioInstant::from_std(self.link.deadline(now)));
                 Ok(false)
             }
+        }
+    }
+
+    /// It is no fault of a peer that we do not listen to it.
+    fn was_unread(&mut self, now: Instant) {
+        if let Some(since) = self.unread_since.take() {
+            self.link.connection.did_not_listen(now, since);
         }
     }
 

@@ -261,3 +261,35 @@ fn a_message_that_found_no_room_is_not_forgotten_when_there_is_room_again() {
     assert_eq!(dialer.poll_timeout(), Some(pair.now), "at once");
     assert!(dialer.handle_timeout(pair.now).is_err());
 }
+
+/// Peers of a client with a limit were sent away because it had not read what they had said.
+#[test]
+fn while_its_owner_does_not_listen_a_peer_is_not_silent_but_not_for_ever() {
+    for (held_up, due) in [(60, 70), (240, 250), (241, 250), (100_000, 250)] {
+        let mut pair = pair();
+        let opened = pair.now;
+        let dialer = &mut pair.dialer.connection;
+        // In two parts, and once out of order.
+        dialer.did_not_listen(opened + held_up / 2 * SECOND, opened);
+        dialer.did_not_listen(opened + held_up * SECOND, opened + held_up / 2 * SECOND);
+        dialer.did_not_listen(opened, opened + held_up * SECOND);
+        let now = opened + due.max(held_up) * SECOND;
+        if due > held_up {
+            assert_eq!(dialer.handle_timeout(now - SECOND), Ok(()), "{held_up} s");
+        }
+        assert_eq!(
+            dialer.handle_timeout(now),
+            Err(Error::TimedOut(TimedOut::FirstMessage)),
+            "{held_up} s"
+        );
+    }
+    let mut pair = plain_pair();
+    let opened = pair.now;
+    let dialer = &mut pair.dialer.connection;
+    dialer.did_not_listen(opened + 100 * SECOND, opened);
+    assert_eq!(dialer.handle_timeout(opened + 339 * SECOND), Ok(()));
+    assert_eq!(
+        dialer.handle_timeout(opened + 340 * SECOND),
+        Err(Error::TimedOut(TimedOut::Silence))
+    );
+}

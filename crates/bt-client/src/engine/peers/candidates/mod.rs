@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::engine::rng::Rng;
 use crate::limits::{
-    DIAL_BACKOFF, MAX_BACKOFF_IN_VAIN, MAX_CANDIDATES, MAX_DIAL_BACKOFF, MAX_DIAL_FAILURES,
+    DIAL_BACKOFF, HOST_IS_FULL, MAX_BACKOFF_IN_VAIN, MAX_CANDIDATES, MAX_DIAL_BACKOFF,
+    MAX_DIAL_FAILURES, MAX_OWN_ADDRESSES,
 };
 
 /// Who told us of an address. There is nobody else to ask yet, so private torrents (BEP 27) need no filter.
@@ -41,6 +42,14 @@ struct Candidate {
     seed: bool,
 }
 
+impl Candidate {
+    fn is_due(&self, now: Instant, we_seed: bool) -> bool {
+        self.status == Status::Idle
+            && !(we_seed && self.seed)
+            && self.not_before.is_none_or(|at| at <= now)
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Candidates {
@@ -59,6 +68,8 @@ pub(crate) struct Candidates {
     held_until: Option<Instant>,
     /// How often in a row that was so.
     held: u8,
+    /// Where we have met ourselves.
+    ours: BTreeSet<SocketAddr>,
     rng: Rng,
 }
 
@@ -81,6 +92,7 @@ impl Candidates {
             waiting: Default::default(),
             held_until: None,
             held: 0,
+            ours: BTreeSet::new(),
             rng,
         }
     }
@@ -88,6 +100,7 @@ impl Candidates {
     /// Remembers `addr`; false if it is known, impossible, or there is no room.
     pub(crate) fn add(&mut self, addr: SocketAddr, source: Source) -> bool {
         if !is_dialable(addr)
+            || self.ours.contains(&addr)
             || self.known.len() >= MAX_CANDIDATES
             || self.known.contains_key(&addr)
         {
@@ -111,11 +124,7 @@ impl Candidates {
         if self.is_held(now) {
             return None;
         }
-        let due = |candidate: &Candidate| {
-            candidate.status == Status::Idle
-                && !(we_seed && candidate.seed)
-                && candidate.not_before.is_none_or(|at| at <= now)
-        };
+        let due = |candidate: &Candidate| candidate.is_due(now, we_seed);
         let count = self.order.len();
         let at = (0..count)
             .map(|step| (self.cursor + step) % count)
@@ -156,10 +165,15 @@ impl Candidates {
     }
 
     /// Whether one could be dialed now.
-    pub(crate) fn is_one_due(&self, now: Instant) -> bool {
-        let due =
-            |c: &Candidate| c.status == Status::Idle && c.not_before.is_none_or(|at| at <= now);
-        !self.is_held(now) && self.known.values().any(due)
+    pub(crate) fn is_one_due(&self, now: Instant, we_seed: bool) -> bool {
+        !self.is_held(now) && self.known.values().any(|one| one.is_due(now, we_seed))
+    }
+
+    /// Those that are being dialed.
+    pub(crate) fn being_dialed(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        let dialing = |one: &Candidate| one.status == Status::Dialing;
+        let known = self.known.iter().filter(move |(_, one)| dialing(one));
+        known.map(|(addr, _)| *addr)
     }
 
     /// There is a connection to `addr`; unknown addresses are none of our business.
@@ -201,6 +215,12 @@ impl Candidates {
         self.wait_until(addr, until);
     }
 
+    /// Its host or network has all the places that it may have: it has to wait until some of them leave.
+    pub(crate) fn skipped(&mut self, now: Instant, addr: SocketAddr) {
+        self.set(addr, Status::Idle);
+        self.wait_until(addr, now + HOST_IS_FULL);
+    }
+
     /// A connection that had come up closed. Whoever lets us in and sends us away at once is full, or knows us already:
     /// it is tried less and less often, and not forgotten.
     pub(crate) fn closed(&mut self, now: Instant, addr: SocketAddr, ended: Ended) {
@@ -220,8 +240,15 @@ impl Candidates {
         self.wait_until(addr, now + wait);
     }
 
-    /// It leads to ourselves, or nowhere.
-    pub(crate) fn forget(&mut self, addr: SocketAddr) {
+    /// It leads to ourselves: whoever names it again is not heeded.
+    pub(crate) fn is_ours(&mut self, addr: SocketAddr) {
+        self.forget(addr);
+        if self.ours.len() < MAX_OWN_ADDRESSES {
+            self.ours.insert(addr);
+        }
+    }
+
+    fn forget(&mut self, addr: SocketAddr) {
         self.set(addr, Status::Idle);
         self.remove(addr);
     }

@@ -36,6 +36,9 @@ impl Torrent {
             }
         }
         peer.has.clear(piece);
+        if let Some(spread) = &mut self.spread {
+            spread.lost(key, piece);
+        }
         peer.suggested.retain(|one| *one != piece);
         peer.allowed.retain(|one| *one != piece);
         if self.pieces.wants(piece) {

@@ -17,6 +17,7 @@ use crate::engine::{
 };
 use crate::limits::{CHOKE_ROUND, REFUSAL_PAUSE, SNUB_AFTER};
 
+mod backlog;
 mod blame;
 mod defects;
 mod extensions;
@@ -651,6 +652,8 @@ fn of_two_connections_opened_at_once_both_sides_keep_the_same_one() {
             open(Direction::Outgoing, ours, theirs),
             open(Direction::Incoming, theirs, ours)
         );
+        // It is the one that the greater id opened: libtorrent keeps that one too.
+        assert_eq!(open(Direction::Outgoing, ours, theirs), ours > theirs);
     }
 }
 

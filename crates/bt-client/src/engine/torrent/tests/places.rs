@@ -1,15 +1,21 @@
 //! Who gets a place, who keeps it, and whom we dial again.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bt_metainfo::PieceIndex;
 use bt_wire::{Bitfield, Message, PeerId};
 
 use super::{PIECES, Rig};
 use crate::engine::{
-    CloseReason, Command, Direction, Input, Output, PeerInfo, PeerKey, Refusal, Source, State,
+    CloseReason, Command, Direction, Families, Input, Output, PeerInfo, PeerKey, Priority, Refusal,
+    Source, State,
 };
-use crate::limits::{DIAL_BACKOFF, MAX_HALF_OPEN, MAX_PEERS_PER_IP, USELESS_AFTER, WAITED_FOR};
+use crate::limits::{
+    DIAL_BACKOFF, HOST_IS_FULL, MAX_HALF_OPEN, MAX_PEERS_PER_IP, OPTIMISTIC_ROUND, UPLOAD_SLOTS,
+    USELESS_AFTER, WAITED_FOR,
+};
 
 fn addr(last: u8, port: u16) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, last], port))
@@ -222,7 +228,10 @@ fn a_swarm_in_which_somebody_has_something_for_us_is_left_as_it_is() {
 #[test]
 fn a_peer_that_came_to_us_is_not_dialed_where_it_listens() {
     for learned in ["it says so", "we dial it once"] {
-        let mut rig = Rig::leech();
+        // The greater id's connections stay, so it is the one that the peer opened.
+        let mut rig = Rig::with(Bitfield::new(PIECES), |config| {
+            config.peer_id = PeerId::from([0; 20]);
+        });
         let listens = addr(1, 6881);
         let peer = rig
             .torrent
@@ -238,7 +247,6 @@ fn a_peer_that_came_to_us_is_not_dialed_where_it_listens() {
             assert_eq!(dials(&mut rig), [listens]);
             let again = info(1, 6881, Direction::Outgoing);
             let opened = rig.torrent.open(rig.now, again, &mut rig.said);
-            // One of both connections stays; of these ids it is the first one.
             assert_eq!(opened, Err(Refusal::Duplicate));
         }
         rig.wait(Duration::from_secs(3600));
@@ -304,4 +312,168 @@ fn a_torrent_that_has_left_the_session_does_not_come_back() {
     rig.tell(Input::Candidates(Source::User, vec![addr(9, 6881)]));
     rig.wait(Duration::from_secs(60));
     assert!(dials(&mut rig).is_empty());
+}
+
+/// A caller learns that it called itself; whoever names the address again is not heeded, and neither is one whose family
+/// cannot be dialed.
+#[test]
+fn our_own_addresses_and_those_that_cannot_be_dialed_are_not_dialed_again() {
+    let mut rig = Rig::with(Bitfield::new(PIECES), |config| {
+        config.families = Families::Ipv4;
+    });
+    let v6: SocketAddr = "[2001:db8::1]:6881".parse().unwrap();
+    let (told, met) = (addr(1, 6881), addr(2, 6881));
+    for round in 0..3 {
+        rig.tell(Input::Candidates(Source::User, vec![v6, told, met]));
+        if round == 0 {
+            let mut dialed = dials(&mut rig);
+            dialed.sort_unstable();
+            assert_eq!(dialed, [told, met]);
+            rig.tell(Input::DialedOurselves(told));
+            let us = PeerInfo {
+                id: rig.torrent.peer_id(),
+                ..info(2, 6881, Direction::Outgoing)
+            };
+            let opened = rig.torrent.open(rig.now, us, &mut rig.said);
+            assert_eq!(opened, Err(Refusal::Ourselves));
+        }
+        rig.wait(Duration::from_secs(600));
+        assert_eq!(dials(&mut rig), []);
+    }
+}
+
+/// They were connected, shaken hands with and hung up on every ten seconds.
+#[test]
+fn addresses_of_a_host_that_has_its_share_are_left_alone_until_one_leaves() {
+    let mut rig = Rig::leech();
+    let at = |port| SocketAddr::from(([203, 0, 113, 5], port));
+    let share = u16::try_from(MAX_PEERS_PER_IP).unwrap();
+    rig.tell(Input::Candidates(
+        Source::Tracker,
+        (1..=10).map(at).collect(),
+    ));
+    let dialed = dials(&mut rig);
+    assert_eq!(dialed.len(), usize::from(share));
+    let open = |rig: &mut Rig, addr: SocketAddr| {
+        let info = PeerInfo {
+            addr,
+            id: PeerId::from([u8::try_from(addr.port()).unwrap(); 20]),
+            direction: Direction::Outgoing,
+            fast: true,
+        };
+        rig.torrent.open(rig.now, info, &mut rig.said)
+    };
+    let peers: Vec<_> = dialed
+        .iter()
+        .map(|addr| open(&mut rig, *addr).unwrap())
+        .collect();
+    rig.wait(Duration::from_secs(1_800));
+    assert_eq!(dials(&mut rig), []);
+    rig.tell(Input::PeerClosed(peers[0]));
+    rig.wait(HOST_IS_FULL);
+    assert_eq!(
+        dials(&mut rig).len(),
+        1,
+        "somebody of that host has its turn"
+    );
+}
+
+/// It was let in by nobody but dialed all the same, every ten seconds: somebody else took the last place meanwhile.
+#[test]
+fn who_found_us_full_is_dialed_less_and_less_often() {
+    let mut rig = Rig::with(Bitfield::new(PIECES), |config| config.max_peers = 1);
+    rig.tell(Input::Candidates(Source::Tracker, vec![addr(1, 6881)]));
+    let mut count = 0;
+    for _ in 0..1_800 {
+        for _ in dials(&mut rig) {
+            count += 1;
+            let rival = rig.join(2, true).unwrap();
+            let met = info(1, 6881, Direction::Outgoing);
+            let opened = rig.torrent.open(rig.now, met, &mut rig.said);
+            assert_eq!(opened, Err(Refusal::Full));
+            rig.tell(Input::PeerClosed(rival));
+        }
+        rig.wait(Duration::from_secs(1));
+    }
+    assert!((5..12).contains(&count), "{count} times in half an hour");
+}
+
+/// A torrent that has all that is wanted of it kept its seeds, and dialed no leecher in their place.
+#[test]
+fn who_wants_nothing_more_leaves_seeds_and_finds_them_again_when_it_does() {
+    let mut half = Bitfield::new(PIECES);
+    (0..PIECES / 2).for_each(|piece| {
+        half.set(PieceIndex(piece));
+    });
+    let mut rig = Rig::with(half, |_| {});
+    let seeds = vec![addr(1, 6881), addr(2, 6881)];
+    rig.tell(Input::Candidates(Source::Tracker, seeds));
+    for n in 0..2 {
+        let dialed = dials(&mut rig);
+        for seed in dialed {
+            let n = if seed == addr(1, 6881) { 1 } else { 2 };
+            let peer = info(n, 6881, Direction::Outgoing);
+            let peer = rig.torrent.open(rig.now, peer, &mut rig.said).unwrap();
+            rig.hear(peer, Message::HaveAll);
+        }
+        assert_eq!(rig.torrent.status(rig.now).seeds, 2, "round {n}");
+        let mut only_half = vec![Priority::Normal; PIECES as usize];
+        only_half[PIECES as usize / 2..].fill(Priority::Skip);
+        rig.said();
+        rig.tell(Input::Prioritize(only_half));
+        assert_eq!(rig.torrent.state(), State::Finished);
+        assert_eq!(rig.torrent.status(rig.now).seeds, 0);
+        rig.wait(Duration::from_secs(600));
+        assert_eq!(dials(&mut rig), [], "nobody who has nothing to take");
+        // A seed that calls is of no use either.
+        let caller = rig.join(9, true).unwrap();
+        rig.hear(caller, Message::HaveAll);
+        let closed = |output: &Output| matches!(output, Output::Close(key, CloseReason::BothSeeds) if *key == caller);
+        assert!(rig.said().iter().any(closed));
+        rig.tell(Input::Prioritize(vec![Priority::Normal; PIECES as usize]));
+        rig.wait(DIAL_BACKOFF);
+    }
+}
+
+/// The nineteen that came first kept their slots for ever, although they took nothing either.
+#[test]
+fn while_nobody_gives_us_anything_every_interested_peer_gets_its_turn() {
+    let mut half = Bitfield::new(PIECES);
+    half.set(PieceIndex(3));
+    let mut rig = Rig::with(half, |_| {});
+    let mut waiting = BTreeSet::new();
+    for n in 100..150 {
+        let peer = rig.join(n, true).unwrap();
+        rig.hear(peer, Message::HaveNone);
+        rig.hear(peer, Message::Interested);
+        waiting.insert(peer);
+    }
+    rig.wait(OPTIMISTIC_ROUND * 5);
+    for output in rig.said() {
+        if let Output::Send(peer, Message::Unchoke) = output {
+            waiting.remove(&peer);
+        }
+    }
+    assert!(waiting.is_empty(), "these never had a slot: {waiting:?}");
+}
+
+#[test]
+fn slots_follow_what_the_session_leaves_for_this_torrent() {
+    let mut rig = Rig::seed();
+    let unchoked = |rig: &Rig| {
+        let peers = rig.torrent.peer_statuses(rig.now);
+        peers.iter().filter(|peer| !peer.am_choking).count()
+    };
+    for n in 1..=UPLOAD_SLOTS {
+        let peer = rig.join(u8::try_from(n).unwrap(), true).unwrap();
+        rig.hear(peer, Message::HaveNone);
+        rig.hear(peer, Message::Interested);
+    }
+    for (slots, expected) in [(UPLOAD_SLOTS, UPLOAD_SLOTS), (4, 4), (0, 1), (7, 7)] {
+        rig.tell(Input::Limits {
+            upload_slots: slots,
+            down_rate: None,
+        });
+        assert_eq!(unchoked(&rig), expected, "{slots}");
+    }
 }

@@ -6,7 +6,7 @@ use bt_metainfo::{BLOCK_SIZE, BlockRef, PieceIndex};
 use bt_wire::{Bitfield, Message};
 
 use super::{BLOCKS, PIECES, Rig};
-use crate::engine::{Input, Output};
+use crate::engine::{Command, Input, Output, Priority};
 use crate::limits::{GIFT_COPIES, NEEDS_NO_GIFT, SNUB_AFTER};
 
 fn requests(said: &[Output]) -> usize {
@@ -150,4 +150,71 @@ fn a_peer_with_nothing_to_offer_is_not_searched_for_it() {
     let before = rig.torrent.peers[&other].open;
     rig.tell(Input::PeerClosed(peer));
     assert_eq!(rig.torrent.peers[&other].open, before + 1);
+}
+
+/// A disk that stood for a quarter of a minute made a snubber of everyone.
+#[test]
+fn while_we_do_not_read_nobody_is_silent_and_a_slow_disk_is_no_excuse() {
+    let canceled = |rig: &mut Rig| {
+        let is_cancel = |output: &Output| matches!(output, Output::Send(_, Message::Cancel(_)));
+        rig.said().iter().any(is_cancel)
+    };
+    let second = Duration::from_secs(1);
+    for something_comes in [false, true] {
+        let mut rig = Rig::leech();
+        let peer = rig.willing_seed(1);
+        let other = rig.willing_seed(2);
+        rig.said();
+        let mut rounds = 0;
+        while rounds < 60 && !canceled(&mut rig) {
+            rounds += 1;
+            rig.now += second;
+            if something_comes {
+                rig.block(other, BlockRef::new(PieceIndex(PIECES - 1), 0, BLOCK_SIZE));
+            }
+            rig.tell(Input::HeldUp);
+            rig.tell(Input::Timeout);
+        }
+        if something_comes {
+            assert!(rounds < 20, "{rounds} s");
+            continue;
+        }
+        assert_eq!(rounds, 60);
+        rig.wait(SNUB_AFTER - second);
+        assert!(!canceled(&mut rig), "it has as much time as ever");
+        rig.wait(second * 2);
+        assert!(
+            canceled(&mut rig),
+            "{peer} keeps us waiting, and it is not we"
+        );
+    }
+}
+
+#[test]
+fn what_nobody_asked_for_is_not_told_to_trackers_and_what_is_thrown_away_was_of_no_use() {
+    let mut rig = Rig::leech();
+    let peer = rig.willing_seed(1);
+    let asked = rig.requests_to(peer)[0];
+    let bytes = u64::from(asked.length);
+    assert!(rig.block(peer, asked));
+    assert!(!rig.block(peer, asked), "once is enough");
+    let status = rig.torrent.status(rig.now);
+    assert_eq!((status.downloaded, status.wasted), (bytes, bytes));
+    assert_eq!(rig.torrent.totals(), (0, bytes));
+    let mut few = vec![Priority::Normal; PIECES as usize];
+    few[asked.piece.0 as usize] = Priority::Skip;
+    rig.tell(Input::Prioritize(few));
+    let status = rig.torrent.status(rig.now);
+    assert_eq!((status.downloaded, status.wasted), (0, 2 * bytes));
+    let next = rig.requests_to(peer)[0];
+    let more = u64::from(next.length);
+    assert!(rig.block(peer, next));
+    rig.tell(Input::Command(Command::Pause));
+    let status = rig.torrent.status(rig.now);
+    assert_eq!((status.downloaded, status.wasted), (0, 2 * bytes + more));
+    assert_eq!(
+        rig.torrent.totals(),
+        (0, bytes + more),
+        "it came all the same"
+    );
 }

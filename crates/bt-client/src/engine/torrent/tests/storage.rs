@@ -247,6 +247,8 @@ fn what_is_no_longer_wanted_is_called_off_at_once_and_forgotten() {
     // More is wanted again: it goes on, and completes once more.
     rig.tell(Input::Prioritize(Vec::new()));
     assert_eq!(rig.torrent.state(), State::Downloading);
+    // The seed was left when nothing more was wanted of it.
+    let peer = rig.willing_seed(3);
     let said = rig.download_from(peer);
     assert_eq!(
         (completions(&said), rig.torrent.state()),
@@ -284,6 +286,8 @@ fn a_whole_piece_that_is_deselected_and_does_not_fit_is_fetched_again_when_it_is
     rig.tell(full());
     rig.said();
     rig.tell(Input::Prioritize(Vec::new()));
+    // Seeds were left when nothing more was wanted of them.
+    let peer = rig.willing_seed(2);
     let said = rig.download_from(peer);
     assert_eq!(
         (completions(&said), rig.torrent.state()),

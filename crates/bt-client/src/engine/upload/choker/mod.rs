@@ -2,11 +2,15 @@
 //!
 //! Plain data in, plain data out; it must not know connections, pieces, or the torrent.
 
+use std::cmp::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::engine::PeerKey;
 use crate::engine::rng::Rng;
 use crate::limits::OPTIMISTIC_ROUND;
+
+/// Bytes per second below which a rate is only what a meter remembers: nothing has come for a minute or more.
+const NO_RATE: f64 = 1.0;
 
 /// How long a peer is a newcomer.
 const NEWCOMER: Duration = Duration::from_secs(45);
@@ -56,14 +60,20 @@ impl Choker {
         }
         let optimistic = self.optimistic(now, &interested, rng);
         interested.retain(|c| Some(c.peer) != optimistic);
-        // Those that leave our requests unanswered get what the others leave: no slot is kept empty. Of them, whoever has
-        // a slot keeps it, so that nobody is choked and unchoked in turn.
+        // Those that give nothing get what the others leave, and take turns: when nobody gives anything, which is so for
+        // hours where nobody has what we lack, whoever came first must not keep the slots from all others. Those that
+        // leave our requests unanswered come last; no slot is kept empty.
         interested.sort_by(|a, b| {
-            let by_rate = b.rate.total_cmp(&a.rate);
-            let by_wait = (a.unchoked_since.is_none(), a.waiting_since)
-                .cmp(&(b.unchoked_since.is_none(), b.waiting_since));
-            let within = if a.snubbing { by_wait } else { by_rate };
-            let order = a.snubbing.cmp(&b.snubbing).then(within);
+            let rank = |c: &ChokeCandidate| match (c.snubbing, c.rate < NO_RATE) {
+                (false, false) => 0u8,
+                (false, true) => 1,
+                (true, _) => 2,
+            };
+            let within = match rank(a) {
+                0 => b.rate.total_cmp(&a.rate),
+                _ => by_turn(now, a, b),
+            };
+            let order = rank(a).cmp(&rank(b)).then(within);
             order.then(a.peer.cmp(&b.peer))
         });
         let regular = slots - usize::from(optimistic.is_some());
@@ -104,29 +114,47 @@ impl Choker {
 
     /// A seed gives everyone a turn: peers keep a slot for thirty seconds, then whoever waited longest comes next.
     fn rotate(now: Instant, mut interested: Vec<&ChokeCandidate>, slots: usize) -> Vec<PeerKey> {
-        let turn_over = |c: &ChokeCandidate| {
-            c.unchoked_since
-                .is_some_and(|at| now.saturating_duration_since(at) >= OPTIMISTIC_ROUND)
-        };
-        // First those whose turn is not over, fastest first; then the waiting, longest first; then those who had theirs.
+        // Of those who have a slot the fastest come first.
         interested.sort_by(|a, b| {
-            let class = |c: &ChokeCandidate| (c.unchoked_since.is_none(), turn_over(c));
-            let rank = |c: &ChokeCandidate| match class(c) {
-                (false, false) => 0u8,
-                (true, _) => 1,
-                (false, true) => 2,
+            let (turn_a, turn_b) = (turn(now, a), turn(now, b));
+            let within = match turn_a {
+                Turn::Waits => a.waiting_since.cmp(&b.waiting_since),
+                Turn::Lasts | Turn::IsOver => b.rate.total_cmp(&a.rate),
             };
-            let (ra, rb) = (rank(a), rank(b));
-            let waited = a.waiting_since.cmp(&b.waiting_since);
-            let by_class = if ra == 1 && rb == 1 {
-                waited
-            } else {
-                b.rate.total_cmp(&a.rate)
-            };
-            ra.cmp(&rb).then(by_class).then(a.peer.cmp(&b.peer))
+            turn_a.cmp(&turn_b).then(within).then(a.peer.cmp(&b.peer))
         });
         interested.into_iter().take(slots).map(|c| c.peer).collect()
     }
+}
+
+/// How it stands with a peer's turn, in the order in which slots are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    /// It has a slot, and has not had it for long.
+    Lasts,
+    Waits,
+    IsOver,
+}
+
+fn turn(now: Instant, candidate: &ChokeCandidate) -> Turn {
+    match candidate.unchoked_since {
+        None => Turn::Waits,
+        Some(at) if now.saturating_duration_since(at) < OPTIMISTIC_ROUND => Turn::Lasts,
+        Some(_) => Turn::IsOver,
+    }
+}
+
+/// By turn: of those who wait whoever has waited longest comes first, of those who have a slot whoever got it last.
+fn by_turn(now: Instant, a: &ChokeCandidate, b: &ChokeCandidate) -> Ordering {
+    let by_wait = a.waiting_since.cmp(&b.waiting_since);
+    let by_slot = b.unchoked_since.cmp(&a.unchoked_since);
+    turn(now, a)
+        .cmp(&turn(now, b))
+        .then(if a.unchoked_since.is_none() {
+            by_wait
+        } else {
+            by_slot
+        })
 }
 
 #[cfg(test)]

@@ -133,6 +133,37 @@ fn over_time_every_interested_peer_is_unchoked_by_leech_and_by_seed() {
     }
 }
 
+/// The nineteen that came first kept their slots for ever, whether they took anything or not.
+#[test]
+fn while_nobody_gives_anything_everyone_gets_as_much_time_as_the_others() {
+    let start = Instant::now();
+    let mut candidates = peers(start, &[0.0; 50]);
+    // What a meter remembers is no rate.
+    candidates[0].rate = 0.5;
+    // These have left requests unanswered, and wait for what the others leave: nothing.
+    candidates[48].snubbing = true;
+    candidates[49].snubbing = true;
+    let (mut choker, mut rng) = (Choker::default(), Rng::new(1));
+    let mut served = [0; 50];
+    for round in 0..360u32 {
+        let now = start + CHOKE_ROUND * round;
+        let chosen = choker.round(now, &candidates, false, 20, &mut rng);
+        assert_eq!(chosen.len(), 20);
+        for (c, served) in candidates.iter_mut().zip(&mut served) {
+            if chosen.contains(&c.peer) {
+                *served += 1;
+                c.unchoked_since.get_or_insert(now);
+            } else if let Some(since) = c.unchoked_since.take() {
+                assert!(now - since >= OPTIMISTIC_ROUND, "no turn is cut short");
+                c.waiting_since = now;
+            }
+        }
+    }
+    // An hour of twenty slots for forty-eight is 25 minutes for each.
+    let (least, most) = (served[..48].iter().min(), served[..48].iter().max());
+    assert!(least >= Some(&100) && most <= Some(&200), "{served:?}");
+}
+
 #[test]
 fn the_optimistic_peer_keeps_its_slot_for_thirty_seconds() {
     let now = Instant::now();

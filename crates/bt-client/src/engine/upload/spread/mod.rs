@@ -6,6 +6,8 @@
 //! peer that is alone is shown many more ahead: there is nobody to spread to, yet others may come. It must not know
 //! connections.
 
+mod pupil;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,8 +15,10 @@ use std::time::{Duration, Instant};
 use bt_metainfo::{Layout, PieceIndex};
 use bt_wire::Bitfield;
 
+use self::pupil::{Pending, Pupil};
 use crate::engine::PeerKey;
 use crate::engine::rng::Rng;
+use crate::limits::{MAX_TOLD_AT_ONCE, MAX_TOLD_TO_ONE};
 
 /// What is revealed and has not left yet, in seconds of the rate at which we send: enough to bridge the time until a
 /// peer has heard of its next piece and asked for it, and little more.
@@ -70,97 +74,6 @@ pub(crate) struct Listener<'a> {
     pub(crate) rate: f64,
 }
 
-#[derive(Debug)]
-struct Pupil {
-    /// Revealed to this peer.
-    shown: Bitfield,
-    /// Of these, what counts in `reveals`: nobody else is given it first.
-    counted: Bitfield,
-    /// Revealed, and the peer has yet to fetch it.
-    pending: Vec<Pending>,
-    /// Bytes on their way to it, as far as we know: what is canceled is not taken off.
-    queued: u64,
-    /// The peer has it, or has it on its way, and nobody else has shown it.
-    unshared: Vec<PieceIndex>,
-    /// When it last got a piece that it was not shown: from others, that is.
-    progress: Instant,
-    /// When bytes last left for it.
-    moved: Instant,
-    /// It takes nothing of what it was shown, and nothing is kept for it until it does.
-    deaf: bool,
-    /// When a deaf peer was last offered pieces, and how many.
-    offered: (Instant, usize),
-    /// When it was last shown a piece, and how many had been shown to anyone by then.
-    told: (Instant, u64),
-    /// It has or was shown every piece: both only grow, so there is nothing to look for any more.
-    exhausted: bool,
-}
-
-/// A piece that was revealed, and how many of its bytes have not been asked for.
-#[derive(Debug)]
-struct Pending {
-    piece: PieceIndex,
-    left: u32,
-}
-
-impl Pupil {
-    fn took(&mut self, piece: PieceIndex) {
-        let at = self
-            .pending
-            .iter()
-            .position(|pending| pending.piece == piece);
-        if let Some(at) = at {
-            self.pending.swap_remove(at);
-            self.unshared.push(piece);
-        }
-    }
-
-    /// It has got nothing from others for a while.
-    fn is_stuck(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.progress) >= PATIENCE
-    }
-
-    /// It was shown something a while ago, and nothing of it leaves.
-    fn is_stalled(&self, now: Instant, interested: bool) -> bool {
-        let since = self.moved.max(self.told.0);
-        let patience = if interested { PATIENCE } else { UNMOVED };
-        self.owed() > 0.0 && now.saturating_duration_since(since) >= patience
-    }
-
-    /// Bytes that were revealed to it and have not left.
-    #[expect(clippy::cast_precision_loss, reason = "compared, not counted")]
-    fn owed(&self) -> f64 {
-        let asked = self.pending.iter().map(|pending| u64::from(pending.left));
-        (asked.sum::<u64>() + self.queued) as f64
-    }
-
-    /// The part of it that others have to wait for.
-    fn holds_up(&self, now: Instant, rate: f64) -> f64 {
-        let owed = self.owed();
-        if now.saturating_duration_since(self.told.0) < HOLD_UP {
-            owed
-        } else {
-            owed.min(rate * WINDOW)
-        }
-    }
-
-    /// Whether it may be shown another piece; `hoarders` may although they hold pieces that nobody else has shown.
-    fn may_be_told(&self, layout: &Layout, rate: f64, alone: bool, hoarders: bool) -> bool {
-        #[expect(clippy::cast_precision_loss, reason = "a share need not be exact")]
-        let share = layout.total_length() as f64 * ALONE_SHARE;
-        let piece_length = f64::from(layout.piece_length());
-        let ahead = if alone {
-            ALONE_AHEAD.min(share).max(rate * ALONE_SECONDS)
-        } else {
-            AHEAD.max(rate * AHEAD_SECONDS)
-        };
-        #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
-        let revealed = self.pending.len() as f64 * piece_length;
-        let shares = alone || hoarders || self.unshared.len() < UNSHARED;
-        !self.exhausted && !self.deaf && revealed < ahead && shares
-    }
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Spread {
@@ -178,6 +91,10 @@ pub(crate) struct Spread {
     is_due: bool,
     /// Bytes that left since it was last looked at what to reveal.
     left_since: u64,
+    /// An offer goes on that was too long for one call.
+    is_offering: bool,
+    /// Whose turn it is to be offered pieces first, so that those in front do not keep the others waiting.
+    offer_first: Option<PeerKey>,
 }
 
 /// So many bytes leave before it is looked again at what to reveal: a part of the least that is on its way, so that a
@@ -197,6 +114,8 @@ impl Spread {
             turns: 0,
             is_due: true,
             left_since: 0,
+            is_offering: false,
+            offer_first: None,
         }
     }
 
@@ -211,6 +130,8 @@ impl Spread {
             moved: now,
             deaf: false,
             offered: (now, 0),
+            offering: 0,
+            seen: PieceIndex(0),
             told: (now, 0),
             exhausted: false,
         };
@@ -284,9 +205,31 @@ impl Spread {
         }
     }
 
-    /// A deaf peer may want only pieces that it was not shown, those of some files: it is shown more of them each time,
-    /// and none of them is kept from others.
-    fn offer_to_deaf(&mut self, now: Instant, listener: &Listener<'_>) -> Vec<PieceIndex> {
+    /// Deaf peers may want only pieces that they were not shown, those of some files.
+    fn offer_to_deaf(
+        &mut self,
+        now: Instant,
+        listeners: &[Listener<'_>],
+        out: &mut Vec<(PeerKey, PieceIndex)>,
+    ) {
+        let first = listeners
+            .iter()
+            .position(|l| Some(l.key) >= self.offer_first);
+        let (last, next) = listeners.split_at(first.unwrap_or(0));
+        self.is_offering = false;
+        for listener in next.iter().chain(last) {
+            let most = MAX_TOLD_AT_ONCE.saturating_sub(out.len());
+            if most == 0 {
+                (self.offer_first, self.is_offering) = (Some(listener.key), true);
+                return;
+            }
+            let offer = self.offer(now, listener, most.min(MAX_TOLD_TO_ONE));
+            out.extend(offer.into_iter().map(|piece| (listener.key, piece)));
+        }
+    }
+
+    /// A deaf peer is shown more each time, and none of it is kept from others. At most `most` pieces are for now.
+    fn offer(&mut self, now: Instant, listener: &Listener<'_>, most: usize) -> Vec<PieceIndex> {
         let Some(pupil) = self.pupils.get_mut(&listener.key) else {
             return Vec::new();
         };
@@ -296,14 +239,32 @@ impl Spread {
             (UNMOVED, FIRST_OFFER, MORE_EACH_TIME)
         };
         let waited = now.saturating_duration_since(pupil.offered.0) >= patience;
-        if !pupil.deaf || pupil.exhausted || pupil.queued > 0 || !waited {
+        if !pupil.deaf || pupil.exhausted || pupil.queued > 0 {
+            pupil.offering = 0;
             return Vec::new();
         }
-        let count = pupil.offered.1.saturating_mul(factor).max(first);
+        if pupil.offering == 0 {
+            if !waited {
+                return Vec::new();
+            }
+            pupil.offering = pupil.offered.1.saturating_mul(factor).max(first);
+            pupil.offered.1 = pupil.offering;
+        }
+        let count = pupil.offering.min(most);
         let lacking = |piece: &PieceIndex| !listener.has.get(*piece) && !pupil.shown.get(*piece);
-        let offer: Vec<_> = self.layout.pieces().filter(lacking).take(count).collect();
+        let unseen = (pupil.seen.0..self.layout.piece_count()).map(PieceIndex);
+        let offer: Vec<_> = unseen.filter(lacking).take(count).collect();
         pupil.exhausted = offer.len() < count;
-        pupil.offered = (now, count);
+        if let Some(last) = offer.last() {
+            pupil.seen = *last;
+        }
+        pupil.offering -= offer.len();
+        if pupil.exhausted {
+            pupil.offering = 0;
+        }
+        self.is_offering |= pupil.offering > 0;
+        // The next offer waits from here on.
+        pupil.offered.0 = now;
         // They stay with those that are given to nobody: most likely it takes none of them.
         for piece in &offer {
             pupil.shown.set(*piece);
@@ -331,6 +292,14 @@ impl Spread {
             for pupil in self.pupils.values_mut() {
                 pupil.unshared.retain(|unshared| *unshared != piece);
             }
+        }
+    }
+
+    /// `peer` no longer has `piece`.
+    pub(crate) fn lost(&mut self, peer: PeerKey, piece: PieceIndex) {
+        if let Some(pupil) = self.pupils.get_mut(&peer) {
+            pupil.seen = pupil.seen.min(piece);
+            pupil.exhausted = false;
         }
     }
 
@@ -400,6 +369,11 @@ impl Spread {
         self.is_due
     }
 
+    /// Whether an offer goes on that was too long for one call.
+    pub(crate) fn is_offering(&self) -> bool {
+        self.is_offering
+    }
+
     /// Nothing that was queued for `peer` will leave.
     pub(crate) fn choked(&mut self, peer: PeerKey) {
         if let Some(pupil) = self.pupils.get_mut(&peer) {
@@ -414,7 +388,12 @@ impl Spread {
             .is_some_and(|pupil| pupil.shown.get(piece))
     }
 
-    /// What to reveal to whom now; `availability` says how many peers (not we) have a piece.
+    /// All that `peer` was shown; it is forgotten here.
+    pub(crate) fn take_shown(&mut self, peer: PeerKey) -> Option<Bitfield> {
+        Some(self.pupils.remove(&peer)?.shown)
+    }
+
+    /// What to reveal to whom now, at most [`MAX_TOLD_AT_ONCE`] pieces; `availability` says how many peers (not we) have a piece.
     pub(crate) fn reveal(
         &mut self,
         now: Instant,
@@ -431,14 +410,12 @@ impl Spread {
             .filter_map(|l| Some(self.pupils.get(&l.key)?.holds_up(now, l.rate)))
             .sum();
         let mut out = Vec::new();
-        for listener in listeners {
-            let offer = self.offer_to_deaf(now, listener);
-            out.extend(offer.into_iter().map(|piece| (listener.key, piece)));
-        }
+        self.offer_to_deaf(now, listeners, &mut out);
         for hoarders in [false, true] {
             let mut waiting = self.waiting(listeners, alone, hoarders);
             // The one that is owed least comes first, of equals the one that was told longest ago.
             while (alone || under_way < window)
+                && out.len() < MAX_TOLD_AT_ONCE
                 && let Some(at) = first(&waiting)
             {
                 let (_, _, listener) = waiting[at];
