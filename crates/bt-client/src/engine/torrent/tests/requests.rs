@@ -6,7 +6,7 @@ use bt_metainfo::{BLOCK_SIZE, BlockRef, PieceIndex};
 use bt_wire::{Bitfield, Message};
 
 use super::{BLOCKS, PIECES, Rig};
-use crate::engine::{Input, Output};
+use crate::engine::{Input, Output, Priority};
 use crate::limits::{GIFT_COPIES, NEEDS_NO_GIFT, SNUB_AFTER};
 
 fn requests(said: &[Output]) -> usize {
@@ -150,4 +150,25 @@ fn a_peer_with_nothing_to_offer_is_not_searched_for_it() {
     let before = rig.torrent.peers[&other].open;
     rig.tell(Input::PeerClosed(peer));
     assert_eq!(rig.torrent.peers[&other].open, before + 1);
+}
+
+#[test]
+fn a_reject_of_what_was_called_off_is_none_of_what_was_asked_for_again() {
+    let mut rig = Rig::leech();
+    let nothing = vec![Priority::Skip; PIECES as usize];
+    let mut one = nothing.clone();
+    one[0] = Priority::Normal;
+    rig.tell(Input::Prioritize(one.clone()));
+    let peer = rig.willing_seed(1);
+    let first = rig.requests_to(peer);
+    rig.tell(Input::Prioritize(nothing));
+    rig.tell(Input::Prioritize(one));
+    let again = rig.requests_to(peer);
+    let block = *again.iter().find(|block| first.contains(block)).unwrap();
+    let waiting = |rig: &Rig| rig.torrent.peer_statuses(rig.now)[0].requests as usize;
+    assert_eq!(waiting(&rig), again.len());
+    rig.hear(peer, Message::Reject(block));
+    assert_eq!(waiting(&rig), again.len());
+    rig.hear(peer, Message::Reject(block));
+    assert_eq!(waiting(&rig), again.len() - 1);
 }
