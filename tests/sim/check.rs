@@ -6,6 +6,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bt_metainfo::PieceIndex;
+
 use super::node::Node;
 use super::world::World;
 
@@ -50,6 +52,9 @@ impl World {
         {
             return Err(format!("it has piece {piece}, and the disk does not"));
         }
+        if node.disk.synced().has_more_than(&node.disk.written) {
+            return Err("something is durable that is not written".to_owned());
+        }
         // 10: every byte that came was counted once.
         let (uploaded, received) = node.engine.totals();
         if received != node.log.received {
@@ -62,10 +67,15 @@ impl World {
         if uploaded != sent {
             return Err(format!("{uploaded} bytes are counted as sent, {sent} left"));
         }
-        let missing = node.engine.have().len() - node.engine.have().count_ones();
-        let (left, full) = (node.engine.left(), u64::from(self.layout.piece_length()));
-        let bound = u64::from(missing) * full;
-        if left > bound || left + full < bound {
+        let (have, count) = (node.engine.have(), self.layout.piece_count());
+        let missing = count - have.count_ones();
+        let (left, full) = (node.engine.left(), self.layout.piece_length());
+        let last = PieceIndex(count - 1);
+        let shorter = match have.get(last) {
+            true => 0,
+            false => full - self.layout.piece_size(last),
+        };
+        if left != u64::from(missing) * u64::from(full) - u64::from(shorter) {
             return Err(format!(
                 "{left} bytes are counted as left, {missing} pieces are missing"
             ));
@@ -180,6 +190,9 @@ impl World {
             {
                 return Err(format!("{block} was asked for, and no answer ever came"));
             }
+        }
+        if node.log.owes_safety {
+            return Err("what it has told as complete is not safe yet".to_owned());
         }
         if node.log.owes_completed {
             return Err(format!(

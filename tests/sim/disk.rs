@@ -1,6 +1,7 @@
 //! The disk of one node: blocks in memory, pieces written, pieces that would survive a power cut, and what goes wrong.
 //!
-//! Content is modelled by its truth: a tag per block says who made it up, 0 is right. It must not know peers.
+//! What is written is synced later, as a session does it: some time after it was written, all at once, and that takes
+//! time. Content is modelled by its truth: a tag per block says who made it up, 0 is right. It must not know peers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,6 +18,12 @@ pub(crate) type Truth = u8;
 /// Time to hash and write a piece when all is well.
 const HASH_TIME: Duration = Duration::from_millis(3);
 
+/// What a sync takes at most when all is well.
+const SLOWEST_SYNC: Duration = Duration::from_millis(300);
+
+/// What is written waits so long for a sync unless somebody is in a hurry.
+pub(crate) const SYNC_EVERY: Duration = Duration::from_secs(1);
+
 /// How the disk behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DiskMood {
@@ -27,6 +34,10 @@ pub(crate) enum DiskMood {
     Full,
     /// Every write fails.
     Broken,
+    /// Every read for a peer fails.
+    Unreadable,
+    /// Every sync fails, and the system drops what it was to cover, or not.
+    Unsyncable,
     /// What is read back is wrong in every fourth block.
     Flipping,
 }
@@ -37,6 +48,35 @@ pub(crate) enum Written {
     Good(Vec<[u8; 20]>),
     Bad(Vec<[u8; 20]>),
     Failed(Trouble),
+}
+
+/// What comes of reading a block that is here.
+#[derive(Debug)]
+pub(crate) enum Read {
+    Bytes(Truth),
+    Failed(Trouble),
+}
+
+/// What a sync has come to.
+#[derive(Debug)]
+pub(crate) enum Synced {
+    /// There was none.
+    Nothing,
+    /// All that is written would survive a power cut.
+    All,
+    /// More was written meanwhile, or something is in doubt.
+    Part,
+    Failed(Trouble),
+}
+
+/// Where the way of written pieces to the platters stands.
+#[derive(Debug)]
+enum Syncing {
+    Idle,
+    /// A sync will begin.
+    Due,
+    /// It covers these pieces.
+    UnderWay(Bitfield),
 }
 
 /// See the module.
@@ -54,6 +94,9 @@ pub(crate) struct Disk {
     pub(crate) written: Bitfield,
     /// These survive a power cut.
     synced: Bitfield,
+    syncing: Syncing,
+    /// A sync that was to cover these has failed: they are there or not, and somebody has to look.
+    doubtful: BTreeSet<PieceIndex>,
     /// Was here and is not any more; whoever was promised a block of it gets rubbish.
     lost: BTreeSet<PieceIndex>,
     /// Blocks were thrown away, on the engine's order or because they could not be written.
@@ -71,6 +114,8 @@ impl Disk {
             given_up: BTreeSet::new(),
             watched: BTreeSet::new(),
             synced: have.clone(),
+            syncing: Syncing::Idle,
+            doubtful: BTreeSet::new(),
             written: have,
             lost: BTreeSet::new(),
             has_forgotten: false,
@@ -89,6 +134,9 @@ impl Disk {
         if !layout.is_block(block) {
             return Err(format!("{block} is stored and is no block of the layout"));
         }
+        if layout.is_padding(block) {
+            return Err(format!("{block} is stored and is nothing but padding"));
+        }
         if self.written.get(block.piece) {
             return Err(format!("{block} is stored and its piece is written"));
         }
@@ -99,13 +147,17 @@ impl Disk {
         if piece.insert(block.begin, truth).is_some() {
             return Err(format!("{block} is stored twice"));
         }
-        if piece.len() < layout.block_count(block.piece) as usize {
+        let is_here = |block: &BlockRef| !layout.is_padding(*block);
+        if piece.len() < layout.blocks(block.piece).filter(is_here).count() {
             return Ok(None);
         }
         let blocks = self.assembling.remove(&block.piece).unwrap_or_default();
         self.given_up.remove(&block.piece);
-        self.hashing
-            .insert(block.piece, blocks.into_values().collect());
+        // Padding is never wrong, and has its place among the digests.
+        let truths = layout
+            .blocks(block.piece)
+            .map(|block| blocks.get(&block.begin).copied().unwrap_or(0));
+        self.hashing.insert(block.piece, truths.collect());
         let time = match self.mood {
             DiskMood::Slow(time) => time,
             _ => HASH_TIME,
@@ -144,15 +196,18 @@ impl Disk {
     }
 
     /// What is read from a piece that is here; flipped bits look like no other rubbish.
-    pub(crate) fn read(&self, dice: &mut Dice, piece: PieceIndex) -> Result<Truth, String> {
+    pub(crate) fn read(&self, dice: &mut Dice, piece: PieceIndex) -> Result<Read, String> {
         if self.lost.contains(&piece) {
-            return Ok(255);
+            return Ok(Read::Bytes(255));
         }
         if !self.written.get(piece) {
             return Err(format!("piece {piece} is served and is not on the disk"));
         }
+        if self.mood == DiskMood::Unreadable {
+            return Ok(Read::Failed(io_error("read")));
+        }
         let flips = self.mood == DiskMood::Flipping && dice.chance(25);
-        Ok(if flips { 255 } else { 0 })
+        Ok(Read::Bytes(if flips { 255 } else { 0 }))
     }
 
     /// What was being put together is forgotten.
@@ -166,6 +221,11 @@ impl Disk {
     pub(crate) fn lose(&mut self, piece: PieceIndex) {
         self.written.clear(piece);
         self.synced.clear(piece);
+        self.doubtful.remove(&piece);
+        if let Syncing::UnderWay(covered) = &mut self.syncing {
+            // What comes in its place is not what is being synced.
+            covered.clear(piece);
+        }
         self.lost.insert(piece);
     }
 
@@ -183,11 +243,74 @@ impl Disk {
         }
     }
 
-    pub(crate) fn sync(&mut self) {
-        self.synced = self.written.clone();
+    /// What survives a power cut.
+    pub(crate) fn synced(&self) -> &Bitfield {
+        &self.synced
     }
 
-    /// The program is gone. After a power cut every unsynced piece is lost or not, by lot.
+    /// Whether something is written that a power cut may take, and that the next sync would keep.
+    pub(crate) fn needs_sync(&self) -> bool {
+        let mut unsynced = self.written.iter_and_not(&self.synced);
+        unsynced.any(|piece| !self.doubtful.contains(&piece))
+    }
+
+    /// A sync is to come. False if one is on its way already, and need not come sooner.
+    pub(crate) fn sync_is_due(&mut self, hurry: bool) -> bool {
+        let comes = match self.syncing {
+            Syncing::Idle => true,
+            Syncing::Due => hurry,
+            Syncing::UnderWay(_) => false,
+        };
+        if comes {
+            self.syncing = Syncing::Due;
+        }
+        comes
+    }
+
+    /// A sync of all that is written begins, if one is due. Gives the time that it takes.
+    pub(crate) fn begin_sync(&mut self, dice: &mut Dice) -> Option<Duration> {
+        if !matches!(self.syncing, Syncing::Due) {
+            return None;
+        }
+        self.syncing = Syncing::UnderWay(self.written.clone());
+        let more = match self.mood {
+            DiskMood::Slow(time) => time,
+            _ => Duration::ZERO,
+        };
+        Some(more + dice.moment(Duration::from_millis(1), SLOWEST_SYNC))
+    }
+
+    /// It ends. What was written since is not covered.
+    pub(crate) fn end_sync(&mut self) -> Synced {
+        let Syncing::UnderWay(covered) = std::mem::replace(&mut self.syncing, Syncing::Idle) else {
+            return Synced::Nothing;
+        };
+        // A sync that succeeds after one that has failed says nothing of what the failed one was to cover.
+        let unsynced = covered.iter_and_not(&self.synced);
+        let unsynced: Vec<_> = unsynced.filter(|p| !self.doubtful.contains(p)).collect();
+        if self.mood == DiskMood::Unsyncable && !unsynced.is_empty() {
+            self.doubtful
+                .extend(self.written.iter_and_not(&self.synced));
+            return Synced::Failed(io_error("sync"));
+        }
+        for piece in unsynced {
+            self.synced.set(piece);
+        }
+        if self.needs_sync() || !self.doubtful.is_empty() {
+            Synced::Part
+        } else {
+            Synced::All
+        }
+    }
+
+    /// Somebody reads what is in doubt: it is there, and is written anew, or it is gone. Gives what is gone.
+    pub(crate) fn look_at_doubtful(&mut self, dice: &mut Dice) -> Vec<PieceIndex> {
+        let doubtful = std::mem::take(&mut self.doubtful);
+        doubtful.into_iter().filter(|_| dice.chance(50)).collect()
+    }
+
+    /// The program is gone. After a power cut every unsynced piece is lost or not, by lot; without one the system still
+    /// writes what it was given.
     pub(crate) fn crash(&mut self, dice: &mut Dice, power_cut: bool) {
         self.assembling.clear();
         self.hashing.clear();
@@ -195,15 +318,20 @@ impl Disk {
         self.watched.clear();
         self.lost.clear();
         self.has_forgotten = false;
+        let mut risky = std::mem::take(&mut self.doubtful);
         if power_cut {
-            let risky: Vec<PieceIndex> = self.written.iter_and_not(&self.synced).collect();
-            for piece in risky {
-                if dice.chance(50) {
-                    self.written.clear(piece);
-                }
+            risky.extend(self.written.iter_and_not(&self.synced));
+        }
+        for piece in risky {
+            if dice.chance(50) {
+                self.written.clear(piece);
             }
         }
-        self.synced = self.written.clone();
+        if power_cut {
+            // What is read after that comes from the platters.
+            self.synced = self.written.clone();
+        }
+        self.syncing = Syncing::Idle;
     }
 
     /// Pieces held in memory, whole or in part.
@@ -227,4 +355,12 @@ fn failed(kind: TroubleKind, message: &str) -> Written {
         message: message.to_owned(),
         hint: String::new(),
     })
+}
+
+fn io_error(action: &str) -> Trouble {
+    Trouble {
+        kind: TroubleKind::Broken,
+        message: format!("{action}: input/output error"),
+        hint: String::new(),
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bt_client::engine::{Command, Input, Priority, TokenBucket};
+use bt_client::engine::{Command, Input, TokenBucket};
 use bt_metainfo::{BlockRef, PieceIndex};
 use bt_wire::Message;
 
@@ -45,13 +45,14 @@ impl World {
                 back_after,
             } => self.crash(node, power_cut, back_after),
             Fault::Pause(node) => self.command(node, Command::Pause),
-            Fault::Resume(node) => self.command(node, Command::Resume),
+            Fault::Resume(node) => self.resume(node),
             Fault::Recheck(node, takes) => self.recheck(node, takes),
             Fault::Lose(node) => self.lose(node),
             Fault::Crowded(node, crowded) => self.nodes[node].crowded = crowded,
             Fault::Readd(node, back_after) => self.remove(node, back_after),
             Fault::Reannounce(node) => self.command(node, Command::Reannounce),
             Fault::Prioritize(node) => self.prioritize(node),
+            Fault::Select(node, from, to) => self.select(node, from, to),
             Fault::Jump(node, ahead) => {
                 self.nodes[node].skew += ahead;
                 self.nodes[node].wake = None;
@@ -78,22 +79,6 @@ impl World {
         }
     }
 
-    /// The owner has other wishes about the order. What is wanted at all stays.
-    fn prioritize(&mut self, node: usize) {
-        let classes = [Priority::Low, Priority::Normal, Priority::High];
-        let wishes = self.layout.pieces().map(|piece| {
-            if self.nodes[node].wants(piece) {
-                classes[self.dice.below(3)]
-            } else {
-                Priority::Skip
-            }
-        });
-        let wishes = wishes.collect();
-        if self.nodes[node].online {
-            self.tell(node, Input::Prioritize(wishes));
-        }
-    }
-
     fn crash(&mut self, node: usize, power_cut: bool, back_after: Option<Duration>) {
         if !self.nodes[node].online {
             return;
@@ -104,11 +89,23 @@ impl World {
         for end in ends.values() {
             self.notify_closed(node, end, later);
         }
-        let completed = self.nodes[node].log.completed.is_some();
         let dead = &mut self.nodes[node];
+        let (kept, is_safe) = (dead.disk.synced().clone(), dead.log.is_safe);
         dead.disk.crash(&mut self.dice, power_cut);
-        if completed && !dead.is_complete_on_disk() {
+        let is_gone = kept.has_more_than(&dead.disk.written);
+        let (is_complete, is_full) = (dead.is_complete_on_disk(), dead.disk.written.is_full());
+        let has_announced = dead.log.has_announced;
+        if is_gone {
+            self.broken(node, "what was synced did not survive the crash");
+        }
+        if is_safe && !is_complete {
             self.broken(node, "what was told as complete did not survive the crash");
+        }
+        if has_announced && !is_full {
+            self.broken(
+                node,
+                "what was announced as `completed` did not survive the crash",
+            );
         }
         self.begin_anew(node, back_after);
     }
@@ -134,49 +131,6 @@ impl World {
             self.coming += 1;
             self.after(delay, Happening::Join(node, life));
         }
-    }
-
-    /// It forgets what it has, and looks.
-    fn recheck(&mut self, node: usize, takes: Duration) {
-        if self.nodes[node].online {
-            self.nodes[node].log.pieces.clear();
-            self.tell(node, Input::Command(Command::Recheck));
-            let life = self.nodes[node].life;
-            self.after(takes, Happening::Found(node, life));
-        }
-    }
-
-    pub(crate) fn found(&mut self, node: usize) {
-        if !self.nodes[node].online || self.nodes[node].engine.is_checked() {
-            return;
-        }
-        let have = self.nodes[node].disk.written.clone();
-        self.nodes[node].log.pieces = have.iter_ones().collect();
-        self.tell(node, Input::Checked(have));
-        let complete = self.nodes[node].is_complete();
-        let log = &mut self.nodes[node].log;
-        log.complete_at_start = complete && (log.complete_at_start || log.completions == 0);
-        log.owes_completed = !complete;
-    }
-
-    fn lose(&mut self, node: usize) {
-        let here: Vec<PieceIndex> = self.nodes[node].engine.have().iter_ones().collect();
-        if here.is_empty() || !self.nodes[node].online {
-            return;
-        }
-        let piece = here[self.dice.below(here.len())];
-        let loser = &mut self.nodes[node];
-        loser.disk.lose(piece);
-        loser.log.pieces.remove(&piece);
-        if loser.wants(piece) {
-            loser.log.completed = None;
-            loser.log.owes_completed = true;
-        }
-        let (addr, life) = (loser.addr, loser.life);
-        for tracker in &mut self.trackers {
-            tracker.lost_something(addr, life);
-        }
-        self.tell(node, Input::Lost(vec![piece]));
     }
 
     /// Its session forgets it once it has said goodbye.

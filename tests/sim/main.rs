@@ -10,6 +10,7 @@
     reason = "what is unexpected in a test fails it"
 )]
 
+mod announce;
 mod check;
 mod dice;
 mod disk;
@@ -21,7 +22,9 @@ mod plan;
 mod queue;
 mod random;
 mod scenarios;
+mod storage;
 mod tracker;
 mod traffic;
+mod twin;
 mod wire;
 mod world;

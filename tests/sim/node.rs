@@ -51,6 +51,12 @@ pub(crate) struct Log {
     pub(crate) completions: u32,
     /// One more completion is to be told: it has begun without something it wants, or has lost it since.
     pub(crate) owes_completed: bool,
+    /// A completion was told that may not survive a power cut yet.
+    pub(crate) owes_safety: bool,
+    /// Its owner was told that it is complete, so that it has to stay so.
+    pub(crate) is_safe: bool,
+    /// It has announced `completed`, and lost nothing since.
+    pub(crate) has_announced: bool,
     /// Complete whenever it began, or began anew after a look at its content.
     pub(crate) complete_at_start: bool,
     /// Of the pieces that it told of, in bytes, in this life.
@@ -67,6 +73,15 @@ pub(crate) struct Log {
     pub(crate) given_up: u32,
     pub(crate) unchoked_last: BTreeMap<PeerKey, Duration>,
     pub(crate) pieces: BTreeSet<PieceIndex>,
+}
+
+impl Log {
+    /// Something is missing, or missing again: its completion is yet to be told.
+    pub(crate) fn is_unfinished(&mut self) {
+        self.completed = None;
+        self.owes_completed = true;
+        self.is_safe = false;
+    }
 }
 
 impl Node {
@@ -102,7 +117,7 @@ impl Node {
             Notice::Completed => {
                 self.log.completed = Some(now);
                 self.log.completions += 1;
-                self.disk.sync();
+                self.log.owes_safety = true;
                 if !std::mem::take(&mut self.log.owes_completed) {
                     return Err("`completed` is told twice, or to one that was complete".to_owned());
                 }

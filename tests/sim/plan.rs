@@ -152,6 +152,8 @@ pub(crate) enum Fault {
     Reannounce(usize),
     /// Its owner wants the pieces in another order.
     Prioritize(usize),
+    /// Its owner wants other pieces: those from the first to before the second.
+    Select(usize, u32, u32),
     /// The node's clock jumps ahead.
     Jump(usize, Duration),
     Disk(usize, DiskMood),
@@ -171,7 +173,11 @@ impl Fault {
     pub(crate) fn is_awaited(&self) -> bool {
         matches!(
             self,
-            Self::Resume(_) | Self::Recheck(..) | Self::Lose(_) | Self::Readd(..)
+            Self::Resume(_)
+                | Self::Recheck(..)
+                | Self::Lose(_)
+                | Self::Readd(..)
+                | Self::Select(..)
         )
     }
 }
@@ -180,8 +186,8 @@ impl Fault {
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) piece_length: u32,
-    /// Lengths of the files.
-    pub(crate) files: Vec<u64>,
+    /// Length of each file, and whether it is padding (BEP 47).
+    pub(crate) files: Vec<(u64, bool)>,
     pub(crate) members: Vec<Member>,
     pub(crate) faults: Vec<(Duration, Fault)>,
     /// Trackers, one a tier.
@@ -201,7 +207,7 @@ impl Plan {
         let total = u64::from(pieces) * u64::from(piece_length);
         Self {
             piece_length,
-            files: vec![total - u64::from(piece_length) / 4],
+            files: vec![(total - u64::from(piece_length) / 4, false)],
             members,
             faults: Vec::new(),
             trackers: 1,
@@ -235,8 +241,33 @@ impl Plan {
         self
     }
 
+    /// The content cut into files at these places, in thousandths of it. With `padded`, every file begins a piece: what
+    /// would be in its way is padding.
+    pub(crate) fn cut_into_files(mut self, cuts: &[u16], padded: bool) -> Self {
+        let (total, piece) = (self.total(), u64::from(self.piece_length));
+        let mut cuts: Vec<u64> = cuts
+            .iter()
+            .map(|cut| total * u64::from(*cut) / 1000)
+            .collect();
+        cuts.sort_unstable();
+        self.files.clear();
+        let mut begin = 0;
+        for end in cuts {
+            // The padding after the file before may reach beyond it.
+            self.files.push((end.saturating_sub(begin), false));
+            begin = begin.max(end);
+            if padded {
+                let next = begin.next_multiple_of(piece).min(total);
+                self.files.push((next - begin, true));
+                begin = next;
+            }
+        }
+        self.files.push((total - begin, false));
+        self
+    }
+
     pub(crate) fn total(&self) -> u64 {
-        self.files.iter().sum()
+        self.files.iter().map(|(length, _)| length).sum()
     }
 
     /// Seconds that the content takes over a line of `rate` Mbit/s.

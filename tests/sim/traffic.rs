@@ -10,7 +10,7 @@ use bt_client::engine::{Direction, Input, Output, Outputs, PeerInfo, PeerKey};
 use bt_metainfo::{BlockRef, PieceIndex};
 use bt_wire::{Bitfield, Message, ext};
 
-use super::disk::Truth;
+use super::disk::{Read, Truth};
 use super::node::Node;
 use super::plan::Conduct;
 use super::wire::End;
@@ -167,6 +167,9 @@ impl World {
                     if !self.nodes[node].wants(block.piece) {
                         self.broken(node, &format!("{block} is asked for and not wanted"));
                     }
+                    if self.layout.is_padding(block) {
+                        self.broken(node, &format!("{block} is asked for and is padding"));
+                    }
                 }
                 mail.add(key, message);
             }
@@ -175,8 +178,8 @@ impl World {
                 mail.add(key, message);
             }
             Message::Reject(block) => {
-                if end.over(block) && end.fast {
-                    mail.add(key, message);
+                if end.over(block) {
+                    mail.add_some(key, end.refusal(block));
                 }
             }
             Message::HaveNone | Message::Bitfield(_) if conduct == Conduct::Liar => {
@@ -223,9 +226,7 @@ impl World {
         mail.add(key, Message::Choke);
         for block in end.choke() {
             node.uplink.remove(key, block);
-            if end.fast {
-                mail.add(key, Message::Reject(block));
-            }
+            mail.add_some(key, end.refusal(block));
         }
     }
 
@@ -341,17 +342,20 @@ impl World {
             Message::AllowedFast(piece) => end.allow(*piece),
             Message::Request(block) => {
                 let accepted = end.accept(*block);
-                if !accepted && end.fast {
-                    mail.add(key, Message::Reject(*block));
+                if !accepted {
+                    mail.add_some(key, end.refusal(*block));
                 }
                 return accepted;
             }
             Message::Cancel(_) if conduct == Conduct::Deaf => {}
-            Message::Cancel(block) if !end.take_back(*block) => {}
             Message::Cancel(block) => {
-                node.uplink.remove(key, *block);
-                if end.fast {
-                    mail.add(key, Message::Reject(*block));
+                // What waits to leave may be the same block, asked for once more.
+                let is_queued = !end.is_undecided(*block);
+                if end.take_back(*block) {
+                    mail.add_some(key, end.refusal(*block));
+                    if is_queued {
+                        node.uplink.remove(key, *block);
+                    }
                 }
             }
             Message::Reject(block) => {
@@ -423,7 +427,16 @@ impl World {
         if let Some(end) = self.nodes[from].ends.get(&key) {
             let (to, remote, link) = (end.node, end.key, end.link);
             let conduct = self.nodes[from].member.conduct;
-            let truth = self.truth(from, block.piece);
+            let truth = match self.truth(from, block.piece) {
+                Read::Bytes(truth) => truth,
+                Read::Failed(trouble) => {
+                    self.tell(from, Input::StorageFailed(trouble));
+                    return self.pump(from);
+                }
+            };
+            if self.layout.is_padding(block) && self.nodes[to].is_honest() {
+                self.broken(from, &format!("{block} is sent and is padding"));
+            }
             self.account(from, to, bytes);
             let time = Duration::from_secs_f64(bytes as f64 / self.nodes[to].line.down);
             let reaches = self.now + self.distance(from, to);
@@ -447,9 +460,9 @@ impl World {
         self.pump(from);
     }
 
-    fn truth(&mut self, from: usize, piece: PieceIndex) -> Truth {
+    fn truth(&mut self, from: usize, piece: PieceIndex) -> Read {
         if self.nodes[from].member.conduct == Conduct::Poisoner {
-            return Truth::try_from(2 + from % 200).expect("below 202");
+            return Read::Bytes(Truth::try_from(2 + from % 200).expect("below 202"));
         }
         let read = self.nodes[from].disk.read(&mut self.dice, piece);
         self.must(from, read)
@@ -535,6 +548,12 @@ impl World {
 }
 
 impl Mail {
+    fn add_some(&mut self, key: PeerKey, message: Option<Message>) {
+        if let Some(message) = message {
+            self.add(key, message);
+        }
+    }
+
     pub(crate) fn add(&mut self, key: PeerKey, message: Message) {
         self.rest.entry(key).or_default().push(message);
     }

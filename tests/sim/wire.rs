@@ -161,12 +161,13 @@ impl End {
 
     /// An answer to a request of ours.
     pub(crate) fn answered(&mut self, block: BlockRef) -> Result<(), Wrong> {
-        let times = self.asked.iter().filter(|asked| **asked == block).count();
-        if times < 2 {
-            // Otherwise the block crossed our cancel and answers what was asked again, as far as the engine can tell.
+        let was_asked = remove(&mut self.asked, block);
+        let times = |list: &[BlockRef]| list.iter().filter(|one| **one == block).count();
+        // It answers what was asked again, if anything was, as far as the engine can tell: it may have crossed our cancel.
+        if times(&self.called_off) > times(&self.asked) {
             remove(&mut self.called_off, block);
         }
-        if remove(&mut self.asked, block) || self.void.contains(&block) {
+        if was_asked || self.void.contains(&block) {
             return Ok(());
         }
         Err(Wrong(block, "is answered and was not asked for"))
@@ -175,17 +176,31 @@ impl End {
     /// The peer asks. False if the wire refuses without asking the engine.
     pub(crate) fn accept(&mut self, block: BlockRef) -> bool {
         let permitted = !self.choking || self.granted.contains(&block.piece);
-        let waiting = self.waiting.len() + self.queued.len();
-        let accepted = permitted && waiting < self.queues[0] as usize;
+        let accepted = permitted && self.waiting_requests() < self.queues[0] as usize;
         if accepted {
             self.waiting.push(block);
         }
         accepted
     }
 
+    /// What goes over the wire when a request of the peer comes to nothing. Without the Fast extension nothing does.
+    pub(crate) fn refusal(&self, block: BlockRef) -> Option<Message> {
+        self.fast.then_some(Message::Reject(block))
+    }
+
+    /// The engine knows of a request and has not decided.
+    pub(crate) fn is_undecided(&self, block: BlockRef) -> bool {
+        self.waiting.contains(&block)
+    }
+
+    /// Requests of the peer without an answer.
+    pub(crate) fn waiting_requests(&self) -> usize {
+        self.waiting.len() + self.queued.len()
+    }
+
     /// The peer calls a request off. False if there is none.
     pub(crate) fn take_back(&mut self, block: BlockRef) -> bool {
-        if self.waiting.contains(&block) {
+        if self.is_undecided(block) {
             self.taken_back.push(block);
         }
         self.over(block)

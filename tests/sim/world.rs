@@ -9,26 +9,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bt_client::engine::{
-    CloseReason, Config, Input, Notice, Output, Outputs, PeerKey, PieceVerdict, TokenBucket,
-    Torrent,
+    CloseReason, Config, Input, Notice, Output, Outputs, PeerKey, State, TokenBucket, Torrent,
 };
 use bt_metainfo::{BlockRef, InfoHash, Layout, PieceIndex};
-use bt_tracker::schedule::{Announce, Problem};
 use bt_wire::{Bitfield, Message, PeerId};
 
+use super::announce::Asked;
 use super::dice::Dice;
-use super::disk::{Disk, Truth, Written};
+use super::disk::{Disk, DiskMood, Truth};
 use super::link::Uplink;
 use super::node::{Log, Node};
 use super::plan::{Conduct, Fault, Have, Member, Plan};
 use super::queue::Queue;
-use super::tracker::{Said, Tracker};
+use super::tracker::Tracker;
 
 /// How often a badly behaved node does what it does.
 pub(crate) const MISCHIEF: Duration = Duration::from_millis(200);
-
-/// What an announce takes to a tracker and back at most.
-const SLOWEST_WAY: Duration = Duration::from_millis(40);
 
 /// What happens next. `link` and `life` tell what belongs to a connection or a process that is gone.
 #[derive(Debug)]
@@ -88,10 +84,11 @@ pub(crate) enum Happening {
         piece: PieceIndex,
         life: u32,
     },
+    SyncBegins(usize, u32),
+    Synced(usize, u32),
     Reply {
         node: usize,
-        announce: Announce,
-        numwant: u32,
+        asked: Box<Asked>,
         life: u32,
         heard: bool,
     },
@@ -140,8 +137,8 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64, plan: Plan) -> Self {
         let start = Instant::now();
-        let files = plan.files.iter().map(|length| (*length, false));
-        let layout = Arc::new(Layout::new(plan.piece_length, files).expect("a sound plan"));
+        let layout = Layout::new(plan.piece_length, plan.files.iter().copied());
+        let layout = Arc::new(layout.expect("a sound plan"));
         let trackers = (0..plan.trackers)
             .map(|number| Tracker::new(number, start, seed, plan.locality))
             .collect();
@@ -171,7 +168,10 @@ impl World {
         }
         for (number, (at, fault)) in world.plan.faults.iter().enumerate() {
             world.queue.push(*at, Happening::Fault(number));
-            if let Fault::Disk(node, super::disk::DiskMood::Flipping) | Fault::Lose(node) = fault {
+            // What a failed sync was to cover may turn out lost.
+            if let Fault::Disk(node, DiskMood::Flipping | DiskMood::Unsyncable)
+            | Fault::Lose(node) = fault
+            {
                 world.culprits.insert(*node);
             }
             world.coming += usize::from(fault.is_awaited());
@@ -290,6 +290,7 @@ impl World {
                 | Happening::Join(..)
                 | Happening::Fault(_)
                 | Happening::Found(..)
+                | Happening::Synced(..)
         );
         self.happen(what);
     }
@@ -359,13 +360,14 @@ impl World {
             Happening::Hashed { node, piece, life } if self.lives(node, life) => {
                 self.hashed(node, piece);
             }
+            Happening::SyncBegins(node, life) if self.lives(node, life) => self.sync_begins(node),
+            Happening::Synced(node, life) if self.lives(node, life) => self.synced(node),
             Happening::Reply {
                 node,
-                announce,
-                numwant,
+                asked,
                 life,
                 heard,
-            } if self.lives(node, life) => self.reply(node, &announce, numwant, heard),
+            } if self.lives(node, life) => self.reply(node, &asked, heard),
             Happening::Found(node, life) if self.lives(node, life) => self.found(node),
             Happening::Removed {
                 node,
@@ -393,6 +395,9 @@ impl World {
         let complete = self.nodes[node].is_complete();
         self.nodes[node].log.complete_at_start = complete;
         self.nodes[node].log.owes_completed = !complete;
+        if self.nodes[node].disk.needs_sync() {
+            self.sync(node, false);
+        }
         if matches!(
             self.nodes[node].member.conduct,
             Conduct::Hoarder | Conduct::Flapper | Conduct::Fickle | Conduct::Pusher
@@ -409,20 +414,6 @@ impl World {
             self.nodes[node].uplink.drop_peer(key);
             self.tell(node, Input::PeerClosed(key));
         }
-    }
-
-    fn hashed(&mut self, node: usize, piece: PieceIndex) {
-        let input = match self.nodes[node].disk.hashed(piece) {
-            None => return,
-            Some(Written::Good(digests)) => {
-                Input::PieceChecked(piece, PieceVerdict::Good { digests })
-            }
-            Some(Written::Bad(digests)) => {
-                Input::PieceChecked(piece, PieceVerdict::Bad { digests })
-            }
-            Some(Written::Failed(trouble)) => Input::StorageFailed(trouble),
-        };
-        self.tell(node, input);
     }
 
     pub(crate) fn tell(&mut self, node: usize, input: Input) {
@@ -456,13 +447,19 @@ impl World {
                 Output::Notice(notice) => {
                     let now = self.now;
                     if let Notice::Piece(piece) = notice {
-                        let size = u64::from(self.layout.piece_size(piece));
-                        self.nodes[node].log.fetched += size;
+                        self.nodes[node].log.fetched += self.payload(piece);
                     }
                     let told = self.nodes[node].notice(now, &notice);
                     self.must(node, told);
-                    if notice == Notice::Completed {
-                        self.tell(node, Input::CompletionIsSafe);
+                    let hurries = match notice {
+                        Notice::Completed => true,
+                        Notice::State(State::Paused | State::Stopped | State::Failed) => {
+                            self.nodes[node].disk.needs_sync()
+                        }
+                        _ => false,
+                    };
+                    if hurries {
+                        self.sync(node, true);
                     }
                 }
                 other => panic!("the world cannot perform {other:?}"),
@@ -471,56 +468,6 @@ impl World {
         self.post(node, mail);
         self.rearm(node);
         self.check(node);
-    }
-
-    fn announce(&mut self, node: usize, announce: &Announce, numwant: u32) {
-        let tracker = self
-            .trackers
-            .iter()
-            .find(|tracker| tracker.url == announce.url)
-            .expect("a tracker of the plan");
-        let reached = self.split.is_none_or(|split| node < split);
-        // Each announce has a connection of its own, and some connections are slower than others.
-        let way = self.dice.moment(Duration::from_millis(5), SLOWEST_WAY);
-        let delay = tracker.delay(way, announce.timeout).filter(|_| reached);
-        let life = self.nodes[node].life;
-        self.nodes[node].log.announces += 1;
-        let what = Happening::Reply {
-            node,
-            numwant,
-            life,
-            heard: delay.is_some(),
-            announce: announce.clone(),
-        };
-        self.after(delay.unwrap_or(announce.timeout), what);
-    }
-
-    fn reply(&mut self, node: usize, announce: &Announce, numwant: u32, heard: bool) {
-        let now = self.start + self.now;
-        let speaker = &self.nodes[node];
-        let said = Said {
-            addr: speaker.addr,
-            life: speaker.life,
-            announce,
-            numwant,
-            totals: speaker.engine.totals(),
-            left: speaker.engine.left(),
-        };
-        let url = announce.url.clone();
-        let tracker = self.trackers.iter_mut().find(|tracker| tracker.url == url);
-        let tracker = tracker.expect("a tracker of the plan");
-        let answer = if heard {
-            let answer = tracker.answer(now, &said, &mut self.dice);
-            let answer = self.must(node, answer);
-            if let (Ok(response), true) = (&answer, self.plan.private) {
-                let named = response.peers.iter().map(|peer| peer.addr);
-                self.nodes[node].log.named.extend(named);
-            }
-            answer
-        } else {
-            Err(Problem::new("no answer"))
-        };
-        self.tell(node, Input::Announced(url, answer));
     }
 
     pub(crate) fn rearm(&mut self, node: usize) {

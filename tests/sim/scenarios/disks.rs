@@ -103,6 +103,84 @@ fn every_node_loses_its_power_once_and_comes_back() {
     story("every_node_loses_its_power", 1, plan, |_| {});
 }
 
+/// A power cut in the moment in which a node is complete, or soon after: what its owner and its trackers were told by then
+/// holds.
+#[test]
+fn a_power_cut_around_completion_takes_nothing_that_was_told() {
+    with_seeds("a_power_cut_around_completion", 1, |seed| {
+        let mut dice = Dice::new(seed);
+        let mut world = World::new(seed, Plan::swarm(20, PIECE, 4, 20.0));
+        let first = |world: &World| world.nodes[1].log.completed.is_some();
+        assert!(world.run(Duration::from_secs(60), first));
+        let cut_at = world.now + dice.moment(Duration::ZERO, Duration::from_millis(1_500));
+        world.run(cut_at, |_| false);
+        for node in 1..5 {
+            world.strike(crash(node, true, Duration::from_secs(5)));
+        }
+        world.play();
+    });
+}
+
+/// The same moment, and everything else that can come in between.
+#[test]
+fn whatever_comes_between_a_completion_and_its_sync_is_told_rightly() {
+    let faults = [
+        Fault::Pause(1),
+        Fault::Resume(1),
+        Fault::Lose(1),
+        Fault::Recheck(1, Duration::from_millis(40)),
+        Fault::Readd(1, Duration::from_millis(100)),
+        Fault::Reannounce(1),
+        Fault::Disk(1, DiskMood::Unsyncable),
+        Fault::Select(1, 3, 9),
+        Fault::Select(1, 0, 20),
+        crash(1, true, Duration::from_millis(300)),
+        crash(1, false, Duration::from_millis(300)),
+    ];
+    with_seeds("whatever_comes_between", 0, |seed| {
+        let mut dice = Dice::new(seed);
+        let mut world = World::new(seed, Plan::swarm(20, PIECE, 3, 20.0));
+        let done = |world: &World| world.nodes[1].log.completed.is_some();
+        assert!(world.run(Duration::from_secs(60), done));
+        for _ in 0..2 + dice.below(5) {
+            let at = world.now + dice.moment(Duration::ZERO, Duration::from_millis(200));
+            world.run(at, |_| false);
+            world.strike(faults[dice.below(faults.len())]);
+        }
+        let at = world.now + Duration::from_secs(1);
+        world.run(at, |_| false);
+        world.strike(Fault::Disk(1, DiskMood::Fine));
+        world.strike(Fault::Resume(1));
+        world.play();
+    });
+}
+
+#[test]
+fn a_seed_whose_disk_cannot_be_read_stops_and_serves_again_when_it_can() {
+    let plan = |_| {
+        Plan::swarm(40, PIECE, 4, 10.0)
+            .fault(1_000, Fault::Disk(0, DiskMood::Unreadable))
+            .fault(30_000, Fault::Disk(0, DiskMood::Fine))
+            .fault(30_000, Fault::Resume(0))
+    };
+    story("a_seed_whose_disk_cannot_be_read", 1, plan, |world| {
+        assert_eq!(world.nodes[0].log.failures, 1);
+        for node in &world.nodes[1..] {
+            let took = node.log.completed.expect("complete");
+            assert!(took > Duration::from_secs(30), "{took:?}");
+        }
+    });
+}
+
+#[test]
+fn a_disk_that_fails_every_sync_stops_one_node_and_what_is_gone_is_fetched_again() {
+    let plan = |_| plan_with(DiskMood::Unsyncable, 500, 30_000);
+    story("a_disk_that_fails_every_sync", 1, plan, |world| {
+        assert!(world.nodes[2].log.failures > 0, "no sync ever failed");
+        others_are_quick(world);
+    });
+}
+
 #[test]
 fn what_was_complete_is_complete_after_a_power_cut() {
     let plan = |_| {

@@ -45,11 +45,23 @@ fn a_poisoner_is_found_and_nobody_innocent_is_banned() {
     });
 }
 
+/// Nobody is blamed for padding, and a piece that fails costs no more than was sent of it.
+#[test]
+fn a_poisoner_is_found_in_pieces_that_are_partly_padding() {
+    let plan = |_| {
+        let cuts = [50, 110, 190, 260, 330, 420, 510, 600, 690, 770, 850, 930];
+        beside(Conduct::Poisoner, 1, 4).cut_into_files(&cuts, true)
+    };
+    story("a_poisoner_is_found_in_pieces", 1, plan, |world| {
+        assert!(world.bans_of(5) > 0, "nobody found the poisoner");
+    });
+}
+
 /// The promise of one among many: proof after few pieces, at every one of those whom it fed.
 #[test]
 fn one_poisoner_of_fifty_costs_each_of_the_others_three_pieces_at_most() {
     let plan = |_| {
-        let twenty = vec![20 * u64::from(PIECE)];
+        let twenty = vec![(20 * u64::from(PIECE), false)];
         beside(Conduct::Poisoner, 1, 49).with(|plan| plan.files = twenty)
     };
     with_seeds("one_poisoner_of_fifty", 10, |seed| {

@@ -23,15 +23,32 @@ fn a_torrent_of_one_piece_reaches_everybody() {
 
 #[test]
 fn a_torrent_of_a_single_byte_reaches_everybody() {
-    let plan = |_| Plan::swarm(1, PIECE, 3, 10.0).with(|plan| plan.files = vec![1]);
+    let plan = |_| Plan::swarm(1, PIECE, 3, 10.0).with(|plan| plan.files = vec![(1, false)]);
     story("a_torrent_of_a_single_byte", 1, plan, |_| {});
 }
 
 #[test]
 fn empty_files_between_others_change_nothing() {
-    let files = vec![0, 100_000, 0, 0, 1, 300_000, 0];
-    let plan = move |_| Plan::swarm(7, PIECE, 4, 10.0).with(|plan| plan.files.clone_from(&files));
+    let files = [0, 100_000, 0, 0, 1, 300_000, 0].map(|length| (length, false));
+    let plan = move |_| Plan::swarm(7, PIECE, 4, 10.0).with(|plan| plan.files = files.to_vec());
     story("empty_files", 1, plan, |_| {});
+}
+
+#[test]
+fn padding_between_files_is_sent_by_nobody() {
+    // Whole blocks of padding after small files, parts of blocks, and an end that is nothing but padding.
+    let cuts = [3, 40, 41, 200, 333, 500, 730, 990];
+    let plan = move |_| Plan::swarm(40, PIECE, 4, 20.0).cut_into_files(&cuts, true);
+    story("padding_between_files", 1, plan, |world| {
+        let pieces = world.layout.pieces();
+        let sent: u64 = pieces.map(|piece| world.payload(piece)).sum();
+        let spared = world.layout.total_length() - sent;
+        assert!(spared >= 5 * 16 * 1024, "{spared} bytes are padding");
+        for node in &world.nodes[1..] {
+            let status = node.engine.status(world.start + world.now);
+            assert_eq!((status.downloaded, status.bytes_left), (sent, 0));
+        }
+    });
 }
 
 #[test]

@@ -66,6 +66,34 @@ fn a_scrub_that_finds_losses_has_them_fetched_again() {
     });
 }
 
+/// More is chosen, then less, while it runs, pauses, and has finished; each selection is told as complete once.
+#[test]
+fn other_pieces_are_chosen_in_the_middle_and_at_the_end() {
+    let plan = |seed| {
+        let mut dice = Dice::new(seed);
+        let line = Line::mbit(10.0);
+        let part = |from, to| Member::leecher(line).with(|member| member.wanted = Some((from, to)));
+        let mut select = |plan: Plan, node, low, high| {
+            let (at, from) = (dice.between(low, high), dice.below(30) as u32);
+            let to = from + 1 + dice.below(10) as u32;
+            plan.fault(at, Fault::Select(node, from, to))
+        };
+        let members = vec![Member::seed(line), part(0, 40), part(0, 10), part(5, 6)];
+        let mut plan = Plan::new(40, PIECE, members);
+        for node in 1..4 {
+            plan = select(plan, node, 200, 3_000);
+            plan = select(plan, node, 3_000, 60_000);
+        }
+        plan.fault(61_000, Fault::Pause(3))
+            .fault(62_000, Fault::Select(3, 0, 40))
+            .fault(63_000, Fault::Resume(3))
+    };
+    story("other_pieces_are_chosen", 1, plan, |world| {
+        assert!(world.nodes[3].engine.has_everything());
+        assert!(world.trackers[0].heard_completed(world.nodes[3].addr, 0));
+    });
+}
+
 #[test]
 fn a_session_without_places_lets_nobody_in_and_disturbs_nobody_who_is_there() {
     let plan = |_| {

@@ -37,6 +37,12 @@ pub(crate) fn run(wanted: &Wanted) -> Result<(), String> {
     let mut command = command(&wanted.extra);
     let left_out = left_out::File::create()?;
     command.env(left_out::VARIABLE, left_out.path());
+    if wanted.all_must_run {
+        // Simulated swarms that nobody has played before. The same tree is judged in the same way twice.
+        let seed = Stamp::of(&tree, 0).seed();
+        println!("simulated swarms: seeds from {seed} on as well (SIM_DRAWN)");
+        command.env("SIM_DRAWN", seed.to_string());
+    }
     println!("$ {}", shown(&command));
     let (succeeded, report) = pass_through(&mut command)?;
     let left_out = left_out.read(&report.left_out)?;

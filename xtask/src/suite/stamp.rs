@@ -28,6 +28,13 @@ impl Stamp {
         ))
     }
 
+    /// A number for seeds that nobody has chosen.
+    pub(super) fn seed(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.0.hash(&mut hasher);
+        hasher.finish() >> 32
+    }
+
     pub(super) fn save(&self) -> Result<(), String> {
         let path = path();
         fs::write(&path, &self.0).map_err(|e| format!("{}: {e}", path.display()))
@@ -78,5 +85,7 @@ mod tests {
         assert_eq!(one, same);
         assert_ne!(one, other);
         assert_ne!(one, partial);
+        assert_eq!(one.seed(), same.seed());
+        assert_ne!(one.seed(), other.seed());
     }
 }

@@ -347,7 +347,8 @@ impl Torrent {
         let Some(peer) = self.peers.get_mut(&key) else {
             return;
         };
-        if peer.arrived(now, block).is_none() {
+        // It may answer a request that was called off before the block was asked for again: the later one still waits.
+        if peer.answers_called_off(now, block) || peer.arrived(now, block).is_none() {
             return;
         }
         if peer.peer_choking {

@@ -418,7 +418,8 @@ impl Torrent {
                     self.set_state(next, out);
                     if self.checked {
                         self.announcing.start(now);
-                        if std::mem::take(&mut self.owes_completed) {
+                        // What was lost meanwhile is fetched again, and told again when that is safe.
+                        if std::mem::take(&mut self.owes_completed) && self.has_everything() {
                             self.announcing.complete(now);
                         }
                         self.dial(now, out);

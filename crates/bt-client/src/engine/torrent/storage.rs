@@ -138,8 +138,6 @@ impl Torrent {
             }
         }
         self.tell_lost(gone.into_iter(), out);
-        // Whoever has told of a completion tells of the next one.
-        self.completed_before &= self.is_complete();
         // An initial seeder that lacks a piece is no seed.
         if !self.has_everything() {
             self.stop_spreading(out);
@@ -166,14 +164,13 @@ impl Torrent {
         }
         self.update_partial_seed();
         self.tell_upload_only(out);
+        // Whoever has told of a completion tells of the next one, also if this comes during a pause.
+        self.completed_before &= self.is_complete();
         match self.state {
             State::Downloading | State::DiskFull if self.is_complete() && self.checked => {
                 self.completed(now, out);
             }
-            State::Seeding | State::Finished => {
-                self.completed_before &= self.is_complete();
-                self.set_state(self.working_state(), out);
-            }
+            State::Seeding | State::Finished => self.set_state(self.working_state(), out),
             _ => {}
         }
         self.request_more_of_all(now, out);

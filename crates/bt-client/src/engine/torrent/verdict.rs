@@ -31,8 +31,7 @@ impl Torrent {
                 let address = |key| self.addresses.get(key).copied();
                 let ips: Option<Vec<IpAddr>> = senders.iter().map(address).collect();
                 self.counters.hash_failures += 1;
-                self.counters
-                    .piece_failed(u64::from(self.layout.piece_size(piece)));
+                self.counters.piece_failed(self.payload(piece));
                 out.push(Output::Notice(Notice::PieceFailed(piece)));
                 // While the address of one sender is unknown, nobody can be told to have sent all of it.
                 let ips = ips.unwrap_or_default();
@@ -49,6 +48,13 @@ impl Torrent {
                 self.request_more_of_all(now, out);
             }
         }
+    }
+
+    /// Bytes of a piece that peers send: padding is not among them.
+    fn payload(&self, piece: PieceIndex) -> u64 {
+        let blocks = self.layout.blocks(piece);
+        let sent = blocks.filter(|block| !self.layout.is_padding(*block));
+        sent.map(|block| u64::from(block.length)).sum()
     }
 
     /// Judges who sent a piece that failed. Gives those who are proved guilty of it; `senders` is empty when not all of

@@ -218,3 +218,24 @@ fn what_nobody_asked_for_is_not_told_to_trackers_and_what_is_thrown_away_was_of_
         "it came all the same"
     );
 }
+
+#[test]
+fn a_reject_of_what_was_called_off_is_none_of_what_was_asked_for_again() {
+    let mut rig = Rig::leech();
+    let nothing = vec![Priority::Skip; PIECES as usize];
+    let mut one = nothing.clone();
+    one[0] = Priority::Normal;
+    rig.tell(Input::Prioritize(one.clone()));
+    let peer = rig.willing_seed(1);
+    let first = rig.requests_to(peer);
+    rig.tell(Input::Prioritize(nothing));
+    rig.tell(Input::Prioritize(one));
+    let again = rig.requests_to(peer);
+    let block = *again.iter().find(|block| first.contains(block)).unwrap();
+    let waiting = |rig: &Rig| rig.torrent.peer_statuses(rig.now)[0].requests as usize;
+    assert_eq!(waiting(&rig), again.len());
+    rig.hear(peer, Message::Reject(block));
+    assert_eq!(waiting(&rig), again.len());
+    rig.hear(peer, Message::Reject(block));
+    assert_eq!(waiting(&rig), again.len() - 1);
+}

@@ -351,9 +351,8 @@ fn after_a_recheck_started_waits_for_the_answer_to_stopped() {
     }
 }
 
-#[test]
-fn padding_is_never_asked_for_and_its_piece_completes_without_it() {
-    // Two files of one and a half blocks, each padded to four blocks.
+/// Two files of one and a half blocks, each padded to four blocks, and a peer that has everything.
+fn padded() -> (Rig, PeerKey) {
     let file = u64::from(BLOCK_SIZE) * 3 / 2;
     let pad = PIECE - file;
     let files = [(file, false), (pad, true), (file, false), (pad, true)];
@@ -363,7 +362,13 @@ fn padding_is_never_asked_for_and_its_piece_completes_without_it() {
     rig.torrent = Torrent::new(rig.now, config, Arc::clone(&layout), Bitfield::full(2));
     rig.layout = layout;
     rig.tell(Input::Checked(Bitfield::new(2)));
-    let peer: PeerKey = rig.willing_seed(1);
+    let peer = rig.willing_seed(1);
+    (rig, peer)
+}
+
+#[test]
+fn padding_is_never_asked_for_and_its_piece_completes_without_it() {
+    let (mut rig, peer) = padded();
     let mut asked = rig.requests_to(peer);
     asked.sort();
     let numbers: Vec<(u32, u32)> = asked
@@ -378,4 +383,70 @@ fn padding_is_never_asked_for_and_its_piece_completes_without_it() {
         rig.tell(Input::PieceChecked(piece, good()));
     }
     assert_eq!(rig.torrent.state(), State::Seeding);
+}
+
+#[test]
+fn padding_of_a_piece_that_fails_was_not_downloaded() {
+    let (mut rig, peer) = padded();
+    for block in rig.requests_to(peer) {
+        assert!(rig.block(peer, block));
+    }
+    let digests = vec![[1; 20]; BLOCKS as usize];
+    rig.tell(Input::PieceChecked(
+        PieceIndex(0),
+        PieceVerdict::Bad { digests },
+    ));
+    // Of the other piece two blocks came.
+    let downloaded = rig.torrent.status(rig.now).downloaded;
+    assert_eq!(downloaded, u64::from(BLOCK_SIZE) * 2);
+}
+
+#[test]
+fn a_selection_that_grows_during_a_pause_is_told_as_complete_when_it_is() {
+    let mut rig = Rig::leech();
+    let first: Vec<Priority> = (0..PIECES)
+        .map(|piece| match piece {
+            0 => Priority::Normal,
+            _ => Priority::Skip,
+        })
+        .collect();
+    rig.tell(Input::Prioritize(first));
+    let peer = rig.willing_seed(1);
+    rig.send_piece(peer, PieceIndex(0));
+    rig.tell(Input::PieceChecked(PieceIndex(0), good()));
+    assert_eq!(completions(&rig.said()), 1);
+    rig.tell(Input::Command(Command::Pause));
+    rig.tell(Input::Prioritize(Vec::new()));
+    rig.tell(Input::Command(Command::Resume));
+    assert_eq!(rig.torrent.state(), State::Downloading);
+    let again = rig.willing_seed(2);
+    assert_eq!(completions(&rig.download_from(again)), 1);
+}
+
+#[test]
+fn what_is_lost_during_a_pause_is_not_announced_as_complete() {
+    let url = || "http://t.example/a".to_owned();
+    let mut rig = Rig::with(Bitfield::new(PIECES), |config| {
+        config.trackers = vec![vec![url()]]
+    });
+    let answer = || Input::Announced(url(), Ok(AnnounceResponse::new(Duration::from_secs(60))));
+    let peer = rig.willing_seed(1);
+    rig.tell(answer());
+    rig.download_from(peer);
+    rig.tell(Input::Command(Command::Pause));
+    rig.tell(answer());
+    rig.tell(Input::CompletionIsSafe);
+    rig.tell(Input::Lost(vec![PieceIndex(0)]));
+    rig.tell(Input::Command(Command::Resume));
+    let mut events = Vec::new();
+    for _ in 0..4 {
+        rig.wait(Duration::from_secs(100));
+        rig.tell(answer());
+        events.extend(rig.said().iter().filter_map(|output| match output {
+            Output::Announce { announce, .. } => Some(announce.event),
+            _ => None,
+        }));
+    }
+    assert!(events.contains(&Event::Started), "{events:?}");
+    assert!(!events.contains(&Event::Completed), "{events:?}");
 }
