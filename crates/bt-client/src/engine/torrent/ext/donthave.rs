@@ -7,7 +7,7 @@ use bt_wire::ext::{DontHave, Message};
 
 use crate::engine::torrent::Torrent;
 use crate::engine::{CloseReason, Output, Outputs, PeerKey};
-use crate::limits::{MAX_SEEDS_LOST, MAX_TOLD_AS_LOST};
+use crate::limits::{MAX_SEEDS_LOST, MAX_TOLD_AS_LOST, MAX_TOLD_AT_ONCE};
 
 impl Torrent {
     /// The peer no longer has `piece`. What it never told of changes nothing.
@@ -59,7 +59,8 @@ impl Torrent {
         lost: impl Iterator<Item = PieceIndex>,
         out: &mut Outputs,
     ) {
-        for piece in lost.take(MAX_TOLD_AS_LOST) {
+        let bound = MAX_TOLD_AT_ONCE / self.peers.len().max(1);
+        for piece in lost.take(bound.min(MAX_TOLD_AS_LOST)) {
             for &key in self.peers.keys() {
                 out.push(Output::Extend(key, Message::DontHave(DontHave(piece))));
             }

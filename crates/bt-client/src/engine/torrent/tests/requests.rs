@@ -226,7 +226,10 @@ fn a_reject_of_what_was_called_off_is_none_of_what_was_asked_for_again() {
     let mut one = nothing.clone();
     one[0] = Priority::Normal;
     rig.tell(Input::Prioritize(one.clone()));
-    let peer = rig.willing_seed(1);
+    // No seed: it would be left as soon as nothing is wanted.
+    let peer = rig.join(1, true).unwrap();
+    rig.hear(peer, Message::Have(PieceIndex(0)));
+    rig.hear(peer, Message::Unchoke);
     let first = rig.requests_to(peer);
     rig.tell(Input::Prioritize(nothing));
     rig.tell(Input::Prioritize(one));
