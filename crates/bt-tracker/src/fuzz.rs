@@ -268,7 +268,7 @@ pub fn schedule(data: &[u8]) {
 
 /// What peers and the owner of a store do, against a naive model.
 pub fn swarms(data: &[u8]) {
-    crate::swarm::fuzz(data);
+    crate::swarm::fuzz(Instant::now(), data);
 }
 
 /// A URL, and on the next line where its tracker redirects to.

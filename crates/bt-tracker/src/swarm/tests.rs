@@ -82,12 +82,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #[test]
     fn an_open_store_agrees_with_the_model(steps in steps(), budget in 1u32..50) {
-        run(&config(), &steps, budget);
+        run(Instant::now(), &config(), &steps, budget);
     }
 
     #[test]
     fn a_closed_store_agrees_with_the_model(steps in steps(), budget in 1u32..50) {
-        run(&Config { closed: true, ..config() }, &steps, budget);
+        run(Instant::now(), &Config { closed: true, ..config() }, &steps, budget);
     }
 
     #[test]
@@ -95,9 +95,9 @@ proptest! {
         let networks = [("10.0.0.0/16", "a"), ("10.1.0.0/16", "b"), ("2001:db8::/48", "a")];
         let networks = networks.map(|(net, name)| (net.parse().unwrap(), name.to_owned()));
         let locality = Locality::named(networks).unwrap();
-        run(&Config { locality: locality.clone(), ..config() }, &steps, budget);
+        run(Instant::now(), &Config { locality: locality.clone(), ..config() }, &steps, budget);
         let locality = locality.by_prefix(16, 48);
-        run(&Config { locality, ..config() }, &steps, budget);
+        run(Instant::now(), &Config { locality, ..config() }, &steps, budget);
     }
 
     #[test]
