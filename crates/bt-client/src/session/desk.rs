@@ -5,9 +5,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use bt_metainfo::PieceIndex;
+
 use super::account::Account;
 use crate::limits::NO_DESCRIPTORS_PAUSE;
-use crate::state::knowledge::Pending;
+use crate::state::knowledge::{IndexSet, Pending};
 
 pub(super) type Task = Box<dyn FnOnce() + Send>;
 
@@ -74,9 +76,21 @@ impl Desk {
         }
     }
 
+    /// What a commit could not do for want of descriptors waits for the next one.
+    pub(super) fn put_back(&mut self, now: Instant, torrent: u32, pieces: &IndexSet) {
+        self.rest(now);
+        let Some(account) = self.accounts.get(&torrent) else {
+            return;
+        };
+        for piece in pieces.iter() {
+            let bytes = account.member.layout.piece_size(PieceIndex(piece));
+            self.pending.note(now, torrent, piece, u64::from(bytes));
+        }
+    }
+
     /// The process has no descriptors left: to try again at once would find it as it is, however much waits and whoever
     /// is in a hurry.
-    pub(super) fn rest(&mut self, now: Instant) {
+    fn rest(&mut self, now: Instant) {
         self.rest_until = Some(now + NO_DESCRIPTORS_PAUSE);
     }
 }

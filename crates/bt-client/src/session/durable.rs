@@ -459,17 +459,7 @@ impl Shared {
 
     /// Nothing is wrong with these pieces: the next commit tries again, when what it lacked may be there.
     fn put_back(&self, torrent: u32, pieces: &IndexSet) {
-        let mut desk = self.desk();
-        let desk = &mut *desk;
-        let now = clock::now();
-        desk.rest(now);
-        let Some(account) = desk.accounts.get(&torrent) else {
-            return;
-        };
-        for piece in pieces.iter() {
-            let bytes = account.member.layout.piece_size(PieceIndex(piece));
-            desk.pending.note(now, torrent, piece, u64::from(bytes));
-        }
+        self.desk().put_back(clock::now(), torrent, pieces);
     }
 
     /// Files of which `pieces` are the last that were missing.
