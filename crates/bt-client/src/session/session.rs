@@ -421,7 +421,10 @@ impl Inner {
             let forgotten = inner.catch(|| inner.forget(&member, with_content));
             if matches!(forgotten, Err(Error::Bug(_))) {
                 // Whatever is left of it: it can be added again.
-                let _ = inner.catch(|| Ok(member.content.retire()));
+                let _ = inner.catch(|| {
+                    member.content.retire();
+                    Ok(())
+                });
                 inner.free(&member);
             }
             forgotten

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::corpus;
-use crate::targets::{Memory, TARGETS, Target};
+use crate::targets::{Kind, TARGETS, Target};
 
 /// How often a running target says how far it is.
 pub(crate) const EVERY: Duration = Duration::from_secs(60);
@@ -82,9 +82,9 @@ fn sums_of(text: &str) -> BTreeMap<String, Stretch> {
 
 /// How many executions a target still owes when each parser shall have `goal` and each machine a tenth of it.
 pub(crate) fn owed(target: &Target, goal: u64, sums: &BTreeMap<String, Stretch>) -> u64 {
-    let goal = match target.memory {
-        Memory::Parser => goal,
-        Memory::Machine => goal / 10,
+    let goal = match target.kind {
+        Kind::Parser => goal,
+        Kind::Machine => goal / 10,
     };
     let done = sums.get(target.name).map_or(0, |sum| sum.executions);
     goal.saturating_sub(done)
@@ -97,9 +97,9 @@ pub(crate) fn table() -> String {
         "| target | kind | executions | 1/s | seconds | edges |\n| --- | --- | --- | --- | --- | --- |\n",
     );
     for target in TARGETS {
-        let kind = match target.memory {
-            Memory::Parser => "parser",
-            Memory::Machine => "machine",
+        let kind = match target.kind {
+            Kind::Parser => "parser",
+            Kind::Machine => "machine",
         };
         let sum = sums.get(target.name).copied().unwrap_or_default();
         let rate = sum.executions as f64 / sum.seconds.max(1e-9);

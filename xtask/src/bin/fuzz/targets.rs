@@ -1,5 +1,7 @@
 //! The table of targets. A row more is all that a new fuzz body needs.
 
+use std::time::Duration;
+
 use crate::words::{
     ADDRESS_WORDS, ADMIN_WORDS, CONFIG_WORDS, EXTENSION_WORDS, GLOB_WORDS, LIST_WORDS,
     MAGNET_WORDS, OPTION_WORDS, PATH_WORDS, PUBLISHER_WORDS, QUERY_WORDS, REDIS_WORDS, REPLY_WORDS,
@@ -22,8 +24,19 @@ pub(crate) struct Target {
     pub(crate) shape: Shape,
     /// Words of the format.
     pub(crate) words: &'static [&'static [u8]],
+    /// How often it has to run.
+    pub(crate) kind: Kind,
     /// What an input may cost.
     pub(crate) memory: Memory,
+}
+
+/// What a target drives; parsers are run ten times as often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Our own reading of bytes or text.
+    Parser,
+    /// What follows from what was read: state, or text whose grammar is a library's.
+    Machine,
 }
 
 /// How mutations see an input.
@@ -45,13 +58,30 @@ pub(crate) enum Memory {
 }
 
 /// A parser may hold this much whatever the input.
-const PARSER_BASE: usize = 256 * 1024;
-/// And this many bytes for each byte of input.
-const PARSER_FACTOR: usize = 64;
+const PARSER_BASE: usize = 64 * 1024;
+/// And this many bytes for each byte of input: a tree of what was read, and the copies that checks make of it.
+const PARSER_FACTOR: usize = 16;
 /// The budget of a state machine.
 const MACHINE_BUDGET: usize = 64 * 1024 * 1024;
 
+/// An execution may take this long whatever the input: a thread that is not given the processor is no fault of it.
+const TIME_BASE: Duration = Duration::from_millis(20);
+/// And this long for each KiB of input.
+const TIME_PER_KIB: Duration = Duration::from_millis(1);
+/// What a machine may take: its operations are short, but many.
+const MACHINE_TIME: Duration = Duration::from_millis(250);
+
 impl Target {
+    /// The longest that it may take for an input of this length.
+    pub(crate) fn time_limit(&self, length: usize) -> Duration {
+        match self.kind {
+            Kind::Parser => {
+                TIME_BASE + TIME_PER_KIB * u32::try_from(length.div_ceil(1024)).unwrap_or(u32::MAX)
+            }
+            Kind::Machine => MACHINE_TIME,
+        }
+    }
+
     /// The most bytes it may hold for an input of this length.
     pub(crate) const fn memory_limit(&self, length: usize) -> usize {
         match self.memory {
@@ -75,6 +105,7 @@ const fn bytes(
         max_len: 1024,
         shape: Shape::Bytes,
         words,
+        kind: Kind::Parser,
         memory: Memory::Parser,
     }
 }
@@ -96,12 +127,13 @@ const fn bencode(
 /// A state machine driven by operations that the bytes stand for.
 const fn machine(name: &'static str, about: &'static str, body: fn(&[u8])) -> Target {
     Target {
+        kind: Kind::Machine,
         memory: Memory::Machine,
         ..bytes(name, about, body, WIRE_WORDS)
     }
 }
 
-/// Text of people, read by more than one parser of other packages.
+/// Text of people, whose grammar is a library's.
 const fn text(
     name: &'static str,
     about: &'static str,
@@ -109,8 +141,22 @@ const fn text(
     words: &'static [&'static [u8]],
 ) -> Target {
     Target {
+        kind: Kind::Machine,
         memory: Memory::Machine,
         ..bytes(name, about, body, words)
+    }
+}
+
+/// A file or a message that fills a store: what it holds is more than what was read.
+const fn stored(
+    name: &'static str,
+    about: &'static str,
+    body: fn(&[u8]),
+    words: &'static [&'static [u8]],
+) -> Target {
+    Target {
+        kind: Kind::Parser,
+        ..server(name, about, body, words)
     }
 }
 
@@ -123,6 +169,7 @@ const fn server(
 ) -> Target {
     Target {
         max_len: 4096,
+        kind: Kind::Machine,
         memory: Memory::Machine,
         ..bytes(name, about, body, words)
     }
@@ -395,19 +442,19 @@ pub(crate) const TARGETS: &[Target] = &[
         bt_tracker::server::fuzz::udp_packets,
         UDP_WORDS,
     ),
-    server(
+    stored(
         "tracker_server_snapshot",
         "a snapshot is taken or refused, whatever is in it",
         bt_tracker::server::fuzz::snapshot,
         &[b"BTSWARMS", b"\xff\xff\xff\xff"],
     ),
-    server(
+    stored(
         "tracker_server_accounts",
         "a file of accounts: what is taken in is written, and written again without a change",
         bt_tracker::server::fuzz::accounts,
         LIST_WORDS,
     ),
-    server(
+    stored(
         "tracker_server_list",
         "lists of users and torrents: what is added is there, what is taken out is gone",
         bt_tracker::server::fuzz::list,
@@ -425,7 +472,7 @@ pub(crate) const TARGETS: &[Target] = &[
         bt_tracker::server::fuzz::redis_replies,
         REDIS_WORDS,
     ),
-    server(
+    stored(
         "tracker_server_signal",
         "messages of browsers: bounds, and what is handed on says whom it is from and what about",
         bt_tracker::server::fuzz::signal,

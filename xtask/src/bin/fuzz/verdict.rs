@@ -23,7 +23,17 @@ pub(crate) enum Verdict {
         /// What it may hold, in bytes.
         limit: usize,
     },
+    /// The target took longer than an input of this length may take, each time.
+    TooSlow {
+        /// The shortest time.
+        time: Duration,
+        /// What it may take.
+        limit: Duration,
+    },
 }
+
+/// How often an input that took too long is tried again, as the machine has other things to do as well.
+const SECOND_CHANCES: usize = 4;
 
 /// One execution.
 #[derive(Debug)]
@@ -43,7 +53,8 @@ impl Verdict {
     pub(crate) fn same_cause(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Panicked(a), Self::Panicked(b)) => a.split(": ").next() == b.split(": ").next(),
-            (Self::TooMuchMemory { .. }, Self::TooMuchMemory { .. }) => true,
+            (Self::TooMuchMemory { .. }, Self::TooMuchMemory { .. })
+            | (Self::TooSlow { .. }, Self::TooSlow { .. }) => true,
             _ => self == other,
         }
     }
@@ -56,6 +67,9 @@ impl fmt::Display for Verdict {
             Self::Panicked(message) => write!(f, "panicked at {message}"),
             Self::TooMuchMemory { peak, limit } => {
                 write!(f, "held {peak} bytes where {limit} are allowed")
+            }
+            Self::TooSlow { time, limit } => {
+                write!(f, "took {time:.1?} where {limit:?} are allowed")
             }
         }
     }
@@ -98,6 +112,20 @@ pub(crate) fn executions() -> u64 {
     EXECUTIONS.load(Ordering::Relaxed)
 }
 
+/// The shortest time of several if all of them are too long. The body was fine with this input before.
+fn too_long(target: &Target, input: &[u8], first: Duration, most: Duration) -> Option<Duration> {
+    let mut shortest = first;
+    for _ in 0..SECOND_CHANCES {
+        if shortest <= most {
+            return None;
+        }
+        let started = Instant::now();
+        (target.body)(input);
+        shortest = shortest.min(started.elapsed());
+    }
+    (shortest > most).then_some(shortest)
+}
+
 /// Runs the target once.
 pub(crate) fn execute(target: &Target, input: &[u8]) -> Run {
     EXECUTIONS.fetch_add(1, Ordering::Relaxed);
@@ -108,10 +136,13 @@ pub(crate) fn execute(target: &Target, input: &[u8]) -> Run {
     let time = started.elapsed();
     let peak = counters::peak_since(before);
     let limit = target.memory_limit(input.len());
+    let most = target.time_limit(input.len());
     let verdict = if result.is_err() {
         Verdict::Panicked(LAST_PANIC.with_borrow(Clone::clone))
     } else if peak > limit {
         Verdict::TooMuchMemory { peak, limit }
+    } else if let Some(time) = too_long(target, input, time, most) {
+        Verdict::TooSlow { time, limit: most }
     } else {
         Verdict::Fine
     };
