@@ -60,7 +60,7 @@ pub(crate) enum Memory {
 /// A parser may hold this much whatever the input.
 const PARSER_BASE: usize = 64 * 1024;
 /// And this many bytes for each byte of input: a tree of what was read, and the copies that checks make of it.
-const PARSER_FACTOR: usize = 16;
+const PARSER_FACTOR: usize = 32;
 /// The budget of a state machine.
 const MACHINE_BUDGET: usize = 64 * 1024 * 1024;
 
