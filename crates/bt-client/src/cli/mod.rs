@@ -190,6 +190,8 @@ fn start_log(global: &Global, screen: &Arc<Screen>) -> Result<(), Failure> {
     let writer = LogWriter(Arc::clone(screen));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // It would say so on standard error, of all places, and panic when nobody reads there any more.
+        .log_internal_errors(false)
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .try_init()

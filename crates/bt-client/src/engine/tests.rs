@@ -433,6 +433,7 @@ proptest! {
                     candidates.add(addr(one), if by_hand { Source::User } else { Source::Tracker });
                 }
                 Step::Next => {
+                    candidates.end_hold(now);
                     let due = candidates.next_due(false);
                     if let Some(one) = candidates.next(now, false) {
                         assert!(dialing.insert(one), "{one} is being dialed");

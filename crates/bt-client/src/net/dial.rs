@@ -74,7 +74,8 @@ impl Dialer {
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
-        Arc::clone(&self.half_open).acquire_owned().await.ok()
+        let place = Arc::clone(&self.half_open).acquire_owned();
+        tokio::time::timeout(most, place).await.ok()?.ok()
     }
 
     /// Opens a TCP connection.
@@ -168,8 +169,8 @@ mod tests {
     use super::Dialer;
     use crate::limits::MAX_SESSION_HALF_OPEN;
 
-    #[test]
-    fn so_many_connections_are_being_opened_and_the_next_waits_for_one_of_them() {
+    #[tokio::test]
+    async fn so_many_connections_are_being_opened_and_the_next_waits_for_one_of_them() {
         let dialer = Dialer::new(None, true, true);
         let mut now = Instant::now();
         // So late that the pace holds nobody up.

@@ -95,8 +95,14 @@ pub(super) fn begin(
             member.handle(Input::Checked(Bitfield::full(count)));
         }
         Check::Auto | Check::Always | Check::Never => match plan {
-            Some(plan) if check == Check::Never || plan.hash.is_empty() => {
-                start(member, plan.trust, 0, true);
+            Some(plan) if plan.hash.is_empty() => start(member, plan.trust, 0, true),
+            Some(plan) if check == Check::Never => {
+                // The record was begun anew, so that a later run looks at the rest.
+                for piece in plan.trust.iter_ones() {
+                    member.content.mark_written(piece);
+                    member.note(piece);
+                }
+                start(member, plan.trust, 0, false);
             }
             None if check == Check::Never => start(member, Bitfield::new(count), 0, false),
             Some(plan) => enqueue(member, Work::Rest(plan)),

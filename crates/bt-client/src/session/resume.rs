@@ -64,13 +64,15 @@ pub(super) fn prepare(
     }
     let anew = match check {
         Check::Always | Check::Proven => true,
-        Check::Never => plan.is_none(),
+        // What is not looked at now is to be looked at by whoever comes next: the old record says that all was.
+        Check::Never => plan.as_ref().is_none_or(|plan| !plan.hash.is_empty()),
         Check::Auto | Check::Trust => false,
     };
     match enroll(store, member, anew, plan.as_ref()) {
         Ok(number) => {
             let open = known.filter(|_| !anew).map(|known| open_files(&known));
-            let proven = plan.as_ref().map_or(&nothing, |plan| &plan.trust);
+            let recorded = plan.as_ref().filter(|_| !anew);
+            let proven = recorded.map_or(&nothing, |plan| &plan.trust);
             durable.enter(member, Some(number), proven, open.unwrap_or_default());
         }
         Err(error) => {
@@ -79,7 +81,7 @@ pub(super) fn prepare(
         }
     }
     if let Some(plan) = &plan {
-        tell_changes(member, plan);
+        tell_changes(member, plan, check);
     }
     Ok(plan)
 }
@@ -209,7 +211,7 @@ pub(super) fn again(member: &Arc<Member>) -> Result<Option<Plan>, DiskError> {
     let doubted: IndexSet = doubted.collect();
     if !doubted.is_empty() {
         durable.forget(member, number, &doubted);
-        tell_changes(member, &plan);
+        tell_changes(member, &plan, Check::Auto);
     }
     Ok(Some(plan))
 }
@@ -304,7 +306,7 @@ pub(super) fn moved(member: &Member, retimed: &[Retimed]) {
     }
 }
 
-fn tell_changes(member: &Member, plan: &Plan) {
+fn tell_changes(member: &Member, plan: &Plan, check: Check) {
     let Some(session) = member.session.upgrade() else {
         return;
     };
@@ -321,6 +323,9 @@ fn tell_changes(member: &Member, plan: &Plan) {
                 file,
                 "is shorter than it was left; what is missing is downloaded again",
             ),
+            Change::Touched(file) if check == Check::Never => {
+                (file, "was changed by somebody else, and counts as missing")
+            }
             Change::Touched(file) => (file, "was changed by somebody else, and is hashed again"),
         };
         let path = member.content.path(*file);

@@ -178,6 +178,37 @@ fn without_a_check_what_is_proven_stays_and_the_rest_is_missing() {
     );
 }
 
+/// What was not looked at is no less there: whoever looks later finds it.
+#[test]
+fn what_was_not_checked_is_looked_at_by_the_next_run() {
+    let bench = Bench::new();
+    content(&bench);
+    fs::rename(bench.path("share"), bench.path("out")).unwrap();
+    let never = format!("download {LOCAL} t.torrent -o out --check never --stop-after 200ms");
+    let auto = format!("download --json {LOCAL} t.torrent -o out --timeout 60s");
+    for _ in 0..2 {
+        assert_eq!(bench.run(words(&never)).code, Some(7));
+    }
+    let all = bench.run(words(&auto)).ok().json();
+    let complete = all.iter().find(|event| event["event"] == "complete");
+    assert_eq!(number(&complete.unwrap()["hashed"]), SIZE);
+
+    // The same of what was proven, and then touched by somebody; the rest stays proven.
+    let b = fs::File::options()
+        .write(true)
+        .open(bench.path("out/tree/b.bin"))
+        .unwrap();
+    b.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    assert_eq!(bench.run(words(&never)).code, Some(7));
+    let all = bench.run(words(&auto)).ok().json();
+    let complete = all.iter().find(|event| event["event"] == "complete");
+    let hashed = number(&complete.unwrap()["hashed"]);
+    assert!(
+        (2_000_000..2_000_000 + 2 * PIECE).contains(&hashed),
+        "{hashed}"
+    );
+}
+
 #[test]
 fn what_somebody_else_did_to_the_files_is_noticed_and_said() {
     let bench = Bench::new();

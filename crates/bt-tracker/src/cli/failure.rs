@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt::{self, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 
 use bt_tracker::server;
@@ -108,7 +109,8 @@ impl Failure {
         if let Some(hint) = &self.hint {
             let _ = write!(text, "\n  hint: {}", Printable(hint));
         }
-        eprintln!("{text}");
+        // Where nobody reads, the code says it.
+        let _ = writeln!(std::io::stderr(), "{text}");
         self.code
     }
 

@@ -60,7 +60,8 @@ pub(crate) fn options(data: &[u8]) {
     // Files and the environment are none of the fuzzer's.
     if words.iter().any(|word| {
         let word = word.to_string_lossy();
-        word.starts_with("--conf") || (word.starts_with('-') && word.contains('c'))
+        let is_short = word.starts_with('-') && !word.starts_with("--");
+        word.starts_with("--conf") || (is_short && word.contains('c'))
     }) {
         return;
     }

@@ -213,6 +213,8 @@ fn log(cli: &Cli) -> Result<(), Failure> {
     })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // It would say so on standard error, of all places, and panic when nobody reads there any more.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     let format = cli.log_format;
     if format == Some(LogFormat::Json) || cli.json && format.is_none() {

@@ -59,8 +59,13 @@ pub(super) fn with_environment(command: Command, typed: &ArgMatches) -> Command 
         let Some(name) = arg.get_long().map(variable) else {
             return arg;
         };
-        let is_empty = std::env::var_os(&name).is_some_and(|value| value.is_empty());
-        if is_empty || gives_way.contains(arg.get_id()) {
+        let is_count = matches!(arg.get_action(), ArgAction::Count);
+        // Not at all says nothing, like an empty variable.
+        let says_nothing = |value: OsString| {
+            value.is_empty()
+                || is_count && ["0", "false", "no", "off"].iter().any(|no| value == *no)
+        };
+        if std::env::var_os(&name).is_some_and(says_nothing) || gives_way.contains(arg.get_id()) {
             arg
         } else {
             arg.env(name)

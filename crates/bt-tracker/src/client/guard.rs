@@ -10,8 +10,7 @@ use super::Error;
 use super::address::is_global;
 
 /// Ports of services whose commands are lines of text, so that the path of a request could be read as one of theirs:
-/// FTP, SSH, Telnet, mail, DNS, news, LDAP, printers, databases and chat. Browsers refuse most of them too; no tracker
-/// that a browser can open is on one of them. Ascending.
+/// FTP, SSH, Telnet, mail, DNS, news, LDAP, printers, databases and chat. Browsers refuse most of them too. Ascending.
 const TEXT_SERVICES: [u16; 29] = [
     21, 22, 23, 25, 53, 110, 119, 143, 389, 465, 515, 563, 587, 631, 636, 993, 995, 3306, 5060,
     5432, 6379, 6665, 6666, 6667, 6668, 6669, 6697, 9100, 11211,
@@ -50,12 +49,26 @@ pub(super) fn allowed(
 }
 
 /// A part of the path begins with `announce` or `scrape`, as trackers' paths do (BEP 48), keys before or after it; and
-/// none leads back up, which servers would follow to another path.
+/// none leads back up, which servers would follow to another path, however it is written.
 fn looks_like_an_announce(path_and_query: &str) -> bool {
     let path = path_and_query.split(['?', '#']).next().unwrap_or_default();
+    let mut path = path.to_ascii_lowercase();
+    for (written, meant) in [
+        ("%2f", "/"),
+        ("%5c", "/"),
+        ("%2e", "."),
+        ("%3b", ";"),
+        ("\\", "/"),
+    ] {
+        path = path.replace(written, meant);
+    }
+    let parts = || {
+        path.split('/')
+            .map(|part| part.split(';').next().unwrap_or_default())
+    };
     let is_named = |part: &str| part.starts_with("announce") || part.starts_with("scrape");
-    let leads_up = |part: &str| part.to_ascii_lowercase().replace("%2e", ".") == "..";
-    path.split('/').any(is_named) && !path.split(['/', '\\']).any(leads_up)
+    // What is escaped twice may be read as anything.
+    parts().any(is_named) && !parts().any(|part| part == "..") && !path.contains("%25")
 }
 
 #[cfg(test)]
@@ -83,6 +96,8 @@ mod tests {
             "//announce",
             "/announce/key",
             "/announce2",
+            "/Announce",
+            "/a;b/announce;c",
         ] {
             assert!(looks_like_an_announce(path), "{path}");
         }
@@ -92,8 +107,12 @@ mod tests {
             "/reboot?/announce",
             "/announce/../reboot",
             "/announce/%2E./reboot",
+            "/announce%2f..%2Freboot",
+            "/announce/..;/reboot",
+            "/announce/.%2e%2freboot",
+            "/announce%5c..%5creboot",
+            "/announce/%252e%252e/reboot",
             "/announce\\..\\reboot",
-            "/Announce",
             "/x#/announce",
         ] {
             assert!(!looks_like_an_announce(path), "{path}");

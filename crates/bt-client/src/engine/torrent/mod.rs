@@ -277,6 +277,7 @@ impl Torrent {
             Input::HeldUp => self.held_up_since_last_look(now),
             Input::Timeout => self.timeout(now, out),
         }
+        self.tell_upload_only(out);
         self.announce_due(now, out);
         self.arm(now);
     }
@@ -382,7 +383,6 @@ impl Torrent {
             self.set_state(self.working_state(), out);
             self.announcing.start(now);
             self.update_partial_seed();
-            self.tell_upload_only(out);
             self.dial(now, out);
         }
     }

@@ -365,6 +365,7 @@ impl Torrent {
     /// Dials while there is room and somebody to dial.
     pub(super) fn dial(&mut self, now: Instant, out: &mut Outputs) {
         let needs_no_seed = self.is_complete();
+        self.candidates.end_hold(now);
         if !self.may_dial() || !self.candidates.is_one_due(now, needs_no_seed) {
             return;
         }

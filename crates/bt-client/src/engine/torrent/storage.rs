@@ -163,7 +163,9 @@ impl Torrent {
             self.update_interest(key, out);
         }
         self.update_partial_seed();
-        self.tell_upload_only(out);
+        if !self.is_complete() {
+            self.candidates.release();
+        }
         // Whoever has told of a completion tells of the next one, also if this comes during a pause.
         self.completed_before &= self.is_complete();
         match self.state {

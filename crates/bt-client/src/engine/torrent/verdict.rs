@@ -144,7 +144,6 @@ impl Torrent {
     pub(super) fn completed(&mut self, now: Instant, out: &mut Outputs) {
         self.endgame = false;
         self.update_partial_seed();
-        self.tell_upload_only(out);
         self.set_state(self.working_state(), out);
         if !self.completed_before {
             self.completed_before = true;

@@ -220,7 +220,7 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_connection_memory: Option<Size>,
     /// Do not keep peer ids, which saves 20 bytes a peer; unpacked lists then have none
-    #[arg(long, global = true, num_args = 0..=1, default_missing_value = "true", value_parser = switch, value_name = "BOOL")]
+    #[arg(long, global = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = switch, value_name = "BOOL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) no_peer_ids: Option<bool>,
     /// The key of connection ids over UDP, 32 hexadecimal digits in a file: trackers with the same

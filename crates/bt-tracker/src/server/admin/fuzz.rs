@@ -76,6 +76,7 @@ pub(in super::super) fn fuzz(data: &[u8]) {
         let body = std::str::from_utf8(&body).expect("it is text");
         let kind = kind.as_ref().and_then(|kind| kind.to_str().ok());
         check_form(kind.unwrap_or_default(), body);
+        assert_eq!(tracker.stats.panics.get(), 0, "{line:?} met a bug");
         if !has_token {
             assert_eq!(
                 before,

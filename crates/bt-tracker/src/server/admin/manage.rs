@@ -77,7 +77,10 @@ async fn guard(
     let Some(said) = request.headers().get(AUTHORIZATION) else {
         return missing_or_wrong();
     };
-    let word = said.as_bytes().strip_prefix(b"Bearer ");
+    // What a browser or a proxy sends of its own accord is no guess at a token.
+    let Some(word) = said.as_bytes().strip_prefix(b"Bearer ") else {
+        return missing_or_wrong();
+    };
     match admin.admit(token, word, source) {
         Verdict::Welcome => next.run(request).await,
         Verdict::Wrong => missing_or_wrong(),

@@ -64,7 +64,7 @@ pub(crate) struct Candidates {
     /// Those that wait until they may be dialed again, by time: first those that lacked something when we last saw them,
     /// then the seeds.
     waiting: [BTreeSet<(Instant, SocketAddr)>; 2],
-    /// Nobody is dialed before: when last asked, the session had no room.
+    /// Nobody is dialed before: when last asked, the session had no room. It stays until somebody is looked for after it.
     held_until: Option<Instant>,
     /// How often in a row that was so.
     held: u8,
@@ -105,6 +105,9 @@ impl Candidates {
             || self.known.contains_key(&addr)
         {
             return false;
+        }
+        if source == Source::User {
+            self.release();
         }
         let fresh = Candidate {
             source,
@@ -156,8 +159,20 @@ impl Candidates {
         let [lacking, seeds] = &self.waiting;
         let seeds = seeds.first().filter(|_| !we_seed);
         let first = lacking.first().into_iter().chain(seeds);
-        let due = first.map(|(at, _)| *at).min()?;
-        Some(self.held_until.map_or(due, |held| held.max(due)))
+        let due = first.map(|(at, _)| *at).min();
+        // When the hold ends, also those are looked for that wait for nothing else.
+        self.held_until.or(due)
+    }
+
+    /// Ends a hold whose time has come; how often there was one is remembered.
+    pub(crate) fn end_hold(&mut self, now: Instant) {
+        self.held_until.take_if(|until| *until <= now);
+    }
+
+    /// Somebody is needed: what the session had no room for is asked for again.
+    pub(crate) fn release(&mut self) {
+        self.held_until = None;
+        self.held = 0;
     }
 
     fn is_held(&self, now: Instant) -> bool {
@@ -212,7 +227,7 @@ impl Candidates {
             }
         };
         self.held_until = Some(until);
-        self.wait_until(addr, until);
+        self.wait_until(addr, now + DIAL_BACKOFF);
     }
 
     /// Its host or network has all the places that it may have: it has to wait until some of them leave.

@@ -47,7 +47,15 @@ impl Torrent {
         if self.availability.is_listed(piece) {
             peer.open = peer.open.saturating_sub(1);
         }
-        let void = peer.call_off_where(now, |block| block.piece == piece);
+        // Most of the time nothing was asked of it, and a peer may say this again and again.
+        let is_asked = peer
+            .in_flight
+            .iter()
+            .any(|flying| flying.block.piece == piece);
+        let void = match is_asked {
+            true => peer.call_off_where(now, |block| block.piece == piece),
+            false => Vec::new(),
+        };
         self.availability.lost(piece, &mut self.rng);
         self.take_back(now, key, &void);
         self.update_interest(key, out);

@@ -158,6 +158,34 @@ fn who_needs_nobody_asks_a_full_session_less_and_less_often() {
     assert!(!dials(&mut rig).is_empty());
 }
 
+/// A finished torrent that lacks something again must not wait for minutes because it was in no hurry before.
+#[test]
+fn whoever_begins_to_need_peers_asks_at_once() {
+    let mut rig = Rig::seed();
+    let addrs: Vec<SocketAddr> = (1..=50).map(|n| addr(n, 6881)).collect();
+    rig.tell(Input::Candidates(Source::Tracker, addrs));
+    for _ in 0..6 {
+        for one in dials(&mut rig) {
+            rig.tell(Input::DialPutOff(one));
+        }
+        rig.wait(Duration::from_secs(320));
+    }
+    for one in dials(&mut rig) {
+        rig.tell(Input::DialPutOff(one));
+    }
+    rig.wait(DIAL_BACKOFF * 2);
+    assert_eq!(dials(&mut rig), [], "it is in no hurry");
+    rig.tell(Input::Lost(vec![PieceIndex(0)]));
+    assert!(!dials(&mut rig).is_empty(), "now it is");
+    // And an address that the user names is tried at once, whatever the others wait for.
+    let mut rig = Rig::seed();
+    rig.tell(Input::Candidates(Source::Tracker, vec![addr(1, 6881)]));
+    rig.tell(Input::DialPutOff(addr(1, 6881)));
+    rig.said();
+    rig.tell(Input::Candidates(Source::User, vec![addr(2, 6881)]));
+    assert_eq!(dials(&mut rig), [addr(2, 6881)]);
+}
+
 #[test]
 fn in_a_crowded_session_whoever_is_of_no_use_leaves() {
     let mut rig = Rig::seed();
