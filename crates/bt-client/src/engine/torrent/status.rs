@@ -165,6 +165,12 @@ impl Torrent {
         (counters.uploaded, counters.received - counters.unasked)
     }
 
+    /// Bytes of payload that nobody had asked for, which [`totals`](Self::totals) leave out.
+    #[must_use]
+    pub fn unasked(&self) -> u64 {
+        self.counters.unasked
+    }
+
     fn reason(&self, now: Instant) -> String {
         match self.state {
             State::Failed | State::DiskFull => return self.failure.clone().unwrap_or_default(),
