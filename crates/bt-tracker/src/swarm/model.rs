@@ -351,8 +351,9 @@ pub(crate) fn fuzz(now: Instant, data: &[u8]) {
             unswept += seconds;
         }
         steps.push(step);
-        // Owners of a store sweep it several times in a lifetime; after sixteen a stamp looks fresh again.
-        if unswept > TTL.as_secs() * 14 {
+        // Owners of a store sweep it several times in a lifetime; after sixteen a stamp looks fresh again, and two more pass
+        // at the end.
+        if unswept > TTL.as_secs() * 12 {
             steps.push(Step::ExpireAll);
             unswept = 0;
         }
