@@ -344,8 +344,11 @@ impl Shared {
     /// Commits once, and gives what is to come then.
     fn turn(&self) -> Result<Phase, Bug> {
         let (batch, tasks, phase) = self.wait();
-        // Caught here, so that whoever waits for a task is not answered by the unwinding.
-        self.bugs.catch(|| self.commit(batch))?;
+        if let Err(bug) = self.bugs.catch(|| self.commit(batch)) {
+            // Whoever waits for a task is answered when it is known that nothing is safe, and not by the unwinding.
+            self.desk().tasks.extend(tasks);
+            return Err(bug);
+        }
         for task in tasks {
             // Each is of one torrent, which sees to itself; whoever waits for it is answered by its end.
             drop(self.bugs.catch(task));
