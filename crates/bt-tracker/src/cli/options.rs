@@ -4,10 +4,11 @@
 //!
 //! It must not know what an option means.
 
+use std::any::TypeId;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _, Id};
 
@@ -16,6 +17,9 @@ use super::failure::Printable;
 
 /// What every environment variable starts with.
 const PREFIX: &str = "BT_TRACKER_";
+
+/// Numbers of TOML end there.
+const MOST_IN_FILE: u64 = i64::MAX.unsigned_abs();
 
 /// The subcommand that prints help.
 pub(super) const HELP: &str = "help";
@@ -28,6 +32,10 @@ pub(super) fn command() -> Command {
     let read = |arg: Arg| match arg.get_action() {
         ArgAction::SetTrue => arg.value_parser(switch),
         ArgAction::Count => arg.value_parser(times),
+        // What the command line takes, the file has to be able to say.
+        _ if arg.get_value_parser().type_id() == TypeId::of::<usize>() => {
+            arg.value_parser(RangedU64ValueParser::<usize>::new().range(..=MOST_IN_FILE))
+        }
         _ => arg,
     };
     let command = Cli::command();
