@@ -217,10 +217,7 @@ impl fmt::Display for Printable<'_> {
         for character in self.0.chars() {
             match character {
                 '\n' => f.write_str("\n    ")?,
-                '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                    write!(f, "{}", character.escape_unicode())?;
-                }
-                _ if character.is_control() => write!(f, "{}", character.escape_default())?,
+                _ if server::steers(character) => write!(f, "{}", character.escape_default())?,
                 _ => f.write_char(character)?,
             }
         }

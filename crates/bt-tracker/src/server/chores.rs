@@ -1,6 +1,5 @@
 //! What a server does on its own: forget silent peers, follow the directory, write snapshots.
 
-use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,6 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::contain::{self, Bug};
 use super::publisher::Watch;
+use super::shown::Shown;
 use super::tracker::Tracker;
 use super::{Config, Error, accounts, durable, history, snapshot};
 
@@ -121,24 +121,14 @@ fn follow(
     watch: Watch,
     look: impl Fn() + Clone + Send + 'static,
 ) {
-    let (stop, watch, own) = (stop.clone(), Arc::new(watch), Arc::clone(tracker));
-    let until = stop.clone();
-    let task = move || {
-        let (stop, watch, look, tracker) = (
-            stop.clone(),
-            Arc::clone(&watch),
-            look.clone(),
-            Arc::clone(&own),
-        );
-        async move {
-            while let Some(Ok(())) = stop.run_until_cancelled(watch.changed()).await {
-                if blocking(&tracker, look.clone()).await.is_err() {
-                    contain::pause().await;
-                }
+    let (stop, tracker) = (stop.clone(), Arc::clone(tracker));
+    tasks.spawn(async move {
+        while let Some(Ok(())) = stop.run_until_cancelled(watch.changed()).await {
+            if blocking(&tracker, look.clone()).await.is_err() {
+                stop.run_until_cancelled(contain::pause()).await;
             }
         }
-    };
-    tasks.spawn(contain::lasting(Arc::clone(tracker), until, task));
+    });
 }
 
 /// Looks at the directory of torrents and says what has changed.
@@ -298,25 +288,6 @@ fn clock(period: Duration) -> tokio::time::Interval {
     let mut clock = tokio::time::interval(period.max(Duration::from_millis(1)));
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
     clock
-}
-
-/// Text with names from outside, without what could change a terminal or turn the line around.
-struct Shown<T>(T);
-
-impl<T: std::fmt::Display> std::fmt::Display for Shown<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for sign in self.0.to_string().chars() {
-            let turns = matches!(sign,
-                '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}'
-                | '\u{2066}'..='\u{2069}');
-            if turns || sign.is_control() {
-                write!(f, "{}", sign.escape_default())?;
-            } else {
-                f.write_char(sign)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// An error with its causes, on one line.

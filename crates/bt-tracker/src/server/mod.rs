@@ -25,6 +25,7 @@ mod publisher;
 mod random;
 #[cfg(feature = "redis")]
 mod relay;
+mod shown;
 #[cfg(feature = "websocket")]
 mod signal;
 mod snapshot;
@@ -48,6 +49,7 @@ pub use config::{Config, IpParam, Mode, Secret, Store};
 pub use error::Error;
 pub use handle::Handle;
 pub use inherited::Inherited;
+pub use shown::steers;
 pub use snapshot::read_snapshot;
 pub use stats::{StatsSnapshot, StoreSnapshot, TransportSnapshot};
 

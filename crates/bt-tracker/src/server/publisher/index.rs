@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use bt_metainfo::InfoHash;
 use serde::Serialize;
 
+use super::super::shown::steers;
 use super::{Catalog, Published};
 use crate::swarm::{Counts, Swarms};
 
@@ -185,10 +186,7 @@ impl std::fmt::Display for Escaped<'_> {
                 '>' => f.write_str("&gt;")?,
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
-                '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                    write!(f, "[U+{:04X}]", u32::from(character))?;
-                }
-                _ if character.is_control() => write!(f, "[U+{:04X}]", u32::from(character))?,
+                _ if steers(character) => write!(f, "[U+{:04X}]", u32::from(character))?,
                 _ => f.write_char(character)?,
             }
         }

@@ -11,6 +11,7 @@ use bt_metainfo::{InfoHash, Metainfo};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
+use super::super::shown::steers;
 use super::Publisher;
 use crate::swarm::Swarms;
 
@@ -165,10 +166,7 @@ fn is_good(file: &str) -> bool {
 }
 
 fn is_bad(character: char) -> bool {
-    matches!(
-        character,
-        '/' | '\\' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-    ) || character.is_control()
+    matches!(character, '/' | '\\') || steers(character)
 }
 
 /// The name of a torrent as the beginning of a file name, with room for a hash.
