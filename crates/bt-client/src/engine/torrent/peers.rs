@@ -182,7 +182,7 @@ impl Torrent {
             && self.peers.len() + dialing >= self.dial_limit()
             && now >= self.next_turnover
             && !self.peers.values().any(|peer| peer.am_interested)
-            && self.candidates.is_one_due(now, false)
+            && self.candidates.is_one_due(now)
         {
             self.next_turnover = now + TURNOVER_PAUSE;
             self.make_room(now, out);
@@ -366,16 +366,18 @@ impl Torrent {
     pub(super) fn dial(&mut self, now: Instant, out: &mut Outputs) {
         let needs_no_seed = self.is_complete();
         self.candidates.end_hold(now);
-        if !self.may_dial() || !self.candidates.is_one_due(now, needs_no_seed) {
-            return;
-        }
-        let connected = self.peers.values().map(|peer| peer.info.addr.ip());
-        let dialing = self.candidates.being_dialed().map(|addr| addr.ip());
-        let mut crowd = Crowd::new(connected.chain(dialing), self.config.max_peers);
+        // Most of the time nobody is due, and nobody has to be counted.
+        let mut crowd = None;
         while self.may_dial() {
             let Some(addr) = self.candidates.next(now, needs_no_seed) else {
                 break;
             };
+            let crowd = crowd.get_or_insert_with(|| {
+                let connected = self.peers.values().map(|peer| peer.info.addr.ip());
+                let dialing = self.candidates.being_dialed().filter(|one| *one != addr);
+                let there = connected.chain(dialing.map(|one| one.ip()));
+                Crowd::new(there, self.config.max_peers)
+            });
             if crowd.has_share(addr.ip()) {
                 // It would be let in by nobody: us.
                 self.candidates.skipped(now, addr);

@@ -137,7 +137,7 @@ impl Torrent {
                 }
             }
         }
-        self.tell_lost(gone.into_iter(), out);
+        self.tell_lost(&gone, out);
         // An initial seeder that lacks a piece is no seed.
         if !self.has_everything() {
             self.stop_spreading(out);

@@ -12,7 +12,7 @@ use super::super::stream::Stream;
 use super::Guest;
 use super::link::{Ended, Link};
 use crate::engine::{Direction, PeerInfo};
-use crate::limits::{CONNECT_TIMEOUT, MAX_KEPT_ROOM};
+use crate::limits::CONNECT_TIMEOUT;
 use crate::net::{Caller, Host, Lobby, Mailbox, Tools};
 
 /// Dials `addr` and serves the connection until it ends.
@@ -25,10 +25,6 @@ pub(crate) async fn call(host: Arc<dyn Host>, addr: SocketAddr, tools: Tools) {
 }
 
 async fn dial(host: Arc<dyn Host>, addr: SocketAddr, tools: Tools) {
-    if !tools.dialer.allows(addr.ip()) {
-        // It takes nobody's turn.
-        return host.dial_failed(addr);
-    }
     let needy = host.is_needy();
     if !tools.places.is_one_free(needy) {
         tracing::debug!(%addr, "not dialed: there are enough peers");
@@ -216,11 +212,7 @@ impl Guest {
         self.obey()?;
         let handshake = self.host.extension_handshake(self.link.addr);
         self.link.connection.send_extension_handshake(&handshake);
-        if !self.events.is_empty() {
-            self.host.received(self.key, 0, &mut self.events);
-            self.events.clear();
-            self.events.shrink_to(MAX_KEPT_ROOM);
-        }
+        self.hand_in(0);
         Ok(())
     }
 }

@@ -11,12 +11,17 @@ impl Guest {
         let read = *result.as_ref().unwrap_or(&0);
         self.tools.limits.received(now, read);
         // What was said before a failure still counts: the last block may complete a piece.
+        self.hand_in(read);
+        result.map(drop)
+    }
+
+    /// Hands in what was said in `read` bytes.
+    pub(super) fn hand_in(&mut self, read: usize) {
         if !self.events.is_empty() {
             self.host.received(self.key, read, &mut self.events);
             self.events.clear();
             // The room is used again, but a burst must not keep it for the life of the connection.
             self.events.shrink_to(MAX_KEPT_ROOM);
         }
-        result.map(drop)
     }
 }

@@ -180,8 +180,8 @@ impl Candidates {
     }
 
     /// Whether one could be dialed now.
-    pub(crate) fn is_one_due(&self, now: Instant, we_seed: bool) -> bool {
-        !self.is_held(now) && self.known.values().any(|one| one.is_due(now, we_seed))
+    pub(crate) fn is_one_due(&self, now: Instant) -> bool {
+        !self.is_held(now) && self.known.values().any(|one| one.is_due(now, false))
     }
 
     /// Those that are being dialed.

@@ -62,13 +62,9 @@ impl Torrent {
     }
 
     /// Tells everybody who may believe that we have these pieces; of very many, some.
-    pub(in crate::engine::torrent) fn tell_lost(
-        &self,
-        lost: impl Iterator<Item = PieceIndex>,
-        out: &mut Outputs,
-    ) {
+    pub(in crate::engine::torrent) fn tell_lost(&self, lost: &[PieceIndex], out: &mut Outputs) {
         let bound = MAX_TOLD_AT_ONCE / self.peers.len().max(1);
-        for piece in lost.take(bound.min(MAX_TOLD_AS_LOST)) {
+        for &piece in lost.iter().take(bound.min(MAX_TOLD_AS_LOST)) {
             for &key in self.peers.keys() {
                 out.push(Output::Extend(key, Message::DontHave(DontHave(piece))));
             }

@@ -97,8 +97,8 @@ fn peers_hear_of_what_we_have_lost_and_of_no_more_than_the_limit() {
     assert_eq!(told(rig.said(), peer), [], "that is no news");
 
     let mut out = Vec::new();
-    let many = (0..u32::MAX).map(PieceIndex);
-    rig.torrent.tell_lost(many, &mut out);
+    let many: Vec<PieceIndex> = (0..2_000).map(PieceIndex).collect();
+    rig.torrent.tell_lost(&many, &mut out);
     assert_eq!(out.len(), MAX_TOLD_AS_LOST);
 }
 
