@@ -70,8 +70,8 @@ pub(super) fn with_environment(command: Command, typed: &ArgMatches) -> Command 
         let is_count = matches!(arg.get_action(), ArgAction::Count);
         // Not at all says nothing, like an empty variable.
         let says_nothing = |value: OsString| {
-            value.is_empty()
-                || is_count && ["0", "false", "no", "off"].iter().any(|no| value == *no)
+            let is_none = |text: &str| times(text) == Ok(0);
+            value.is_empty() || is_count && value.to_str().is_some_and(is_none)
         };
         if std::env::var_os(&name).is_some_and(says_nothing) || gives_way.contains(arg.get_id()) {
             arg

@@ -90,47 +90,31 @@ impl Worker {
         let moment = self.answers.moment(Instant::now());
         let (mut tally, before) = (Tally::default(), outbox.bytes.len());
         (self.next, self.whole) = (0, before);
-        let work = || self.answer_all(inbox, outbox, moment, &mut tally);
+        let work = || self.answer_rest((inbox, outbox), WARM, moment, &mut tally);
         let mut met = contain::catch(stats, work);
         while met.is_err() {
             // Which packet it was is found out one by one: their replies may come in any order.
             outbox.bytes.truncate(self.whole);
             self.answers.begin_anew();
-            let work = || self.answer_rest(inbox, outbox, moment, &mut tally);
+            let work = || self.answer_rest((inbox, outbox), 1, moment, &mut tally);
             met = contain::catch(stats, work);
         }
         tally.bytes_out = (outbox.bytes.len() - before) as u64;
         self.answers.count(&tally);
     }
 
+    /// Answers what is left of a batch, `width` packets at a time: at most [`WARM`].
     fn answer_rest(
         &mut self,
-        inbox: &Inbox,
-        outbox: &mut Outbox,
-        moment: Moment,
-        tally: &mut Tally,
-    ) {
-        while let Some(packet) = inbox.packets(self.next).next() {
-            let at = self.next;
-            self.next += 1;
-            if let Some((packet, source)) = packet {
-                let due = self.answers.weigh(packet, source, moment, tally);
-                self.reply(due, (packet, source), moment, (inbox, at, outbox), tally);
-            }
-        }
-    }
-
-    fn answer_all(
-        &mut self,
-        inbox: &Inbox,
-        outbox: &mut Outbox,
+        (inbox, outbox): (&Inbox, &mut Outbox),
+        width: usize,
         moment: Moment,
         tally: &mut Tally,
     ) {
         let mut due = [Due::Nothing; WARM];
-        for start in (0..inbox.packets(0).len()).step_by(WARM) {
+        for start in (self.next..inbox.packets(0).len()).step_by(width) {
             // While one announce would wait for memory, what the others need is fetched as well.
-            let turn = || (start..).zip(inbox.packets(start)).take(WARM);
+            let turn = || (start..).zip(inbox.packets(start)).take(width);
             for ((_, packet), due) in turn().zip(&mut due) {
                 *due = match packet {
                     Some((packet, source)) => {
