@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+#[cfg(any(test, feature = "redis"))]
 use tokio_util::sync::CancellationToken;
 
 use super::stats::Stats;
@@ -50,6 +51,7 @@ pub(super) async fn catch_in<T>(
 }
 
 /// A task that ends when it has done its work, or with the token; after a bug it is begun anew, though not at once.
+#[cfg(any(test, feature = "redis"))]
 pub(super) async fn lasting<F: Future>(
     tracker: Arc<Tracker>,
     stop: CancellationToken,
