@@ -2,10 +2,16 @@
 //!
 //! Steps that share build output stand next to each other, and all of them take the same profiles
 //! and features where they can, because two cores compile this once in minutes, not in seconds.
+//!
+//! Each step runs in a process of its own, whose output is passed on and whose last lines are kept: what a failed step
+//! said is repeated at the end, because somebody who reads the log of a machine elsewhere begins there.
 
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::shell::{capture, cargo, is_installed, run, seconds};
+use crate::shell::{capture, cargo, is_installed, itself, run, seconds};
 use crate::suite::{Stamp, Wanted};
 use crate::tree::{self, Tree};
 use crate::{bench, dist, features, fuzz, layers, suite, tidy};
@@ -52,6 +58,30 @@ const STEPS: [Step; 14] = [
     ("deny", deny),
 ];
 
+/// How many lines of a failed step are repeated below the summary.
+const REPEATED_LINES: usize = 40;
+/// A line is repeated up to here; some tools print whole trees on one.
+const REPEATED_BYTES: u64 = 4096;
+/// What this program is called with for one step in a process of its own.
+pub(crate) const ONE_STEP: &str = "--one-step";
+/// The exit code of such a process whose step was skipped. Cargo ends with 101, and a signal with 128 and more.
+pub(crate) const SKIPPED: u8 = 77;
+
+/// What a step in a process of its own showed.
+struct Shown {
+    verdict: Verdict,
+    took: Duration,
+    last_lines: VecDeque<String>,
+}
+
+/// How a step ended, as seen from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Verdict {
+    Passed,
+    Skipped,
+    Failed,
+}
+
 /// Runs the named steps, or all; a failing step does not keep the later ones from running.
 pub(crate) fn start(names: &[String], tests_already_ran: bool) -> Result<(), String> {
     let is_step = |name: &String| STEPS.iter().any(|(step, _)| step == name);
@@ -63,43 +93,113 @@ pub(crate) fn start(names: &[String], tests_already_ran: bool) -> Result<(), Str
         ));
     }
     let begin = Instant::now();
-    let mut lines = Vec::new();
-    let mut failed = 0_usize;
-    for (name, step) in STEPS {
-        if !names.is_empty() && !names.iter().any(|wanted| wanted == name) {
-            continue;
+    let mut shown = Vec::new();
+    for (name, _) in STEPS {
+        if names.is_empty() || names.iter().any(|wanted| wanted == name) {
+            println!("\n=== {name}");
+            shown.push((name, in_own_process(name, tests_already_ran)?));
         }
-        println!("\n=== {name}");
-        let started = Instant::now();
-        let result = if name == "test" && tests_already_ran {
-            trust_the_stamp()
-        } else {
-            step()
-        };
-        if let Err(message) = &result {
-            println!("{name} failed: {message}");
-            failed += 1;
+    }
+    let failed: Vec<_> = shown
+        .iter()
+        .filter(|(_, step)| step.verdict == Verdict::Failed)
+        .collect();
+    for (name, step) in &failed {
+        println!("\n=== the last lines of {name}, which failed");
+        for line in &step.last_lines {
+            println!("{line}");
         }
-        lines.push(summary_line(name, &result, started.elapsed()));
     }
     println!("\n=== summary");
-    for line in &lines {
-        println!("{line}");
+    for (name, step) in &shown {
+        println!("{}", summary_line(name, step));
     }
     println!("{:<14} {:>7}", "total", seconds(begin.elapsed()));
-    if failed == 0 {
+    if failed.is_empty() {
         return Ok(());
     }
-    Err(format!("{failed} of {} steps failed", lines.len()))
+    Err(format!("{} of {} steps failed", failed.len(), shown.len()))
 }
 
-fn summary_line(name: &str, result: &Result<Outcome, String>, took: Duration) -> String {
-    let verdict = match result {
-        Ok(Outcome::Passed) => "ok".to_owned(),
-        Ok(Outcome::Skipped(reason)) => format!("skipped: {reason}"),
-        Err(_) => "FAILED".to_owned(),
+/// Runs a step as a process of its own, passes on what it prints, and keeps the end of it.
+fn in_own_process(name: &str, tests_already_ran: bool) -> Result<Shown, String> {
+    let started = Instant::now();
+    let (output, input) = std::io::pipe().map_err(|e| format!("pipe: {e}"))?;
+    let errors = input.try_clone().map_err(|e| format!("pipe: {e}"))?;
+    let mut command = Command::new(itself()?);
+    command.args(["ci", ONE_STEP, name]);
+    if tests_already_ran {
+        command.arg("--tests-already-ran");
+    }
+    let mut child = command
+        .stdout(input)
+        .stderr(errors)
+        .spawn()
+        .map_err(|e| format!("step {name}: {e}"))?;
+    // The command holds the writing ends, and the end of the output is the end of all of them.
+    drop(command);
+    let last_lines =
+        pass_on(output, std::io::stdout()).map_err(|e| format!("output of {name}: {e}"))?;
+    let status = child.wait().map_err(|e| format!("step {name}: {e}"))?;
+    let verdict = match status.code() {
+        Some(0) => Verdict::Passed,
+        Some(code) if code == i32::from(SKIPPED) => Verdict::Skipped,
+        _ => Verdict::Failed,
     };
-    format!("{name:<14} {:>7}  {verdict}", seconds(took))
+    Ok(Shown {
+        verdict,
+        took: started.elapsed(),
+        last_lines,
+    })
+}
+
+/// Copies lines until their end, and returns the last ones.
+fn pass_on(output: impl Read, mut to: impl Write) -> std::io::Result<VecDeque<String>> {
+    let mut output = BufReader::new(output);
+    let mut last = VecDeque::with_capacity(REPEATED_LINES);
+    loop {
+        let mut line = Vec::new();
+        let mut bounded = output.by_ref().take(REPEATED_BYTES);
+        if bounded.read_until(b'\n', &mut line)? == 0 {
+            return Ok(last);
+        }
+        to.write_all(&line)?;
+        if last.len() == REPEATED_LINES {
+            last.pop_front();
+        }
+        last.push_back(String::from_utf8_lossy(&line).trim_end().to_owned());
+    }
+}
+
+/// One step in this process, for the one that collects them. `Ok(false)` means that it was skipped.
+pub(crate) fn one_step(name: &str, tests_already_ran: bool) -> Result<bool, String> {
+    let (_, step) = STEPS
+        .iter()
+        .find(|(step, _)| *step == name)
+        .ok_or_else(|| format!("no step {name:?}"))?;
+    let outcome = if name == "test" && tests_already_ran {
+        trust_the_stamp()
+    } else {
+        step()
+    };
+    match outcome {
+        Ok(Outcome::Passed) => Ok(true),
+        Ok(Outcome::Skipped(reason)) => {
+            println!("skipped: {reason}");
+            Ok(false)
+        }
+        Err(message) => Err(format!("{name} failed: {message}")),
+    }
+}
+
+fn summary_line(name: &str, step: &Shown) -> String {
+    let verdict = match step.verdict {
+        Verdict::Passed => "ok".to_owned(),
+        // The step said why in its last line.
+        Verdict::Skipped => step.last_lines.back().cloned().unwrap_or_default(),
+        Verdict::Failed => "FAILED".to_owned(),
+    };
+    format!("{name:<14} {:>7}  {verdict}", seconds(step.took))
 }
 
 const fn passed((): ()) -> Outcome {
@@ -132,7 +232,7 @@ fn msrv() -> Result<Outcome, String> {
     let manifest = std::fs::read_to_string(tree::root().join("Cargo.toml"))
         .map_err(|e| format!("Cargo.toml: {e}"))?;
     let promised = promised_version(&manifest).ok_or("Cargo.toml names no rust-version")?;
-    let running = capture(std::process::Command::new("rustc").arg("--version"))?;
+    let running = capture(Command::new("rustc").arg("--version"))?;
     if is_release_of(&running, promised) {
         println!(
             "rust-version {promised} is what runs here: {}",
@@ -140,7 +240,7 @@ fn msrv() -> Result<Outcome, String> {
         );
         return Ok(Outcome::Passed);
     }
-    let mut check = std::process::Command::new("cargo");
+    let mut check = Command::new("cargo");
     check
         .arg(format!("+{promised}"))
         .args(["check", "--locked", "--workspace", "--all-features"]);
@@ -207,7 +307,7 @@ fn deny() -> Result<Outcome, String> {
     let mut command = cargo(["deny", "--offline", "--all-features", "check"]);
     print!(
         "{}",
-        capture(command.args(["bans", "licenses", "sources"]))?
+        capture(command.args(["--hide-inclusion-graph", "bans", "licenses", "sources"]))?
     );
     Ok(Outcome::Passed)
 }
@@ -231,11 +331,31 @@ mod tests {
         assert!(!is_release_of("rustc 1.950.0", "1.95"));
     }
 
+    fn shown(verdict: Verdict, last_lines: &str) -> Shown {
+        Shown {
+            verdict,
+            took: Duration::from_secs(1),
+            last_lines: last_lines.lines().map(str::to_owned).collect(),
+        }
+    }
+
     #[test]
     fn the_summary_tells_a_skip_from_a_pass() {
-        let second = Duration::from_secs(1);
-        let skipped = summary_line("deny", &Ok(Outcome::Skipped("not here")), second);
-        assert_eq!(skipped, "deny              1.0s  skipped: not here");
-        assert!(summary_line("deny", &Err(String::new()), second).ends_with("FAILED"));
+        let skipped = shown(Verdict::Skipped, "=== deny\nskipped: not here");
+        let line = summary_line("deny", &skipped);
+        assert_eq!(line, "deny              1.0s  skipped: not here");
+        assert!(summary_line("deny", &shown(Verdict::Failed, "")).ends_with("FAILED"));
+    }
+
+    #[test]
+    fn only_the_end_of_what_a_step_said_is_kept_and_no_line_without_end() {
+        let long: String = (0..100).map(|n| format!("line {n}\n")).collect();
+        let last = pass_on(long.as_bytes(), std::io::sink()).unwrap();
+        assert_eq!(last.len(), REPEATED_LINES);
+        assert_eq!(last.front().unwrap(), "line 60");
+        assert_eq!(last.back().unwrap(), "line 99");
+        let endless = vec![b'x'; 3 * 4096 + 1];
+        let last = pass_on(endless.as_slice(), std::io::sink()).unwrap();
+        assert_eq!(last.iter().map(String::len).max(), Some(4096));
     }
 }

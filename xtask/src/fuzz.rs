@@ -7,7 +7,7 @@
 
 use std::process::Command;
 
-use crate::shell::{cargo, run};
+use crate::shell::{cargo, itself, run};
 
 /// Set for the compiler calls that shall get more flags; its value says which.
 const MARK: &str = "XTASK_ADDS_FLAGS";
@@ -37,14 +37,6 @@ pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
     command.args(arguments);
     wrap(&mut command, Extra::Counters)?;
     run(&mut command)
-}
-
-/// Where this binary can be read. A step before may have had Cargo build another in its place, with other features;
-/// Linux still hands out the one that runs.
-fn itself() -> Result<std::path::PathBuf, String> {
-    let path = std::env::current_exe().map_err(|e| format!("path of xtask: {e}"))?;
-    let running = std::path::PathBuf::from("/proc/self/exe");
-    Ok(if path.exists() { path } else { running })
 }
 
 /// Puts this binary between Cargo and the compiler for the members of the workspace.

@@ -90,7 +90,15 @@ fn dispatch(mut arguments: Vec<String>) -> Result<(), String> {
             let all = arguments.len();
             arguments.retain(|argument| argument != "--tests-already-ran");
             let tests_already_ran = arguments.len() < all;
-            ci::start(&names(arguments)?, tests_already_ran)
+            match arguments.as_slice() {
+                [one, step] if one == ci::ONE_STEP => {
+                    if !ci::one_step(step, tests_already_ran)? {
+                        std::process::exit(i32::from(ci::SKIPPED));
+                    }
+                    Ok(())
+                }
+                _ => ci::start(&names(arguments)?, tests_already_ran),
+            }
         }
         "tidy" => tidy::run(&names(arguments)?),
         "layers" if arguments.is_empty() => layers::run(),

@@ -25,6 +25,14 @@ fn cargo_program() -> std::ffi::OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
+/// Where this binary can be read. A step before may have had Cargo build another in its place, with other features;
+/// Linux still hands out the one that runs.
+pub(crate) fn itself() -> Result<std::path::PathBuf, String> {
+    let path = std::env::current_exe().map_err(|e| format!("path of xtask: {e}"))?;
+    let running = std::path::PathBuf::from("/proc/self/exe");
+    Ok(if path.exists() { path } else { running })
+}
+
 /// Prints the command, runs it, and fails if it fails.
 pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     println!("$ {}", shown(command));
