@@ -94,3 +94,8 @@ pub use crate::{
     path::SafePath,
     warning::Warning,
 };
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

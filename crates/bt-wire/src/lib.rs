@@ -1,4 +1,4 @@
-//! The BitTorrent peer protocol without input or output (BEP 3, 4, 6, 7, 10, 20, 21, 23, 54).
+//! The BitTorrent peer protocol without input or output (BEP 3, 4, 5, 6, 7, 10, 20, 21, 23, 54).
 //!
 //! A [`Connection`] is one peer after its transport is up. It is given bytes and the time, and
 //! gives back events, bytes to write, and the time at which it wants to be called again. It opens
