@@ -12,13 +12,17 @@ const SIZE: usize = 96 << 20;
 const LIMIT_KIB: u64 = 160 * 1024;
 /// The content takes less than a second otherwise: whoever is faster than this was not held up.
 const LEAST_TIME: f64 = 5.0;
-/// Calls that write, and how long each is held up, in microseconds.
-const DELAY: &str = "pwrite64,pwritev,pwritev2,fdatasync,fsync:delay_enter=150000";
+/// Calls that write, each held up for 150 milliseconds, and calls that sync, for two seconds.
+const WRITES: &str = "pwrite64,pwritev,pwritev2";
+const SYNCS: &str = "fdatasync,fsync,syncfs";
+const WRITE_DELAY: u64 = 150_000;
+const SYNC_DELAY: u64 = 2_000_000;
 
 pub(super) fn run(bench: &Bench) -> Outcome {
     needs("strace")?;
     let torrent = bench.torrent(1, SIZE, None)?;
     let (seeder, addr) = bench.seed(&torrent, bench.client(), &["--no-trackers"])?;
+    let alone = seeder.usage().descriptors;
     let mut traced = Command::new("strace");
     traced.args([
         "-f",
@@ -26,9 +30,11 @@ pub(super) fn run(bench: &Bench) -> Outcome {
         "-o",
         "/dev/null",
         "-e",
-        &format!("trace={}", DELAY.split(':').next().unwrap_or_default()),
+        &format!("trace={WRITES},{SYNCS}"),
     ]);
-    traced.args(["-e", &format!("inject={DELAY}")]);
+    for (calls, delay) in [(WRITES, WRITE_DELAY), (SYNCS, SYNC_DELAY)] {
+        traced.args(["-e", &format!("inject={calls}:delay_enter={delay}")]);
+    }
     traced
         .arg(bench.programs.join("bt-client"))
         .arg("--home")
@@ -37,21 +43,27 @@ pub(super) fn run(bench: &Bench) -> Outcome {
     let begin = Instant::now();
     let mut leecher = bench.leech(&torrent, traced, "out", &["--peer", &peer, "--no-trackers"])?;
     leecher.measure_child("bt-client")?;
-    let mut most = 0;
+    let (mut most, mut given_up, mut connected) = (0, 0, false);
     while leecher.is_running() && begin.elapsed() < PATIENCE {
         most = most.max(leecher.usage().rss_kib);
+        let now_connected = seeder.usage().descriptors > alone;
+        // When all is there, the leecher goes; so the last end of the connection is none of giving up.
+        given_up += u32::from(connected && !now_connected && leecher.is_running());
+        connected = now_connected;
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
+    let given_up = given_up.saturating_sub(u32::from(!connected));
     let well = leecher.end(PATIENCE)?;
     let took = begin.elapsed().as_secs_f64();
     let figures = format!(
-        "{} MiB with 150 ms a write in {took:.1} s, RSS at most {} MiB (≤ {}), seeder {} MiB, delivered: {well}",
+        "{} MiB with 150 ms a write and 2 s a sync in {took:.1} s, RSS at most {} MiB (≤ {}), seeder {} MiB, \
+         the connection given up {given_up} times (0), delivered: {well}",
         SIZE >> 20,
         mib(most),
         mib(LIMIT_KIB),
         mib(seeder.usage().rss_kib)
     );
-    if !well || took < LEAST_TIME || !(1024..=LIMIT_KIB).contains(&most) {
+    if !well || given_up > 0 || took < LEAST_TIME || !(1024..=LIMIT_KIB).contains(&most) {
         return Err(figures);
     }
     bench.verify(&torrent, "out")?;

@@ -53,6 +53,9 @@ pub(crate) enum Shape {
 pub(crate) enum Memory {
     /// Proportional to the input: parsers and codecs, with the copies that their checks make.
     Parser,
+    /// The same for what is copied into trees of its own: a map has room for eleven entries at once, so that a
+    /// dictionary of one, six bytes long, takes 650.
+    Trees,
     /// A fixed budget: state machines, which allocate by design but never by what a peer claims.
     Machine,
 }
@@ -61,6 +64,8 @@ pub(crate) enum Memory {
 const PARSER_BASE: usize = 64 * 1024;
 /// And this many bytes for each byte of input: a tree of what was read, and the copies that checks make of it.
 const PARSER_FACTOR: usize = 32;
+/// For trees of maps: two of them are held at once, to be compared.
+const TREES_FACTOR: usize = 256;
 /// The budget of a state machine.
 const MACHINE_BUDGET: usize = 64 * 1024 * 1024;
 
@@ -86,6 +91,7 @@ impl Target {
     pub(crate) const fn memory_limit(&self, length: usize) -> usize {
         match self.memory {
             Memory::Parser => PARSER_BASE + PARSER_FACTOR * length,
+            Memory::Trees => PARSER_BASE + TREES_FACTOR * length,
             Memory::Machine => MACHINE_BUDGET,
         }
     }
@@ -121,6 +127,19 @@ const fn bencode(
         max_len: 4096,
         shape: Shape::Bencode,
         ..bytes(name, about, body, words)
+    }
+}
+
+/// The same where bodies make trees of what they read.
+const fn trees(
+    name: &'static str,
+    about: &'static str,
+    body: fn(&[u8]),
+    words: &'static [&'static [u8]],
+) -> Target {
+    Target {
+        memory: Memory::Trees,
+        ..bencode(name, about, body, words)
     }
 }
 
@@ -177,19 +196,23 @@ const fn server(
 
 /// All targets, from the lowest floor up. `cargo xtask tidy` asks for a row per body.
 pub(crate) const TARGETS: &[Target] = &[
-    bencode(
+    trees(
         "bencode_decode",
         "reader, strict and lenient parse agree; what is decoded encodes to the same bytes",
         bt_bencode::fuzz::decode,
         TORRENT_WORDS,
     ),
-    bytes(
-        "bencode_encode",
-        "what the encoder accepts is read back; what it refuses leaves nothing behind",
-        bt_bencode::fuzz::encode,
-        &[],
-    ),
-    bencode(
+    Target {
+        max_len: 1024,
+        shape: Shape::Bytes,
+        ..trees(
+            "bencode_encode",
+            "what the encoder accepts is read back; what it refuses leaves nothing behind",
+            bt_bencode::fuzz::encode,
+            &[],
+        )
+    },
+    trees(
         "bencode_convert",
         "serde and the borrowed tree see the same value",
         bt_bencode::fuzz::convert,
