@@ -48,6 +48,9 @@ pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
         )?;
     }
     write(&out.join("SHA256SUMS"), &sums[0])?;
+    // Whoever builds it again needs the same compiler.
+    let compiler = capture(Command::new("rustc").arg("-vV"))?;
+    write(&out.join("RUSTC"), &compiler)?;
     println!("release files are in {}", out.display());
     Ok(())
 }
