@@ -156,41 +156,69 @@ pub(super) fn serve(
         torrents: config.torrents.clone(),
         logins: Mutex::default(),
     });
-    let router = router(admin);
-    let slots = Arc::new(Semaphore::new(MAX_ADMIN_CONNECTIONS));
-    let (stop, connections, tracker) = (stop.clone(), tasks.clone(), Arc::clone(tracker));
+    let door = Door {
+        listener,
+        router: router(admin),
+        slots: Arc::new(Semaphore::new(MAX_ADMIN_CONNECTIONS)),
+        tracker: Arc::clone(tracker),
+        connections: tasks.clone(),
+        stop: stop.clone(),
+    };
     tasks.spawn(async move {
-        while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+        let (tracker, stop) = (Arc::clone(&door.tracker), door.stop.clone());
+        contain::lasting(tracker, stop, || door.accept()).await;
+    });
+}
+
+/// What is needed to let somebody in.
+struct Door {
+    listener: TcpListener,
+    router: Router,
+    slots: Arc<Semaphore>,
+    tracker: Arc<Tracker>,
+    connections: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Door {
+    /// A connection from here meets a bug before it is served, to see what becomes of the rest.
+    #[cfg(test)]
+    const PLANTED: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 99));
+
+    async fn accept(&self) {
+        while let Some(accepted) = self.stop.run_until_cancelled(self.listener.accept()).await {
             let Ok((stream, from)) = accepted else {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             };
-            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            #[cfg(test)]
+            assert!(from.ip() != Self::PLANTED, "planted");
+            let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
                 continue;
             };
-            let router = router.clone().layer(Extension(Source(from.ip())));
+            let router = self.router.clone().layer(Extension(Source(from.ip())));
             let service = TowerToHyperService::new(router);
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEAD_TIMEOUT)
                 .max_headers(64)
                 .serve_connection(TokioIo::new(stream), service);
-            let stop = stop.clone();
-            let tracker = Arc::clone(&tracker);
-            connections.spawn(contain::catch_in(tracker, async move {
-                let _slot = slot;
-                let mut connection = std::pin::pin!(connection);
-                // An error is a client that has gone or was too slow.
-                tokio::select! {
-                    _ = connection.as_mut() => {}
-                    () = stop.cancelled() => {
-                        connection.as_mut().graceful_shutdown();
-                        let _ = tokio::time::timeout(DRAIN, connection).await;
+            let (stop, tracker) = (self.stop.clone(), Arc::clone(&self.tracker));
+            self.connections
+                .spawn(contain::catch_in(tracker, async move {
+                    let _slot = slot;
+                    let mut connection = std::pin::pin!(connection);
+                    // An error is a client that has gone or was too slow.
+                    tokio::select! {
+                        _ = connection.as_mut() => {}
+                        () = stop.cancelled() => {
+                            connection.as_mut().graceful_shutdown();
+                            let _ = tokio::time::timeout(DRAIN, connection).await;
+                        }
                     }
-                }
-            }));
+                }));
         }
-    });
+    }
 }
 
 fn router(admin: Arc<Admin>) -> Router {
@@ -369,4 +397,48 @@ fn prometheus(tracker: &Tracker) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+
+    use super::*;
+    use crate::server::Server;
+
+    /// What somebody at this address is told of the health; nothing if the connection was closed.
+    fn health(from: IpAddr, to: SocketAddr) -> String {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let socket = socket.unwrap();
+        socket.bind(&SocketAddr::new(from, 0).into()).unwrap();
+        socket.connect(&to.into()).unwrap();
+        let mut stream = std::net::TcpStream::from(socket);
+        let request = b"GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        let _ = stream.write_all(request);
+        let mut reply = Vec::new();
+        let _ = stream.read_to_end(&mut reply);
+        String::from_utf8(reply).unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_bug_as_a_connection_of_an_operator_comes_ends_that_connection_alone() {
+        let config = Config {
+            http: vec![([127, 0, 0, 1], 0).into()],
+            stats: Some(([127, 0, 0, 1], 0).into()),
+            ..Config::default()
+        };
+        let server = Server::start(config).await.unwrap();
+        let to = server.stats_addr().unwrap();
+        let work = move || {
+            for _ in 0..2 {
+                assert_eq!(health(Door::PLANTED, to), "");
+                // Waits for as long as the listener pauses.
+                let reply = health([127, 0, 0, 1].into(), to);
+                assert!(reply.ends_with("ok\n"), "{reply}");
+            }
+        };
+        tokio::task::spawn_blocking(work).await.unwrap();
+        assert_eq!(server.stats().panics, 2);
+        server.stop().await;
+    }
 }

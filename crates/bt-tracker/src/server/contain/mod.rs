@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-#[cfg(any(test, feature = "redis"))]
 use tokio_util::sync::CancellationToken;
 
 use super::stats::Stats;
@@ -51,7 +50,6 @@ pub(super) async fn catch_in<T>(
 }
 
 /// A task that ends when it has done its work, or with the token; after a bug it is begun anew, though not at once.
-#[cfg(any(test, feature = "redis"))]
 pub(super) async fn lasting<F: Future>(
     tracker: Arc<Tracker>,
     stop: CancellationToken,

@@ -143,5 +143,7 @@ async fn a_bug_in_a_packet_costs_the_answer_to_that_packet_alone() {
     tokio::task::spawn_blocking(work).await.unwrap();
     let stats = server.stats();
     assert_eq!((stats.panics, stats.udp.announces), (8, 40));
+    // What was weighed before a bug is not weighed again after it.
+    assert_eq!((stats.udp_connects, stats.udp.bytes_in), (1, 16 + 48 * 98));
     server.stop().await;
 }

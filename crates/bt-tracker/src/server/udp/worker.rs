@@ -34,6 +34,10 @@ pub(super) struct Worker {
     answers: Answers,
     /// The packets of the batch before this one have been answered, or never are.
     next: usize,
+    /// Those before this one have been weighed, which is done once. `>= next`
+    weighed: usize,
+    /// What each of these is to get.
+    due: [Due; BATCH],
     /// The end of the whole replies.
     whole: usize,
 }
@@ -44,6 +48,8 @@ impl Worker {
             socket,
             answers,
             next: 0,
+            weighed: 0,
+            due: [Due::Nothing; BATCH],
             whole: 0,
         }
     }
@@ -89,7 +95,7 @@ impl Worker {
     fn answer(&mut self, stats: &Stats, inbox: &Inbox, outbox: &mut Outbox) {
         let moment = self.answers.moment(Instant::now());
         let (mut tally, before) = (Tally::default(), outbox.bytes.len());
-        (self.next, self.whole) = (0, before);
+        (self.next, self.weighed, self.whole) = (0, 0, before);
         let work = || self.answer_rest((inbox, outbox), WARM, moment, &mut tally);
         let mut met = contain::catch(stats, work);
         while met.is_err() {
@@ -111,12 +117,14 @@ impl Worker {
         moment: Moment,
         tally: &mut Tally,
     ) {
-        let mut due = [Due::Nothing; WARM];
         for start in (self.next..inbox.packets(0).len()).step_by(width) {
             // While one announce would wait for memory, what the others need is fetched as well.
             let turn = || (start..).zip(inbox.packets(start)).take(width);
-            for ((_, packet), due) in turn().zip(&mut due) {
-                *due = match packet {
+            let weighed = self.weighed;
+            for (at, packet) in turn().filter(|(at, _)| *at >= weighed) {
+                // One that meets a bug here gets nothing, and is not weighed again either.
+                (self.weighed, self.due[at]) = (at + 1, Due::Nothing);
+                self.due[at] = match packet {
                     Some((packet, source)) => {
                         tally.bytes_in += packet.len() as u64;
                         self.answers.weigh(packet, source, moment, tally)
@@ -128,11 +136,12 @@ impl Worker {
                 };
             }
             self.answers.warm();
-            for ((at, packet), &due) in turn().zip(&due) {
+            for (at, packet) in turn() {
                 let Some((packet, source)) = packet else {
                     continue;
                 };
                 self.next = at + 1;
+                let due = self.due[at];
                 self.reply(due, (packet, source), moment, (inbox, at, outbox), tally);
             }
         }
