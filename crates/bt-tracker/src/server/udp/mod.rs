@@ -9,6 +9,9 @@ mod connection_id;
 mod sources;
 mod worker;
 
+#[cfg(test)]
+mod batches;
+
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
