@@ -307,6 +307,8 @@ fn client(dir: &Path) -> Command {
 
 /// `KILL_LANES` of them run beside each other, each with a seeder and a directory of its own: then a kill meets
 /// processors and a disk that are busy, and more of them fit into an hour.
+///
+/// P1, P2 and P3 of `docs/SECURITY.md`.
 #[test]
 fn kills_at_any_moment_lose_nothing_and_claim_nothing_false() {
     let cycles = setting("KILL_CYCLES", 5);
@@ -351,6 +353,8 @@ fn kill_at_any_moment(cycles: u64, seed: u64) -> Figures {
 }
 
 /// `strace` kills the client when one of its threads makes its N-th call of a kind, for each N up to `KILL_CALLS`.
+///
+/// P1, P2 and P3 of `docs/SECURITY.md`.
 #[test]
 fn kills_at_each_system_call_lose_nothing_and_claim_nothing_false() {
     let Some(strace) = program("strace") else {
@@ -413,6 +417,8 @@ fn kills_at_each_system_call_lose_nothing_and_claim_nothing_false() {
 
 /// Not only the journal is synced, but also the names that lead to it: a run that makes them sees to it, and so does one
 /// that finds them, because whoever made them may have been killed before.
+///
+/// P1 and P4 of `docs/SECURITY.md`.
 #[test]
 fn the_directories_of_the_state_survive_a_power_cut() {
     let Some(strace) = program("strace") else {
@@ -451,6 +457,8 @@ fn the_directories_of_the_state_survive_a_power_cut() {
 
 /// Each run, every sync of a thread from its N-th on fails, as on a disk that dies. The first of the thread that commits
 /// is one of data; later ones may hit the journal, without which a download can be complete all the same.
+///
+/// P1 of `docs/SECURITY.md`.
 #[test]
 fn a_sync_that_fails_ends_the_download_and_nothing_of_it_is_claimed() {
     let Some(strace) = program("strace") else {

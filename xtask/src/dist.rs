@@ -19,6 +19,8 @@ const PROGRAMS: [(&str, &str); 2] = [("bt-client", "bt-client"), ("bt-tracker", 
 const FOLDERS: [&str; 2] = ["one", "another-place"];
 
 /// Builds, compares, and writes `SHA256SUMS` and an SBOM beside the programs.
+///
+/// P10 of `docs/SECURITY.md`.
 pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
     if !arguments.is_empty() {
         return Err("dist takes no arguments".to_owned());

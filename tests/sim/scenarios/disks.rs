@@ -97,6 +97,7 @@ fn every_node_is_killed_once_and_comes_back() {
     story("every_node_is_killed_once", 1, plan, |_| {});
 }
 
+/// P2 of `docs/SECURITY.md`.
 #[test]
 fn every_node_loses_its_power_once_and_comes_back() {
     let plan = |seed| everybody_crashes(seed, true, Duration::from_secs(5));
@@ -105,6 +106,8 @@ fn every_node_loses_its_power_once_and_comes_back() {
 
 /// A power cut in the moment in which a node is complete, or soon after: what its owner and its trackers were told by then
 /// holds.
+///
+/// P1 of `docs/SECURITY.md`.
 #[test]
 fn a_power_cut_around_completion_takes_nothing_that_was_told() {
     with_seeds("a_power_cut_around_completion", 1, |seed| {
@@ -181,6 +184,7 @@ fn a_disk_that_fails_every_sync_stops_one_node_and_what_is_gone_is_fetched_again
     });
 }
 
+/// P1 of `docs/SECURITY.md`.
 #[test]
 fn what_was_complete_is_complete_after_a_power_cut() {
     let plan = |_| {

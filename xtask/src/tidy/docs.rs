@@ -9,8 +9,9 @@ const BEPS: &str = "docs/BEPS.md";
 /// Where extension messages live, one file each.
 const EXTENSIONS: &str = "crates/bt-wire/src/ext/";
 /// Documents that lead to files; a name that leads nowhere is worse than none.
-const MAPS: [&str; 4] = [
+const MAPS: [&str; 5] = [
     "docs/ARCHITECTURE.md",
+    "docs/SECURITY.md",
     "docs/TESTING.md",
     "docs/how-to/",
     "crates/",

@@ -5,6 +5,7 @@
 
 mod docs;
 mod files;
+mod limits;
 mod manifests;
 mod rooms;
 mod source;
@@ -63,7 +64,7 @@ impl std::fmt::Display for Finding {
 type Check = fn(&Tree, &mut Vec<Finding>);
 
 /// Every check, by the name under which a developer can run it alone.
-const CHECKS: [(&str, Check); 21] = [
+const CHECKS: [(&str, Check); 22] = [
     ("header", source::opens_with_its_purpose),
     ("length", source::files_and_functions_are_short),
     ("inline-tests", source::long_tests_have_their_own_file),
@@ -77,6 +78,7 @@ const CHECKS: [(&str, Check); 21] = [
     ("unsafe", unsafety::unsafe_is_registered),
     ("suite", suite::tests_neither_sleep_nor_hide),
     ("targets", targets::fuzz_bodies_are_registered),
+    ("limits", limits::bounds_are_listed),
     ("links", docs::links_resolve),
     ("mentions", docs::mentioned_documents_exist),
     ("maps", docs::maps_name_real_files),

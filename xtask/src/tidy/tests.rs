@@ -1,6 +1,8 @@
 //! Each check finds its bad snippet and leaves the good one alone.
 
-use super::{CHECKS, Finding, docs, files, manifests, rooms, source, suite, targets, unsafety};
+use super::{
+    CHECKS, Finding, docs, files, limits, manifests, rooms, source, suite, targets, unsafety,
+};
 use crate::tree::Tree;
 
 /// What a check says about a tree of snippets, with line numbers.
@@ -388,6 +390,35 @@ fn beps() {
     bad(run, &[("docs/BEPS.md", table)], &[3]);
     bad(run, &[("docs/BEPS.md", "# BEPs\n"), file], &[0]);
     bad(run, &[file], &[0]);
+}
+
+#[test]
+fn listed_bounds() {
+    let run = limits::bounds_are_listed;
+    let wire = (
+        "crates/bt-wire/src/limits.rs",
+        "/// B.\npub const MAX_B: u8 = 1;\n// const MAX_C\nimpl L {\n    pub const DEFAULT: L = L;\n}\n",
+    );
+    let client = ("crates/bt-client/src/limits.rs", "const MAX_B: u8 = 2;\n");
+    let elsewhere = ("crates/bt-wire/src/lib.rs", "const MAX_D: u8 = 1;\n");
+    clean(run, &[wire, ("docs/SECURITY.md", "| b | 1 | `MAX_B` |\n")]);
+    bad(
+        run,
+        &[wire, ("docs/SECURITY.md", "MAX_B `MAX_BB`\n")],
+        &[2, 1],
+    );
+    bad(run, &[wire], &[2]);
+    // One row for two crates is one too few, and the second of them is told.
+    let once = ("docs/SECURITY.md", "`MAX_B`\n");
+    bad(run, &[client, once, wire], &[2]);
+    clean(
+        run,
+        &[client, ("docs/SECURITY.md", "`MAX_B`\n`MAX_B`\n"), wire],
+    );
+    // Others may be named, and what is none may not.
+    clean(run, &[elsewhere, ("docs/SECURITY.md", "`MAX_D` of `CI`\n")]);
+    clean(run, &[elsewhere]);
+    bad(run, &[("docs/SECURITY.md", "\n`MAX_E`\n")], &[2]);
 }
 
 #[test]

@@ -14,6 +14,8 @@ const CONTENT: u64 = 200 * 1024 * 1024;
 const IN_TIME: Duration = Duration::from_secs(10);
 
 /// `cycles` times: the download fills the disk, waits, and ends well after room was made.
+///
+/// P5 of `docs/SECURITY.md`.
 pub(super) fn run(cycles: usize) -> Result<(), String> {
     let mut site = Site::new("full-disk")?;
     site.content("one.bin", CONTENT / 2)?;

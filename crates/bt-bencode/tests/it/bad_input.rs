@@ -5,6 +5,7 @@ use bt_bencode::{Reader, parse};
 
 use crate::replay::replay;
 
+/// P6 of `docs/SECURITY.md`.
 #[test]
 fn every_file_gets_its_verdict() {
     replay("bencode", |name, bytes| {

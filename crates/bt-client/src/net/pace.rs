@@ -41,17 +41,18 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::Pace;
+    use crate::limits::DIALS_PER_SECOND;
 
     #[test]
     fn after_a_pause_many_begin_at_once_and_then_one_after_the_other() {
-        let (mut pace, start) = (Pace::new(30), Instant::now());
+        let (mut pace, start) = (Pace::new(DIALS_PER_SECOND), Instant::now());
         let mut book = |at| pace.book(at, Duration::MAX).unwrap();
-        for _ in 0..30 {
+        for _ in 0..DIALS_PER_SECOND {
             assert_eq!(book(start), Duration::ZERO);
         }
-        let waits: Vec<Duration> = (0..30).map(|_| book(start)).collect();
+        let waits: Vec<Duration> = (0..DIALS_PER_SECOND).map(|_| book(start)).collect();
         assert!(waits[0] > Duration::from_millis(30) && waits.is_sorted());
-        let last = waits[29];
+        let last = *waits.last().unwrap();
         assert!(last > Duration::from_millis(990) && last <= Duration::from_secs(1));
         // Two seconds later all of them have begun, and it begins anew.
         let later = start + Duration::from_secs(2);
@@ -60,7 +61,7 @@ mod tests {
 
     #[test]
     fn nobody_books_behind_more_than_it_may_wait_for() {
-        let (mut pace, start) = (Pace::new(30), Instant::now());
+        let (mut pace, start) = (Pace::new(DIALS_PER_SECOND), Instant::now());
         let second = Duration::from_secs(1);
         let booked = (0..1_000).filter(|_| pace.book(start, second).is_some());
         assert!((59..=60).contains(&booked.count()), "a burst and a second");

@@ -136,6 +136,7 @@ fn prune(all: &Path, keep: usize, own: &Path) {
 #[cfg(test)]
 mod tests {
     use super::{Home, prune, settle};
+    use crate::limits::KEPT_DOWNLOADS;
     use crate::state::{StateError, Store};
     use bt_metainfo::InfoHash;
 
@@ -190,6 +191,33 @@ mod tests {
         left.sort();
         assert!(left.len() >= 3 && left.contains(&"1".into()) && left.contains(&"5".into()));
         assert!(left.len() < 5, "{left:?}");
+    }
+
+    #[test]
+    fn so_many_downloads_are_remembered_and_one_more_forgets_the_oldest() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::shared(dir.path()).unwrap();
+        let all = dir.path().join(super::DOWNLOADS);
+        for n in 1..KEPT_DOWNLOADS as u64 {
+            let old = all.join(format!("{n:04}"));
+            std::fs::create_dir_all(&old).unwrap();
+            let journal = std::fs::File::create(old.join("journal")).unwrap();
+            let used = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(n);
+            journal.set_modified(used).unwrap();
+        }
+        let count = || std::fs::read_dir(&all).unwrap().count();
+        let open = |last| {
+            let store = home.download(InfoHash::from([last; 20]), dir.path());
+            drop(store.unwrap());
+        };
+        open(1);
+        assert!(all.join("0001").exists() && count() == KEPT_DOWNLOADS);
+        open(2);
+        assert!(!all.join("0001").exists() && all.join("0002").exists());
+        assert_eq!(count(), KEPT_DOWNLOADS, "one above");
+        // One that is known takes no room.
+        open(1);
+        assert!(all.join("0002").exists() && count() == KEPT_DOWNLOADS);
     }
 
     #[test]

@@ -399,6 +399,8 @@ impl Client {
 }
 
 /// `STATE_CUTS=100000` for a long run.
+///
+/// P1 and P2 of `docs/SECURITY.md`.
 #[test]
 fn no_power_cut_loses_a_durable_piece_or_claims_one_that_is_not_there() {
     let cuts = std::env::var("STATE_CUTS").map_or(2_000, |text| text.parse::<u64>().unwrap());
@@ -433,6 +435,7 @@ fn a_record_before_its_data_would_be_noticed() {
     assert!(caught, "the checks see nothing");
 }
 
+/// P4 of `docs/SECURITY.md`.
 #[test]
 fn a_journal_that_cannot_be_used_is_kept_and_said() {
     let dir = tempfile::tempdir().unwrap();
@@ -544,6 +547,7 @@ fn torrent(name: &str) -> bt_metainfo::Metainfo {
     bt_metainfo::Metainfo::parse(text.as_bytes()).unwrap()
 }
 
+/// P4 of `docs/SECURITY.md`.
 #[test]
 fn torrents_and_settings_are_found_again_or_rebuilt() {
     let dir = tempfile::tempdir().unwrap();

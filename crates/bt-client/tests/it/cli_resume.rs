@@ -74,6 +74,7 @@ fn state_file(bench: &Bench, name: &str) -> PathBuf {
     dir.join(name)
 }
 
+/// P3 of `docs/SECURITY.md`.
 #[test]
 fn a_killed_download_goes_on_and_hashes_only_what_was_under_way() {
     let bench = Bench::new();
@@ -108,6 +109,7 @@ fn a_killed_download_goes_on_and_hashes_only_what_was_under_way() {
     assert_eq!(number(&complete["downloaded"]) + reused, SIZE);
 }
 
+/// P3 of `docs/SECURITY.md`.
 #[test]
 fn a_download_that_is_asked_to_stop_hashes_nothing_when_it_goes_on() {
     let bench = Bench::new();
@@ -252,6 +254,7 @@ fn what_somebody_else_did_to_the_files_is_noticed_and_said() {
     same(&bench);
 }
 
+/// P4 of `docs/SECURITY.md`.
 #[test]
 fn a_damaged_journal_is_said_kept_and_rebuilt() {
     let bench = Bench::new();

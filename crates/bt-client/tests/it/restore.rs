@@ -21,6 +21,7 @@ async fn session(state: &std::path::Path) -> Session {
     Session::start(config).await.unwrap()
 }
 
+/// P4 of `docs/SECURITY.md`.
 #[tokio::test(flavor = "multi_thread")]
 async fn torrents_come_back_with_their_settings_and_leave_for_good_when_removed() {
     let dir = tempfile::tempdir().unwrap();

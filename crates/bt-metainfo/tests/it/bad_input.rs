@@ -7,6 +7,7 @@ use bt_metainfo::{Magnet, Metainfo};
 
 use crate::replay::replay;
 
+/// P6 of `docs/SECURITY.md`.
 #[test]
 fn every_torrent_gets_its_verdict() {
     replay("torrents", |name, bytes| match Metainfo::parse(bytes) {
@@ -28,6 +29,7 @@ fn every_torrent_gets_its_verdict() {
     });
 }
 
+/// P6 of `docs/SECURITY.md`.
 #[test]
 fn every_magnet_gets_its_verdict() {
     replay("magnets", |name, bytes| {
@@ -44,6 +46,8 @@ fn every_magnet_gets_its_verdict() {
 
 /// Names that a file system takes, in a folder of its own: what is written there is there, once
 /// for each file, and nothing is anywhere else.
+///
+/// P6 of `docs/SECURITY.md`.
 #[test]
 fn every_name_lands_inside_a_real_folder() {
     let outer = tempfile::tempdir().unwrap();

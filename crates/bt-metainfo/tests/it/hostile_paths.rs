@@ -228,6 +228,7 @@ pub(crate) fn check(torrent: &Metainfo) {
     }
 }
 
+/// P6 of `docs/SECURITY.md`.
 #[test]
 fn no_name_escapes_and_none_is_refused() {
     let names: Vec<&[u8]> = HOSTILE

@@ -11,6 +11,7 @@ fn said<T>(read: Result<T, impl ToString>) -> Result<String, String> {
         .map_err(|error| error.to_string())
 }
 
+/// P6 of `docs/SECURITY.md`.
 #[test]
 fn every_http_reply_gets_its_verdict() {
     replay("http-replies", |name, body| {
@@ -30,6 +31,7 @@ fn every_http_reply_gets_its_verdict() {
     });
 }
 
+/// P6 of `docs/SECURITY.md`.
 #[test]
 fn every_udp_reply_gets_its_verdict() {
     replay("udp-replies", |name, packet| match name.split('-').next() {
@@ -45,6 +47,7 @@ fn every_udp_reply_gets_its_verdict() {
     });
 }
 
+/// P6 of `docs/SECURITY.md`.
 #[test]
 fn every_query_gets_its_verdict() {
     replay("announce-queries", |name, query| {
@@ -56,6 +59,7 @@ fn every_query_gets_its_verdict() {
     });
 }
 
+/// P6 of `docs/SECURITY.md`.
 #[test]
 fn every_udp_request_gets_its_verdict() {
     replay("udp-requests", |_, packet| {

@@ -1,11 +1,15 @@
 //! Many announces in one request, as ttorrent 2.0 has them, and trackers that do not know them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bt_tracker::AnnounceRequest;
 use bt_tracker::client::{Client, Direct, Error};
+use bt_tracker::limits::MAX_ANNOUNCES_UNDER_WAY;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
 
-use crate::support::{HttpServer, PATIENCE, announce, dead_addr, response};
+use crate::support::{HttpServer, PATIENCE, announce, dead_addr, read_head, response};
 
 fn requests(count: usize) -> Vec<AnnounceRequest> {
     let request = |n: usize| {
@@ -100,6 +104,51 @@ async fn a_tracker_that_takes_one_at_a_time_is_asked_for_all_once_and_then_one_b
             let posts = heads.iter().filter(|head| head.starts_with("POST")).count();
             assert_eq!((posts, heads.len()), (1, 1 + 20 * round), "{status} {body}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_many_announces_are_under_way_at_once_and_no_more() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/announce", listener.local_addr().unwrap());
+    let tracker = async |count: usize| {
+        let mut asking = Vec::new();
+        let answer = async |(head, mut stream): (String, tokio::net::TcpStream)| {
+            let reply = match head.starts_with("POST") {
+                true => reply("405 Method Not Allowed", "no"),
+                false => reply("200 OK", "d8:intervali600e5:peers0:e"),
+            };
+            stream.write_all(&reply).await.unwrap();
+            stream.shutdown().await.unwrap();
+        };
+        let accept = async || {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            (read_head(&mut stream).await, stream)
+        };
+        // All at once are not taken.
+        answer(accept().await).await;
+        for heard in 0..count {
+            if asking.len() == MAX_ANNOUNCES_UNDER_WAY {
+                // Nobody else asks before one has been answered.
+                let above = tokio::time::timeout(Duration::from_millis(100), listener.accept());
+                assert!(above.await.is_err(), "behind {heard}");
+                answer(asking.remove(0)).await;
+            }
+            asking.push(accept().await);
+        }
+        for one in asking {
+            answer(one).await;
+        }
+    };
+    for count in [
+        MAX_ANNOUNCES_UNDER_WAY,
+        MAX_ANNOUNCES_UNDER_WAY + 1,
+        2 * MAX_ANNOUNCES_UNDER_WAY,
+    ] {
+        let (client, requests) = (client(), requests(count));
+        let announces = client.announce_many(&url, &requests, PATIENCE);
+        let (answers, ()) = tokio::join!(announces, tracker(count));
+        assert!(answers.iter().all(Result::is_ok) && answers.len() == count);
     }
 }
 

@@ -142,6 +142,32 @@ async fn what_connections_hold_together_is_bounded_and_announces_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_so_many_bytes_is_read_and_a_longer_one_is_refused_before_it_comes() {
+    let server = start(config()).await;
+    let most = 4 * 1024 * 1024;
+    let head =
+        |length: u128| format!("POST /announce HTTP/1.1\r\nContent-Length: {length}\r\n\r\n");
+    let mut connection = Connection::open(http(&server));
+    connection.send(head(most).as_bytes());
+    connection.send(&vec![b'x'; usize::try_from(most).unwrap()]);
+    let reply = connection.reply().expect("it is read");
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert!(reply.text().contains("failure reason"), "it makes no sense");
+    for (length, status) in [
+        (most + 1, 413),
+        (u128::from(u32::MAX), 413),
+        (u128::from(u64::MAX), 413),
+        (u128::from(u64::MAX) + 1, 400),
+    ] {
+        let mut connection = Connection::open(http(&server));
+        connection.send(head(length).as_bytes());
+        let reply = connection.reply().expect("it is refused");
+        assert_eq!(reply.status, status, "{length}: {}", reply.text());
+        assert!(connection.is_closed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn heads_that_make_no_sense_are_answered_or_closed_and_nothing_breaks() {
     let server = start(config()).await;
     let good = format!(
@@ -164,6 +190,7 @@ async fn heads_that_make_no_sense_are_answered_or_closed_and_nothing_breaks() {
     announce(http(&server), 1, 1, 5, "").unwrap();
 }
 
+/// P9 of `docs/SECURITY.md`.
 #[tokio::test(flavor = "multi_thread")]
 async fn packets_that_make_no_sense_are_ignored_and_never_answered_with_more() {
     let server = start(Config {

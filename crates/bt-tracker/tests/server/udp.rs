@@ -101,6 +101,7 @@ fn is_ignored(socket: &UdpSocket, packet: &[u8]) {
     );
 }
 
+/// P9 of `docs/SECURITY.md`.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_sent_to_an_address_that_is_not_proven() {
     // One worker, so that packets are answered in their order.
@@ -175,22 +176,53 @@ async fn numwant_is_honored_over_udp() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replies_are_never_cut_by_a_network() {
-    let v6 = "[::1]:0".parse().unwrap();
-    let server = start(Config {
-        udp: vec![v6],
-        max_numwant: 1000,
-        ..config()
-    })
-    .await;
+    // As many peers as 1,400 bytes have room for, behind 20 of a head.
+    for (bound, record, fits) in [("127.0.0.1:0", 6, 230), ("[::1]:0", 18, 76)] {
+        let server = start(Config {
+            udp: vec![bound.parse().unwrap()],
+            max_numwant: 1000,
+            ..config()
+        })
+        .await;
+        let socket = udp_client(&server);
+        let id = connect(&socket);
+        // Each is told of those that came before it.
+        for others in 0..fits + 20 {
+            let port = u16::try_from(1 + others).unwrap();
+            let mut request = request(1, port, 5, Event::Started);
+            request.numwant = Some(if others % 2 == 0 { 1000 } else { u32::MAX >> 1 });
+            let length = ask(&socket, &packet(id, &request)).len();
+            assert_eq!(length, 20 + record * others.min(fits), "{others} others");
+            assert!(length <= 1400);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_packet_of_so_many_bytes_is_read_and_a_longer_one_is_dropped() {
+    let server = start(config()).await;
     let socket = udp_client(&server);
     let id = connect(&socket);
-    let mut longest = 0;
-    for port in 1..=200 {
-        let mut request = request(1, port, 5, Event::Started);
-        request.numwant = Some(1000);
-        longest = longest.max(ask(&socket, &packet(id, &request)).len());
+    let most = 2048 + 3 * 64;
+    // What is behind an announce is options that say nothing (BEP 41).
+    let of_length = |length| {
+        let mut packet = packet(id, &request(1, 1001, 5, Event::Started));
+        packet.resize(length, 1);
+        packet
+    };
+    for length in [98, most - 1, most] {
+        let reply = ask(&socket, &of_length(length));
+        assert!(
+            decode_announce_reply(&reply, Family::V4).is_ok(),
+            "{length}"
+        );
     }
-    assert!((1300..=1400).contains(&longest), "{longest}");
+    // The last is the longest packet that there is.
+    for (dropped, length) in (1..).zip([most + 1, 65_507]) {
+        is_ignored(&socket, &of_length(length));
+        eventually("it is counted", || server.stats().udp.malformed == dropped);
+    }
+    assert_eq!(server.stats().udp.announces, 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -309,6 +341,7 @@ async fn a_source_that_asks_too_much_is_not_answered_and_others_are() {
     assert!((21..100).contains(&stats.udp.announces), "{stats:?}");
 }
 
+/// P9 of `docs/SECURITY.md`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_gets_no_more_than_it_sends_and_others_are_served() {
     const ROUNDS: u32 = 300;

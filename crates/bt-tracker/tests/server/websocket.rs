@@ -1,9 +1,10 @@
 //! Signalling for browsers, with a client of our own on a real socket.
 
-use bt_tracker::limits::MAX_SIGNAL;
+use bt_tracker::limits::{MAX_SIGNAL, MAX_UNCOUNTED_SIGNAL};
 use bt_tracker::server::{Config, Handle, Mode};
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
@@ -178,6 +179,31 @@ async fn what_is_too_much_ends_the_connection_and_what_is_wrong_is_refused() {
     assert_eq!(browser.hear().await, None);
     eventually("it is forgotten", || server.stats().ws_peers == 0);
     assert_eq!(server.stats().ws.malformed, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_in_several_frames_is_as_long_as_one_may_be_and_no_longer() {
+    let server = start(config()).await;
+    for (last, is_read) in [
+        (MAX_SIGNAL - 40_000, true),
+        (MAX_SIGNAL - 40_000 + 1, false),
+    ] {
+        let mut browser = Browser::open(&server, "/announce").await.unwrap();
+        // A text and the rest of it, both masked with nothing (RFC 6455, section 5.4).
+        for (kind, length) in [(0x01, 40_000), (0x80, last)] {
+            let [high, low] = u16::try_from(length).unwrap().to_be_bytes();
+            let frame = [
+                &[kind, 0xfe, high, low, 0, 0, 0, 0][..],
+                &vec![b' '; length],
+            ]
+            .concat();
+            // It may be gone before all of it is sent.
+            let _ = browser.0.get_mut().write_all(&frame).await;
+        }
+        let heard = browser.hear().await;
+        let is_refused = heard.is_some_and(|said| said["failure reason"].is_string());
+        assert_eq!(is_refused, is_read, "{last}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -357,6 +383,17 @@ async fn half_a_message_counts_among_the_memory_of_connections() {
     assert_eq!(browser.hear().await, None, "it is too much");
     eventually("it is counted", || tight.stats().overloaded == 1);
     eventually("it is given back", || tight.stats().connection_memory == 0);
+
+    // Exactly as much as may be held, beyond what every buffer has room for, and then a byte more.
+    let mut browser = Browser::open(&tight, "/announce").await.unwrap();
+    let most = MAX_UNCOUNTED_SIGNAL + 20_000 - head.len();
+    send(&mut browser, &[&head[..], &vec![b' '; most]].concat());
+    eventually("all is counted", || {
+        tight.stats().connection_memory == 20_000
+    });
+    send(&mut browser, b" ");
+    assert_eq!(browser.hear().await, None, "one byte too much");
+    eventually("it is counted", || tight.stats().overloaded == 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

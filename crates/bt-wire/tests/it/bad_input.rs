@@ -6,6 +6,7 @@ use bt_wire::{Handshake, ext};
 use crate::broken_streams::{Us, feed};
 use crate::replay::replay;
 
+/// P6 of `docs/SECURITY.md`.
 #[test]
 fn every_stream_gets_its_verdict() {
     replay("peer-streams", |name, bytes| {

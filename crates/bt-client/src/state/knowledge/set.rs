@@ -161,6 +161,28 @@ mod tests {
     }
 
     #[test]
+    fn a_span_has_so_many_bytes_and_what_is_more_is_another() {
+        let most = u32::try_from(MAX_SPAN_BYTES).unwrap() * 8;
+        for (numbers, expected) in [
+            (most, vec![MAX_SPAN_BYTES]),
+            (most + 1, vec![MAX_SPAN_BYTES, 1]),
+            (2 * most, vec![MAX_SPAN_BYTES; 2]),
+        ] {
+            // Wherever they begin, and also where no torrent has more.
+            for first in [0, 7, MAX_RECORDED_INDEX - numbers] {
+                let set: IndexSet = (first..first + numbers).collect();
+                let spans = spans(&set);
+                let lengths: Vec<_> = spans.iter().map(|span| span.bits.len()).collect();
+                assert_eq!(lengths, expected, "{numbers} from {first}");
+                let back = spans
+                    .iter()
+                    .flat_map(|span| span.iter().collect::<Vec<_>>());
+                assert_eq!(back.collect::<IndexSet>(), set);
+            }
+        }
+    }
+
+    #[test]
     fn numbers_at_the_limit_are_kept_and_beyond_it_left_out() {
         let mut set = IndexSet::default();
         set.insert(MAX_RECORDED_INDEX - 1);

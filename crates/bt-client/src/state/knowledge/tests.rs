@@ -1,6 +1,9 @@
-//! What is believed at a start, as tables.
+//! What is believed at a start, as tables; how long a record may be.
 
+use super::record::{Reader, Record, header};
+use super::set::Span;
 use super::{Change, FileNow, FileThen, Known, Origin, Plan, Stamp, decide, is_elsewhere};
+use crate::limits::{MAX_RECORDED_INDEX, MAX_SPAN_BYTES};
 use bt_metainfo::{FileIndex, Layout, PieceIndex};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -230,5 +233,35 @@ fn bytes_that_lie_apart_from_their_file_are_hashed_whatever_the_file_looks_like(
         assert_eq!(list(&plan.trust), [0, 1, 5]);
         assert_eq!(list(&plan.hash), hashed);
         assert_eq!((list(&plan.forget), plan.changes), (vec![], vec![]));
+    }
+}
+
+#[test]
+fn a_span_of_so_many_bytes_is_read_and_a_longer_one_has_no_meaning() {
+    let longest = usize::from(u16::MAX) - 4;
+    for (first, bytes, is_read) in [
+        (0, MAX_SPAN_BYTES, true),
+        (0, MAX_SPAN_BYTES + 1, false),
+        // As much as the length of a record can say.
+        (0, longest, false),
+        (MAX_RECORDED_INDEX - 1, MAX_SPAN_BYTES, true),
+        (MAX_RECORDED_INDEX, 1, false),
+        (u32::MAX, 1, false),
+    ] {
+        let span = Span {
+            first,
+            bits: vec![1; bytes],
+        };
+        let record = Record::Verified {
+            torrent: u32::MAX,
+            pieces: span,
+        };
+        let mut bytes = header(9);
+        record.encode(9, &mut bytes);
+        let read = Reader::new(&bytes).unwrap().next().unwrap();
+        match read {
+            Ok(read) => assert!(is_read && read == record, "{first}"),
+            Err(bad) => assert!(!is_read && bad.why == "the record has no meaning"),
+        }
     }
 }

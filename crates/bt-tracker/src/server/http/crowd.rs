@@ -398,16 +398,15 @@ mod tests {
     #[test]
     fn many_leave_at_once_in_a_large_house() {
         let (now, stop) = (Instant::now(), CancellationToken::new());
-        let crowd = Crowd::new(now, 6_400, 6_400);
-        let seats: Vec<_> = (0..6_401)
-            .map(|n| {
-                crowd
-                    .enter(ip(1), now + Duration::from_millis(n), &stop)
-                    .unwrap()
-            })
-            .collect();
-        let evicted = seats.iter().position(|seat| !seat.is_evicted());
-        assert_eq!(evicted, Some(101), "the oldest have left");
-        assert!(seats[101..].iter().all(|seat| !seat.is_evicted()));
+        for (most, leave) in [(EVICTED_PART - 1, 1), (EVICTED_PART, 2), (6_400, 101)] {
+            let crowd = Crowd::new(now, most, most);
+            let at = |n| now + Duration::from_millis(n);
+            let seats: Vec<_> = (0..=most as u64)
+                .map(|n| crowd.enter(ip(1), at(n), &stop).unwrap())
+                .collect();
+            let evicted = seats.iter().position(|seat| !seat.is_evicted());
+            assert_eq!(evicted, Some(leave), "the oldest have left");
+            assert!(seats[leave..].iter().all(|seat| !seat.is_evicted()));
+        }
     }
 }

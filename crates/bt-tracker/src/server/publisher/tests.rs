@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::super::memory::Budget;
 use super::Catalog;
 use super::pages::Latest;
-use crate::limits::INDEX_LIFE;
+use crate::limits::{INDEX_LIFE, INDEX_SHARE};
 
 #[test]
 fn an_index_is_made_once_for_a_catalog_until_its_numbers_are_old() {
@@ -31,6 +31,27 @@ fn an_index_is_made_once_for_a_catalog_until_its_numbers_are_old() {
     assert_eq!(get(&one, INDEX_LIFE), 2);
     assert_eq!(get(&other, INDEX_LIFE), 3, "another catalog at once");
     assert_eq!(memory.held(), 400, "nobody has the old ones any more");
+}
+
+#[test]
+fn an_index_that_takes_long_to_make_is_sent_for_so_many_times_longer() {
+    let (latest, memory) = (Latest::default(), Budget::new(1_000));
+    let catalog = Arc::new(Catalog::default());
+    let start = Instant::now();
+    let mut at_least = Duration::ZERO;
+    latest.get(start, &catalog, &memory, || {
+        let began = Instant::now();
+        // Twice as long as one that is old after its least life.
+        while began.elapsed() < 2 * INDEX_LIFE / INDEX_SHARE {
+            std::hint::spin_loop();
+        }
+        at_least = began.elapsed();
+        vec![1]
+    });
+    let at_most = start.elapsed();
+    let get = |after| latest.get(start + after, &catalog, &memory, || vec![2])[0];
+    assert_eq!(get(at_least * INDEX_SHARE - Duration::from_nanos(1)), 1);
+    assert_eq!(get(at_most * INDEX_SHARE), 2);
 }
 
 #[test]

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bt_metainfo::{BlockRef, PieceIndex};
-use bt_wire::{Bitfield, PeerId};
+use bt_wire::{Bitfield, Message, PeerId};
 
 use super::{BLOCKS, PIECES, Rig};
 use crate::engine::{Direction, Input, Output, PeerInfo, Refusal, Source};
 use crate::limits::{
     DEFAULT_MAX_PEERS, LEAST_OF_NETWORK, MAX_CANDIDATES, MAX_ENDGAME_REQUESTS, MAX_HALF_OPEN,
-    MAX_PEERS_PER_IP, MAX_PEERS_PER_PRIVATE_IP, MAX_WITHHELD, NETWORK_SHARE, SNUB_AFTER,
+    MAX_NUMWANT, MAX_PEERS_PER_IP, MAX_PEERS_PER_PRIVATE_IP, MAX_WITHHELD, MIN_NUMWANT,
+    NETWORK_SHARE, OUR_REQQ, SNUB_AFTER,
 };
 
 /// A peer of its own at this address.
@@ -145,5 +146,56 @@ fn so_many_pieces_that_a_peer_passed_over_are_remembered_and_the_oldest_makes_ro
         let withheld: Vec<u32> = peer.withheld(late).map(|piece| piece.0).collect();
         let kept: Vec<u32> = (lost - limit..lost).collect();
         assert_eq!(withheld, kept, "{lost} lost");
+    }
+}
+
+#[test]
+fn trackers_are_asked_for_so_many_addresses_and_for_none_without_room() {
+    let (least, most) = (MIN_NUMWANT as usize, MAX_NUMWANT as usize);
+    for (room, asked) in [
+        (0, 0),
+        (1, least),
+        (least, least),
+        (least + 1, least + 1),
+        (most, most),
+        (most + 1, most),
+        (u32::MAX as usize, most),
+        (usize::MAX, most),
+    ] {
+        let mut rig = Rig::with(Bitfield::new(PIECES), |config| {
+            config.trackers = vec![vec!["http://t.example/a".into()]];
+            config.max_peers = room;
+        });
+        rig.wait(Duration::from_secs(1));
+        let numbers: Vec<usize> = rig
+            .said()
+            .iter()
+            .filter_map(|output| match output {
+                Output::Announce { numwant, .. } => Some(*numwant as usize),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(numbers, [asked], "room for {room}");
+    }
+}
+
+#[test]
+fn a_peer_is_believed_to_queue_one_request_at_least_and_no_more_than_we_would() {
+    for (said, believed) in [
+        (0, 1),
+        (1, 1),
+        (OUR_REQQ, OUR_REQQ),
+        (OUR_REQQ + 1, OUR_REQQ),
+        (u32::MAX, OUR_REQQ),
+    ] {
+        let mut rig = Rig::leech();
+        let peer = rig.join(1, true).unwrap();
+        rig.tell(Input::PeerQueues(peer, said));
+        assert_eq!(rig.torrent.peers[&peer].reqq, believed, "{said}");
+        // One request at a time is asked of whoever has room for one.
+        rig.hear(peer, Message::HaveAll);
+        rig.hear(peer, Message::Unchoke);
+        let asked = rig.requests_to(peer).len();
+        assert!(asked >= 1 && asked <= believed as usize, "{said}: {asked}");
     }
 }

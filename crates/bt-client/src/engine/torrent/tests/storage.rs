@@ -49,6 +49,7 @@ fn requested(said: &[Output]) -> BTreeSet<u32> {
     said.iter().filter_map(piece).collect()
 }
 
+/// P5 of `docs/SECURITY.md`.
 #[test]
 fn a_full_disk_keeps_the_peers_serves_on_and_goes_on_when_there_is_room() {
     let mut rig = Rig::leech();
