@@ -40,7 +40,13 @@ struct Rig {
 impl Rig {
     fn with(have: Bitfield, tune: impl FnOnce(&mut Config)) -> Self {
         let length = u64::from(PIECES) * u64::from(BLOCKS * BLOCK_SIZE) - 77;
-        let layout = Arc::new(Layout::new(BLOCKS * BLOCK_SIZE, [(length, false)]).unwrap());
+        let layout = Layout::new(BLOCKS * BLOCK_SIZE, [(length, false)]).unwrap();
+        Self::of(layout, have, tune)
+    }
+
+    /// A torrent of `PIECES` pieces.
+    fn of(layout: Layout, have: Bitfield, tune: impl FnOnce(&mut Config)) -> Self {
+        let layout = Arc::new(layout);
         let mut config = Config::new(InfoHash::from([1; 20]), PeerId::from([50; 20]), 7);
         tune(&mut config);
         let now = Instant::now();

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bt_metainfo::limits::MAX_PIECE_LENGTH;
 use bt_metainfo::{BLOCK_SIZE, BlockRef, InfoHash, Layout, PieceIndex};
 use bt_tracker::schedule::Announce;
 use bt_tracker::{AnnounceResponse, Event};
@@ -14,7 +15,7 @@ use crate::engine::{
     Command, Config, Input, Output, PeerKey, PieceVerdict, Priority, State, Torrent, Trouble,
     TroubleKind,
 };
-use crate::limits::{LOOK_FOR_ROOM, LOOK_FOR_ROOM_AT_MOST};
+use crate::limits::{ENOUGH_ROOM, LOOK_FOR_ROOM, LOOK_FOR_ROOM_AT_MOST};
 
 const PIECE: u64 = (BLOCKS * BLOCK_SIZE) as u64;
 
@@ -99,6 +100,29 @@ fn a_full_disk_keeps_the_peers_serves_on_and_goes_on_when_there_is_room() {
     );
     rig.hear(peer, Message::Unchoke);
     assert_eq!(completions(&rig.download_from(peer)), 1);
+}
+
+#[test]
+fn so_much_room_is_enough_however_large_the_pieces_are() {
+    for (piece_length, enough) in [
+        (BLOCK_SIZE, 2 * u64::from(BLOCK_SIZE)),
+        (1 << 25, ENOUGH_ROOM),
+        (MAX_PIECE_LENGTH, ENOUGH_ROOM),
+    ] {
+        for (room, state) in [
+            (0, State::DiskFull),
+            (enough - 1, State::DiskFull),
+            (enough, State::Downloading),
+            (u64::MAX, State::Downloading),
+        ] {
+            let length = u64::from(PIECES) * u64::from(piece_length);
+            let layout = Layout::new(piece_length, [(length, false)]).unwrap();
+            let mut rig = Rig::of(layout, Bitfield::new(PIECES), |_| {});
+            rig.tell(full());
+            rig.tell(Input::Room(room));
+            assert_eq!(rig.torrent.state(), state, "{room} for {piece_length}");
+        }
+    }
 }
 
 #[test]
