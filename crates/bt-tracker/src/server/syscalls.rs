@@ -235,7 +235,7 @@ impl Outbox {
     }
 
     /// Takes the bytes since `start` as the reply to packet `at` of the inbox, which came from
-    /// `source`.
+    /// `source`. There must be some: nothing would come of an empty one among joined ones.
     pub(super) fn reply(&mut self, start: usize, inbox: &Inbox, at: usize, source: SocketAddr) {
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let to = self.origins.len();

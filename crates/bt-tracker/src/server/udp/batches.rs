@@ -103,7 +103,7 @@ impl Rig {
                     continue;
                 };
                 // Often of one length, since those travel together.
-                let length = [16, 26, 320, self.numbers.below(1_400)][self.numbers.below(4)];
+                let length = [16, 26, 320, 1 + self.numbers.below(1_400)][self.numbers.below(4)];
                 let (start, reply) = (outbox.bytes.len(), self.bytes(length));
                 outbox.bytes.extend_from_slice(&reply);
                 outbox.reply(start, inbox, at, source);
