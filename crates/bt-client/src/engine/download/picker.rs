@@ -29,7 +29,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) sequential: bool,
     /// Pieces that wait for a peer like it and are asked for before all others.
     pub(crate) first: &'a [PieceIndex],
-    /// Pieces that are for others alone.
+    /// Pieces that are for others alone; each may be named several times.
     pub(crate) barred: &'a [PieceIndex],
     /// How many listed pieces it has: without any there is nothing to search for.
     pub(crate) open: u32,
@@ -47,8 +47,12 @@ impl Ask<'_> {
     /// Whether it may have a listed piece for us. A search costs as much as there are listed pieces, so it must not be
     /// made in vain by every message of a peer.
     fn has_open(&self, availability: &Availability) -> bool {
-        let barred = |piece: &&PieceIndex| availability.is_listed(**piece) && self.has.get(**piece);
-        let barred = self.barred.iter().filter(barred).count();
+        // One that it has passed over several requests of is named as often.
+        let is_first = |at: usize, piece| !self.barred[..at].contains(piece);
+        let barred = self.barred.iter().enumerate().filter(|(at, piece)| {
+            availability.is_listed(**piece) && self.has.get(**piece) && is_first(*at, piece)
+        });
+        let barred = barred.count();
         self.open as usize > barred + self.started.len()
     }
 }
@@ -184,4 +188,42 @@ fn choose_new(
             .or_else(|| candidates.next());
     }
     candidates.next()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bt_metainfo::{BLOCK_SIZE, Layout, PieceIndex};
+    use bt_wire::Bitfield;
+
+    use super::{Ask, next_blocks};
+    use crate::engine::download::{Availability, Pieces};
+    use crate::engine::rng::Rng;
+
+    /// A peer that had passed over two requests of one piece was asked for nothing else, as long as it had few pieces.
+    #[test]
+    fn a_piece_that_is_barred_twice_bars_no_other() {
+        let rng = &mut Rng::new(1);
+        let layout = Layout::new(BLOCK_SIZE, [(2 * u64::from(BLOCK_SIZE), false)]).unwrap();
+        let (none, all) = (Bitfield::new(2), Bitfield::full(2));
+        let mut pieces = Pieces::new(Arc::new(layout), none, all.clone());
+        let mut availability = Availability::new(2, rng);
+        availability.seed_joined();
+        let mut ask = Ask {
+            has: &all,
+            only: None,
+            suggested: &[],
+            current: &mut None,
+            sequential: false,
+            first: &[],
+            barred: &[PieceIndex(0), PieceIndex(0)],
+            open: 2,
+            started: &mut Vec::new(),
+        };
+        let mut out = Vec::new();
+        next_blocks(&mut pieces, &mut availability, &mut ask, 2, rng, &mut out);
+        let asked: Vec<PieceIndex> = out.iter().map(|block| block.piece).collect();
+        assert_eq!(asked, [PieceIndex(1)]);
+    }
 }
