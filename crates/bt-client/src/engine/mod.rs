@@ -29,10 +29,17 @@ pub use input::{Command, Input, PieceVerdict};
 pub use output::{CloseReason, Notice, Output, Outputs};
 pub use peers::{BlockDigest, Direction, Families, PeerInfo, RateMeter, Source, TokenBucket};
 pub use priority::Priority;
-#[cfg(test)]
-pub(crate) use rng::Rng;
 pub use torrent::{Config, PeerStatus, Refusal, Status, Torrent};
 pub use trouble::{Trouble, TroubleKind};
+
+/// The deciding parts one by one, for bodies of the fuzz driver.
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) mod parts {
+    pub(crate) use super::download::{Ask, Availability, Pieces, Received, next_blocks};
+    pub(crate) use super::peers::{Candidates, Ended, Suspects, Trust, host_of};
+    pub(crate) use super::rng::Rng;
+    pub(crate) use super::upload::{ChokeCandidate, Choker};
+}
 
 /// Names one connected peer of one torrent; never given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

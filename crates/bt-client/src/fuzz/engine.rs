@@ -262,7 +262,7 @@ fn address(how: u8) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
-    use crate::engine::Rng;
+    use crate::engine::parts::Rng;
 
     #[test]
     fn the_corpus_holds() {

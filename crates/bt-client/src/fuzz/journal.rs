@@ -196,7 +196,7 @@ fn number(bytes: &mut impl Iterator<Item = u8>) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use crate::engine::Rng;
+    use crate::engine::parts::Rng;
 
     #[test]
     fn the_corpus_holds() {

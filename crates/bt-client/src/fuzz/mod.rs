@@ -1,18 +1,26 @@
 //! Bodies for the fuzz driver, one file each; ordinary tests replay its corpus through them.
 
+mod blame;
+mod candidates;
+mod choker;
 #[cfg(feature = "cli")]
 mod command_line;
 mod decide;
 mod engine;
 mod journal;
+mod picker;
 mod rates;
 mod settings;
 
+pub use blame::blame;
+pub use candidates::candidates;
+pub use choker::choker;
 #[cfg(feature = "cli")]
 pub use command_line::{config, globs, interfaces, values};
 pub use decide::decide;
 pub use engine::engine;
 pub use journal::journal;
+pub use picker::picker;
 pub use rates::rates;
 pub use settings::settings;
 

@@ -86,7 +86,7 @@ pub fn rates(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use crate::engine::Rng;
+    use crate::engine::parts::Rng;
 
     #[test]
     fn the_corpus_holds() {

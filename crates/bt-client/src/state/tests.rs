@@ -13,7 +13,7 @@ use super::knowledge::{
 };
 use super::storage::{Folder, Storage};
 use super::store::Store;
-use crate::engine::Rng;
+use crate::engine::parts::Rng;
 
 /// What a disk writes at once.
 const SECTOR: usize = 512;

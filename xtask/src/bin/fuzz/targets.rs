@@ -152,6 +152,15 @@ const fn machine(name: &'static str, about: &'static str, body: fn(&[u8])) -> Ta
     }
 }
 
+/// A deciding part of a machine by itself, each of whose operations is judged the slow way.
+const fn part(name: &'static str, about: &'static str, body: fn(&[u8])) -> Target {
+    Target {
+        max_len: 256,
+        words: &[],
+        ..machine(name, about, body)
+    }
+}
+
 /// Text of people, whose grammar is a library's.
 const fn text(
     name: &'static str,
@@ -310,6 +319,26 @@ pub(crate) const TARGETS: &[Target] = &[
         "client_engine",
         "one torrent driven by operations: its books agree after each",
         bt_client::fuzz::engine,
+    ),
+    part(
+        "client_candidates",
+        "addresses to dial: who is due, held or forgotten as a plain book says, and each gets its turn",
+        bt_client::fuzz::candidates,
+    ),
+    part(
+        "client_picker",
+        "the choice of blocks: only right ones, rarity recounted, and all comes in the end",
+        bt_client::fuzz::picker,
+    ),
+    part(
+        "client_choker",
+        "rounds of slots: who earns one gets it, the optimistic one moves on, nobody is left out",
+        bt_client::fuzz::choker,
+    ),
+    part(
+        "client_blame",
+        "bans and suspect pieces: no honest peer is banned, each liar is that can be told, one owner at a time",
+        bt_client::fuzz::blame,
     ),
     server(
         "client_journal",

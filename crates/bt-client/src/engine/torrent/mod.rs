@@ -38,7 +38,7 @@ use super::rng::Rng;
 use super::upload::{Choker, Spread};
 use super::{Command, Families, Input, Notice, Output, Outputs, PeerKey, RateMeter, State};
 use crate::limits::{
-    DEFAULT_MAX_PEERS, DIAL_BACKOFF, MAX_ADDRESSES, MAX_DIAL_BACKOFF, UPLOAD_SLOTS,
+    DEFAULT_MAX_PEERS, DIAL_BACKOFF, MAX_ADDRESSES, MAX_CANDIDATES, MAX_DIAL_BACKOFF, UPLOAD_SLOTS,
 };
 
 pub use self::peers::Refusal;
@@ -208,7 +208,7 @@ impl Torrent {
             peers: BTreeMap::new(),
             next_key: 0,
             addresses: BTreeMap::new(),
-            candidates: Candidates::new(Rng::new(!seed)),
+            candidates: Candidates::new(MAX_CANDIDATES, Rng::new(!seed)),
             trust: Trust::default(),
             suspects: Suspects::default(),
             prune_addresses_at: MAX_ADDRESSES,

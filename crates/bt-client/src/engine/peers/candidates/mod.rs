@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::engine::rng::Rng;
 use crate::limits::{
-    DIAL_BACKOFF, HOST_IS_FULL, MAX_BACKOFF_IN_VAIN, MAX_CANDIDATES, MAX_DIAL_BACKOFF,
-    MAX_DIAL_FAILURES, MAX_OWN_ADDRESSES,
+    DIAL_BACKOFF, HOST_IS_FULL, MAX_BACKOFF_IN_VAIN, MAX_DIAL_BACKOFF, MAX_DIAL_FAILURES,
+    MAX_OWN_ADDRESSES,
 };
 
 /// Who told us of an address. There is nobody else to ask yet, so private torrents (BEP 27) need no filter.
@@ -54,6 +54,8 @@ impl Candidate {
 #[derive(Debug)]
 pub(crate) struct Candidates {
     known: BTreeMap<SocketAddr, Candidate>,
+    /// `known.len() <= most`, and `order.len() <= 2 * most`.
+    most: usize,
     /// All that are known, in the order in which they are dialed; may hold some that are known no more. By lot: if all
     /// peers of a swarm dialed in the order of addresses, or as a tracker lists them, those in front would be full at once
     /// and the swarm would fall apart into those that came in time and those that did not.
@@ -83,9 +85,11 @@ pub(crate) struct Ended {
 }
 
 impl Candidates {
-    pub(crate) fn new(rng: Rng) -> Self {
+    /// Room for `most` of them; that is [`MAX_CANDIDATES`](crate::limits::MAX_CANDIDATES) but in tests.
+    pub(crate) fn new(most: usize, rng: Rng) -> Self {
         Self {
             known: BTreeMap::new(),
+            most,
             order: Vec::new(),
             cursor: 0,
             dialing: 0,
@@ -101,7 +105,7 @@ impl Candidates {
     pub(crate) fn add(&mut self, addr: SocketAddr, source: Source) -> bool {
         if !is_dialable(addr)
             || self.ours.contains(&addr)
-            || self.known.len() >= MAX_CANDIDATES
+            || self.known.len() >= self.most
             || self.known.contains_key(&addr)
         {
             return false;
@@ -140,7 +144,7 @@ impl Candidates {
 
     /// Somewhere among those whose turn is still to come.
     fn insert_by_lot(&mut self, addr: SocketAddr) {
-        if self.order.len() >= 2 * MAX_CANDIDATES {
+        if self.order.len() >= 2 * self.most {
             self.order.retain(|addr| self.known.contains_key(addr));
             self.cursor = 0;
         }
@@ -323,7 +327,7 @@ impl Candidates {
                 self.dialing
             ));
         }
-        if self.known.len() > MAX_CANDIDATES || self.order.len() > 2 * MAX_CANDIDATES {
+        if self.known.len() > self.most || self.order.len() > 2 * self.most {
             return Err(format!(
                 "{} candidates, {} in the order",
                 self.known.len(),

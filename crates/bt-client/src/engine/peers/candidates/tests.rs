@@ -15,7 +15,7 @@ fn addr(n: u32) -> SocketAddr {
 #[test]
 fn each_candidate_gets_its_turn_and_backs_off_when_it_fails() {
     let now = Instant::now();
-    let mut candidates = Candidates::new(Rng::new(1));
+    let mut candidates = Candidates::new(MAX_CANDIDATES, Rng::new(1));
     assert!(candidates.add(addr(1), Source::Tracker));
     assert!(candidates.add(addr(2), Source::Tracker));
     assert!(!candidates.add(addr(2), Source::Tracker));
@@ -36,7 +36,7 @@ fn each_candidate_gets_its_turn_and_backs_off_when_it_fails() {
 #[test]
 fn two_torrents_dial_the_same_addresses_in_different_orders() {
     let order = |seed| {
-        let mut candidates = Candidates::new(Rng::new(seed));
+        let mut candidates = Candidates::new(MAX_CANDIDATES, Rng::new(seed));
         for n in 1..50 {
             candidates.add(addr(n), Source::Tracker);
         }
@@ -52,7 +52,7 @@ fn two_torrents_dial_the_same_addresses_in_different_orders() {
 #[test]
 fn a_candidate_that_always_fails_is_forgotten() {
     let mut now = Instant::now();
-    let mut candidates = Candidates::new(Rng::new(1));
+    let mut candidates = Candidates::new(MAX_CANDIDATES, Rng::new(1));
     candidates.add(addr(1), Source::Tracker);
     for _ in 0..MAX_DIAL_FAILURES {
         assert_eq!(candidates.next(now, false), Some(addr(1)));
@@ -64,12 +64,12 @@ fn a_candidate_that_always_fails_is_forgotten() {
 
 #[test]
 fn the_number_is_bounded_and_impossible_addresses_are_refused() {
-    let mut candidates = Candidates::new(Rng::new(1));
+    let mut candidates = Candidates::new(MAX_CANDIDATES, Rng::new(1));
     for n in 0..u32::try_from(MAX_CANDIDATES).unwrap() {
         assert!(candidates.add(addr(n), Source::Tracker));
     }
     assert!(!candidates.add(addr(1_000_000), Source::Tracker));
-    let mut candidates = Candidates::new(Rng::new(1));
+    let mut candidates = Candidates::new(MAX_CANDIDATES, Rng::new(1));
     for bad in [
         "0.0.0.0:1",
         "1.2.3.4:0",
@@ -87,7 +87,7 @@ fn the_number_is_bounded_and_impossible_addresses_are_refused() {
 #[test]
 fn a_seed_does_not_dial_seeds() {
     let now = Instant::now();
-    let mut candidates = Candidates::new(Rng::new(1));
+    let mut candidates = Candidates::new(MAX_CANDIDATES, Rng::new(1));
     candidates.add(addr(1), Source::Tracker);
     candidates.next(now, true);
     candidates.connected(addr(1));
@@ -106,7 +106,7 @@ fn a_seed_does_not_dial_seeds() {
 #[test]
 fn connections_of_no_use_are_tried_less_and_less_often_and_not_forgotten() {
     let mut now = Instant::now();
-    let mut candidates = Candidates::new(Rng::new(1));
+    let mut candidates = Candidates::new(MAX_CANDIDATES, Rng::new(1));
     candidates.add(addr(1), Source::Tracker);
     let mut round = |candidates: &mut Candidates, useful| {
         assert_eq!(candidates.next(now, false), Some(addr(1)));
@@ -138,7 +138,7 @@ fn connections_of_no_use_are_tried_less_and_less_often_and_not_forgotten() {
 #[test]
 fn an_address_of_the_user_is_tried_for_ever_at_the_longest_wait() {
     let mut now = Instant::now();
-    let mut candidates = Candidates::new(Rng::new(1));
+    let mut candidates = Candidates::new(MAX_CANDIDATES, Rng::new(1));
     candidates.add(addr(1), Source::User);
     for round in 0..300 {
         assert_eq!(candidates.next(now, false), Some(addr(1)), "round {round}");
@@ -153,7 +153,7 @@ fn an_address_of_the_user_is_tried_for_ever_at_the_longest_wait() {
 #[test]
 fn who_waits_is_known_whatever_happens_to_them() {
     let now = Instant::now();
-    let mut candidates = Candidates::new(Rng::new(1));
+    let mut candidates = Candidates::new(MAX_CANDIDATES, Rng::new(1));
     for n in 1..=4 {
         candidates.add(
             addr(n),
