@@ -1,5 +1,5 @@
-//! The number of torrents that all shards of a store share: it is right in the end, and as many too many are let in as
-//! there are others at the same moment, and no more.
+//! The number of torrents that all shards of a store share: it is right in the end, somebody is let in while there is room,
+//! and nobody while there is none.
 
 #[path = "../../crates/bt-tracker/src/swarm/open.rs"]
 mod counted;
@@ -10,32 +10,45 @@ mod sync {
 
 use std::sync::Arc;
 
-use crate::sync::{AtomicU32, Ordering, check, thread};
+use crate::sync::{check, thread};
 use counted::Open;
 
 #[test]
 fn a_torrent_that_comes_is_counted_until_it_goes() {
     check("open torrents", || {
-        // Room for one; two threads open one each, keep it for a while, and take it out again.
+        // Room for one; two threads open one each, and take it out again.
         let open = Arc::new(Open::new(1));
-        let inside = Arc::new(AtomicU32::new(0));
         let others = [(); 2].map(|()| {
-            let (open, inside) = (Arc::clone(&open), Arc::clone(&inside));
+            let open = Arc::clone(&open);
             thread::spawn(move || {
-                if !open.enter() {
-                    return false;
+                let is_in = open.enter();
+                if is_in {
+                    open.leave();
                 }
-                let others = inside.fetch_add(1, Ordering::SeqCst);
-                assert!(others < 2, "one too many at most");
-                inside.fetch_sub(1, Ordering::SeqCst);
-                open.leave();
-                true
+                is_in
             })
         });
         let let_in = others.map(|other| other.join().unwrap());
         assert!(let_in.contains(&true), "there was room for one");
         assert!(open.enter(), "both are gone");
         assert!(!open.enter(), "and one is the most");
+    });
+}
+
+#[test]
+fn nobody_is_let_in_while_there_is_no_room() {
+    check("open torrents, none is free", || {
+        let open = Arc::new(Open::new(1));
+        assert!(open.enter(), "there was room for one");
+        let others = [(); 2].map(|()| {
+            let open = Arc::clone(&open);
+            thread::spawn(move || open.enter())
+        });
+        let let_in = others.map(|other| other.join().unwrap());
+        assert_eq!(let_in, [false, false], "one is the most");
+        open.leave();
+        assert!(open.enter(), "those who were sent away do not count");
+        assert!(!open.enter(), "and there is room for no other");
     });
 }
 
