@@ -155,7 +155,7 @@ const fn machine(name: &'static str, about: &'static str, body: fn(&[u8])) -> Ta
 /// A deciding part of a machine by itself, each of whose operations is judged the slow way.
 const fn part(name: &'static str, about: &'static str, body: fn(&[u8])) -> Target {
     Target {
-        max_len: 256,
+        max_len: 128,
         words: &[],
         ..machine(name, about, body)
     }
