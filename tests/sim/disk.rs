@@ -1,7 +1,7 @@
 //! The disk of one node: blocks in memory, pieces written, pieces that would survive a power cut, and what goes wrong.
 //!
-//! What is written is synced later, as a session does it: some time after it was written, all at once, and that takes
-//! time. Content is modelled by its truth: a tag per block says who made it up, 0 is right. It must not know peers.
+//! What is written is synced and recorded later, as a session does it: some time after it was written, all at once, and
+//! that takes time. Content is modelled by its truth: a tag per block says who made it up, 0 is right. It must not know peers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,6 +11,8 @@ use bt_metainfo::{BlockRef, Layout, PieceIndex};
 use bt_wire::Bitfield;
 
 use super::dice::Dice;
+use super::platter::Failing;
+use super::records::Records;
 
 /// 0 is right; everything else is some particular rubbish.
 pub(crate) type Truth = u8;
@@ -62,11 +64,20 @@ pub(crate) enum Read {
 pub(crate) enum Synced {
     /// There was none.
     Nothing,
+    /// It is recorded now, which takes this long.
+    Records(Duration),
+    Failed(Trouble),
+}
+
+/// What a commit has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Recorded {
+    /// There was none.
+    Nothing,
     /// All that is written would survive a power cut.
     All,
     /// More was written meanwhile, or something is in doubt.
     Part,
-    Failed(Trouble),
 }
 
 /// Where the way of written pieces to the platters stands.
@@ -77,6 +88,8 @@ enum Syncing {
     Due,
     /// It covers these pieces.
     UnderWay(Bitfield),
+    /// It is over, and is being recorded.
+    Recording,
 }
 
 /// See the module.
@@ -95,8 +108,11 @@ pub(crate) struct Disk {
     /// These survive a power cut.
     synced: Bitfield,
     syncing: Syncing,
+    pub(crate) records: Records,
     /// A sync that was to cover these has failed: they are there or not, and somebody has to look.
     doubtful: BTreeSet<PieceIndex>,
+    /// A sync has failed and nobody has looked since: nothing is recorded.
+    in_doubt: bool,
     /// Was here and is not any more; whoever was promised a block of it gets rubbish.
     lost: BTreeSet<PieceIndex>,
     /// Blocks were thrown away, on the engine's order or because they could not be written.
@@ -106,7 +122,8 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    pub(crate) fn new(have: Bitfield) -> Self {
+    /// With `have` on it for long. From `seed` all chance of its journal comes.
+    pub(crate) fn new(have: Bitfield, seed: u64) -> Self {
         Self {
             mood: DiskMood::Fine,
             assembling: BTreeMap::new(),
@@ -115,7 +132,9 @@ impl Disk {
             watched: BTreeSet::new(),
             synced: have.clone(),
             syncing: Syncing::Idle,
+            records: Records::new(seed),
             doubtful: BTreeSet::new(),
+            in_doubt: false,
             written: have,
             lost: BTreeSet::new(),
             has_forgotten: false,
@@ -190,6 +209,9 @@ impl Disk {
                 self.written.set(piece);
                 self.lost.remove(&piece);
                 self.assembling.remove(&piece);
+                if !self.in_doubt {
+                    self.records.note(piece);
+                }
                 Some(Written::Good(if watched { digests } else { Vec::new() }))
             }
         }
@@ -217,19 +239,22 @@ impl Disk {
         self.assembling.clear();
     }
 
-    /// The piece is not here any more.
-    pub(crate) fn lose(&mut self, piece: PieceIndex) {
-        self.written.clear(piece);
-        self.synced.clear(piece);
-        self.doubtful.remove(&piece);
-        if let Syncing::UnderWay(covered) = &mut self.syncing {
-            // What comes in its place is not what is being synced.
-            covered.clear(piece);
+    /// These pieces are not here any more.
+    pub(crate) fn lose(&mut self, pieces: &[PieceIndex]) {
+        for piece in pieces {
+            self.written.clear(*piece);
+            self.synced.clear(*piece);
+            self.doubtful.remove(piece);
+            if let Syncing::UnderWay(covered) = &mut self.syncing {
+                // What comes in its place is not what is being synced.
+                covered.clear(*piece);
+            }
+            self.lost.insert(*piece);
         }
-        self.lost.insert(piece);
+        self.records.lose(pieces);
     }
 
-    /// The same for one piece.
+    /// What was being put together of this piece is forgotten.
     pub(crate) fn forget_piece(&mut self, piece: PieceIndex) {
         self.has_forgotten |= self.assembling.remove(&piece).is_some();
     }
@@ -248,10 +273,16 @@ impl Disk {
         &self.synced
     }
 
-    /// Whether something is written that a power cut may take, and that the next sync would keep.
+    /// Whether something is written that a power cut may take or a restart would not know, and that the next commit would
+    /// keep.
     pub(crate) fn needs_sync(&self) -> bool {
         let mut unsynced = self.written.iter_and_not(&self.synced);
-        unsynced.any(|piece| !self.doubtful.contains(&piece))
+        unsynced.any(|piece| !self.doubtful.contains(&piece)) || self.records.is_pending()
+    }
+
+    /// A commit is at work: nobody forgets anything before it is over.
+    pub(crate) fn is_committing(&self) -> bool {
+        matches!(self.syncing, Syncing::UnderWay(_) | Syncing::Recording)
     }
 
     /// A sync is to come. False if one is on its way already, and need not come sooner.
@@ -259,7 +290,7 @@ impl Disk {
         let comes = match self.syncing {
             Syncing::Idle => true,
             Syncing::Due => hurry,
-            Syncing::UnderWay(_) => false,
+            Syncing::UnderWay(_) | Syncing::Recording => false,
         };
         if comes {
             self.syncing = Syncing::Due;
@@ -273,6 +304,7 @@ impl Disk {
             return None;
         }
         self.syncing = Syncing::UnderWay(self.written.clone());
+        self.records.begin();
         let more = match self.mood {
             DiskMood::Slow(time) => time,
             _ => Duration::ZERO,
@@ -291,26 +323,67 @@ impl Disk {
         if self.mood == DiskMood::Unsyncable && !unsynced.is_empty() {
             self.doubtful
                 .extend(self.written.iter_and_not(&self.synced));
+            self.in_doubt = true;
+            self.records.record(Err(()), Failing::Nothing);
             return Synced::Failed(io_error("sync"));
         }
         for piece in unsynced {
             self.synced.set(piece);
         }
-        if self.needs_sync() || !self.doubtful.is_empty() {
-            Synced::Part
-        } else {
-            Synced::All
+        let failing = match self.mood {
+            DiskMood::Broken => Failing::Writes,
+            DiskMood::Unsyncable => Failing::Syncs,
+            _ => Failing::Nothing,
+        };
+        self.syncing = Syncing::Recording;
+        Synced::Records(self.records.record(Ok(()), failing))
+    }
+
+    /// What was synced is recorded.
+    pub(crate) fn end_record(&mut self) -> Result<Recorded, String> {
+        if !matches!(self.syncing, Syncing::Recording) {
+            return Ok(Recorded::Nothing);
+        }
+        self.syncing = Syncing::Idle;
+        self.records.recorded();
+        if self.needs_sync() || self.in_doubt {
+            return Ok(Recorded::Part);
+        }
+        if !self.records.are_recorded(&self.written) {
+            return Err("all is synced, and not all is recorded".to_owned());
+        }
+        Ok(Recorded::All)
+    }
+
+    /// 18: whatever a record says is on the disk to stay, whether the record is or not.
+    pub(crate) fn check_records(&self) -> Result<(), String> {
+        let mut claims = self.records.claims();
+        match claims.find(|piece| !self.synced.get(*piece)) {
+            Some(piece) => Err(format!(
+                "piece {piece} is recorded, and its data is not synced"
+            )),
+            None => Ok(()),
         }
     }
 
-    /// Somebody reads what is in doubt: it is there, and is written anew, or it is gone. Gives what is gone.
+    /// Somebody reads what is in doubt: it is there, and is written anew, or it is gone. Gives what is gone. What came
+    /// meanwhile is to be recorded as well.
     pub(crate) fn look_at_doubtful(&mut self, dice: &mut Dice) -> Vec<PieceIndex> {
-        let doubtful = std::mem::take(&mut self.doubtful);
-        doubtful.into_iter().filter(|_| dice.chance(50)).collect()
+        self.in_doubt = false;
+        let doubtful = std::mem::take(&mut self.doubtful).into_iter();
+        let gone: Vec<PieceIndex> = doubtful.filter(|_| dice.chance(50)).collect();
+        for piece in self
+            .written
+            .iter_ones()
+            .filter(|piece| !gone.contains(piece))
+        {
+            self.records.note(piece);
+        }
+        gone
     }
 
     /// The program is gone. After a power cut every unsynced piece is lost or not, by lot; without one the system still
-    /// writes what it was given.
+    /// writes what it was given. What is left of the journal is for [`Records`] to say.
     pub(crate) fn crash(&mut self, dice: &mut Dice, power_cut: bool) {
         self.assembling.clear();
         self.hashing.clear();
@@ -318,6 +391,7 @@ impl Disk {
         self.watched.clear();
         self.lost.clear();
         self.has_forgotten = false;
+        self.in_doubt = false;
         let mut risky = std::mem::take(&mut self.doubtful);
         if power_cut {
             risky.extend(self.written.iter_and_not(&self.synced));

@@ -93,8 +93,11 @@ impl World {
         let (kept, is_safe) = (dead.disk.synced().clone(), dead.log.is_safe);
         dead.disk.crash(&mut self.dice, power_cut);
         let is_gone = kept.has_more_than(&dead.disk.written);
+        let records = dead.disk.records.crash(power_cut);
         let (is_complete, is_full) = (dead.is_complete_on_disk(), dead.disk.written.is_full());
         let has_announced = dead.log.has_announced;
+        self.must(node, records);
+        self.must(node, self.nodes[node].disk.check_records());
         if is_gone {
             self.broken(node, "what was synced did not survive the crash");
         }
@@ -157,6 +160,7 @@ impl World {
         }
         self.coming -= 1;
         self.nodes[node].disk.crash(&mut self.dice, false);
+        self.nodes[node].disk.records.remove();
         self.begin_anew(node, Some(back_after));
     }
 

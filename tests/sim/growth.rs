@@ -31,6 +31,8 @@ struct Grown {
     copies: f64,
     /// Share of the bytes that stayed within a site.
     near: f64,
+    /// Bytes that the engine of a leecher has held at most.
+    held: usize,
 }
 
 fn grow(seed: u64, leechers: usize, locality: bool) -> Grown {
@@ -79,9 +81,10 @@ fn grow(seed: u64, leechers: usize, locality: bool) -> Grown {
         median: times[times.len() / 2],
         copies: world.nodes[0].log.uploaded as f64 / total as f64,
         near: sum(|node| node.log.uploaded_near) / sum(|node| node.log.uploaded),
+        held: leechers_hold(&world),
     };
     println!(
-        "growth: {} | {} | {:.3} | {:.3} | {:.3} | {:.3} | {:.1} | {}",
+        "growth: {} | {} | {:.3} | {:.3} | {:.3} | {:.3} | {:.1} | {} | {}",
         grown.leechers,
         grown.locality,
         grown.last,
@@ -89,9 +92,15 @@ fn grow(seed: u64, leechers: usize, locality: bool) -> Grown {
         grown.copies,
         grown.near,
         began.elapsed().as_secs_f64(),
-        world.steps
+        world.steps,
+        grown.held
     );
     grown
+}
+
+fn leechers_hold(world: &World) -> usize {
+    let held = world.nodes[1..].iter().map(|node| node.log.held.most);
+    held.max().expect("somebody")
 }
 
 /// The median of so many runs, as the last of a small swarm depends on luck by a few percent; large ones take minutes.

@@ -9,6 +9,7 @@ use bt_metainfo::PieceIndex;
 
 use super::disk::Disk;
 use super::link::{Line, Uplink};
+use super::memory::Held;
 use super::plan::{Conduct, Member};
 use super::wire::End;
 
@@ -73,6 +74,9 @@ pub(crate) struct Log {
     pub(crate) given_up: u32,
     pub(crate) unchoked_last: BTreeMap<PeerKey, Duration>,
     pub(crate) pieces: BTreeSet<PieceIndex>,
+    /// Peers that it was connected to, in this life.
+    pub(crate) connections: usize,
+    pub(crate) held: Held,
 }
 
 impl Log {

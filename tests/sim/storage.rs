@@ -1,4 +1,4 @@
-//! What a session does between an engine and its disk: verdicts, syncs and what may be said after them, content that is
+//! What a session does between an engine and its disk: verdicts, commits and what may be said after them, content that is
 //! looked at anew or is gone, other wishes about it.
 //!
 //! It must not know peers.
@@ -8,8 +8,12 @@ use std::time::Duration;
 use bt_client::engine::{Command, Input, PieceVerdict, Priority};
 use bt_metainfo::PieceIndex;
 
-use super::disk::{SYNC_EVERY, Synced, Written};
+use super::disk::{Recorded, SYNC_EVERY, Synced, Written};
+use super::plan::Fault;
 use super::world::{Happening, World};
+
+/// How soon it is tried again to begin what has to wait for a commit.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 impl World {
     /// Bytes of a piece that peers send: padding is not among them.
@@ -45,6 +49,7 @@ impl World {
 
     pub(crate) fn sync_begins(&mut self, node: usize) {
         if let Some(takes) = self.nodes[node].disk.begin_sync(&mut self.dice) {
+            self.must(node, self.nodes[node].disk.check_records());
             let life = self.nodes[node].life;
             self.after(takes, Happening::Synced(node, life));
         }
@@ -52,11 +57,27 @@ impl World {
 
     pub(crate) fn synced(&mut self, node: usize) {
         let synced = self.nodes[node].disk.end_sync();
+        self.must(node, self.nodes[node].disk.check_records());
         match synced {
-            Synced::Nothing => return,
-            Synced::Part => {}
-            Synced::Failed(trouble) => self.tell(node, Input::StorageFailed(trouble)),
-            Synced::All => {
+            Synced::Nothing => {}
+            Synced::Records(takes) => {
+                let life = self.nodes[node].life;
+                self.after(takes, Happening::Recorded(node, life));
+            }
+            Synced::Failed(trouble) => {
+                self.tell(node, Input::StorageFailed(trouble));
+                self.sync_again(node);
+            }
+        }
+    }
+
+    pub(crate) fn recorded(&mut self, node: usize) {
+        let recorded = self.nodes[node].disk.end_record();
+        self.must(node, self.nodes[node].disk.check_records());
+        match self.must(node, recorded) {
+            Recorded::Nothing => return,
+            Recorded::Part => {}
+            Recorded::All => {
                 let is_complete = self.nodes[node].is_complete();
                 let log = &mut self.nodes[node].log;
                 if std::mem::take(&mut log.owes_safety) {
@@ -65,10 +86,24 @@ impl World {
                 }
             }
         }
+        self.sync_again(node);
+    }
+
+    fn sync_again(&mut self, node: usize) {
         let owes_safety = self.nodes[node].log.owes_safety;
         if self.nodes[node].disk.needs_sync() {
             self.sync(node, owes_safety);
         }
+    }
+
+    /// Whatever has records taken back waits until the commit that is at work is over. True if it has to.
+    fn waits_for_commit(&mut self, node: usize, fault: Fault) -> bool {
+        let waits = self.nodes[node].disk.is_committing();
+        if waits {
+            self.coming += 1;
+            self.after(LOOK_AGAIN, Happening::Postponed(fault));
+        }
+        waits
     }
 
     /// It goes on, once somebody has looked at what is in doubt.
@@ -93,8 +128,9 @@ impl World {
 
     /// It forgets what it has, and looks.
     pub(crate) fn recheck(&mut self, node: usize, takes: Duration) {
-        if self.nodes[node].online {
+        if self.nodes[node].online && !self.waits_for_commit(node, Fault::Recheck(node, takes)) {
             self.nodes[node].log.pieces.clear();
+            self.nodes[node].disk.records.forget_all();
             self.tell(node, Input::Command(Command::Recheck));
             let life = self.nodes[node].life;
             self.after(takes, Happening::Found(node, life));
@@ -107,6 +143,7 @@ impl World {
         }
         self.look_at_doubtful(node);
         let have = self.nodes[node].disk.written.clone();
+        self.nodes[node].disk.records.looked(&self.layout, &have);
         self.nodes[node].log.pieces = have.iter_ones().collect();
         self.tell(node, Input::Checked(have));
         let complete = self.nodes[node].is_complete();
@@ -121,7 +158,10 @@ impl World {
     /// One of its pieces is not on its disk any more.
     pub(crate) fn lose(&mut self, node: usize) {
         let here: Vec<PieceIndex> = self.nodes[node].engine.have().iter_ones().collect();
-        if !here.is_empty() && self.nodes[node].online {
+        if !here.is_empty()
+            && self.nodes[node].online
+            && !self.waits_for_commit(node, Fault::Lose(node))
+        {
             let piece = here[self.dice.below(here.len())];
             self.gone(node, vec![piece]);
         }
@@ -129,8 +169,8 @@ impl World {
 
     fn gone(&mut self, node: usize, pieces: Vec<PieceIndex>) {
         let loser = &mut self.nodes[node];
+        loser.disk.lose(&pieces);
         for piece in &pieces {
-            loser.disk.lose(*piece);
             loser.log.pieces.remove(piece);
             if loser.wants(*piece) {
                 loser.log.is_unfinished();
@@ -141,6 +181,7 @@ impl World {
         for tracker in &mut self.trackers {
             tracker.lost_something(addr, life);
         }
+        self.must(node, self.nodes[node].disk.check_records());
         self.tell(node, Input::Lost(pieces));
     }
 

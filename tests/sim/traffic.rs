@@ -86,14 +86,17 @@ impl World {
         };
         let caller = info(&self.nodes[from], Direction::Incoming);
         let now = self.instant(to);
-        let Ok(their_key) = self.nodes[to].engine.open(now, caller, &mut theirs) else {
+        let opened = self.think(to, |engine| engine.open(now, caller, &mut theirs));
+        let Ok(their_key) = opened else {
             // The refusal may have said something about others.
             self.perform(to, theirs);
             return self.tell(from, Input::DialFailed(addr));
         };
+        self.nodes[to].log.connections += 1;
+        self.nodes[from].log.connections += 1;
         let called = info(&self.nodes[to], Direction::Outgoing);
         let now = self.instant(from);
-        let opened = self.nodes[from].engine.open(now, called, &mut ours);
+        let opened = self.think(from, |engine| engine.open(now, called, &mut ours));
         let pieces = self.layout.piece_count();
         let link = self.next_link;
         self.next_link += 1;
@@ -295,15 +298,15 @@ impl World {
                     Some(message) => Input::Extension(key, message),
                     None => Input::Message(key, message),
                 };
-                self.nodes[to].engine.handle(now, news, &mut out);
+                self.think(to, |engine| engine.handle(now, news, &mut out));
                 if let Some(block) = request {
                     self.answered_once(to, key, block, &out[before..]);
                 }
             }
         }
-        self.nodes[to]
-            .engine
-            .handle(now, Input::Flush(key), &mut out);
+        self.think(to, |engine| {
+            engine.handle(now, Input::Flush(key), &mut out);
+        });
         self.post(to, mail);
         self.perform(to, out);
         if let Some(end) = self.end(to, key, link) {
@@ -487,16 +490,18 @@ impl World {
         let now = self.instant(to);
         let (at, layout) = (self.now, std::sync::Arc::clone(&self.layout));
         let mut out = Outputs::new();
-        let node = &mut self.nodes[to];
-        node.log.received += u64::from(block.length);
-        let keep = node.engine.block(now, key, block, &mut out);
+        self.nodes[to].log.received += u64::from(block.length);
+        let keep = self.think(to, |engine| engine.block(now, key, block, &mut out));
         let whole = if keep {
-            node.disk.store(at, &layout, block, truth)
+            let disk = &mut self.nodes[to].disk;
+            disk.store(at, &layout, block, truth)
         } else {
             Ok(None)
         };
-        node.engine.handle(now, Input::Flush(key), &mut out);
-        let life = node.life;
+        self.think(to, |engine| {
+            engine.handle(now, Input::Flush(key), &mut out);
+        });
+        let life = self.nodes[to].life;
         if let Some(done) = self.must(to, whole) {
             let piece = block.piece;
             let node = to;

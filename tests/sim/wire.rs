@@ -8,6 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bt_client::engine::PeerKey;
+use bt_client::limits::MAX_CALLED_OFF;
 use bt_metainfo::{BlockRef, PieceIndex};
 use bt_wire::{Bitfield, Message, ext};
 use bytes::BytesMut;
@@ -72,6 +73,8 @@ pub(crate) struct End {
     asked: Vec<BlockRef>,
     /// Requests of ours that need no answer and may get one: called off, or void by a choke, without the Fast extension.
     void: BTreeSet<BlockRef>,
+    /// How many requests of ours were called off or void, the same block as often as it was.
+    lapsed: usize,
     /// Those of `asked` that were called off: they wait at the peer no more.
     called_off: Vec<BlockRef>,
     /// Requests that the peer called off in the breath in which they came: the engine may have served them.
@@ -106,6 +109,7 @@ impl End {
             queued: Vec::new(),
             asked: Vec::new(),
             void: BTreeSet::new(),
+            lapsed: 0,
             called_off: Vec::new(),
             taken_back: Vec::new(),
             arrives: Duration::ZERO,
@@ -137,6 +141,7 @@ impl End {
 
     /// We call a request off. Without the Fast extension no answer comes.
     pub(crate) fn call_off(&mut self, block: BlockRef) {
+        self.lapsed += 1;
         if self.fast && self.asked.contains(&block) {
             self.called_off.push(block);
         }
@@ -149,6 +154,7 @@ impl End {
     pub(crate) fn choked(&mut self) {
         self.peer_choking = true;
         if !self.fast {
+            self.lapsed += self.asked.len();
             self.void.extend(self.asked.drain(..));
         }
     }
@@ -251,6 +257,11 @@ impl End {
     /// Requests of ours without an answer.
     pub(crate) fn unanswered(&self) -> &[BlockRef] {
         &self.asked
+    }
+
+    /// Requests of ours to which a block may come. Those that lapsed are remembered, as many as the engine keeps.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.len() + self.lapsed.min(MAX_CALLED_OFF)
     }
 }
 

@@ -17,6 +17,7 @@ use bt_wire::{Bitfield, Message, PeerId};
 use super::announce::Asked;
 use super::dice::Dice;
 use super::disk::{Disk, DiskMood, Truth};
+use super::heap::Owner;
 use super::link::Uplink;
 use super::node::{Log, Node};
 use super::plan::{Conduct, Fault, Have, Member, Plan};
@@ -86,6 +87,10 @@ pub(crate) enum Happening {
     },
     SyncBegins(usize, u32),
     Synced(usize, u32),
+    /// What was synced is recorded.
+    Recorded(usize, u32),
+    /// A fault that had to wait strikes.
+    Postponed(Fault),
     Reply {
         node: usize,
         asked: Box<Asked>,
@@ -132,6 +137,8 @@ pub(crate) struct World {
     pub(crate) coming: usize,
     /// Addresses of nodes that may rightly be banned.
     pub(crate) culprits: BTreeSet<usize>,
+    /// In whose name the engines take memory. The last to go.
+    pub(crate) owners: Vec<Owner>,
 }
 
 impl World {
@@ -161,6 +168,7 @@ impl World {
             milestone: true,
             coming: 0,
             culprits: BTreeSet::new(),
+            owners: Vec::new(),
             plan,
         };
         for number in 0..world.plan.members.len() {
@@ -188,6 +196,7 @@ impl World {
         if matches!(member.conduct, Conduct::Poisoner | Conduct::Pusher) {
             self.culprits.insert(number);
         }
+        self.owners.push(Owner::new());
         let engine = self.engine(number, &member, 0, self.start);
         self.queue.push(member.at, Happening::Join(number, 0));
         self.coming += 1;
@@ -203,7 +212,7 @@ impl World {
             limit: member.limit,
             down_free: Duration::ZERO,
             ends: std::collections::BTreeMap::new(),
-            disk: Disk::new(have),
+            disk: Disk::new(have, self.seed ^ ((number as u64) << 40)),
             wake: None,
             crowded: false,
             log: Log::default(),
@@ -236,6 +245,7 @@ impl World {
         life: u32,
         now: Instant,
     ) -> Torrent {
+        let _inside = self.owners[number].enter();
         let mut seeds = Dice::new(self.seed ^ ((number as u64) << 32) ^ (u64::from(life) << 20));
         let seed = seeds.next();
         let peer_id = PeerId::generate("-SM0001-", seed);
@@ -290,7 +300,8 @@ impl World {
                 | Happening::Join(..)
                 | Happening::Fault(_)
                 | Happening::Found(..)
-                | Happening::Synced(..)
+                | Happening::Recorded(..)
+                | Happening::Postponed(_)
         );
         self.happen(what);
     }
@@ -362,6 +373,11 @@ impl World {
             }
             Happening::SyncBegins(node, life) if self.lives(node, life) => self.sync_begins(node),
             Happening::Synced(node, life) if self.lives(node, life) => self.synced(node),
+            Happening::Recorded(node, life) if self.lives(node, life) => self.recorded(node),
+            Happening::Postponed(fault) => {
+                self.coming -= 1;
+                self.strike(fault);
+            }
             Happening::Reply {
                 node,
                 asked,
@@ -385,7 +401,9 @@ impl World {
 
     fn join(&mut self, node: usize) {
         self.coming -= 1;
-        let have = self.nodes[node].disk.written.clone();
+        let beginner = &mut self.nodes[node].disk;
+        let have = beginner.records.start(&self.layout, &beginner.written);
+        let have = self.must(node, have);
         self.nodes[node].online = true;
         if self.nodes[node].life > 0 {
             self.reset_stale(node);
@@ -416,10 +434,16 @@ impl World {
         }
     }
 
+    /// What an engine does takes memory in its name.
+    pub(crate) fn think<T>(&mut self, node: usize, what: impl FnOnce(&mut Torrent) -> T) -> T {
+        let _inside = self.owners[node].enter();
+        what(&mut self.nodes[node].engine)
+    }
+
     pub(crate) fn tell(&mut self, node: usize, input: Input) {
         let now = self.instant(node);
         let mut out = Outputs::new();
-        self.nodes[node].engine.handle(now, input, &mut out);
+        self.think(node, |engine| engine.handle(now, input, &mut out));
         self.perform(node, out);
     }
 
@@ -467,6 +491,7 @@ impl World {
         }
         self.post(node, mail);
         self.rearm(node);
+        self.weigh(node);
         self.check(node);
     }
 

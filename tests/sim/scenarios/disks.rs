@@ -124,6 +124,26 @@ fn a_power_cut_around_completion_takes_nothing_that_was_told() {
     });
 }
 
+/// Five power cuts, each in the middle of a commit: nothing is believed that is not there, and no record is lost.
+#[test]
+fn a_power_cut_in_the_middle_of_a_commit_leaves_records_of_what_is_there() {
+    with_seeds("a_power_cut_in_the_middle_of_a_commit", 1, |seed| {
+        let mut dice = Dice::new(seed);
+        let mut world = World::new(seed, Plan::swarm(60, PIECE, 2, 4.0));
+        let (mut cuts, mut at) = (0, Duration::ZERO);
+        while cuts < 5 && at < Duration::from_secs(60) {
+            at += dice.moment(Duration::from_millis(1), Duration::from_millis(50));
+            world.run(at, |_| false);
+            if world.nodes[1].online && world.nodes[1].disk.is_committing() {
+                world.strike(crash(1, true, Duration::from_millis(300)));
+                cuts += 1;
+            }
+        }
+        assert_eq!(cuts, 5);
+        world.play();
+    });
+}
+
 /// The same moment, and everything else that can come in between.
 #[test]
 fn whatever_comes_between_a_completion_and_its_sync_is_told_rightly() {

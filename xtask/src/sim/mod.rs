@@ -98,7 +98,9 @@ fn grow(sizes: &str) -> Result<String, String> {
 
 fn plot_growth(text: &str) -> Result<(), String> {
     let rows = rows(text, "growth: ");
-    println!("leechers | locality | last / ideal | median | copies | near | wall s | steps");
+    println!(
+        "leechers | locality | last / ideal | median | copies | near | wall s | steps | bytes a leecher"
+    );
     for row in &rows {
         println!("growth: {}", row.join(" | "));
     }
