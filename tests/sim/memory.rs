@@ -2,9 +2,12 @@
 //!
 //! It must not know what an engine keeps where.
 
+use std::time::Duration;
+
 use bt_client::limits::MAX_ADDRESSES;
 use bt_metainfo::BLOCK_SIZE;
 
+use super::plan::Plan;
 use super::wire::End;
 use super::world::World;
 
@@ -141,4 +144,23 @@ impl World {
         }
         self.nodes[number].log.held.load = load;
     }
+}
+
+/// Sixteen bytes of each third event, kept in the name of one engine.
+#[test]
+fn an_engine_that_keeps_a_little_of_what_it_hears_is_noticed() {
+    let mut world = World::new(0, Plan::swarm(400, 64 * 1024, 2, 10.0));
+    let (mut kept, mut at) = (Vec::new(), Duration::ZERO);
+    let run = std::panic::AssertUnwindSafe(|| {
+        while at < Duration::from_secs(60) {
+            at += Duration::from_millis(10);
+            world.run(at, |_| false);
+            let _inside = world.owners[1].enter();
+            kept.resize_with(world.steps as usize / 3, || Box::new([0_u64; 2]));
+        }
+    });
+    let noticed = std::panic::catch_unwind(run).expect_err("nobody noticed");
+    let words = noticed.downcast::<String>().expect("words");
+    assert!(words.contains("node 1: its engine holds "), "{words}");
+    assert!(std::hint::black_box(kept).len() > 100);
 }
