@@ -44,14 +44,16 @@ type Outcome = Result<String, String>;
 type Row = (&'static str, fn(&Bench) -> Outcome);
 
 /// All rows in the order in which `all` runs them.
-const ROWS: [Row; 14] = [
+const ROWS: [Row; 16] = [
     ("flood", flood::run),
     ("half-open", half_open::run),
     ("slow-loris", slow_loris::run),
     ("descriptors", descriptors::run),
     ("slow-disk", slow_disk::run),
-    ("memory", memory::run),
-    ("peers", peers::run),
+    ("memory", memory::plain),
+    ("memory-spread", memory::spreading),
+    ("peers", peers::plain),
+    ("peers-spread", peers::spreading),
     ("suspend", suspend::run),
     ("churn", churn::run),
     ("tracker", tracker::load::even),

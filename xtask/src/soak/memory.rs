@@ -32,23 +32,34 @@ fn group() -> Option<(&'static str, &'static str)> {
     exists("/sys/fs/cgroup/cgroup.controllers").then_some(("/sys/fs/cgroup", "memory.max"))
 }
 
-pub(super) fn run(bench: &Bench) -> Outcome {
+/// Of a seeder that shows all it has.
+pub(super) fn plain(bench: &Bench) -> Outcome {
+    run(bench, &[], AT_ONCE)
+}
+
+/// Of one that holds the only copy and reveals it piece by piece: it refuses what was not revealed, so that little is
+/// left unread.
+pub(super) fn spreading(bench: &Bench) -> Outcome {
+    run(bench, &["--skip-check"], 0)
+}
+
+fn run(bench: &Bench, more: &[&str], unread: usize) -> Outcome {
     let (root, limit) = group().ok_or("this machine has no memory groups")?;
     let folder = format!("{root}/bt-soak-{}", std::process::id());
     let made = fs::create_dir(&folder)
         .and_then(|()| fs::write(format!("{folder}/{limit}"), CAP.to_string()));
     made.map_err(|e| format!("{folder}: {e}; run this as root"))?;
-    let outcome = capped(bench, &folder);
+    let outcome = capped(bench, &folder, more, unread);
     // The group can go once its processes have gone.
     eventually(Duration::from_secs(5), || fs::remove_dir(&folder).is_ok());
     outcome
 }
 
-fn capped(bench: &Bench, group: &str) -> Outcome {
+fn capped(bench: &Bench, group: &str, more: &[&str], least_unread: usize) -> Outcome {
     let torrent = bench.torrent(1, 32 << 20, None)?;
     let capped = bench.client_in_shell(&format!("echo $$ > {group}/cgroup.procs"));
-    let (mut seeder, addr) =
-        bench.seed(&torrent, capped, &["--no-trackers", "--max-peers", "400"])?;
+    let options = [&["--no-trackers", "--max-peers", "400"], more].concat();
+    let (mut seeder, addr) = bench.seed(&torrent, capped, &options)?;
     let mut hostile: Vec<TcpStream> = (0..HOSTILE)
         .filter_map(|number| connect_from(number, addr))
         .collect();
@@ -92,14 +103,14 @@ fn capped(bench: &Bench, group: &str) -> Outcome {
         .filter(|waits| *waits)
         .count();
     let figures = format!(
-        "cap {} MiB, {connected} hostile peers, {unread} of them with blocks unread (≥ {AT_ONCE}), RSS at most {} MiB (≤ {}), \
+        "cap {} MiB, {connected} hostile peers, {unread} of them with blocks unread (≥ {least_unread}), RSS at most {} MiB (≤ {}), \
          still running: {}, delivered: {well}",
         CAP >> 20,
         mib(most),
         mib(PROMISED_KIB),
         seeder.is_running()
     );
-    if !well || unread < AT_ONCE || !seeder.is_running() || most > PROMISED_KIB {
+    if !well || unread < least_unread || !seeder.is_running() || most > PROMISED_KIB {
         return Err(figures);
     }
     bench.verify(&torrent, "out")?;

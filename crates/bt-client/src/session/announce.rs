@@ -42,7 +42,7 @@ pub(super) fn spawn(session: &Arc<Inner>, member: &Arc<Member>, announce: Announ
     announce.apply(&mut request);
     let member = Arc::clone(member);
     session.spawn(async move {
-        let asking = client.announce(&announce.url, &request, announce.timeout);
+        let asking = Box::pin(client.announce(&announce.url, &request, announce.timeout));
         let answer = match member.bugs.catch_in(asking).await {
             Ok(answer) => answer.map_err(|error| Problem::from(&error)),
             // The client keeps nothing of a torrent: this one goes on as if the tracker had not answered.

@@ -242,6 +242,7 @@ impl Inner {
     /// Runs a task until it ends or the session does. May be called on any thread.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let (cancel, bugs) = (self.cancel.clone(), Arc::clone(self.disk.bugs()));
+        let task = Box::pin(task);
         self.runtime.spawn(async move {
             tokio::select! {
                 () = cancel.cancelled() => {}
@@ -261,7 +262,7 @@ impl Inner {
             while inner
                 .disk
                 .bugs()
-                .catch_in(task(Arc::clone(&inner)))
+                .catch_in(Box::pin(task(Arc::clone(&inner))))
                 .await
                 .is_err()
             {

@@ -204,8 +204,9 @@ impl Door {
                 .max_headers(64)
                 .serve_connection(TokioIo::new(stream), service);
             let (stop, tracker) = (self.stop.clone(), Arc::clone(&self.tracker));
-            self.connections
-                .spawn(contain::catch_in(tracker, async move {
+            self.connections.spawn(contain::catch_in(
+                tracker,
+                Box::pin(async move {
                     let _slot = slot;
                     let mut connection = std::pin::pin!(connection);
                     // An error is a client that has gone or was too slow.
@@ -216,7 +217,8 @@ impl Door {
                             let _ = tokio::time::timeout(DRAIN, connection).await;
                         }
                     }
-                }));
+                }),
+            ));
         }
     }
 }

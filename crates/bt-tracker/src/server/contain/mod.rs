@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -32,12 +32,12 @@ pub(super) fn catch<T>(stats: &Stats, work: impl FnOnce() -> T) -> Result<T, Bug
     })
 }
 
-/// The same for a task.
-pub(super) async fn catch_in<T>(
+/// The same for a task. It is on the heap by itself, because a future takes up its room once more in each future that it
+/// is handed to.
+pub(super) async fn catch_in<F: Future>(
     tracker: Arc<Tracker>,
-    task: impl Future<Output = T>,
-) -> Result<T, Bug> {
-    let mut task = pin!(task);
+    mut task: Pin<Box<F>>,
+) -> Result<F::Output, Bug> {
     let polled = std::future::poll_fn(move |context| {
         match catch(&tracker.stats, || task.as_mut().poll(context)) {
             Ok(Poll::Ready(done)) => Poll::Ready(Ok(done)),
@@ -55,7 +55,10 @@ pub(super) async fn lasting<F: Future>(
     stop: CancellationToken,
     mut task: impl FnMut() -> F,
 ) {
-    while catch_in(Arc::clone(&tracker), task()).await.is_err() {
+    while catch_in(Arc::clone(&tracker), Box::pin(task()))
+        .await
+        .is_err()
+    {
         if stop.run_until_cancelled(pause()).await.is_none() {
             return;
         }

@@ -55,7 +55,7 @@ impl Acceptor {
     pub(super) async fn run(mut self) {
         let tracker = Arc::clone(&self.http.tracker);
         loop {
-            match contain::catch_in(Arc::clone(&tracker), self.turn()).await {
+            match contain::catch_in(Arc::clone(&tracker), Box::pin(self.turn())).await {
                 Ok(Ok(())) => tokio::task::yield_now().await,
                 Ok(Err(error)) => {
                     self.http.cannot_accept(&error);
@@ -152,7 +152,7 @@ fn greet(
         Ok(stream) => {
             let connection = Connection::new(stream, session.split(), flow, http, seat);
             let tracker = Arc::clone(&http.tracker);
-            tasks.spawn(contain::catch_in(tracker, connection.run()));
+            tasks.spawn(contain::catch_in(tracker, Box::pin(connection.run())));
         }
         Err(error) => tracing::debug!(%error, "a connection was lost"),
     }

@@ -104,7 +104,8 @@ pub(super) fn serve(
             match accepted {
                 Ok((stream, address)) => {
                     if let Some(seat) = http.seat(address.ip(), &stop) {
-                        let greeted = greet(stream, address.ip(), Arc::clone(&http), seat);
+                        let greeted =
+                            Box::pin(greet(stream, address.ip(), Arc::clone(&http), seat));
                         tasks.spawn(contain::catch_in(Arc::clone(&http.tracker), greeted));
                     }
                 }
