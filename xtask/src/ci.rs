@@ -8,7 +8,9 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::shell::{capture, cargo, is_installed, itself, run, seconds};
@@ -63,6 +65,8 @@ const STEPS: [Step; 14] = [
 const REPEATED_LINES: usize = 40;
 /// A line is repeated up to here; some tools print whole trees on one.
 const REPEATED_BYTES: u64 = 4096;
+/// How long the rest of the output of a step may take that has ended.
+const REST_OF_OUTPUT: Duration = Duration::from_secs(5);
 /// What this program is called with for one step in a process of its own.
 pub(crate) const ONE_STEP: &str = "--one-step";
 /// The exit code of such a process whose step was skipped. Cargo ends with 101, and a signal with 128 and more.
@@ -98,7 +102,7 @@ pub(crate) fn start(names: &[String], tests_already_ran: bool) -> Result<(), Str
     for (name, _) in STEPS {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {
             println!("\n=== {name}");
-            shown.push((name, in_own_process(name, tests_already_ran)?));
+            shown.push((name, in_own_process(name, tests_already_ran)));
         }
     }
     let failed: Vec<_> = shown
@@ -123,8 +127,39 @@ pub(crate) fn start(names: &[String], tests_already_ran: bool) -> Result<(), Str
 }
 
 /// Runs a step as a process of its own, passes on what it prints, and keeps the end of it.
-fn in_own_process(name: &str, tests_already_ran: bool) -> Result<Shown, String> {
+fn in_own_process(name: &str, tests_already_ran: bool) -> Shown {
     let started = Instant::now();
+    let last_lines = Arc::new(Mutex::new(VecDeque::with_capacity(REPEATED_LINES)));
+    let ended = start_and_follow(name, tests_already_ran, &last_lines);
+    let mut last_lines = last_lines
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    let verdict = match ended {
+        Ok(status) if status.success() => Verdict::Passed,
+        Ok(status) if status.code() == Some(i32::from(SKIPPED)) => Verdict::Skipped,
+        Ok(status) => {
+            last_lines.push_back(format!("the step ended with {status}"));
+            Verdict::Failed
+        }
+        Err(message) => {
+            last_lines.push_back(message);
+            Verdict::Failed
+        }
+    };
+    Shown {
+        verdict,
+        took: started.elapsed(),
+        last_lines,
+    }
+}
+
+/// Ends with the step. What it left behind may hold its output open, so the rest of that is waited for a moment only.
+fn start_and_follow(
+    name: &str,
+    tests_already_ran: bool,
+    last_lines: &Arc<Mutex<VecDeque<String>>>,
+) -> Result<ExitStatus, String> {
     let (output, input) = std::io::pipe().map_err(|e| format!("pipe: {e}"))?;
     let errors = input.try_clone().map_err(|e| format!("pipe: {e}"))?;
     let mut command = Command::new(itself()?);
@@ -132,39 +167,40 @@ fn in_own_process(name: &str, tests_already_ran: bool) -> Result<Shown, String> 
     if tests_already_ran {
         command.arg("--tests-already-ran");
     }
-    let mut child = command
-        .stdout(input)
-        .stderr(errors)
-        .spawn()
-        .map_err(|e| format!("step {name}: {e}"))?;
-    // The command holds the writing ends, and the end of the output is the end of all of them.
+    command.stdout(input).stderr(errors);
+    let mut child = command.spawn().map_err(|e| format!("step {name}: {e}"))?;
+    // The command holds writing ends, and the end of the output is the end of all of them.
     drop(command);
-    let last_lines =
-        pass_on(output, std::io::stdout()).map_err(|e| format!("output of {name}: {e}"))?;
+    let (done, all_read) = mpsc::channel();
+    let last_lines = Arc::clone(last_lines);
+    thread::spawn(move || {
+        let passed_on = pass_on(output, std::io::stdout(), &last_lines);
+        // Nobody listens any more when it took too long.
+        let _ = done.send(passed_on);
+    });
     let status = child.wait().map_err(|e| format!("step {name}: {e}"))?;
-    let verdict = match status.code() {
-        Some(0) => Verdict::Passed,
-        Some(code) if code == i32::from(SKIPPED) => Verdict::Skipped,
-        _ => Verdict::Failed,
-    };
-    Ok(Shown {
-        verdict,
-        took: started.elapsed(),
-        last_lines,
-    })
+    match all_read.recv_timeout(REST_OF_OUTPUT) {
+        Ok(passed_on) => passed_on.map_err(|e| format!("output of {name}: {e}"))?,
+        Err(_) => println!("{name} left processes behind that still hold its output"),
+    }
+    Ok(status)
 }
 
-/// Copies lines until their end, and returns the last ones.
-fn pass_on(output: impl Read, mut to: impl Write) -> std::io::Result<VecDeque<String>> {
+/// Copies lines until their end, and keeps the last ones.
+fn pass_on(
+    output: impl Read,
+    mut to: impl Write,
+    last_lines: &Mutex<VecDeque<String>>,
+) -> std::io::Result<()> {
     let mut output = BufReader::new(output);
-    let mut last = VecDeque::with_capacity(REPEATED_LINES);
     loop {
         let mut line = Vec::new();
         let mut bounded = output.by_ref().take(REPEATED_BYTES);
         if bounded.read_until(b'\n', &mut line)? == 0 {
-            return Ok(last);
+            return Ok(());
         }
         to.write_all(&line)?;
+        let mut last = last_lines.lock().unwrap_or_else(PoisonError::into_inner);
         if last.len() == REPEATED_LINES {
             last.pop_front();
         }
@@ -351,12 +387,18 @@ mod tests {
     #[test]
     fn only_the_end_of_what_a_step_said_is_kept_and_no_line_without_end() {
         let long: String = (0..100).map(|n| format!("line {n}\n")).collect();
-        let last = pass_on(long.as_bytes(), std::io::sink()).unwrap();
+        let last = last_of(long.as_bytes());
         assert_eq!(last.len(), REPEATED_LINES);
         assert_eq!(last.front().unwrap(), "line 60");
         assert_eq!(last.back().unwrap(), "line 99");
         let endless = vec![b'x'; 3 * 4096 + 1];
-        let last = pass_on(endless.as_slice(), std::io::sink()).unwrap();
+        let last = last_of(&endless);
         assert_eq!(last.iter().map(String::len).max(), Some(4096));
+    }
+
+    fn last_of(output: &[u8]) -> VecDeque<String> {
+        let last = Mutex::default();
+        pass_on(output, std::io::sink(), &last).unwrap();
+        last.into_inner().unwrap()
     }
 }

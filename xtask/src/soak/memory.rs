@@ -75,12 +75,17 @@ fn capped(bench: &Bench, group: &str, more: &[&str], least_unread: usize) -> Out
     }
     // Requests of a peer that is choked are refused at once: what may be asked for is asked after the unchoke.
     let mut asking = vec![false; connected];
-    eventually(Duration::from_secs(30), || {
+    let all_ask = eventually(Duration::from_secs(30), || {
         for ((number, stream), asks) in (0..).zip(&mut hostile).zip(&mut asking) {
             *asks = *asks || (is_unchoked(stream) && send(stream, &demands(number)));
         }
         asking.iter().filter(|asks| **asks).count() >= AT_ONCE
     });
+    if connected < HOSTILE as usize || !all_ask {
+        return Err(format!(
+            "{connected} hostile peers connected, and fewer than {AT_ONCE} of them were unchoked"
+        ));
+    }
     let peer = addr.to_string();
     let mut leecher = bench.leech(
         &torrent,

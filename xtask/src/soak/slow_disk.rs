@@ -1,8 +1,9 @@
 //! A disk that takes its time for every write: memory stays bounded, no peer is given up.
 
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::process::eventually;
 use super::swarm::{PATIENCE, mib, needs};
 use super::{Bench, Outcome};
 
@@ -10,6 +11,8 @@ use super::{Bench, Outcome};
 const SIZE: usize = 96 << 20;
 /// Memory a leecher may take: its budget of 64 MiB, its buffers, and the program itself.
 const LIMIT_KIB: u64 = 160 * 1024;
+/// The end of the download before is known to the seeder by then.
+const SETTLED: Duration = Duration::from_secs(5);
 /// The content takes less than a second otherwise: whoever is faster than this was not held up.
 const LEAST_TIME: f64 = 5.0;
 /// Calls that write, each held up for 150 milliseconds, and calls that sync, for two seconds.
@@ -22,7 +25,13 @@ pub(super) fn run(bench: &Bench) -> Outcome {
     needs("strace")?;
     let torrent = bench.torrent(1, SIZE, None)?;
     let (seeder, addr) = bench.seed(&torrent, bench.client(), &["--no-trackers"])?;
-    let alone = seeder.usage().descriptors;
+    // What the seeder opens once and keeps is open then.
+    bench.download(&torrent, addr, "before")?;
+    let mut alone = usize::MAX;
+    eventually(SETTLED, || {
+        let now = seeder.usage().descriptors;
+        std::mem::replace(&mut alone, now) == now
+    });
     let mut traced = Command::new("strace");
     traced.args([
         "-f",
@@ -50,9 +59,11 @@ pub(super) fn run(bench: &Bench) -> Outcome {
         // When all is there, the leecher goes; so the last end of the connection is none of giving up.
         given_up += u32::from(connected && !now_connected && leecher.is_running());
         connected = now_connected;
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(50));
     }
     let given_up = given_up.saturating_sub(u32::from(!connected));
+    // Whatever the seeder has opened meanwhile would have hidden that the connection was gone.
+    let told = eventually(PATIENCE, || seeder.usage().descriptors <= alone);
     let well = leecher.end(PATIENCE)?;
     let took = begin.elapsed().as_secs_f64();
     let figures = format!(
@@ -63,6 +74,11 @@ pub(super) fn run(bench: &Bench) -> Outcome {
         mib(LIMIT_KIB),
         mib(seeder.usage().rss_kib)
     );
+    if !told {
+        return Err(format!(
+            "cannot tell whether a connection was given up; {figures}"
+        ));
+    }
     if !well || given_up > 0 || took < LEAST_TIME || !(1024..=LIMIT_KIB).contains(&most) {
         return Err(figures);
     }

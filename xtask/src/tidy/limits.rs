@@ -16,20 +16,25 @@ const REGISTER: &str = "docs/SECURITY.md";
 /// A name that several crates have must stand there as often as there are crates.
 pub(super) fn bounds_are_listed(tree: &Tree, out: &mut Vec<Finding>) {
     let register = tree.get(REGISTER).map(|file| file.text());
-    let named = names(register.unwrap_or_default());
+    let named = names(register.unwrap_or_default(), |_| true);
+    // Prose is no row.
+    let rows = names(register.unwrap_or_default(), |line| line.starts_with('|'));
     let mut defined: BTreeMap<&str, usize> = BTreeMap::new();
     for (file, source) in tree.sources() {
         let is_of_limits = file.path.starts_with("crates/") && file.name() == "limits.rs";
         for (at, name) in constants(&source.code) {
             let times = defined.entry(name).or_default();
             // One of a type is no bound, but a name for a value of it.
-            let line = source.code.get(..at).and_then(|code| code.lines().last());
+            let line = source
+                .code
+                .get(..at)
+                .and_then(|code| code.rsplit('\n').next());
             let is_of_a_type = line.is_some_and(|line| line.starts_with(' '));
             if !is_of_limits || is_of_a_type {
                 continue;
             }
             *times += 1;
-            if named.get(name).map_or(0, Vec::len) < *times {
+            if rows.get(name).map_or(0, Vec::len) < *times {
                 out.push(Finding::at(
                     &file.path,
                     line_of(file.text(), at),
@@ -52,10 +57,11 @@ pub(super) fn bounds_are_listed(tree: &Tree, out: &mut Vec<Finding>) {
     }
 }
 
-/// The names of constants in backticks, with the lines on which they stand.
-fn names(text: &str) -> BTreeMap<&str, Vec<usize>> {
+/// The names of constants in backticks on the lines that are `wanted`, with where they stand.
+fn names(text: &str, wanted: impl Fn(&str) -> bool) -> BTreeMap<&str, Vec<usize>> {
     let mut found: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-    for (number, line) in text.lines().enumerate() {
+    let lines = text.lines().enumerate();
+    for (number, line) in lines.filter(|(_, line)| wanted(line)) {
         for span in line.split('`').skip(1).step_by(2) {
             let is_name = span.bytes().any(|byte| byte.is_ascii_uppercase())
                 && span

@@ -399,7 +399,10 @@ fn listed_bounds() {
         "crates/bt-wire/src/limits.rs",
         "/// B.\npub const MAX_B: u8 = 1;\n// const MAX_C\nimpl L {\n    pub const DEFAULT: L = L;\n}\n",
     );
-    let client = ("crates/bt-client/src/limits.rs", "const MAX_B: u8 = 2;\n");
+    let client = (
+        "crates/bt-client/src/limits.rs",
+        "/// B.\nconst MAX_B: u8 = 2;\n",
+    );
     let elsewhere = ("crates/bt-wire/src/lib.rs", "const MAX_D: u8 = 1;\n");
     clean(run, &[wire, ("docs/SECURITY.md", "| b | 1 | `MAX_B` |\n")]);
     bad(
@@ -409,11 +412,18 @@ fn listed_bounds() {
     );
     bad(run, &[wire], &[2]);
     // One row for two crates is one too few, and the second of them is told.
-    let once = ("docs/SECURITY.md", "`MAX_B`\n");
+    let once = (
+        "docs/SECURITY.md",
+        "| `MAX_B` |\nProse about `MAX_B` is no row.\n",
+    );
     bad(run, &[client, once, wire], &[2]);
     clean(
         run,
-        &[client, ("docs/SECURITY.md", "`MAX_B`\n`MAX_B`\n"), wire],
+        &[
+            client,
+            ("docs/SECURITY.md", "| `MAX_B` |\n| `MAX_B` |\n"),
+            wire,
+        ],
     );
     // Others may be named, and what is none may not.
     clean(run, &[elsewhere, ("docs/SECURITY.md", "`MAX_D` of `CI`\n")]);

@@ -95,7 +95,9 @@ impl Rig {
         while batched.len() < count {
             match self.numbers.below(2) {
                 0 => inbox.receive(&self.batched).unwrap(),
-                _ => assert!(inbox.receive_more(&self.batched), "{}", batched.len()),
+                // On a busy machine what was sent may come a moment later.
+                _ if inbox.receive_more(&self.batched) => {}
+                _ => inbox.receive(&self.batched).unwrap(),
             }
             for (at, packet) in inbox.packets(0).enumerate() {
                 batched.push(packet.map(|(bytes, source)| (bytes.to_vec(), source)));
