@@ -52,18 +52,19 @@ pub(super) fn run(bench: &Bench) -> Outcome {
     let begin = Instant::now();
     let mut leecher = bench.leech(&torrent, traced, "out", &["--peer", &peer, "--no-trackers"])?;
     leecher.measure_child("bt-client")?;
-    let (mut most, mut given_up, mut connected) = (0, 0, false);
+    let (mut most, mut given_up, mut connected, mut ever) = (0, 0, false, false);
     while leecher.is_running() && begin.elapsed() < PATIENCE {
         most = most.max(leecher.usage().rss_kib);
         let now_connected = seeder.usage().descriptors > alone;
         // When all is there, the leecher goes; so the last end of the connection is none of giving up.
         given_up += u32::from(connected && !now_connected && leecher.is_running());
         connected = now_connected;
+        ever |= connected;
         std::thread::sleep(Duration::from_millis(50));
     }
     let given_up = given_up.saturating_sub(u32::from(!connected));
     // Whatever the seeder has opened meanwhile would have hidden that the connection was gone.
-    let told = eventually(PATIENCE, || seeder.usage().descriptors <= alone);
+    let told = ever && eventually(PATIENCE, || seeder.usage().descriptors <= alone);
     let well = leecher.end(PATIENCE)?;
     let took = begin.elapsed().as_secs_f64();
     let figures = format!(
