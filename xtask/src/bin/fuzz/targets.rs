@@ -56,6 +56,9 @@ pub(crate) enum Memory {
     /// The same for what is copied into trees of its own: a map has room for eleven entries at once, so that a
     /// dictionary of one, six bytes long, takes 650.
     Trees,
+    /// The same for compact peers, six bytes each: a round trip holds them twice as they are used, and once written out as
+    /// dictionaries of sixty bytes.
+    Peers,
     /// A fixed budget: state machines, which allocate by design but never by what a peer claims.
     Machine,
 }
@@ -66,6 +69,8 @@ const PARSER_BASE: usize = 64 * 1024;
 const PARSER_FACTOR: usize = 32;
 /// For trees of maps: two of them are held at once, to be compared.
 const TREES_FACTOR: usize = 256;
+/// For peers that are written out: what was measured is 36.
+const PEERS_FACTOR: usize = 64;
 /// The budget of a state machine.
 const MACHINE_BUDGET: usize = 64 * 1024 * 1024;
 
@@ -92,6 +97,7 @@ impl Target {
         match self.memory {
             Memory::Parser => PARSER_BASE + PARSER_FACTOR * length,
             Memory::Trees => PARSER_BASE + TREES_FACTOR * length,
+            Memory::Peers => PARSER_BASE + PEERS_FACTOR * length,
             Memory::Machine => MACHINE_BUDGET,
         }
     }
@@ -392,12 +398,15 @@ pub(crate) const TARGETS: &[Target] = &[
         bt_tracker::fuzz::http_query,
         QUERY_WORDS,
     ),
-    bencode(
-        "tracker_http_reply",
-        "announce and scrape replies as a client reads them: bounds, round trip",
-        bt_tracker::fuzz::http_reply,
-        REPLY_WORDS,
-    ),
+    Target {
+        memory: Memory::Peers,
+        ..bencode(
+            "tracker_http_reply",
+            "announce and scrape replies as a client reads them: bounds, round trip",
+            bt_tracker::fuzz::http_reply,
+            REPLY_WORDS,
+        )
+    },
     bytes(
         "tracker_url",
         "URLs of trackers: scrape form, redaction, query",
