@@ -15,8 +15,7 @@ const LIMIT_KIB: u64 = 40;
 const WATCHED: Duration = Duration::from_secs(10);
 /// Milliseconds of a processor that all of them together may cost then in each second.
 const LIMIT_BUSY: u64 = 20;
-/// The same of a seeder that spreads: it keeps what each was shown, and meanwhile offers all of them more and more.
-const SPREADING_LIMIT_KIB: u64 = 64;
+/// The same of a seeder that spreads, which meanwhile offers all of them more and more.
 const SPREADING_LIMIT_BUSY: u64 = 100;
 /// Milliseconds of one tick of the kernel's accounting.
 const TICK: u64 = 10;
@@ -28,12 +27,7 @@ pub(super) fn plain(bench: &Bench) -> Outcome {
 
 /// Of one that holds the only copy and reveals it piece by piece.
 pub(super) fn spreading(bench: &Bench) -> Outcome {
-    run(
-        bench,
-        &["--skip-check"],
-        SPREADING_LIMIT_KIB,
-        SPREADING_LIMIT_BUSY,
-    )
+    run(bench, &["--skip-check"], LIMIT_KIB, SPREADING_LIMIT_BUSY)
 }
 
 fn run(bench: &Bench, more: &[&str], limit_kib: u64, limit_busy: u64) -> Outcome {

@@ -136,19 +136,6 @@ const fn bencode(
     }
 }
 
-/// The same where bodies make trees of what they read.
-const fn trees(
-    name: &'static str,
-    about: &'static str,
-    body: fn(&[u8]),
-    words: &'static [&'static [u8]],
-) -> Target {
-    Target {
-        memory: Memory::Trees,
-        ..bencode(name, about, body, words)
-    }
-}
-
 /// A state machine driven by operations that the bytes stand for.
 const fn machine(name: &'static str, about: &'static str, body: fn(&[u8])) -> Target {
     Target {
@@ -211,28 +198,27 @@ const fn server(
 
 /// All targets, from the lowest floor up. `cargo xtask tidy` asks for a row per body.
 pub(crate) const TARGETS: &[Target] = &[
-    trees(
+    bencode(
         "bencode_decode",
         "reader, strict and lenient parse agree; what is decoded encodes to the same bytes",
         bt_bencode::fuzz::decode,
         TORRENT_WORDS,
     ),
+    bytes(
+        "bencode_encode",
+        "what the encoder accepts is read back; what it refuses leaves nothing behind",
+        bt_bencode::fuzz::encode,
+        &[],
+    ),
     Target {
-        max_len: 1024,
-        shape: Shape::Bytes,
-        ..trees(
-            "bencode_encode",
-            "what the encoder accepts is read back; what it refuses leaves nothing behind",
-            bt_bencode::fuzz::encode,
+        memory: Memory::Trees,
+        ..bencode(
+            "bencode_convert",
+            "serde and the borrowed tree see the same value",
+            bt_bencode::fuzz::convert,
             &[],
         )
     },
-    trees(
-        "bencode_convert",
-        "serde and the borrowed tree see the same value",
-        bt_bencode::fuzz::convert,
-        &[],
-    ),
     bencode(
         "metainfo_torrent",
         "every question about a torrent file; byte-exact copy; magnet and edit round trips",
