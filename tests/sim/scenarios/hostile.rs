@@ -112,6 +112,10 @@ fn beside_pushers(has: Have) -> Plan {
     for _ in 0..2 {
         let mut pusher = Member::bad(Line::mbit(50.0), Conduct::Pusher);
         pusher.have = has;
+        if has == Have::Nothing {
+            // It must not come to have anything either, or it is asked for that.
+            pusher.wanted = Some((0, 0));
+        }
         plan = plan.and(pusher);
     }
     plan

@@ -260,6 +260,14 @@ impl Pieces {
         }
     }
 
+    /// Whether exactly one peer has been asked for `block`, and it is not here.
+    pub(crate) fn is_asked_once(&self, block: BlockRef) -> bool {
+        let number = self.layout.block_number(block.begin) as usize;
+        let partial = self.partial.get(&block.piece);
+        let state = partial.and_then(|partial| partial.blocks.get(number));
+        state == Some(&Block::Requested { by: 1 })
+    }
+
     /// One peer will not send `block` after all.
     pub(crate) fn unrequest(&mut self, block: BlockRef) {
         let number = self.layout.block_number(block.begin);

@@ -108,14 +108,20 @@ impl Pipeline {
 
     /// How long a block may take with all that a peer may be granted.
     pub(crate) fn at_most(&self) -> Duration {
-        self.least.min(Duration::from_secs(2)) * 2 + MOST_SLACK
+        self.round_trip() * 2 + MOST_SLACK
+    }
+
+    /// The least time that a block took, from asking to having it: the round trip, if the peer had nothing else to send.
+    /// Not more than two seconds, which is also what counts before the first block.
+    pub(crate) fn round_trip(&self) -> Duration {
+        self.least.min(Duration::from_secs(2))
     }
 
     /// How long a block may take.
     fn target(&self) -> Duration {
         // A quarter more than it was silent, or its bursts would end just before its next turn.
         let slack = (self.pause + self.pause / 4).clamp(LEAST_SLACK, MOST_SLACK);
-        self.least.min(Duration::from_secs(2)) * 2 + slack
+        self.round_trip() * 2 + slack
     }
 
     /// The peer sent nothing for too long: start again from one block.

@@ -8,6 +8,7 @@ mod peer;
 mod rate;
 mod suspects;
 mod trust;
+mod vacancy;
 
 pub use candidates::Source;
 pub(crate) use candidates::{Candidates, Ended};
@@ -20,3 +21,4 @@ pub use rate::{RateMeter, TokenBucket};
 pub(crate) use suspects::Suspects;
 pub use trust::BlockDigest;
 pub(crate) use trust::Trust;
+pub(crate) use vacancy::Vacancy;

@@ -97,6 +97,8 @@ pub(crate) struct Peer {
     pub(crate) snubbing: bool,
     /// When it last rejected a request although it does not choke us.
     pub(crate) refused: Option<Instant>,
+    /// When it had nothing to do and found nothing that it could take over from others.
+    pub(crate) relieved_nobody: Option<Instant>,
     pub(crate) unchoked_since: Option<Instant>,
     pub(crate) waiting_since: Instant,
     pub(crate) client: String,
@@ -140,6 +142,7 @@ impl Peer {
             last_block: now,
             snubbing: false,
             refused: None,
+            relieved_nobody: None,
             unchoked_since: None,
             waiting_since: now,
             client,
@@ -244,6 +247,16 @@ impl Peer {
         let flying = self.in_flight.remove(at)?;
         self.answers += 1;
         Some(now.saturating_duration_since(flying.at))
+    }
+
+    /// The request for `block` is called off; false if there is none.
+    pub(crate) fn call_off(&mut self, now: Instant, block: BlockRef) -> bool {
+        let at = self.in_flight.iter().position(|one| one.block == block);
+        let is_off = at.is_some_and(|at| self.in_flight.remove(at).is_some());
+        if is_off {
+            self.called_off(now, block);
+        }
+        is_off
     }
 
     /// Nothing is under way any more; gives what was.

@@ -1,7 +1,7 @@
 //! One torrent: the state that all decisions about it are made on.
 //!
 //! The files beside this one hold what happens when: a peer comes or goes (`peers`), says something (`message`),
-//! can be asked for more (`request`), a piece was hashed (`verdict`), the disk is in trouble (`storage`), the owner wants
+//! can be asked for more (`request`), or for what others keep us waiting for (`relief`), a piece was hashed (`verdict`), the disk is in trouble (`storage`), the owner wants
 //! something else (`select`), it is time to choke (`choke`) or to announce (`announce`); and what peers have yet to be
 //! told of (`backlog`).
 
@@ -12,6 +12,7 @@ mod choke;
 mod ext;
 mod message;
 mod peers;
+mod relief;
 mod request;
 mod select;
 mod status;
@@ -33,7 +34,7 @@ use self::announce::Announcing;
 use self::backlog::Backlog;
 use self::storage::Shortage;
 use super::download::{Availability, Pieces};
-use super::peers::{Candidates, Peer, Suspects, Trust};
+use super::peers::{Candidates, Peer, Suspects, Trust, Vacancy};
 use super::rng::Rng;
 use super::upload::{Choker, Spread};
 use super::{Command, Families, Input, Notice, Output, Outputs, PeerKey, RateMeter, State};
@@ -122,6 +123,7 @@ pub struct Torrent {
     /// When there are so many of them, it is time to see which are still needed.
     prune_addresses_at: usize,
     candidates: Candidates,
+    vacancy: Vacancy,
     trust: Trust,
     suspects: Suspects,
     choker: Choker,
@@ -197,6 +199,7 @@ impl Torrent {
             availability.unlist(piece);
         }
         let schedule = Schedule::new(&config.trackers, rng.next(), false);
+        let vacancy = Vacancy::new(now, config.max_peers);
         Self {
             pieces: Pieces::new(Arc::clone(&layout), Bitfield::new(count), wanted),
             announcing: Announcing::new(schedule),
@@ -209,6 +212,7 @@ impl Torrent {
             next_key: 0,
             addresses: BTreeMap::new(),
             candidates: Candidates::new(MAX_CANDIDATES, Rng::new(!seed)),
+            vacancy,
             trust: Trust::default(),
             suspects: Suspects::default(),
             prune_addresses_at: MAX_ADDRESSES,
@@ -291,7 +295,11 @@ impl Torrent {
             .then(|| self.candidates.next_due(self.is_complete()))
             .flatten();
         let room = self.next_look_for_room();
-        [self.next_tick, announce, dial, room]
+        let vacancy = self
+            .may_dial_later()
+            .then(|| self.vacancy.next_look())
+            .flatten();
+        [self.next_tick, announce, dial, room, vacancy]
             .into_iter()
             .flatten()
             .min()
@@ -382,6 +390,7 @@ impl Torrent {
         if self.state == State::Checking {
             self.set_state(self.working_state(), out);
             self.announcing.start(now);
+            self.vacancy.called(now);
             self.update_partial_seed();
             self.dial(now, out);
         }
@@ -418,6 +427,7 @@ impl Torrent {
                     self.set_state(next, out);
                     if self.checked {
                         self.announcing.start(now);
+                        self.vacancy.called(now);
                         // What was lost meanwhile is fetched again, and told again when that is safe.
                         if std::mem::take(&mut self.owes_completed) && self.has_everything() {
                             self.announcing.complete(now);
@@ -472,6 +482,7 @@ impl Torrent {
             self.turn_over(now, out);
         }
         self.look_for_room(now, out);
+        self.vacancy.look(now);
         self.dial(now, out);
     }
 

@@ -44,9 +44,6 @@ pub enum Refusal {
     Full,
 }
 
-/// Peers that are dialed whatever the limit: few peers are worse than an island.
-const ALWAYS_DIALED: usize = 8;
-
 impl Torrent {
     /// A handshake is done: lets the peer in and appends what it is to be told, or refuses it.
     ///
@@ -66,6 +63,9 @@ impl Torrent {
                 self.refused_outgoing(now, &info, refusal);
             }
             return Err(refusal);
+        }
+        if info.direction == Direction::Incoming {
+            self.vacancy.called(now);
         }
         let key = PeerKey(self.next_key);
         self.next_key = self.next_key.wrapping_add(1);
@@ -179,7 +179,7 @@ impl Torrent {
     pub(super) fn turn_over(&mut self, now: Instant, out: &mut Outputs) {
         let dialing = self.candidates.dialing();
         if self.state == State::Downloading
-            && self.peers.len() + dialing >= self.dial_limit()
+            && self.peers.len() + dialing >= self.vacancy.dial_limit()
             && now >= self.next_turnover
             && !self.peers.values().any(|peer| peer.am_interested)
             && self.candidates.is_one_due(now)
@@ -352,14 +352,13 @@ impl Torrent {
         let dialing = self.candidates.dialing();
         self.is_active()
             && dialing < MAX_HALF_OPEN
-            && self.peers.len() + dialing < self.dial_limit()
+            && self.peers.len() + dialing < self.vacancy.dial_limit()
     }
 
-    /// Peers up to which we dial: the other places are for those that come later and dial us. Without it those who
-    /// begin together fill each other's places and form an island.
-    fn dial_limit(&self) -> usize {
-        let max = self.config.max_peers;
-        max.div_ceil(2).max(max.min(ALWAYS_DIALED))
+    /// Places are kept for callers, and there is somebody to dial once it turns out that none come.
+    pub(super) fn may_dial_later(&self) -> bool {
+        let there = self.peers.len() + self.candidates.dialing();
+        self.is_active() && there >= self.vacancy.dial_limit() && self.candidates.len() > there
     }
 
     /// Dials while there is room and somebody to dial.

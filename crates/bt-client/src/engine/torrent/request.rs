@@ -108,6 +108,9 @@ impl Torrent {
             self.suspects.asked(now, block.piece, key, ip);
         }
         if blocks.is_empty() && !choking {
+            self.relieve_others(now, key, room, &reserved.barred, &mut blocks, out);
+        }
+        if blocks.is_empty() && !choking {
             self.endgame(now, key, room, &mut blocks);
         }
         self.ask(now, key, &blocks, out);
@@ -179,13 +182,7 @@ impl Torrent {
     ) {
         for (&key, peer) in self.peers.iter_mut().filter(|(key, _)| **key != from) {
             // With the Fast extension a reject (or the block) still comes, and is then no longer expected.
-            if let Some(at) = peer
-                .in_flight
-                .iter()
-                .position(|flying| flying.block == block)
-            {
-                peer.in_flight.remove(at);
-                peer.called_off(now, block);
+            if peer.call_off(now, block) {
                 out.push(Output::Send(key, Message::Cancel(block)));
             }
         }
@@ -250,7 +247,7 @@ impl Torrent {
 
     /// How long what was asked for takes at the rate at which we read: a limit of ours is no fault of the peers, which
     /// wait for their turn.
-    fn held_up(&self) -> Duration {
+    pub(super) fn held_up(&self) -> Duration {
         let Some(rate) = self.config.down_rate else {
             return Duration::ZERO;
         };

@@ -23,6 +23,7 @@ mod defects;
 mod extensions;
 mod limits;
 mod places;
+mod relief;
 mod requests;
 mod storage;
 

@@ -1,0 +1,99 @@
+//! What an idle peer takes over from one that keeps us waiting.
+
+use std::time::Duration;
+
+use bt_metainfo::{BlockRef, PieceIndex};
+use bt_wire::{Bitfield, Message};
+
+use super::{BLOCKS, PIECES, Rig};
+use crate::engine::{Input, Output, PeerKey};
+
+/// Two pieces are missing. `slow` was asked for six blocks, `quick` for the other two, and so long ago.
+fn two_seeds(waited: Duration) -> (Rig, PeerKey, Vec<BlockRef>, PeerKey) {
+    let mut have = Bitfield::full(PIECES);
+    have.clear(PieceIndex(3));
+    have.clear(PieceIndex(4));
+    let mut rig = Rig::with(have, |_| {});
+    let slow = rig.willing_seed(1);
+    let of_slow = rig.requests_to(slow);
+    assert_eq!(of_slow.len(), 6);
+    let quick = rig.willing_seed(2);
+    let of_quick = rig.requests_to(quick);
+    assert_eq!(of_quick.len(), 2 * BLOCKS as usize - of_slow.len());
+    rig.wait(waited);
+    rig.said();
+    for block in of_quick {
+        assert!(rig.block(quick, block));
+    }
+    (rig, slow, of_slow, quick)
+}
+
+/// What was called off at `from`, and what `to` was asked for.
+fn moved(said: Vec<Output>, from: PeerKey, to: PeerKey) -> (Vec<BlockRef>, Vec<BlockRef>) {
+    let (mut off, mut asked) = (Vec::new(), Vec::new());
+    for output in said {
+        match output {
+            Output::Send(key, Message::Cancel(block)) if key == from => off.push(block),
+            Output::Send(key, Message::Request(block)) if key == to => asked.push(block),
+            _ => {}
+        }
+    }
+    (off, asked)
+}
+
+#[test]
+fn an_idle_peer_takes_over_the_end_of_a_long_queue() {
+    let (mut rig, slow, of_slow, quick) = two_seeds(Duration::from_millis(200));
+    rig.tell(Input::Flush(quick));
+    let (off, asked) = moved(rig.said(), slow, quick);
+    // The first ones may be on their way.
+    let expected: Vec<BlockRef> = of_slow[3..].iter().rev().copied().collect();
+    assert_eq!(off, expected, "what would come last comes first");
+    assert_eq!(asked, expected, "and each is asked of one peer only");
+    // It was on its way after all: once is enough.
+    assert!(rig.block(slow, of_slow[5]));
+    rig.tell(Input::Flush(slow));
+    let (off, _) = moved(rig.said(), quick, slow);
+    assert_eq!(off, [of_slow[5]]);
+}
+
+#[test]
+fn what_was_asked_a_moment_ago_stays_where_it_is() {
+    let (mut rig, slow, _, quick) = two_seeds(Duration::from_millis(49));
+    rig.tell(Input::Flush(quick));
+    assert_eq!(moved(rig.said(), slow, quick), (Vec::new(), Vec::new()));
+    rig.wait(Duration::from_millis(11));
+    rig.tell(Input::Flush(quick));
+    assert_eq!(moved(rig.said(), slow, quick).1.len(), 3);
+}
+
+#[test]
+fn a_peer_that_has_something_to_do_or_answers_nothing_takes_nothing_over() {
+    let (mut rig, slow, _, quick) = two_seeds(Duration::from_millis(200));
+    rig.torrent.peers.get_mut(&quick).unwrap().snubbing = true;
+    rig.tell(Input::Flush(quick));
+    assert_eq!(moved(rig.said(), slow, quick), (Vec::new(), Vec::new()));
+    rig.torrent.peers.get_mut(&quick).unwrap().snubbing = false;
+    rig.tell(Input::Flush(quick));
+    assert_eq!(moved(rig.said(), slow, quick).1.len(), 3);
+    // Now it is busy, and the rest stays with the other.
+    rig.wait(Duration::from_millis(200));
+    rig.tell(Input::Flush(quick));
+    assert_eq!(moved(rig.said(), slow, quick), (Vec::new(), Vec::new()));
+}
+
+/// To look costs as much as there are peers, so that a peer must not make us look with each message.
+#[test]
+fn who_found_nothing_to_take_over_looks_again_only_after_a_moment() {
+    let (mut rig, _, _, quick) = two_seeds(Duration::from_millis(20));
+    let began = rig.now;
+    let looked = |rig: &Rig| rig.torrent.peers[&quick].relieved_nobody;
+    rig.tell(Input::Flush(quick));
+    assert_eq!(looked(&rig), Some(began));
+    rig.now = began + Duration::from_millis(9);
+    rig.tell(Input::Flush(quick));
+    assert_eq!(looked(&rig), Some(began));
+    rig.now = began + Duration::from_millis(10);
+    rig.tell(Input::Flush(quick));
+    assert_eq!(looked(&rig), Some(rig.now));
+}
