@@ -180,11 +180,16 @@ pub const UDP_SOURCES: usize = 65_536;
 /// closed at once.
 pub const MAX_ADMIN_CONNECTIONS: usize = 256;
 
-/// Failed logins a minute that the side for operators answers one source (an IPv4 address, or a /64 of
-/// IPv6): a person mistypes a few times, and nobody guesses a token at that pace.
+/// Bytes of a token for changes or uploads, at least. It is all that keeps a token from being guessed:
+/// with 16 random hexadecimal digits, 64 bits, a million guesses a second find it in 290,000 years, with
+/// 16 random decimal ones in 160.
+pub const MIN_TOKEN: usize = 16;
+
+/// Wrong tokens a minute that one source (an IPv4 address, or a /64 of IPv6) is told of as such, each
+/// kind by itself: a person mistypes a few times. More are told to wait. The right one never is.
 pub const LOGINS_PER_MINUTE: usize = 5;
 
-/// Sources of failed logins that a server remembers, about 600 KB. Of more, the one whose last failure
+/// Sources of wrong tokens that a server remembers, about 600 KB for each kind. Of more, the one whose last failure
 /// is the oldest is forgotten: it has waited longest.
 pub const MAX_LOGIN_SOURCES: usize = 4_096;
 

@@ -19,6 +19,7 @@ mod handle;
 mod history;
 mod http;
 mod inherited;
+mod logins;
 mod memory;
 mod paths;
 mod publisher;

@@ -59,6 +59,8 @@ pub(super) struct Stats {
     pub(super) udp_workers_lost: Counter,
     /// Bugs of this program that were met.
     pub(super) panics: Counter,
+    /// Tokens for changes and for uploads that were not the right ones.
+    pub(super) wrong_tokens: Counter,
     /// Open connections; goes down as well.
     pub(super) connections: Counter,
     /// Connections that were not kept because there were too many and none could make room.
@@ -160,6 +162,8 @@ pub struct StatsSnapshot {
     pub handshakes_failed: u64,
     /// Bugs of this program that were met: each has ended one request, connection or chore, and is in the log.
     pub panics: u64,
+    /// Tokens for changes and for uploads that were not the right ones.
+    pub wrong_tokens: u64,
     /// What is shared with other trackers; `None` when swarms are kept in memory only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreSnapshot>,

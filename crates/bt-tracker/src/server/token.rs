@@ -1,29 +1,47 @@
-//! The word that somebody has to say before anything is changed.
+//! The word that somebody has to say before anything is changed, and how often wrong ones are heard.
+//!
+//! Must not know what is changed, nor how the word travels.
+
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use super::Error;
-
-/// Bytes of a token, at least: shorter ones can be guessed.
-const SHORTEST: usize = 16;
+use super::logins::{Logins, Verdict};
+use crate::limits::MIN_TOKEN;
 
 /// A secret that requests have to show.
-#[derive(Clone)]
-pub(super) struct Token(Box<[u8]>);
+pub(super) struct Token {
+    word: Box<[u8]>,
+    /// Who has shown wrong ones.
+    logins: Mutex<Logins>,
+}
 
 impl Token {
     /// `complaint` says whose token is wrong.
     pub(super) fn new(words: &str, complaint: &'static str) -> Result<Self, Error> {
         let words = words.trim();
-        if words.len() < SHORTEST || !words.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if words.len() < MIN_TOKEN || !words.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Error::Setting(complaint));
         }
-        Ok(Self(words.as_bytes().into()))
+        Ok(Self {
+            word: words.as_bytes().into(),
+            logins: Mutex::default(),
+        })
+    }
+
+    /// What to tell whoever at `source` shows this word.
+    pub(super) fn judge(&self, given: &[u8], source: IpAddr, now: Instant) -> Verdict {
+        let is_right = self.is(given);
+        let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        logins.judge(source, is_right, now)
     }
 
     /// Compares in a time that tells nothing of where the words differ.
-    pub(super) fn is(&self, given: &[u8]) -> bool {
-        let pairs = self.0.iter().zip(given);
+    fn is(&self, given: &[u8]) -> bool {
+        let pairs = self.word.iter().zip(given);
         let differs = pairs.fold(0, |differs, (a, b)| differs | (a ^ b));
-        self.0.len() == given.len() && std::hint::black_box(differs) == 0
+        self.word.len() == given.len() && std::hint::black_box(differs) == 0
     }
 }
 
@@ -49,7 +67,8 @@ mod tests {
         ] {
             assert!(!token.is(wrong.as_bytes()), "{wrong}");
         }
-        for bad in ["short", "0123456789 abcdef", "0123456789abcdeé"] {
+        let shorter = &"0123456789abcdef"[..MIN_TOKEN - 1];
+        for bad in [shorter, "0123456789 abcdef", "0123456789abcdeé"] {
             let error = Token::new(bad, "wrong").unwrap_err();
             assert_eq!(error.to_string(), "wrong");
         }

@@ -377,6 +377,7 @@ impl Tracker {
             connections_timed_out: stats.connections_timed_out.get(),
             handshakes_failed: stats.handshakes_failed.get(),
             panics: stats.panics.get(),
+            wrong_tokens: stats.wrong_tokens.get(),
             store: self.store_snapshot(),
             ws: stats.ws.snapshot(),
             ws_connections: stats.ws_connections.get(),

@@ -153,7 +153,7 @@ async fn nothing_is_changed_or_told_without_the_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_guesses_the_token_waits_and_nobody_else() {
+async fn whoever_guesses_the_token_waits_and_whoever_has_it_does_not() {
     let server = start(operated()).await;
     let stats = server.stats_addr().unwrap();
     let login = |last, token| {
@@ -165,7 +165,8 @@ async fn whoever_guesses_the_token_waits_and_nobody_else() {
         assert_eq!(login(2, TOKEN).status, 200, "after {n} wrong ones");
         assert_eq!(login(2, "0123456789abcdef-tokem").status, 401, "{n}");
     }
-    for token in ["0123456789abcdef-tokem", TOKEN] {
+    // Each is another guess, and nothing of the right one but its beginning.
+    for token in ["0123456789abcdef-tokem", "0123456789abcdef"] {
         let reply = login(2, token);
         if reply.status != 429 && begin.elapsed().as_secs() >= 60 {
             println!("the machine stood still for a minute");
@@ -175,7 +176,13 @@ async fn whoever_guesses_the_token_waits_and_nobody_else() {
         let wait: u64 = reply.header("retry-after").unwrap().parse().unwrap();
         assert!((1..=60).contains(&wait), "{wait}");
         assert!(reply.text().contains("too many wrong tokens"));
+        // Nobody who shares the address keeps the operator out.
+        assert_eq!(login(2, TOKEN).status, 200);
     }
+    let wrong = u64::try_from(LOGINS_PER_MINUTE).unwrap() + 2;
+    assert_eq!(server.stats().wrong_tokens, wrong);
+    let metrics = get(stats, "/metrics").text();
+    assert!(metrics.contains(&format!("bt_tracker_wrong_tokens_total {wrong}\n")));
     // Who shows no token guesses none, numbers are for everybody, and others are not held up.
     let mut same = Connection::open_from([127, 0, 0, 2], stats);
     assert_eq!(same.get("/users").status, 401);

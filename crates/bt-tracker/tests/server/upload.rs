@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use bt_metainfo::assemble::{Assembly, Content};
+use bt_tracker::limits::LOGINS_PER_MINUTE;
 use bt_tracker::server::{Config, Handle, Secret, Server};
 
 use crate::harness::{Connection, Reply, config, eventually, get, http, put, start, torrent};
@@ -335,4 +336,45 @@ async fn whatever_the_directory_may_hold_may_be_uploaded() {
         (head(10_000_000).as_str(), head(10_000_001).as_str()),
         ("100", "413")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_guesses_the_upload_token_waits_and_whoever_has_it_does_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = publisher(dir.path());
+    let proxied = Config {
+        trusted_proxies: vec!["127.0.0.1".parse().unwrap()],
+        ..config
+    };
+    let server = start(proxied).await;
+    let upload = |client: &str, token: &str| {
+        let request = format!(
+            "POST /torrents/ HTTP/1.1\r\nX-Forwarded-For: {client}\r\n\
+             Authorization: Bearer {token}\r\nContent-Length: 0\r\n\r\n"
+        );
+        let mut connection = Connection::open(http(&server));
+        connection.send(request.as_bytes());
+        connection.reply().unwrap()
+    };
+    // A minute is longer than this takes, or the machine stands still.
+    let begin = std::time::Instant::now();
+    for n in 0..LOGINS_PER_MINUTE {
+        let reply = upload("192.0.2.1", "a-token-of-32-signs-that-is-bad!");
+        assert_eq!(reply.status, 403, "{n}");
+    }
+    let reply = upload("192.0.2.1", "another-one-that-is-as-bad");
+    if reply.status != 429 && begin.elapsed().as_secs() >= 60 {
+        println!("the machine stood still for a minute");
+        return;
+    }
+    assert_eq!(reply.status, 429, "{}", reply.text());
+    assert_eq!(reply.header("retry-after"), Some("60"));
+    // Nothing is no torrent, but it was looked at.
+    assert_eq!(upload("192.0.2.1", TOKEN).status, 400);
+    // Those behind a proxy are told apart, and who shows no token guesses none.
+    assert_eq!(upload("192.0.2.2", "x").status, 403);
+    let none = send(&server, "POST /torrents/", None, b"");
+    assert_eq!(none.status, 401);
+    let wrong = u64::try_from(LOGINS_PER_MINUTE).unwrap() + 2;
+    assert_eq!(server.stats().wrong_tokens, wrong);
 }

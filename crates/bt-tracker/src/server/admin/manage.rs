@@ -17,8 +17,8 @@ use bt_metainfo::InfoHash;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::super::logins::Verdict;
 use super::super::{Account, Error, chores, contain, random};
-use super::logins::Verdict;
 use super::{Admin, Source};
 
 /// Random bytes of a passkey that the server makes: nobody guesses 128 bits.
@@ -57,7 +57,7 @@ async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
-    let Some(token) = &admin.token else {
+    let Some(token) = &admin.tracker.admin_token else {
         let refused = Refused {
             status: StatusCode::FORBIDDEN,
             error: "this tracker has no admin token, so nothing can be changed here".into(),
@@ -81,7 +81,11 @@ async fn guard(
     let Some(word) = said.as_bytes().strip_prefix(b"Bearer ") else {
         return missing_or_wrong();
     };
-    match admin.admit(token, word, source) {
+    let verdict = token.judge(word, source.0, Instant::now());
+    if verdict != Verdict::Welcome {
+        admin.tracker.stats.wrong_tokens.add(1);
+    }
+    match verdict {
         Verdict::Welcome => next.run(request).await,
         Verdict::Wrong => missing_or_wrong(),
         Verdict::Wait(time) => {
@@ -90,7 +94,7 @@ async fn guard(
             let refused = Refused {
                 status: StatusCode::TOO_MANY_REQUESTS,
                 error: format!("too many wrong tokens from your address; wait {seconds} s"),
-                hint: "the right token is not looked at before either",
+                hint: "only the right token is heard before then",
             };
             ([(RETRY_AFTER, seconds.to_string())], refused).into_response()
         }

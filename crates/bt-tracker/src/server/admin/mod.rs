@@ -5,14 +5,13 @@
 
 #[cfg(any(test, feature = "fuzz"))]
 mod fuzz;
-mod logins;
 mod manage;
 mod page;
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{Query, State};
@@ -36,12 +35,10 @@ pub(super) use fuzz::fuzz;
 use super::accounts::Sums;
 use super::handle::DRAIN;
 use super::history::{self, Series};
-use super::token::Token;
 use super::tracker::Tracker;
 use super::{Config, Error, StatsSnapshot, contain};
 use crate::limits::{MAX_ADMIN_CONNECTIONS, MAX_NAMED_USERS};
 use crate::swarm::Counts;
-use logins::{Logins, Verdict};
 
 /// A head must come within this time.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -114,9 +111,7 @@ impl From<(InfoHash, Counts)> for Swarm {
 #[derive(Debug)]
 struct Admin {
     tracker: Arc<Tracker>,
-    token: Option<Token>,
     torrents: Option<PathBuf>,
-    logins: Mutex<Logins>,
 }
 
 /// Where a request comes from.
@@ -124,13 +119,6 @@ struct Admin {
 struct Source(IpAddr);
 
 impl Admin {
-    /// Whether whoever shows this word may change something.
-    fn admit(&self, token: &Token, word: &[u8], source: Source) -> Verdict {
-        let is_right = token.is(word);
-        let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
-        logins.judge(source.0, is_right, Instant::now())
-    }
-
     fn add(&self, entry: &str) -> Result<Option<usize>, Error> {
         let change = self.tracker.access.add(entry)?;
         Ok(self.tracker.settle(Instant::now(), change))
@@ -152,9 +140,7 @@ pub(super) fn serve(
 ) {
     let admin = Arc::new(Admin {
         tracker: Arc::clone(tracker),
-        token: tracker.admin_token.clone(),
         torrents: config.torrents.clone(),
-        logins: Mutex::default(),
     });
     let door = Door {
         listener,
@@ -308,6 +294,7 @@ fn rows(stats: &StatsSnapshot) -> Vec<(&'static str, u64)> {
         ("evicted_torrents_total", stats.evicted),
         ("not_stored_total", stats.not_stored),
         ("panics_total", stats.panics),
+        ("wrong_tokens_total", stats.wrong_tokens),
         ("http_announces_total", http.announces),
         ("http_scrapes_total", http.scrapes),
         ("http_failures_total", http.failures),

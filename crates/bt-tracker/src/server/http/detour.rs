@@ -5,8 +5,10 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::super::contain;
+use super::super::logins::Verdict;
 #[cfg(feature = "websocket")]
 use super::super::paths::Place;
 use super::super::publisher::{Refused, Uploaded};
@@ -38,8 +40,14 @@ pub(super) struct Upload {
     keep_alive: bool,
 }
 
-/// Refuses uploads of those that do not have the token. Other requests are not looked at.
-pub(super) fn may_upload(head: &Head<'_>, tracker: &Tracker) -> Result<(), Status> {
+/// Refuses uploads of those that do not have the token. Other requests are not looked at, nor is it
+/// asked who their `source` is.
+pub(super) fn may_upload(
+    head: &Head<'_>,
+    source: impl FnOnce() -> IpAddr,
+    now: Instant,
+    tracker: &Tracker,
+) -> Result<(), Status> {
     if !is_upload(head) {
         return Ok(());
     }
@@ -52,14 +60,19 @@ pub(super) fn may_upload(head: &Head<'_>, tracker: &Tracker) -> Result<(), Statu
             .eq_ignore_ascii_case(b"bearer ")
             .then_some(given.trim_ascii())
     });
-    match given {
-        None => Err(Status::Unauthorized),
-        Some(given) if token.is(given) => Ok(()),
-        Some(_) => Err(Status::Forbidden),
-    }
+    let Some(given) = given else {
+        return Err(Status::Unauthorized);
+    };
+    let refused = match token.judge(given, source(), now) {
+        Verdict::Welcome => return Ok(()),
+        Verdict::Wrong => Status::Forbidden,
+        Verdict::Wait(_) => Status::TooManyRequests,
+    };
+    tracker.stats.wrong_tokens.add(1);
+    Err(refused)
 }
 
-/// The detour that a request takes, if it takes one.
+/// The detour that a request takes, if it takes one. Uploads have gone through [`may_upload`].
 pub(super) fn needed(
     head: &Head<'_>,
     body: &[u8],
@@ -76,9 +89,7 @@ pub(super) fn needed(
         return Some(Detour::WebSocket { source, key });
     }
     let _ = (source, &reply);
-    // Without this check every POST of a body would be looked at twice.
-    if head.authorization.is_none() || !is_upload(head) || may_upload(head, &http.tracker).is_err()
-    {
+    if !is_upload(head) {
         return None;
     }
     let file = head.path.strip_prefix("/torrents/").unwrap_or_default();

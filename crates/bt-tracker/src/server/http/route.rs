@@ -246,6 +246,8 @@ fn plain(reply: &mut Reply<'_>, status: Status) {
     let header = match status {
         Status::Unauthorized => "WWW-Authenticate: Bearer\r\n",
         Status::MethodNotAllowed => "Allow: GET, POST\r\n",
+        // What is counted is forgotten by then.
+        Status::TooManyRequests => "Retry-After: 60\r\n",
         _ => "",
     };
     send(reply, status, TEXT, header);

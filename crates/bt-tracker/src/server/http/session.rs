@@ -192,7 +192,11 @@ impl Session {
             };
             if !matches!(head.method, Method::Get | Method::Head) {
                 // Before a body is waited for: strangers shall not make us keep one.
-                if let Err(status) = detour::may_upload(&head, tracker) {
+                let source = || {
+                    let head_bytes = bytes.get(..length).unwrap_or_default();
+                    http.source(self.source, &head, head_bytes)
+                };
+                if let Err(status) = detour::may_upload(&head, source, now, tracker) {
                     route::refuse(status, &mut self.out);
                     break Flow::Close;
                 }

@@ -1,5 +1,5 @@
 //! How often a source may show a wrong token: so many times a minute, in a table that never grows
-//! beyond its bound.
+//! beyond its bound. The right one is always welcome.
 //!
 //! Pure: moments come in. A source is an IPv4 address or the /64 of an IPv6 address. Must not know
 //! HTTP, nor what the token is for.
@@ -18,7 +18,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub(super) enum Verdict {
     Welcome,
     Wrong,
-    /// It was not looked at; what is tried before this time has passed will not be either.
+    /// Wrong, and one too many: so is any other wrong one before this time has passed.
     Wait(Duration),
 }
 
@@ -31,9 +31,14 @@ pub(super) struct Logins {
 }
 
 impl Logins {
-    /// Judges an attempt whose token is right or not. Who has failed too often waits even with the
-    /// right one: otherwise whoever guesses would be told all the same.
+    /// Judges an attempt whose token is right or not. The right one passes however often its source
+    /// has failed: a source is no person, and whoever shares the address of the operator, or a
+    /// script that has an old token, must not keep the operator out. So this bounds what wrong ones
+    /// cost and tells who sends them; that a token is not guessed rests on its length.
     pub(super) fn judge(&mut self, source: IpAddr, is_right: bool, now: Instant) -> Verdict {
+        if is_right {
+            return Verdict::Welcome;
+        }
         let source = network(source);
         if let Some(failures) = self.failures.get_mut(&source) {
             while failures.front().is_some_and(|at| is_over(*at, now)) {
@@ -45,12 +50,6 @@ impl Logins {
                 let passed = now.saturating_duration_since(*oldest);
                 return Verdict::Wait(MINUTE.saturating_sub(passed));
             }
-            if failures.is_empty() {
-                self.failures.remove(&source);
-            }
-        }
-        if is_right {
-            return Verdict::Welcome;
         }
         self.make_room_for(source, now);
         self.failures.entry(source).or_default().push_back(now);
@@ -96,28 +95,27 @@ mod tests {
     }
 
     #[test]
-    fn so_many_wrong_tokens_a_minute_and_then_the_right_one_waits_too() {
+    fn so_many_wrong_tokens_a_minute_and_the_right_one_is_welcome_all_the_same() {
         let (mut logins, start) = (Logins::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
         for n in 0..LOGINS_PER_MINUTE as u64 {
             assert_eq!(logins.judge(ip(1), true, at(n)), Welcome, "{n} failures");
             assert_eq!(logins.judge(ip(1), false, at(n)), Wrong, "{n} failures");
         }
-        for is_right in [false, true, false] {
-            let verdict = logins.judge(ip(1), is_right, at(10));
+        for _ in 0..3 {
+            let verdict = logins.judge(ip(1), false, at(10));
             assert_eq!(verdict, Wait(Duration::from_secs(50)));
+            // A neighbor who guesses, or a script with an old token, keeps nobody out.
+            assert_eq!(logins.judge(ip(1), true, at(10)), Welcome);
         }
-        assert_eq!(logins.judge(ip(2), true, at(10)), Welcome, "another one");
+        assert_eq!(logins.judge(ip(2), false, at(10)), Wrong, "another one");
         let nearly = at(60) - Duration::from_nanos(1);
-        let verdict = logins.judge(ip(1), true, nearly);
+        let verdict = logins.judge(ip(1), false, nearly);
         assert_eq!(verdict, Wait(Duration::from_nanos(1)));
         // The first failure is a minute old, and what had to wait counts for nothing.
-        assert_eq!(logins.judge(ip(1), true, at(60)), Welcome);
         assert_eq!(logins.judge(ip(1), false, at(60)), Wrong);
-        let verdict = logins.judge(ip(1), true, at(60));
+        let verdict = logins.judge(ip(1), false, at(60));
         assert_eq!(verdict, Wait(Duration::from_secs(1)));
-        assert_eq!(logins.judge(ip(1), true, at(200)), Welcome);
-        assert!(logins.failures.is_empty(), "it is forgotten");
     }
 
     #[test]
@@ -129,12 +127,12 @@ mod tests {
             let n = u16::try_from(n).unwrap();
             assert_eq!(logins.judge(neighbor(1, n), false, now), Wrong);
         }
-        assert_eq!(logins.judge(neighbor(1, 99), true, now), Wait(MINUTE));
-        assert_eq!(logins.judge(neighbor(2, 1), true, now), Welcome);
+        assert_eq!(logins.judge(neighbor(1, 99), false, now), Wait(MINUTE));
+        assert_eq!(logins.judge(neighbor(2, 1), false, now), Wrong);
         for _ in 0..LOGINS_PER_MINUTE {
             logins.judge("::ffff:192.0.2.1".parse().unwrap(), false, now);
         }
-        let plain = logins.judge([192, 0, 2, 1].into(), true, now);
+        let plain = logins.judge([192, 0, 2, 1].into(), false, now);
         assert_eq!(plain, Wait(MINUTE));
     }
 
@@ -149,17 +147,16 @@ mod tests {
         }
         assert_eq!(logins.failures.len(), MAX_LOGIN_SOURCES);
         let now = at(MAX_LOGIN_SOURCES);
-        assert!(
-            matches!(logins.judge(ip(0), true, now), Wait(_)),
-            "at the limit"
-        );
+        let waits = |logins: &mut Logins, n| matches!(logins.judge(ip(n), false, now), Wait(_));
+        assert!(waits(&mut logins, 0), "at the limit");
         // The right token of somebody new takes no place.
         assert_eq!(logins.judge(ip(MAX_LOGIN_SOURCES), true, now), Welcome);
-        assert!(matches!(logins.judge(ip(0), true, now), Wait(_)));
+        assert!(waits(&mut logins, 0));
         assert_eq!(logins.judge(ip(MAX_LOGIN_SOURCES), false, now), Wrong);
         assert_eq!(logins.failures.len(), MAX_LOGIN_SOURCES);
-        assert_eq!(logins.judge(ip(0), true, now), Welcome, "one above");
-        assert!(matches!(logins.judge(ip(1), true, now), Wait(_)));
+        assert!(waits(&mut logins, 1));
+        assert_eq!(logins.judge(ip(0), false, now), Wrong, "one above");
+        assert_eq!(logins.failures.len(), MAX_LOGIN_SOURCES);
         // A minute later nobody has to make room.
         let later = now + MINUTE;
         assert_eq!(logins.judge(ip(MAX_LOGIN_SOURCES + 1), false, later), Wrong);
