@@ -220,10 +220,13 @@ impl Peer {
             && let Some(flying) = self.in_flight.pop_front()
         {
             self.called_off(now, flying.block);
+            let piece = flying.block.piece;
+            // Each piece once, since the last time.
+            self.withheld.retain(|(known, _)| *known != piece);
             if self.withheld.len() >= MAX_WITHHELD {
                 self.withheld.pop_front();
             }
-            self.withheld.push_back((flying.block.piece, now));
+            self.withheld.push_back((piece, now));
             lost.push(flying.block);
         }
         lost
@@ -290,6 +293,16 @@ impl Peer {
         {
             self.called_off.pop_front();
         }
+        // With the Fast extension each request has its own answer, however often the same block is asked for. Without it
+        // a request that was called off may have none, and whoever chokes us again and again is to earn a block once.
+        if !self.info.fast
+            && let Some(at) = self
+                .called_off
+                .iter()
+                .position(|(known, _)| *known == block)
+        {
+            self.called_off.remove(at);
+        }
         self.called_off.push_back((block, now));
     }
 
@@ -325,11 +338,15 @@ mod tests {
     use std::time::{Duration, Instant};
 
     fn peer(now: Instant) -> Peer {
+        peer_with(now, true)
+    }
+
+    fn peer_with(now: Instant, fast: bool) -> Peer {
         let info = PeerInfo {
             addr: SocketAddr::from(([10, 0, 0, 1], 6881)),
             id: PeerId::from([1; 20]),
             direction: Direction::Incoming,
-            fast: true,
+            fast,
         };
         Peer::new(now, info, 1_000)
     }
@@ -353,6 +370,20 @@ mod tests {
         assert!(!peer.answers_called_off(late + Duration::from_millis(1), block(3)));
         peer.called_off(late + Duration::from_secs(1), block(0));
         assert_eq!(peer.called_off.len(), 1, "what is too old is dropped");
+    }
+
+    #[test]
+    fn a_block_that_was_called_off_twice_has_two_answers_only_where_each_request_has_one() {
+        let now = Instant::now();
+        for (fast, answers) in [(true, 2), (false, 1)] {
+            let mut peer = peer_with(now, fast);
+            for n in [0, 1, 0] {
+                peer.called_off(now, block(n));
+            }
+            let came = (0..3).filter(|_| peer.answers_called_off(now, block(0)));
+            assert_eq!(came.count(), answers, "fast: {fast}");
+            assert!(peer.answers_called_off(now, block(1)));
+        }
     }
 
     /// Peers with several disk threads answer out of order, and none of that is lost.
@@ -390,6 +421,24 @@ mod tests {
         answer(&mut slow, 1);
         assert!(slow.has_lost_request(late));
         assert!(!slow.has_lost_request(late - Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn a_piece_of_which_several_blocks_were_passed_over_is_named_once() {
+        let (now, block) = (Instant::now(), |n: u32| {
+            BlockRef::new(PieceIndex(n / 2), n % 2, 1)
+        });
+        let mut peer = peer(now);
+        (0..9).for_each(|n| peer.asked(now, block(n)));
+        let soon = now + Duration::from_millis(100);
+        for n in 4..9 {
+            let latency = peer.arrived(soon, block(n)).unwrap();
+            peer.pipeline.received(soon, latency);
+        }
+        let late = now + SNUB_AFTER;
+        assert_eq!(peer.take_lost_requests(late).len(), 4);
+        let withheld: Vec<u32> = peer.withheld(late).map(|piece| piece.0).collect();
+        assert_eq!(withheld, [0, 1]);
     }
 
     #[test]
