@@ -1,19 +1,24 @@
-//! The directory of state of one node on a disk that loses power, for the client's own journal.
+//! A directory on a disk that loses power, for the client's own journal.
 //!
-//! What is not synced is torn at any byte, names come and go in their order, a sync or a write may fail. While a write of
-//! the journal takes its time, a kill or a cut finds it at any of its calls, by lot. It must not know what is written.
+//! What is not synced is dropped, reordered by sectors, or torn at any byte; names come and go in their order; a sync or a
+//! write may fail. While calls take their time, a kill or a cut finds them at any of them, by lot. Included by path in the
+//! simulator and in the tests of `bt-client/src/state`; it must not know what is written.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 
-use bt_client::state::Storage;
-
-use super::dice::Dice;
+use super::Storage;
 
 /// What the system answers when a disk is broken.
 const EIO: i32 = 5;
+
+/// What a disk writes at once.
+const SECTOR: usize = 512;
+
+/// A number below this one, by lot; 0 for 0.
+pub(crate) type Lot<'a> = &'a mut dyn FnMut(usize) -> usize;
 
 /// A change of one file that is not on the platters yet.
 #[derive(Debug, Clone)]
@@ -26,6 +31,7 @@ enum Change {
 enum Naming {
     Create(String, usize),
     Rename(String, String),
+    Remove(String),
 }
 
 /// What the journal's code has asked for.
@@ -56,12 +62,20 @@ struct Files {
 }
 
 /// What fails from now on.
+#[allow(
+    dead_code,
+    reason = "none of those that include this file has a use for all of them"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Failing {
     #[default]
     Nothing,
     Writes,
     Syncs,
+    /// The next sync of a file, and no other.
+    OneSync,
+    /// Writes, and names as well.
+    Everything,
 }
 
 #[derive(Debug, Default)]
@@ -99,6 +113,46 @@ fn rename(names: &mut BTreeMap<String, usize>, naming: &Naming) {
                 names.insert(to.clone(), inode);
             }
         }
+        Naming::Remove(name) => {
+            names.remove(name);
+        }
+    }
+}
+
+/// What a power cut leaves of changes that were not synced: nothing, all, some sectors in any order, or the beginning, up
+/// to any byte.
+fn tear(bytes: &mut Vec<u8>, mut pending: Vec<Change>, lot: Lot<'_>) {
+    let mood = lot(4);
+    if mood == 3 {
+        let whole = lot(pending.len() + 1);
+        let torn = pending.drain(whole..).next();
+        pending.iter().for_each(|change| apply(bytes, change));
+        if let Some(Change::Write(offset, mut data)) = torn {
+            data.truncate(lot(data.len() + 1));
+            apply(bytes, &Change::Write(offset, data));
+        }
+        return;
+    }
+    let keeps = |lot: Lot<'_>| mood == 1 || mood == 2 && lot(2) == 0;
+    while !pending.is_empty() {
+        let (offset, data) = match pending.swap_remove(lot(pending.len())) {
+            Change::Write(offset, data) => (offset, data),
+            length @ Change::Length(_) => {
+                if keeps(lot) {
+                    apply(bytes, &length);
+                }
+                continue;
+            }
+        };
+        let mut at = 0;
+        while at < data.len() {
+            // Up to the next border of a sector of the file.
+            let end = (at + SECTOR - (offset + at) % SECTOR).min(data.len());
+            if keeps(lot) {
+                apply(bytes, &Change::Write(offset + at, data[at..end].to_vec()));
+            }
+            at = end;
+        }
     }
 }
 
@@ -134,22 +188,14 @@ impl Files {
         }
     }
 
-    /// The power goes: of what was not synced the beginning is there, up to any byte.
-    fn cut(&mut self, dice: &mut Dice) {
+    /// The power goes.
+    fn cut(&mut self, lot: Lot<'_>) {
         for inode in &mut self.inodes {
-            let mut pending = std::mem::take(&mut inode.pending);
-            let whole = dice.below(pending.len() + 1);
-            let torn = pending.drain(whole..).next();
-            for change in &pending {
-                apply(&mut inode.stable, change);
-            }
-            if let Some(Change::Write(offset, mut data)) = torn {
-                data.truncate(dice.below(data.len() + 1));
-                apply(&mut inode.stable, &Change::Write(offset, data));
-            }
+            let pending = std::mem::take(&mut inode.pending);
+            tear(&mut inode.stable, pending, lot);
             inode.live.clone_from(&inode.stable);
         }
-        let kept = dice.below(self.pending.len() + 1);
+        let kept = lot(self.pending.len() + 1);
         for naming in self.pending.drain(..).take(kept) {
             rename(&mut self.stable, &naming);
         }
@@ -163,6 +209,14 @@ impl State {
         if let Some((_, calls)) = &mut self.under_way {
             calls.push(call);
         }
+    }
+
+    fn name(&mut self, naming: Naming) -> io::Result<()> {
+        if self.failing == Failing::Everything {
+            return Err(io::Error::from_raw_os_error(EIO));
+        }
+        self.perform(Call::Name(naming));
+        Ok(())
     }
 }
 
@@ -182,18 +236,18 @@ impl Platter {
     }
 
     /// The program is gone, in the middle of what it was about if that takes time.
-    pub(crate) fn crash(&self, dice: &mut Dice, power_cut: bool) {
+    pub(crate) fn crash(&self, lot: Lot<'_>, power_cut: bool) {
         let mut state = self.0.borrow_mut();
         state.failing = Failing::Nothing;
         if let Some((files, calls)) = state.under_way.take() {
-            let made = dice.below(calls.len() + 1);
+            let made = lot(calls.len() + 1);
             state.files = files;
             calls[..made]
                 .iter()
                 .for_each(|call| state.files.perform(call));
         }
         if power_cut {
-            state.files.cut(dice);
+            state.files.cut(lot);
         }
     }
 }
@@ -216,7 +270,7 @@ impl Storage for Platter {
         let there = state.files.live.get(name).copied();
         let inode = there.unwrap_or(state.files.inodes.len());
         if there.is_none() {
-            state.perform(Call::Name(Naming::Create(name.to_owned(), inode)));
+            state.name(Naming::Create(name.to_owned(), inode))?;
         }
         state.perform(Call::Change(inode, Change::Length(0)));
         Ok(inode)
@@ -229,7 +283,7 @@ impl Storage for Platter {
 
     fn write_at(&self, file: &usize, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.0.borrow_mut();
-        if state.failing == Failing::Writes {
+        if matches!(state.failing, Failing::Writes | Failing::Everything) {
             return Err(io::Error::from_raw_os_error(EIO));
         }
         let offset = usize::try_from(offset).expect("a small file");
@@ -246,7 +300,10 @@ impl Storage for Platter {
 
     fn sync(&self, file: &usize) -> io::Result<()> {
         let mut state = self.0.borrow_mut();
-        if state.failing == Failing::Syncs {
+        if matches!(state.failing, Failing::Syncs | Failing::OneSync) {
+            if state.failing == Failing::OneSync {
+                state.failing = Failing::Nothing;
+            }
             state.perform(Call::Drop(*file));
             return Err(io::Error::from_raw_os_error(EIO));
         }
@@ -256,8 +313,12 @@ impl Storage for Platter {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let naming = Naming::Rename(from.to_owned(), to.to_owned());
-        self.0.borrow_mut().perform(Call::Name(naming));
-        Ok(())
+        self.0.borrow_mut().name(naming)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let naming = Naming::Remove(name.to_owned());
+        self.0.borrow_mut().name(naming)
     }
 
     fn sync_names(&self) -> io::Result<()> {

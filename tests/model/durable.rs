@@ -149,6 +149,10 @@ mod member {
             self.breaks.fetch_add(1, Ordering::Relaxed);
         }
 
+        pub(super) fn cannot_take_back(&self, _: &super::stand_in::StateError) {
+            panic!("all can be recorded");
+        }
+
         pub(super) fn disk_failed(&self, _: &DiskError) {
             self.failures.fetch_add(1, Ordering::Relaxed);
         }
@@ -201,6 +205,10 @@ pub(crate) mod stand_in {
                 .unwrap_or_else(PoisonError::into_inner)
                 .extend(records.iter().cloned());
             Ok(())
+        }
+
+        pub(crate) fn overclaims(&self, _: u32) -> bool {
+            false
         }
 
         pub(crate) fn close(&self) -> Result<(), StateError> {

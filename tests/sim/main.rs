@@ -21,6 +21,7 @@ mod link;
 mod memory;
 mod node;
 mod plan;
+#[path = "../platter.rs"]
 mod platter;
 mod queue;
 mod random;
@@ -32,3 +33,5 @@ mod traffic;
 mod twin;
 mod wire;
 mod world;
+
+use bt_client::state::Storage;

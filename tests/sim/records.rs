@@ -241,7 +241,8 @@ impl Records {
     /// The program is gone, and the next one reads what it has left.
     pub(crate) fn crash(&mut self, power_cut: bool) -> Result<(), String> {
         self.stop();
-        self.platter.crash(&mut self.dice, power_cut);
+        let lot = &mut |below| self.dice.below(below);
+        self.platter.crash(lot, power_cut);
         self.journal = open(&self.platter)?;
         self.has_failed = false;
         let is_gone = |piece: &u32| !self.is_recorded(PieceIndex(*piece));

@@ -197,7 +197,8 @@ impl Durable {
     }
 
     /// These pieces are not on the disk any more, or somebody is about to look whether they are: nothing is known of
-    /// them, and their files may be written from when this returns. Blocks; not to be called on the thread that commits.
+    /// them, and their files may be written from when this returns. If that can neither be recorded nor the journal be
+    /// removed, the torrent has failed by then. Blocks; not to be called on the thread that commits.
     pub(super) fn forget(&self, member: &Member, number: u32, pieces: &IndexSet) {
         let (shared, of, lost) = (Arc::clone(&self.shared), number, pieces.clone());
         let (done, wait) = mpsc::channel();
@@ -537,6 +538,11 @@ impl Shared {
             && let Err(error) = store.write(records)
         {
             self.cannot_keep(member, &error);
+            if let Some(&number) = member.number.get()
+                && store.overclaims(number)
+            {
+                member.cannot_take_back(&error);
+            }
         }
     }
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
@@ -62,6 +62,8 @@ pub(crate) struct Member {
     prepared: AtomicBool,
     /// All that is wanted is here, and nobody has been told yet, since it may not be on the disk to stay.
     pub(super) owes_completion: AtomicBool,
+    /// Losses that are known, but not yet to the engine; counted by `recheck::UnderWay`.
+    pub(super) losses: AtomicUsize,
     /// It has failed, was resumed, and goes on when what is in doubt was read back.
     pub(super) is_mending: AtomicBool,
 }
@@ -128,6 +130,7 @@ impl Member {
                 relocating: Relocating::default(),
                 prepared: AtomicBool::new(false),
                 owes_completion: AtomicBool::new(false),
+                losses: AtomicUsize::new(0),
                 is_mending: AtomicBool::new(false),
             }
         })
@@ -345,6 +348,18 @@ impl Member {
         if let (Some(session), Some(number)) = (self.session.upgrade(), self.number.get()) {
             let bytes = u64::from(self.layout.piece_size(piece));
             session.durable.note(*number, piece, bytes);
+        }
+    }
+
+    /// Pieces of it are lost, and what says that they are here can neither be corrected nor removed: nothing is fetched in
+    /// their place, since a start after a power cut would believe whatever is there.
+    pub(super) fn cannot_take_back(&self, error: &StateError) {
+        if let Some(member) = self.me.upgrade() {
+            member.handle(Input::StorageFailed(Trouble {
+                kind: TroubleKind::Broken,
+                message: format!("what is lost cannot be recorded: {error}"),
+                hint: error.hint().to_owned(),
+            }));
         }
     }
 

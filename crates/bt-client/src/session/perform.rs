@@ -151,6 +151,7 @@ pub(super) fn complete_when_safe(session: &Arc<Inner>, member: &Arc<Member>) {
     let member = Arc::clone(member);
     session.durable.after_commit(move || {
         member.contained(|| match (member.standing(), member.session.upgrade()) {
+            (Standing::Settled, _) if lacks_something(&member) => {}
             (Standing::Settled, _) => relocate::go_home(&member),
             // Another piece came in between.
             (Standing::Waiting, Some(session)) => complete_when_safe(&session, &member),
@@ -160,8 +161,17 @@ pub(super) fn complete_when_safe(session: &Arc<Inner>, member: &Arc<Member>) {
     });
 }
 
+/// Whether something that is wanted is not here, or not any more: pieces may be lost between the last one and the commit
+/// after it. Whoever has lost them looks again, and fetches them first.
+fn lacks_something(member: &Member) -> bool {
+    member.losses.load(Ordering::Relaxed) > 0 || !member.engine().is_complete()
+}
+
 /// All is where it is to be, and on the disk to stay.
 pub(super) fn completed(member: &Arc<Member>) {
+    if lacks_something(member) {
+        return;
+    }
     if member.owes_completion.swap(false, Ordering::Relaxed)
         && let Some(session) = member.session.upgrade()
     {
@@ -218,5 +228,75 @@ pub(super) fn close_all(member: &Member) {
         .unwrap_or_else(PoisonError::into_inner);
     for mailbox in mailboxes.values() {
         mailbox.leave([Order::Close(CloseReason::Leaving)], true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
+
+    use bt_metainfo::{Metainfo, PieceIndex, create};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::engine::PieceVerdict;
+    use crate::session::recheck::{self, UnderWay};
+    use crate::{AddTorrent, EventStream, Session, SessionConfig};
+
+    const PATIENCE: Duration = Duration::from_secs(120);
+
+    /// What is told up to the completion: pieces, and whether it is complete.
+    async fn told(events: &mut EventStream) -> Vec<Option<PieceIndex>> {
+        let mut told = Vec::new();
+        while told.last() != Some(&None) {
+            let event = timeout(PATIENCE, events.next()).await.expect("in time");
+            match event.expect("the session is there").kind {
+                EventKind::Piece(piece) => told.push(Some(piece)),
+                EventKind::Completed => told.push(None),
+                _ => {}
+            }
+        }
+        told
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_lost_before_its_commit_is_not_told_to_be_complete() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a"), vec![7; 100_000]).unwrap();
+        let torrent = create::create(&dir.path().join("a"), &create::Options::default());
+        let metainfo = Metainfo::parse(&torrent.unwrap().to_bytes().unwrap()).unwrap();
+        let config = SessionConfig {
+            trackers: false,
+            ..SessionConfig::default()
+        };
+        let session = Session::start(config).await.unwrap();
+        let torrent = session.add(AddTorrent::new(metainfo, dir.path())).await;
+        let torrent = torrent.unwrap();
+        let here = timeout(PATIENCE, torrent.wait_until_seeding()).await;
+        here.expect("in time").unwrap();
+        let mut events = session.subscribe();
+        let member = Arc::clone(&torrent.member);
+        // All has come and waits for its commit, and then a piece is lost.
+        let work = move || {
+            let inner = member.session.upgrade().expect("it runs");
+            member.owes_completion.store(true, Ordering::Relaxed);
+            let under_way = UnderWay::begin(&member);
+            completed(&member);
+            let piece = PieceIndex(0);
+            recheck::lost(&member, vec![piece], &AtomicBool::new(false));
+            drop(under_way);
+            completed(&member);
+            complete_when_safe(&inner, &member);
+            inner.durable.commit();
+            // It comes once more, and all is here.
+            member.content.mark_written(piece);
+            member.note(piece);
+            let digests = Vec::new();
+            member.handle(Input::PieceChecked(piece, PieceVerdict::Good { digests }));
+        };
+        tokio::task::spawn_blocking(work).await.unwrap();
+        assert_eq!(told(&mut events).await, [Some(PieceIndex(0)), None]);
+        session.stop().await;
     }
 }

@@ -4,15 +4,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bt_metainfo::{FileIndex, PieceIndex};
 
 use super::check;
 use super::config::Check;
 use super::member::Member;
-use super::scrub;
 use super::torrent::Torrent;
+use super::{perform, scrub};
 use crate::disk::DiskError;
 use crate::engine::{Command, Input, PieceVerdict};
 use crate::error::Error;
@@ -75,6 +75,10 @@ fn look(member: &Arc<Member>, pieces: &[PieceIndex], stop: &AtomicBool) -> Resul
 /// what one of them still counts, no other may change. Blocks the thread; after `stop` nobody looks any further.
 pub(super) fn lost(member: &Arc<Member>, pieces: Vec<PieceIndex>, stop: &AtomicBool) {
     let all = with_sharers(member, pieces, stop);
+    // Before a commit can settle what is left without them, and take that for all.
+    let under_way: Vec<UnderWay> = (all.iter())
+        .map(|loss| UnderWay::begin(&loss.member))
+        .collect();
     for loss in &all {
         let pieces: Vec<PieceIndex> = loss.bad.iter().copied().collect();
         if let (Some(session), Some(&number)) =
@@ -86,9 +90,32 @@ pub(super) fn lost(member: &Arc<Member>, pieces: Vec<PieceIndex>, stop: &AtomicB
         // Before they are asked for: what has come is taken back by whoever has written it.
         loss.member.content.lose(&pieces);
     }
-    for loss in all {
-        loss.member
-            .handle(Input::Lost(loss.bad.into_iter().collect()));
+    for (loss, under_way) in all.into_iter().zip(under_way) {
+        let member = &loss.member;
+        member.handle(Input::Lost(loss.bad.into_iter().collect()));
+        drop(under_way);
+        if member.owes_completion.load(Ordering::Relaxed)
+            && let Some(session) = member.session.upgrade()
+        {
+            // What was lost may be nothing that is wanted.
+            perform::complete_when_safe(&session, member);
+        }
+    }
+}
+
+/// A loss that is known, but not yet to the engine: as long as it lives, nobody is told that all is here.
+pub(super) struct UnderWay(Arc<Member>);
+
+impl UnderWay {
+    pub(super) fn begin(member: &Arc<Member>) -> Self {
+        member.losses.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(member))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.losses.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

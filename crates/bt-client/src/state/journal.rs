@@ -3,6 +3,7 @@
 //! What it says in memory is what was handed to it; the file catches up or the caller hears that it cannot. It must not
 //! know what files of content look like, nor when anything is due.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 
@@ -70,6 +71,8 @@ pub struct Journal<S: Storage> {
     end: u64,
     sequence: u64,
     known: Replay,
+    /// Torrents of which the file may say more than is known: what took it back could not be written.
+    overclaimed: BTreeSet<u32>,
     /// Bytes that the last checkpoint took.
     base: u64,
     checkpoint_after: u64,
@@ -87,6 +90,7 @@ impl<S: Storage> Journal<S> {
             end: 0,
             sequence: 0,
             known: Replay::default(),
+            overclaimed: BTreeSet::new(),
             base: 0,
             checkpoint_after,
             storage,
@@ -166,7 +170,8 @@ impl<S: Storage> Journal<S> {
     ///
     /// # Errors
     /// Those of the system. A file that could not be written or synced is given up, because nobody knows what of it is
-    /// on the disk; the next call writes a new one with all that is known, these records included.
+    /// on the disk; the next call writes a new one with all that is known, these records included. If they take back
+    /// what was said before, [`Journal::disclaim`] is due until then.
     pub fn write(&mut self, records: &[Record]) -> io::Result<()> {
         if records.is_empty() {
             return Ok(());
@@ -174,6 +179,15 @@ impl<S: Storage> Journal<S> {
         for record in records {
             self.known.apply(record);
         }
+        let written = self.put(records);
+        if written.is_err() {
+            let taken_back = records.iter().filter(|record| record.takes_back());
+            self.overclaimed.extend(taken_back.map(Record::torrent));
+        }
+        written
+    }
+
+    fn put(&mut self, records: &[Record]) -> io::Result<()> {
         let grown = self.end.saturating_sub(self.base);
         if self.file.is_none() || grown >= self.checkpoint_after.max(self.base) {
             return self.checkpoint();
@@ -220,6 +234,30 @@ impl<S: Storage> Journal<S> {
         self.end = bytes.len() as u64;
         self.base = self.end;
         self.sequence = sequence;
+        self.overclaimed.clear();
+        Ok(())
+    }
+
+    /// Whether the file may say more of a torrent than is known: a start after a power cut would believe it.
+    #[must_use]
+    pub fn overclaims(&self, torrent: u32) -> bool {
+        self.overclaimed.contains(&torrent)
+    }
+
+    /// Removes the file if it may say more than is known: a start that finds no journal believes nothing and hashes
+    /// everything, and removing a file takes no room and writes no data. The next [`Journal::write`] that succeeds makes
+    /// a new one with all that is known. Does nothing if the file says no more than that.
+    ///
+    /// # Errors
+    /// Those of the system; the file may say too much still.
+    pub fn disclaim(&mut self) -> io::Result<()> {
+        if self.overclaimed.is_empty() {
+            return Ok(());
+        }
+        self.file = None;
+        self.storage.remove(NAME)?;
+        self.storage.sync_names()?;
+        self.overclaimed.clear();
         Ok(())
     }
 

@@ -33,6 +33,8 @@ pub trait Storage {
     fn sync(&self, file: &Self::File) -> io::Result<()>;
     /// Gives a file another name; a file that has it already is replaced.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Removes a file if it is there.
+    fn remove(&self, name: &str) -> io::Result<()>;
     /// The names are to survive a power cut.
     fn sync_names(&self) -> io::Result<()>;
 
@@ -124,17 +126,6 @@ impl Folder {
         names.sort_unstable();
         Ok(names)
     }
-
-    /// Removes a file if it is there.
-    ///
-    /// # Errors
-    /// Those of the system.
-    pub fn remove(&self, name: &str) -> io::Result<()> {
-        match std::fs::remove_file(self.path.join(name)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
-    }
 }
 
 /// Some file systems know no sync of a directory, and one that is mounted read-only has nothing to sync.
@@ -191,6 +182,13 @@ impl Storage for Folder {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         std::fs::rename(self.path.join(from), self.path.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        match std::fs::remove_file(self.path.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     fn sync_names(&self) -> io::Result<()> {

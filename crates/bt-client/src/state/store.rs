@@ -306,13 +306,24 @@ impl Store {
 
     fn append(&self, journal: &mut Journal<Folder>, records: &[Record]) -> std::io::Result<()> {
         let mut is_second = false;
-        self.0
-            .reserve
-            .spend(|| match std::mem::replace(&mut is_second, true) {
-                false => journal.write(records),
-                // The records are known by now.
-                true => journal.checkpoint(),
-            })
+        let written = (self.0.reserve).spend(|| match std::mem::replace(&mut is_second, true) {
+            false => journal.write(records),
+            // The records are known by now.
+            true => journal.checkpoint(),
+        });
+        if written.is_err()
+            && let Err(error) = journal.disclaim()
+        {
+            tracing::warn!(%error, "the journal says more than is true, and cannot be removed");
+        }
+        written
+    }
+
+    /// Whether a start after a power cut might believe more of this torrent than is true: what took it back could neither
+    /// be recorded nor the journal be removed.
+    #[must_use]
+    pub fn overclaims(&self, torrent: u32) -> bool {
+        self.journal().overclaims(torrent)
     }
 
     /// The content of a torrent is in another directory now; what is known of it stays known. `then` is recorded with it.
@@ -331,7 +342,8 @@ impl Store {
     /// Records what is true from now on. When it returns, it survives a power cut.
     ///
     /// # Errors
-    /// If the system refuses; the next call writes these records as well.
+    /// If the system refuses; the next call writes these records as well. If they take back what was said before, there
+    /// is no journal until then, or else [`Store::overclaims`].
     pub fn write(&self, records: &[Record]) -> Result<(), StateError> {
         let _open = self.while_open()?;
         let written = self.append(&mut self.journal(), records);

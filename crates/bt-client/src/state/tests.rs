@@ -1,10 +1,8 @@
 //! The journal on a disk that loses power: writes that were not synced are dropped, reordered and torn, names come and go
 //! in their order, and a sync may fail. Whatever happens, what is claimed is there, and what was durable is claimed.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
-use std::rc::Rc;
 use std::time::Instant;
 
 use super::journal::{Journal, Notice};
@@ -15,199 +13,14 @@ use super::storage::{Folder, Storage};
 use super::store::Store;
 use crate::engine::parts::Rng;
 
-/// What a disk writes at once.
-const SECTOR: usize = 512;
-const PIECE: usize = 3 * SECTOR + 100;
+#[path = "../../../../tests/platter.rs"]
+mod platter;
+
+use platter::{Failing, Platter};
+
+const PIECE: usize = 3 * 512 + 100;
 const PIECES: u32 = 24;
 const TORRENTS: u32 = 2;
-
-#[derive(Debug, Clone)]
-enum Change {
-    Write(u64, Vec<u8>),
-    Length(u64),
-}
-
-#[derive(Debug, Clone)]
-enum Naming {
-    Create(String, usize),
-    Rename(String, String),
-}
-
-#[derive(Debug, Default)]
-struct Inode {
-    live: Vec<u8>,
-    stable: Vec<u8>,
-    pending: Vec<Change>,
-}
-
-#[derive(Debug, Default)]
-struct World {
-    inodes: Vec<Inode>,
-    live: BTreeMap<String, usize>,
-    stable: BTreeMap<String, usize>,
-    pending: Vec<Naming>,
-    /// One in so many syncs fails; 0 for none.
-    failing: u64,
-    rng: Option<Rng>,
-}
-
-/// A disk without power loss protection. Clones are the same disk.
-#[derive(Debug, Clone, Default)]
-struct Lossy(Rc<RefCell<World>>);
-
-fn apply(bytes: &mut Vec<u8>, change: &Change, mut keep: impl FnMut() -> bool) {
-    match change {
-        Change::Write(offset, data) => {
-            let offset = usize::try_from(*offset).unwrap();
-            let mut at = 0;
-            while at < data.len() {
-                // Up to the next border of a sector of the file.
-                let end = (at + SECTOR - (offset + at) % SECTOR).min(data.len());
-                if keep() {
-                    let needed = offset + end;
-                    if bytes.len() < needed {
-                        bytes.resize(needed, 0);
-                    }
-                    bytes[offset + at..needed].copy_from_slice(&data[at..end]);
-                }
-                at = end;
-            }
-        }
-        Change::Length(length) => {
-            if keep() {
-                bytes.resize(usize::try_from(*length).unwrap(), 0);
-            }
-        }
-    }
-}
-
-fn rename(names: &mut BTreeMap<String, usize>, naming: &Naming) {
-    match naming {
-        Naming::Create(name, inode) => {
-            names.insert(name.clone(), *inode);
-        }
-        Naming::Rename(from, to) => {
-            if let Some(inode) = names.remove(from) {
-                names.insert(to.clone(), inode);
-            }
-        }
-    }
-}
-
-impl World {
-    fn chance(&mut self, one_in: u64) -> bool {
-        one_in > 0 && self.rng.as_mut().unwrap().next().is_multiple_of(one_in)
-    }
-
-    fn name(&mut self, naming: Naming) {
-        rename(&mut self.live, &naming);
-        self.pending.push(naming);
-    }
-
-    fn change(&mut self, inode: usize, change: Change) {
-        apply(&mut self.inodes[inode].live, &change, || true);
-        self.inodes[inode].pending.push(change);
-    }
-
-    /// The power goes. Of what was not synced any part may have reached the disk, in any order.
-    fn cut(&mut self) {
-        let mut rng = self.rng.take().unwrap();
-        for inode in &mut self.inodes {
-            let mut pending = std::mem::take(&mut inode.pending);
-            let mood = rng.next() % 3;
-            while !pending.is_empty() {
-                let at = usize::try_from(rng.next()).unwrap() % pending.len();
-                let change = pending.swap_remove(at);
-                apply(&mut inode.stable, &change, || match mood {
-                    0 => false,
-                    1 => true,
-                    _ => rng.next().is_multiple_of(2),
-                });
-            }
-            inode.live = inode.stable.clone();
-        }
-        let kept = usize::try_from(rng.next()).unwrap() % (self.pending.len() + 1);
-        for naming in self.pending.drain(..).take(kept) {
-            rename(&mut self.stable, &naming);
-        }
-        self.live = self.stable.clone();
-        self.rng = Some(rng);
-    }
-}
-
-impl Storage for Lossy {
-    type File = usize;
-
-    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        let world = self.0.borrow();
-        Ok(world
-            .live
-            .get(name)
-            .map(|inode| world.inodes[*inode].live.clone()))
-    }
-
-    fn exists(&self, name: &str) -> io::Result<bool> {
-        Ok(self.0.borrow().live.contains_key(name))
-    }
-
-    fn create(&self, name: &str) -> io::Result<usize> {
-        let mut world = self.0.borrow_mut();
-        let inode = match world.live.get(name) {
-            Some(inode) => *inode,
-            None => {
-                world.inodes.push(Inode::default());
-                let inode = world.inodes.len() - 1;
-                world.name(Naming::Create(name.to_owned(), inode));
-                inode
-            }
-        };
-        world.change(inode, Change::Length(0));
-        Ok(inode)
-    }
-
-    fn open(&self, name: &str) -> io::Result<usize> {
-        let found = self.0.borrow().live.get(name).copied();
-        found.ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-
-    fn write_at(&self, file: &usize, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let change = Change::Write(offset, bytes.to_vec());
-        self.0.borrow_mut().change(*file, change);
-        Ok(())
-    }
-
-    fn set_len(&self, file: &usize, length: u64) -> io::Result<()> {
-        self.0.borrow_mut().change(*file, Change::Length(length));
-        Ok(())
-    }
-
-    fn sync(&self, file: &usize) -> io::Result<()> {
-        let mut world = self.0.borrow_mut();
-        let failing = world.failing;
-        let fails = world.chance(failing);
-        let inode = &mut world.inodes[*file];
-        inode.pending.clear();
-        if fails {
-            // As Linux has it: the pages count as clean from now on, and the next sync succeeds.
-            return Err(io::Error::from_raw_os_error(5));
-        }
-        inode.stable = inode.live.clone();
-        Ok(())
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let naming = Naming::Rename(from.to_owned(), to.to_owned());
-        self.0.borrow_mut().name(naming);
-        Ok(())
-    }
-
-    fn sync_names(&self) -> io::Result<()> {
-        let mut world = self.0.borrow_mut();
-        world.pending.clear();
-        world.stable = world.live.clone();
-        Ok(())
-    }
-}
 
 fn bytes_of(torrent: u32, piece: u32) -> Vec<u8> {
     let mut rng = Rng::new(u64::from(torrent) << 32 | u64::from(piece) | 1 << 63);
@@ -230,8 +43,8 @@ fn added(torrent: u32) -> Record {
 
 /// A client that downloads, forgets, and loses its power.
 struct Client {
-    disk: Lossy,
-    journal: Journal<Lossy>,
+    disk: Platter,
+    journal: Journal<Platter>,
     pending: Pending,
     /// Of each torrent: written, whether durable or not.
     have: Vec<BTreeSet<u32>>,
@@ -239,21 +52,23 @@ struct Client {
     durable: Vec<BTreeSet<u32>>,
     now: Instant,
     rng: Rng,
+    /// The disk fails now and then.
+    fails: bool,
+    /// The journal was removed, since it said too much; no other could be written yet.
+    is_gone: bool,
     /// Records are written before their data is synced, which the checks must notice.
     wrong_order: bool,
 }
 
 impl Client {
-    fn new(seed: u64, failing: u64) -> Self {
-        let disk = Lossy::default();
-        disk.0.borrow_mut().rng = Some(Rng::new(seed ^ 0xd15c));
+    fn new(seed: u64, fails: bool) -> Self {
+        let disk = Platter::default();
         let (mut journal, _) = Journal::open(disk.clone(), 400).unwrap();
         for torrent in 0..TORRENTS {
             disk.create(&format!("data-{torrent}")).unwrap();
             journal.write(&[added(torrent)]).unwrap();
         }
         disk.sync_names().unwrap();
-        disk.0.borrow_mut().failing = failing;
         let sets = || vec![BTreeSet::new(); TORRENTS as usize];
         Self {
             disk,
@@ -263,12 +78,27 @@ impl Client {
             durable: sets(),
             now: Instant::now(),
             rng: Rng::new(seed),
+            fails,
+            is_gone: false,
             wrong_order: false,
         }
     }
 
     fn pick(&mut self, below: u32) -> u32 {
         u32::try_from(self.rng.next() % u64::from(below)).unwrap()
+    }
+
+    /// From here on calls take time, and some may fail.
+    fn depart(&mut self) {
+        let failing = match self.pick(8) {
+            _ if !self.fails => Failing::Nothing,
+            0 | 1 => Failing::OneSync,
+            2 => Failing::Syncs,
+            3 => Failing::Writes,
+            4 => Failing::Everything,
+            _ => Failing::Nothing,
+        };
+        self.disk.depart(failing);
     }
 
     fn write(&mut self, torrent: u32, piece: u32, bytes: &[u8]) {
@@ -289,13 +119,18 @@ impl Client {
             }
             9..=11 => self.commit(),
             12 => self.forget(torrent, piece),
-            13 if self.rng.next().is_multiple_of(2) => drop(self.journal.checkpoint()),
+            13 if self.rng.next().is_multiple_of(2) => {
+                self.depart();
+                self.is_gone &= self.journal.checkpoint().is_err();
+                self.disk.arrive();
+            }
             13 => self.restart(),
             _ => self.cut(),
         }
     }
 
     fn commit(&mut self) {
+        self.depart();
         let batch = self.pending.take();
         let disk = self.disk.clone();
         let wrong_order = self.wrong_order;
@@ -314,7 +149,7 @@ impl Client {
                 self.have[torrent as usize].remove(&piece);
             }
         }
-        if self.journal.write(&synced.records()).is_ok() && !wrong_order {
+        if self.record(&synced.records()) && !wrong_order {
             for (torrent, pieces) in synced.iter() {
                 self.durable[torrent as usize].extend(pieces.iter());
             }
@@ -324,27 +159,59 @@ impl Client {
         } else {
             late.iter().for_each(|file| drop(disk.sync(file)));
         }
+        self.disk.arrive();
+    }
+
+    /// As the client does it.
+    fn record(&mut self, records: &[Record]) -> bool {
+        let is_written = self.journal.write(records).is_ok();
+        self.is_gone &= !is_written || records.is_empty();
+        let says_too_much = |journal: &Journal<_>| (0..TORRENTS).any(|of| journal.overclaims(of));
+        if !is_written && says_too_much(&self.journal) {
+            self.is_gone |= self.journal.disclaim().is_ok();
+            assert!(!self.is_gone || !says_too_much(&self.journal));
+        }
+        is_written
+    }
+
+    /// What the journal claims of a torrent at the start, which is all that was durable, unless it had to be removed.
+    fn claimed(&mut self, torrent: u32) -> BTreeSet<u32> {
+        let hash = [u8::try_from(torrent).unwrap(); 20];
+        if self.is_gone {
+            self.journal.write(&[added(torrent)]).unwrap();
+            self.durable[torrent as usize].clear();
+        }
+        let (number, known) = self.journal.known().find(hash).expect("torrents stay");
+        assert_eq!(number, torrent);
+        let claimed: BTreeSet<u32> = known.pieces.iter().collect();
+        let durable = &self.durable[torrent as usize];
+        assert!(durable.is_subset(&claimed), "a durable piece is lost");
+        claimed
     }
 
     /// The program is killed and begins anew, and the power stays: what could not be synced is in memory still.
     fn restart(&mut self) {
         // A journal that cannot be opened is tried again by its owner.
-        let opened = (0..100).find_map(|_| Journal::open(self.disk.clone(), 400).ok());
-        self.journal = opened.expect("not all syncs fail").0;
+        let mut open = || {
+            self.depart();
+            let opened = Journal::open(self.disk.clone(), 400).ok();
+            self.disk.arrive();
+            opened
+        };
+        let opened = (0..100).find_map(|_| open());
+        self.journal = opened.expect("not all calls fail").0;
         self.pending = Pending::default();
         for torrent in 0..TORRENTS {
-            let hash = [u8::try_from(torrent).unwrap(); 20];
-            let (_, known) = self.journal.known().find(hash).expect("torrents stay");
-            let claimed: BTreeSet<u32> = known.pieces.iter().collect();
-            let durable = &mut self.durable[torrent as usize];
-            assert!(durable.is_subset(&claimed), "a durable piece is lost");
+            let claimed = self.claimed(torrent);
             // An open journal is on the disk to stay.
-            durable.clone_from(&claimed);
+            self.durable[torrent as usize].clone_from(&claimed);
             self.have[torrent as usize] = claimed;
         }
+        self.is_gone = false;
     }
 
-    /// The file is gone or changed: first the claim goes, then the bytes.
+    /// The file is gone or changed: first the claim goes, then the bytes. If neither the claim nor the journal can go,
+    /// the bytes stay as they are.
     fn forget(&mut self, torrent: u32, piece: u32) {
         let of = torrent as usize;
         if !self.durable[of].remove(&piece) {
@@ -353,21 +220,19 @@ impl Client {
         let set: IndexSet = [piece].into_iter().collect();
         let pieces = spans(&set).remove(0);
         self.have[of].remove(&piece);
-        if self
-            .journal
-            .write(&[Record::Forgotten { torrent, pieces }])
-            .is_ok()
-        {
+        self.depart();
+        self.record(&[Record::Forgotten { torrent, pieces }]);
+        self.disk.arrive();
+        if !self.journal.overclaims(torrent) {
             self.write(torrent, piece, &vec![0; PIECE]);
         }
     }
 
     fn cut(&mut self) {
-        self.disk.0.borrow_mut().cut();
+        let lot = &mut |below| self.rng.below(below);
+        self.disk.crash(lot, true);
         self.pending = Pending::default();
-        let failing = std::mem::take(&mut self.disk.0.borrow_mut().failing);
         let (journal, notices) = Journal::open(self.disk.clone(), 400).unwrap();
-        self.disk.0.borrow_mut().failing = failing;
         assert!(
             notices
                 .iter()
@@ -376,11 +241,8 @@ impl Client {
         );
         self.journal = journal;
         for torrent in 0..TORRENTS {
-            let hash = [u8::try_from(torrent).unwrap(); 20];
-            let (number, known) = self.journal.known().find(hash).expect("torrents stay");
-            assert_eq!(number, torrent);
+            let claimed = self.claimed(torrent);
             let data = self.disk.read(&format!("data-{torrent}")).unwrap().unwrap();
-            let claimed: BTreeSet<u32> = known.pieces.iter().collect();
             for &piece in &claimed {
                 let start = piece as usize * PIECE;
                 let found = data.get(start..start + PIECE);
@@ -389,12 +251,11 @@ impl Client {
                     "piece {piece} of {torrent} is claimed and not there"
                 );
             }
-            let durable = &self.durable[torrent as usize];
-            assert!(durable.is_subset(&claimed), "a durable piece is lost");
             // What was recorded though nobody was told is ours as well.
             self.durable[torrent as usize].clone_from(&claimed);
             self.have[torrent as usize] = claimed;
         }
+        self.is_gone = false;
     }
 }
 
@@ -407,7 +268,7 @@ fn no_power_cut_loses_a_durable_piece_or_claims_one_that_is_not_there() {
     let mut done = 0;
     let mut claimed = 0;
     for seed in 0.. {
-        let mut client = Client::new(seed, if seed % 2 == 0 { 0 } else { 9 });
+        let mut client = Client::new(seed, seed % 2 == 1);
         for _ in 0..20 {
             for _ in 0..20 {
                 client.step();
@@ -424,10 +285,71 @@ fn no_power_cut_loses_a_durable_piece_or_claims_one_that_is_not_there() {
     println!("{done} cuts and more, {claimed} pieces claimed after them, all there");
 }
 
+/// What was taken back, and could not be recorded, on a disk that fails in this way; then the power goes. Gives whether a
+/// start believes it.
+fn is_believed_all_the_same(failing: Failing) -> bool {
+    let (disk, pieces) = (Platter::default(), IndexSet::from_iter([3]));
+    let span = || spans(&pieces).remove(0);
+    let (torrent, pieces) = (0, span());
+    let (mut journal, _) = Journal::open(disk.clone(), 400).unwrap();
+    let verified = Record::Verified { torrent, pieces };
+    journal.write(&[added(0), verified]).unwrap();
+    disk.depart(failing);
+    let pieces = span();
+    let forgotten = Record::Forgotten { torrent, pieces };
+    journal.write(&[forgotten]).unwrap_err();
+    assert!(journal.overclaims(0) && !journal.overclaims(1));
+    let is_gone = journal.disclaim().is_ok();
+    assert_eq!(journal.overclaims(0), !is_gone);
+    disk.arrive();
+    disk.crash(&mut |_| 0, true);
+    let (journal, notices) = Journal::open(disk, 400).unwrap();
+    assert_eq!(notices, []);
+    let known = journal.known().find([0; 20]);
+    known.is_some_and(|(_, known)| known.pieces.contains(3))
+}
+
+/// P2 of `docs/SECURITY.md`.
+#[test]
+fn what_could_not_be_taken_back_is_not_believed_unless_nothing_can_be_changed_at_all() {
+    assert!(!is_believed_all_the_same(Failing::Writes));
+    assert!(!is_believed_all_the_same(Failing::Syncs));
+    // Whoever is told so stops the torrent.
+    assert!(is_believed_all_the_same(Failing::Everything));
+}
+
+#[test]
+fn a_journal_that_was_removed_is_written_again_with_all_that_is_known() {
+    let disk = Platter::default();
+    let (mut journal, _) = Journal::open(disk.clone(), 400).unwrap();
+    let set = |pieces: &[u32]| spans(&pieces.iter().copied().collect::<IndexSet>()).remove(0);
+    let (torrent, pieces) = (0, set(&[3, 4]));
+    journal
+        .write(&[added(0), Record::Verified { torrent, pieces }])
+        .unwrap();
+    for failing in [Failing::Everything, Failing::Writes] {
+        disk.depart(failing);
+        let pieces = set(&[3]);
+        journal
+            .write(&[Record::Forgotten { torrent, pieces }])
+            .unwrap_err();
+        assert_eq!(journal.disclaim().is_ok(), failing == Failing::Writes);
+        disk.arrive();
+    }
+    assert!(!disk.exists("journal").unwrap());
+    journal.write(&[added(1)]).unwrap();
+    disk.crash(&mut |_| 0, true);
+    let (journal, _) = Journal::open(disk, 400).unwrap();
+    let known = journal.known();
+    let pieces = &known.find([0; 20]).unwrap().1.pieces;
+    assert_eq!(pieces.iter().collect::<Vec<_>>(), [4]);
+    assert!(known.find([1; 20]).is_some());
+}
+
 #[test]
 fn a_record_before_its_data_would_be_noticed() {
     let wrong = |seed| {
-        let mut client = Client::new(seed, 0);
+        let mut client = Client::new(seed, false);
         client.wrong_order = true;
         (0..2_000).for_each(|_| client.step());
     };
@@ -694,6 +616,10 @@ impl Storage for Full {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.0.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.remove(name)
     }
 
     fn sync_names(&self) -> io::Result<()> {

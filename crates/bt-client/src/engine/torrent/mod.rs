@@ -343,7 +343,7 @@ impl Torrent {
     }
 
     /// No wanted piece is missing.
-    fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         self.pieces.left() == 0
     }
 

@@ -162,6 +162,12 @@ impl Record {
         }
     }
 
+    /// Whether it says that less is known than before.
+    #[must_use]
+    pub fn takes_back(&self) -> bool {
+        matches!(self, Self::Forgotten { .. } | Self::Removed { .. })
+    }
+
     /// Appends the bytes of the record.
     pub fn encode(&self, sequence: u64, into: &mut Vec<u8>) {
         let start = into.len();
