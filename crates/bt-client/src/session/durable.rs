@@ -538,9 +538,8 @@ impl Shared {
             && let Err(error) = store.write(records)
         {
             self.cannot_keep(member, &error);
-            if let Some(&number) = member.number.get()
-                && store.overclaims(number)
-            {
+            let is_too_much = |number: &u32| store.overclaims(*number);
+            if member.number.get().is_some_and(is_too_much) {
                 member.cannot_take_back(&error);
             }
         }
