@@ -176,6 +176,72 @@ pub const UDP_CONNECT_BURST: u32 = 4_000;
 /// come.
 pub const UDP_SOURCES: usize = 65_536;
 
+/// Bytes of a request line to a server. Announces have about 300; a scrape of 74 torrents, as many as
+/// over UDP, has 5.3 KB when every byte of each hash is escaped.
+pub const MAX_REQUEST_LINE: usize = 8 * 1024;
+
+/// Bytes of the header lines of a request to a server: those of browsers have about 1 KB.
+pub const MAX_REQUEST_FIELDS: usize = 4 * 1024;
+
+/// Header lines of a request to a server: browsers behind two proxies send about twenty.
+pub const MAX_REQUEST_HEADERS: usize = 32;
+
+/// Bytes of a body that is no upload: a client of ttorrent that announces 10,000 torrents at once
+/// sends 2.5 MB.
+pub const MAX_REQUEST_BODY: u64 = 4 * 1024 * 1024;
+
+/// A request must come within this time, from its first byte or from the connection's start, and so
+/// must a TLS handshake.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The body of an upload must come within this time: 4 MiB at 560 kbit/s.
+pub const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Bytes of it that must come in each [`REQUEST_TIMEOUT`]: who sends less is not waited for.
+pub const UPLOAD_STEP: usize = 16 * 1024;
+
+/// The wait for the next request on a connection that had one.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A client must take a message or [`WRITE_STEP`] of a reply, or the rest of it, within this time: a
+/// large torrent reaches a slow line, and who takes nothing is not waited for.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// See [`WRITE_TIMEOUT`].
+pub const WRITE_STEP: usize = 16 * 1024;
+
+/// Bytes of a torrent file on offer. Larger ones are reported and left out, and refused as uploads.
+pub const MAX_TORRENT_FILE: u64 = 10_000_000;
+
+/// Bytes of the file name of an upload. Systems allow 255, and what is written first has a longer one.
+pub const MAX_UPLOAD_NAME: usize = 200;
+
+/// Bytes of a UDP packet that a server reads. A scrape of 74 torrents has 1,496 and an announce with
+/// URL data is shorter; longer packets are dropped. Packets lie one after the other, and with a power
+/// of two the beginnings of all of them would want the same few lines of the nearest cache.
+pub const MAX_UDP_REQUEST: usize = 2048 + 3 * 64;
+
+/// Bytes of a UDP reply of a server: what every network carries in one packet. It holds 230 IPv4
+/// peers or 76 IPv6 peers.
+pub const MAX_UDP_REPLY: u32 = 1400;
+
+/// Bytes of the longest text in a query that is read as an address: a bracketed IPv6 address with
+/// its port has 47. What is longer is no address, and ignored.
+pub const MAX_ADDRESS_TEXT: usize = 64;
+
+/// How often a browser that is silent is asked whether it is still there.
+pub const SIGNAL_PING: Duration = Duration::from_secs(60);
+
+/// Silence after which a browser's connection is closed: two questions without an answer.
+pub const SIGNAL_SILENCE: Duration = Duration::from_secs(150);
+
+/// Header lines of a request to the side for operators, which proxies of theirs may stand before.
+pub const MAX_ADMIN_HEADERS: usize = 64;
+
+/// Bytes that `bt-tracker top` reads of a tracker's numbers: twenty swarms and a quarter of an hour take
+/// 12 KB.
+pub const MAX_NUMBERS_REPLY: usize = 256 * 1024;
+
 /// Connections at once to the side for operators: a fleet of monitors, each with a few. One more is
 /// closed at once.
 pub const MAX_ADMIN_CONNECTIONS: usize = 256;

@@ -5,15 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bt_tracker::client::{Client, Direct};
+use bt_tracker::limits::MAX_NUMBERS_REPLY;
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::failure::{Failure, Printable};
 use super::settings::Settings;
 use super::units::Span;
-
-/// Bytes of a reply: twenty swarms and a quarter of an hour take 12 KB.
-const MAX_REPLY: usize = 256 * 1024;
 
 /// Columns of the little chart.
 const CHART: usize = 60;
@@ -145,11 +143,14 @@ fn absent(url: &str, json: bool, live: bool, failure: &Failure) -> String {
 
 async fn look(client: &Client, url: &str) -> Result<Value, Failure> {
     let hint = "is that the --stats-addr of a running bt-tracker?";
-    let bytes = client.fetch(url, MAX_REPLY).await.map_err(|error| {
-        Failure::network("the tracker does not tell its numbers")
-            .cause(&error)
-            .hint(hint)
-    })?;
+    let bytes = client
+        .fetch(url, MAX_NUMBERS_REPLY)
+        .await
+        .map_err(|error| {
+            Failure::network("the tracker does not tell its numbers")
+                .cause(&error)
+                .hint(hint)
+        })?;
     serde_json::from_slice(&bytes).map_err(|error| {
         Failure::network("these are no numbers of a tracker")
             .cause(&error)

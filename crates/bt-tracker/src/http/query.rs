@@ -10,15 +10,12 @@ use bt_metainfo::InfoHash;
 use bt_wire::PeerId;
 
 use super::percent;
-use crate::limits::{MAX_QUERY, MAX_SCRAPE, MAX_TRACKER_ID};
+use crate::limits::{MAX_ADDRESS_TEXT, MAX_QUERY, MAX_SCRAPE, MAX_TRACKER_ID};
 use crate::{AnnounceRequest, Event, RequestError, ScrapeRequest};
 
 /// The largest number that trackers with signed integers can read. Values from here on mean that
 /// the peer does not know.
 const UNKNOWN_LEFT: u64 = i64::MAX.unsigned_abs();
-
-/// Bytes of the longest text that is read as an address: a bracketed IPv6 address with port.
-const MAX_ADDRESS_TEXT: usize = 64;
 
 /// Appends the announce as a query, without a leading `?` or `&`.
 ///

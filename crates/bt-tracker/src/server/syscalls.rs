@@ -17,6 +17,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::ptr;
 
+use crate::limits::MAX_UDP_REQUEST;
+
 /// Seconds for which a connection on which nothing comes is not accepted. Then it is, and gets
 /// the time of every other connection to send its request.
 const DEFER_ACCEPT: libc::c_int = 1;
@@ -29,17 +31,12 @@ pub(super) const BATCH: usize = 64;
 /// device that cannot cut them, and not one narrow way to somebody.
 const MAX_REFUSED: u32 = 64;
 
-/// Bytes of a packet that are read. A scrape of 74 torrents has 1,496 and an announce with URL
-/// data is shorter; longer packets are dropped. Packets lie one after the other, and with a power
-/// of two the beginnings of all of them would want the same few lines of the nearest cache.
-pub(super) const PACKET: usize = 2048 + 3 * 64;
-
 /// An address of either family as the kernel writes it: the longer one has room for the other.
 type Name = libc::sockaddr_in6;
 
 /// Packets that came.
 pub(super) struct Inbox {
-    packets: Box<[[u8; PACKET]]>,
+    packets: Box<[[u8; MAX_UDP_REQUEST]]>,
     names: Box<[Name]>,
     headers: Box<[libc::mmsghdr]>,
     vectors: Box<[libc::iovec]>,
@@ -114,7 +111,7 @@ impl Inbox {
         // SAFETY: all of these are plain data of C for which zero is a value.
         let (name, header, vector) = unsafe { (zeroed(), zeroed(), zeroed()) };
         Self {
-            packets: vec![[0; PACKET]; BATCH].into_boxed_slice(),
+            packets: vec![[0; MAX_UDP_REQUEST]; BATCH].into_boxed_slice(),
             names: vec![name; BATCH].into_boxed_slice(),
             headers: vec![header; BATCH].into_boxed_slice(),
             vectors: vec![vector; BATCH].into_boxed_slice(),
@@ -144,7 +141,7 @@ impl Inbox {
         for at in 0..BATCH {
             self.vectors[at] = libc::iovec {
                 iov_base: self.packets[at].as_mut_ptr().cast(),
-                iov_len: PACKET,
+                iov_len: MAX_UDP_REQUEST,
             };
             let header = &mut self.headers[at].msg_hdr;
             header.msg_name = ptr::from_mut(&mut self.names[at]).cast();
@@ -158,7 +155,7 @@ impl Inbox {
             }
         }
         // SAFETY: `headers` has BATCH elements, each of which points to one address, maybe to
-        // CONTROL bytes for control messages, and to one vector, which points to PACKET bytes; all
+        // CONTROL bytes for control messages, and to one vector, which points to MAX_UDP_REQUEST bytes; all
         // of them are borrowed mutably by `self`.
         let got = unsafe {
             libc::recvmmsg(
@@ -175,7 +172,7 @@ impl Inbox {
         Ok(())
     }
 
-    /// A packet and where it came from; `None` when it is longer than [`PACKET`] or from no
+    /// A packet and where it came from; `None` when it is longer than [`MAX_UDP_REQUEST`] or from no
     /// internet address.
     fn packet(&self, at: usize) -> Option<(&[u8], SocketAddr)> {
         let header = self.headers.get(..self.count)?.get(at)?;

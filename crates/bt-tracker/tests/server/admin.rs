@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use bt_tracker::limits::MAX_ADMIN_CONNECTIONS;
+use bt_tracker::limits::{MAX_ADMIN_CONNECTIONS, MAX_ADMIN_HEADERS};
 use bt_tracker::server::Config;
 
 use crate::harness::{Connection, PATIENCE, announce, config, eventually, get, http, local, start};
@@ -74,6 +74,21 @@ async fn numbers_are_shown_to_people_and_programs() {
         "numbers have an address of their own"
     );
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_of_so_many_header_lines_is_answered_and_one_more_is_refused() {
+    let server = start(Config {
+        stats: Some(local()),
+        ..config()
+    })
+    .await;
+    for (lines, status) in [(MAX_ADMIN_HEADERS, 200), (MAX_ADMIN_HEADERS + 1, 431)] {
+        let mut connection = Connection::open(server.stats_addr().unwrap());
+        let head = format!("GET /healthz HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(lines));
+        connection.send(head.as_bytes());
+        assert_eq!(connection.reply().unwrap().status, status, "{lines}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -37,11 +37,8 @@ use super::handle::DRAIN;
 use super::history::{self, Series};
 use super::tracker::Tracker;
 use super::{Config, Error, StatsSnapshot, contain};
-use crate::limits::{MAX_ADMIN_CONNECTIONS, MAX_NAMED_USERS};
+use crate::limits::{MAX_ADMIN_CONNECTIONS, MAX_ADMIN_HEADERS, MAX_NAMED_USERS, REQUEST_TIMEOUT};
 use crate::swarm::Counts;
-
-/// A head must come within this time.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Torrents shown in `/stats`.
 const LARGEST: usize = 20;
@@ -186,8 +183,8 @@ impl Door {
             let service = TowerToHyperService::new(router);
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT)
-                .max_headers(64)
+                .header_read_timeout(REQUEST_TIMEOUT)
+                .max_headers(MAX_ADMIN_HEADERS)
                 .serve_connection(TokioIo::new(stream), service);
             let (stop, tracker) = (self.stop.clone(), Arc::clone(&self.tracker));
             self.connections.spawn(contain::catch_in(

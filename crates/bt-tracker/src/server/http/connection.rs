@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Sleep, timeout};
@@ -17,23 +17,9 @@ use super::crowd::Seat;
 use super::detour::Detour;
 use super::session::{Flow, Session};
 use super::{Http, Status};
-
-/// A request must come within this time, from its first byte or from the connection's start.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The body of an upload must come within this time: 4 MiB at 560 kbit/s.
-const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// Bytes of it that must come in each [`HEAD_TIMEOUT`]: who sends less is not waited for.
-const UPLOAD_STEP: usize = 16 * 1024;
-
-/// The wait for the next request on a connection that had one.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// A client must take this much of a reply, or the rest of it, within this time: a large torrent
-/// reaches a slow line, and who takes nothing is not waited for.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-const WRITE_STEP: usize = 16 * 1024;
+use crate::limits::{
+    IDLE_TIMEOUT, REQUEST_TIMEOUT, UPLOAD_STEP, UPLOAD_TIMEOUT, WRITE_STEP, WRITE_TIMEOUT,
+};
 
 pub(super) struct Connection<S> {
     stream: S,
@@ -72,7 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         seat: Seat,
     ) -> Self {
         let now = Instant::now();
-        let deadline = now + HEAD_TIMEOUT;
+        let deadline = now + REQUEST_TIMEOUT;
         http.tracker.stats.connections.add(1);
         if session.is_within_request() {
             seat.asks_since(now);
@@ -171,7 +157,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     self.seat.asks_nothing();
                 }
             } else if !was_within || self.session.has_replies() {
-                self.set_deadline(now + HEAD_TIMEOUT);
+                self.set_deadline(now + REQUEST_TIMEOUT);
                 self.seat.asks_since(now);
             }
         }
@@ -201,7 +187,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         });
         if upload.marked == 0 || come >= upload.marked + UPLOAD_STEP {
             upload.marked = come;
-            let deadline = (now + HEAD_TIMEOUT).min(upload.until);
+            let deadline = (now + REQUEST_TIMEOUT).min(upload.until);
             self.set_deadline(deadline);
         }
     }

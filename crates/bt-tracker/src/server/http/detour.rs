@@ -88,7 +88,7 @@ pub(super) fn needed(
         let key = passkey.map(Into::into);
         return Some(Detour::WebSocket { source, key });
     }
-    let _ = (source, &reply);
+    let _ = (source, http, &reply);
     if !is_upload(head) {
         return None;
     }

@@ -5,19 +5,10 @@
 use std::mem::MaybeUninit;
 
 use super::Status;
-
-/// Bytes of a request line. Announces have about 300; a scrape of 74 torrents, as many as over UDP,
-/// has 5.3 KB when every byte of each hash is escaped.
-const MAX_LINE: usize = 8 * 1024;
-
-/// Bytes of the header lines.
-const MAX_FIELDS: usize = 4 * 1024;
+use crate::limits::{MAX_REQUEST_FIELDS, MAX_REQUEST_HEADERS, MAX_REQUEST_LINE};
 
 /// Bytes of a head.
-const MAX_HEAD: usize = MAX_LINE + MAX_FIELDS;
-
-/// Header lines of a head.
-const MAX_HEADERS: usize = 32;
+const MAX_HEAD: usize = MAX_REQUEST_LINE + MAX_REQUEST_FIELDS;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
@@ -61,20 +52,22 @@ pub(super) fn parse<'a>(
 ) -> Result<Option<(Head<'a>, usize)>, Status> {
     let within = bytes.get(..MAX_HEAD).unwrap_or(bytes);
     // Nearly every head is shorter than either bound, and nothing is counted in it.
-    let bounds = (bytes.len() > MAX_FIELDS).then(|| bounds(within));
-    if bounds.is_some_and(|(line, _)| line > MAX_LINE) {
+    let bounds = (bytes.len() > MAX_REQUEST_FIELDS).then(|| bounds(within));
+    if bounds.is_some_and(|(line, _)| line > MAX_REQUEST_LINE) {
         return Err(Status::HeadTooLarge);
     }
-    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_REQUEST_HEADERS];
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(within, &mut headers) {
         Ok(httparse::Status::Complete(length))
-            if bounds.is_some_and(|(line, _)| length - line > MAX_FIELDS) =>
+            if bounds.is_some_and(|(line, _)| length - line > MAX_REQUEST_FIELDS) =>
         {
             Err(Status::HeadTooLarge)
         }
         Ok(httparse::Status::Complete(length)) => Ok(Some((head(&request, forwarded)?, length))),
-        Ok(httparse::Status::Partial) if bounds.is_some_and(|(_, rest)| rest >= MAX_FIELDS) => {
+        Ok(httparse::Status::Partial)
+            if bounds.is_some_and(|(_, rest)| rest >= MAX_REQUEST_FIELDS) =>
+        {
             Err(Status::HeadTooLarge)
         }
         Ok(httparse::Status::Partial) => Ok(None),
@@ -184,7 +177,7 @@ fn content_length(value: &[u8]) -> Option<u64> {
 
 /// The values of all header lines of this name in a whole head, in their order.
 pub(super) fn all_named<'a>(head: &'a [u8], name: &str) -> Vec<&'a [u8]> {
-    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_REQUEST_HEADERS];
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(head, &mut headers) {
         Ok(httparse::Status::Complete(_)) => {
@@ -245,21 +238,27 @@ mod tests {
             format!("{start}{}\r\n\r\n", "a".repeat(length - start.len() - 4))
         };
         let line = "GET / HTTP/1.1\r\n".len();
-        assert!(parse(long(line + MAX_FIELDS).as_bytes()).unwrap().is_some());
+        assert!(
+            parse(long(line + MAX_REQUEST_FIELDS).as_bytes())
+                .unwrap()
+                .is_some()
+        );
         assert_eq!(
-            parse(long(line + MAX_FIELDS + 1).as_bytes()),
+            parse(long(line + MAX_REQUEST_FIELDS + 1).as_bytes()),
             Err(Status::HeadTooLarge)
         );
-        assert_eq!(parse(&[b'a'; MAX_LINE]), Ok(None));
-        assert_eq!(parse(&[b'a'; MAX_LINE + 1]), Err(Status::HeadTooLarge));
+        assert_eq!(parse(&[b'a'; MAX_REQUEST_LINE]), Ok(None));
+        assert_eq!(
+            parse(&[b'a'; MAX_REQUEST_LINE + 1]),
+            Err(Status::HeadTooLarge)
+        );
         let hashes = format!("info_hash={}&", "%aa".repeat(20)).repeat(74);
         let scrape = format!("GET /scrape?{hashes} HTTP/1.1\r\nHost: x\r\n\r\n");
         assert_eq!(whole(&scrape).query, hashes);
-        let many = format!(
-            "GET / HTTP/1.1\r\n{}\r\n",
-            "A: b\r\n".repeat(MAX_HEADERS + 1)
-        );
-        assert_eq!(parse(many.as_bytes()), Err(Status::HeadTooLarge));
+        let many = |lines| format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(lines));
+        let (most, more) = (many(MAX_REQUEST_HEADERS), many(MAX_REQUEST_HEADERS + 1));
+        assert!(parse(most.as_bytes()).unwrap().is_some());
+        assert_eq!(parse(more.as_bytes()), Err(Status::HeadTooLarge));
     }
 
     #[test]

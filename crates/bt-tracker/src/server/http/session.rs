@@ -8,21 +8,16 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::super::publisher::MAX_TORRENT;
 use super::super::tracker::{Scratch, Tracker};
 use super::detour::{self, Detour};
 use super::head::{self, Method};
 use super::route::{self, Reply};
 use super::{Http, Status};
-use crate::limits::MAX_KEPT_BUFFER;
+use crate::limits::{MAX_KEPT_BUFFER, MAX_REQUEST_BODY, MAX_TORRENT_FILE};
 
 /// Bytes of replies that are gathered before they are sent, for clients that send many requests
 /// at once.
 const MAX_GATHERED: usize = 64 * 1024;
-
-/// Bytes of a body that is no upload: a client of ttorrent that announces 10,000 torrents at once
-/// sends 2.5 MB.
-const MAX_BODY: u64 = 4 * 1024 * 1024;
 
 /// Bytes of a body that are waited for at once, so that a length alone takes no memory.
 const BODY_STEP: usize = 64 * 1024;
@@ -203,9 +198,9 @@ impl Session {
             }
             // Whatever the directory may hold may be uploaded.
             let most = if detour::is_upload(&head) {
-                MAX_TORRENT
+                MAX_TORRENT_FILE
             } else {
-                MAX_BODY
+                MAX_REQUEST_BODY
             };
             let body_length = match head.content_length {
                 Some(length) if length > most => {

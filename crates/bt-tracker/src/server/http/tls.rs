@@ -5,7 +5,6 @@
 use std::net::{IpAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
@@ -21,10 +20,7 @@ use super::Http;
 use super::connection::Connection;
 use super::crowd::Seat;
 use super::session::{Flow, Session};
-use crate::limits::FILE_EVICTION_PAUSE;
-
-/// A handshake must be done within this time.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::limits::{FILE_EVICTION_PAUSE, REQUEST_TIMEOUT};
 
 /// What the server shows: a certificate with its key. Replaced as a whole.
 #[derive(Debug)]
@@ -125,7 +121,7 @@ async fn greet(stream: TcpStream, source: IpAddr, http: Arc<Http>, seat: Seat) {
         return;
     };
     let acceptor = TlsAcceptor::from(identity.current());
-    let secured = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
+    let secured = timeout(REQUEST_TIMEOUT, acceptor.accept(stream));
     let Some(secured) = seat.leave().run_until_cancelled(secured).await else {
         return;
     };

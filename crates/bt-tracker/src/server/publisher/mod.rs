@@ -29,7 +29,6 @@ use scan::Stamp;
 
 pub(super) use index::{escaped, info_html, info_json};
 pub(super) use pages::Form;
-pub(super) use scan::MAX_TORRENT;
 pub(super) use scan::Problem;
 pub(super) use upload::{Refused, Uploaded};
 pub(super) use watch::Watch;

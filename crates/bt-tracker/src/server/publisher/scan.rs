@@ -9,9 +9,7 @@ use std::time::SystemTime;
 use bt_metainfo::Metainfo;
 
 use super::{Catalog, Published};
-
-/// Bytes of a torrent file. Larger ones are reported and left out.
-pub(in super::super) const MAX_TORRENT: u64 = 10_000_000;
+use crate::limits::MAX_TORRENT_FILE;
 
 /// Tells versions of a file apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,9 +136,9 @@ impl From<io::Error> for Unread {
 fn read(path: &Path, stamp: Stamp) -> Result<Published, Unread> {
     let file = std::fs::File::open(path)?;
     let mut bytes = Vec::new();
-    file.take(MAX_TORRENT + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_TORRENT {
-        let reason = format!("it is larger than {MAX_TORRENT} bytes");
+    file.take(MAX_TORRENT_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_TORRENT_FILE {
+        let reason = format!("it is larger than {MAX_TORRENT_FILE} bytes");
         return Err(Unread::content(reason));
     }
     let metainfo = Metainfo::parse(&bytes).map_err(|error| Unread::content(error.to_string()))?;

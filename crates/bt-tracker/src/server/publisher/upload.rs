@@ -13,10 +13,8 @@ use rustix::io::Errno;
 
 use super::super::shown::steers;
 use super::Publisher;
+use crate::limits::MAX_UPLOAD_NAME;
 use crate::swarm::Swarms;
-
-/// Bytes of a file name, at most. Systems allow 255, and what is written first has a longer one.
-const MAX_NAME: usize = 200;
 
 /// What became of an upload.
 #[derive(Debug)]
@@ -157,7 +155,7 @@ fn move_to(from: &Path, to: &Path) -> io::Result<()> {
 
 /// Whether a file of this name stays in the directory, is seen there, and can be shown.
 fn is_good(file: &str) -> bool {
-    file.len() <= MAX_NAME
+    file.len() <= MAX_UPLOAD_NAME
         && file
             .strip_suffix(".torrent")
             .is_some_and(|stem| !stem.is_empty())
@@ -176,7 +174,7 @@ fn stem(name: &str) -> String {
         .map(|c| if is_bad(c) { '_' } else { c })
         .collect();
     let name = name.trim_start_matches('.').trim();
-    let stem = &name[..name.floor_char_boundary(MAX_NAME - 60)];
+    let stem = &name[..name.floor_char_boundary(MAX_UPLOAD_NAME - 60)];
     if stem.is_empty() {
         "torrent".into()
     } else {
@@ -190,10 +188,11 @@ mod tests {
 
     #[test]
     fn names_stay_in_the_directory() {
-        for good in ["a.torrent", "ä b (1).torrent", "a..torrent"] {
+        let of = |length: usize| format!("{}.torrent", "x".repeat(length - ".torrent".len()));
+        let (longest, long) = (of(MAX_UPLOAD_NAME), of(MAX_UPLOAD_NAME + 1));
+        for good in ["a.torrent", "ä b (1).torrent", "a..torrent", &longest] {
             assert!(is_good(good), "{good}");
         }
-        let long = format!("{}.torrent", "x".repeat(200));
         for bad in [
             "",
             ".torrent",

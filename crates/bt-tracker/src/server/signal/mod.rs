@@ -33,21 +33,15 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::accounts::User;
 use super::tracker::Tracker;
 use crate::AnnounceRequest;
-use crate::limits::{MAX_SIGNAL, MAX_SIGNALS_WAITING, MAX_UNCOUNTED_SIGNAL};
+use crate::limits::{
+    MAX_SIGNAL, MAX_SIGNALS_WAITING, MAX_UNCOUNTED_SIGNAL, SIGNAL_PING, SIGNAL_SILENCE,
+    WRITE_TIMEOUT,
+};
 use message::{Announce, Event, Request};
 use meter::Metered;
 use rooms::{Delivery, Letter, Seat};
 
 pub(super) use rooms::Rooms;
-
-/// How often a silent client is asked whether it is still there.
-const PING: Duration = Duration::from_secs(60);
-
-/// Silence after which a connection is closed: two questions without an answer.
-const SILENCE: Duration = Duration::from_secs(150);
-
-/// A client must take a message within this time.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What browsers are told to wait between announces, at most: offers that nobody has answered are
 /// thrown away by then.
@@ -135,7 +129,7 @@ impl<F> Drop for Guest<'_, F> {
 impl<'a, F: Fn()> Guest<'a, F> {
     fn new(source: IpAddr, key: Option<Box<[u8]>>, tracker: &'a Tracker, announced: F) -> Self {
         let (letters, mailbox) = mpsc::channel(MAX_SIGNALS_WAITING);
-        let mut pings = interval(PING);
+        let mut pings = interval(SIGNAL_PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         pings.reset();
         tracker.stats.ws_connections.add(1);
@@ -188,7 +182,7 @@ impl<'a, F: Fn()> Guest<'a, F> {
                 tracker.rooms.leave_those(&mut self.seat, may_not);
             }
             _ = self.pings.tick() => {
-                if self.heard.elapsed() > SILENCE {
+                if self.heard.elapsed() > SIGNAL_SILENCE {
                     return Ok(Next::End);
                 }
                 self.send(socket, Message::Ping(Vec::new().into())).await?;

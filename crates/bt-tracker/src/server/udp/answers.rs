@@ -8,6 +8,7 @@ use super::super::paths::Place;
 use super::super::tracker::{Scratch, Tracker, Transport};
 use super::connection_id::{ConnectionIds, Window};
 use super::sources::Sources;
+use crate::limits::MAX_UDP_REPLY;
 use crate::swarm::Expected;
 use crate::udp::{
     Family, Head, action, decode_announce_request, decode_url_data, encode_connect_reply,
@@ -19,10 +20,6 @@ const ANNOUNCE: usize = 98;
 
 /// Where the info-hash is in it.
 const INFO_HASH: std::ops::Range<usize> = 16..36;
-
-/// Bytes of a reply: what every network carries in one packet. It holds 230 IPv4 peers or 76 IPv6
-/// peers.
-const MAX_REPLY: u32 = 1400;
 
 /// Answers packets, with buffers that are used again for each.
 pub(super) struct Answers {
@@ -213,7 +210,7 @@ impl Answers {
             Family::V4 => 6,
             Family::V6 => 18,
         };
-        let fits = (MAX_REPLY - 20) / record;
+        let fits = (MAX_UDP_REPLY - 20) / record;
         request.numwant = Some(self.tracker.swarms.wanted(request.numwant).min(fits));
         let key = if self.tracker.access.needs_key() {
             let options = packet.get(ANNOUNCE..).unwrap_or_default();

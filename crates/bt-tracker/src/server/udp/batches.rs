@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use super::super::syscalls::{Inbox, Outbox, PACKET, tell_destination};
+use super::super::syscalls::{Inbox, Outbox, tell_destination};
+use crate::limits::MAX_UDP_REQUEST;
 use crate::seed::Numbers;
 
 /// How many packets are sent to each of the two sockets, at least.
@@ -71,12 +72,12 @@ impl Rig {
     fn ask(&mut self) -> usize {
         let (longest, most) = match self.numbers.below(2) {
             0 => (100, 100),
-            _ => (PACKET + 200, 20),
+            _ => (MAX_UDP_REQUEST + 200, 20),
         };
         let count = 1 + self.numbers.below(most);
         for _ in 0..count {
             let length = match self.numbers.below(8) {
-                0 if longest > PACKET => PACKET + self.numbers.below(2),
+                0 if longest > MAX_UDP_REQUEST => MAX_UDP_REQUEST + self.numbers.below(2),
                 1 => 0,
                 _ => self.numbers.below(longest),
             };
@@ -118,7 +119,7 @@ impl Rig {
         let mut plain = Came::new();
         for _ in 0..count {
             let (length, source) = self.plain.recv_from(&mut self.buffer).unwrap();
-            let fits = length <= PACKET;
+            let fits = length <= MAX_UDP_REQUEST;
             plain.push(fits.then(|| (self.buffer[..length].to_vec(), source)));
         }
         outbox.send(&self.batched);
