@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -64,6 +65,24 @@ fn same_tree(bench: &Bench, copy: &str) {
             &bench.path("tree").join(file),
             &bench.path(copy).join("tree").join(file),
         );
+    }
+}
+
+/// 3 MB at 600 kB a second, less the burst that a bucket starts with.
+#[test]
+fn rate_limits_of_the_command_line_hold_for_either_side() {
+    let bench = Bench::new();
+    tree(&bench);
+    for (up, down) in [("", " -d 600kB"), (" -u 600kB", "")] {
+        let (seeder, port) = seeder(&bench, &format!("tree.torrent{up}"));
+        let out = if up.is_empty() { "down" } else { "up" };
+        let begun = Instant::now();
+        download(&bench, &format!("tree.torrent -o {out}{down}"), port).ok();
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_secs(3), "{out}: {took:?}");
+        same_tree(&bench, out);
+        seeder.signal(Signal::TERM);
+        seeder.finish();
     }
 }
 
@@ -553,10 +572,10 @@ fn a_demo_that_is_stopped_cleans_up_too() {
     fs::create_dir(bench.path("tmp")).unwrap();
     let child = command.spawn().unwrap();
     let running = Running::of(child);
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     while fs::read_dir(bench.path("tmp")).unwrap().next().is_none() {
         assert!(
-            begun.elapsed() < std::time::Duration::from_secs(60),
+            begun.elapsed() < Duration::from_secs(60),
             "nothing is made"
         );
         thread::yield_now();

@@ -127,6 +127,23 @@ fn a_block_is_asked_of_so_many_at_the_end_and_of_no_more() {
 }
 
 #[test]
+fn whoever_was_asked_as_well_at_the_end_is_told_when_a_block_has_come() {
+    let mut have = Bitfield::full(PIECES);
+    have.clear(PieceIndex(3));
+    let mut rig = Rig::with(have, |_| {});
+    let (one, other) = (rig.willing_seed(1), rig.willing_seed(2));
+    rig.wait(SNUB_AFTER / 2);
+    let block = rig.layout.block(PieceIndex(3), 0);
+    rig.said();
+    assert!(rig.block(one, block));
+    let cancels: Vec<_> = (rig.said_to(other).into_iter())
+        .filter(|message| matches!(message, Message::Cancel(_)))
+        .collect();
+    assert_eq!(cancels, [Message::Cancel(block)]);
+    assert!(!rig.block(other, block), "it was on its way, and is here");
+}
+
+#[test]
 fn so_many_pieces_that_a_peer_passed_over_are_remembered_and_the_oldest_makes_room() {
     let limit = u32::try_from(MAX_WITHHELD).unwrap();
     for lost in [limit, limit + 1, 2 * limit] {
