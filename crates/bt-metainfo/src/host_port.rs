@@ -7,8 +7,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-/// Bytes of a host name, the most that DNS allows.
-const MAX_HOST_BYTES: usize = 253;
+use crate::limits::MAX_HOST_BYTES;
 
 /// A host name or address, and a port.
 ///
@@ -179,7 +178,7 @@ mod tests {
         ] {
             assert_eq!(text.parse::<HostPort>(), Err(error), "{text}");
         }
-        assert!(HostPort::new(&"a".repeat(253), 1).is_ok());
-        assert!(HostPort::new(&"a".repeat(254), 1).is_err());
+        assert!(HostPort::new(&"a".repeat(MAX_HOST_BYTES), 1).is_ok());
+        assert!(HostPort::new(&"a".repeat(MAX_HOST_BYTES + 1), 1).is_err());
     }
 }

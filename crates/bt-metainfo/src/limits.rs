@@ -34,6 +34,21 @@ pub const MAX_PATH_BYTES: usize = 1_024;
 /// Names in one path.
 pub const MAX_PATH_DEPTH: usize = 100;
 
+/// Bytes of a file extension that cutting a long name spares, the dot included: kinds of files have
+/// shorter ones.
+pub const MAX_EXTENSION_BYTES: usize = 20;
+
+/// Bytes of a name that is kept as it is, because content lies there under it: what file systems of
+/// Unix allow.
+pub const MAX_NATIVE_COMPONENT_BYTES: usize = 255;
+
+/// Bytes of a path that is kept as it is, with a separator for each name: far below the limit of the
+/// system.
+pub const MAX_NATIVE_PATH_BYTES: usize = 2_048;
+
+/// Bytes of the host of a node, a peer or a tracker: the most that DNS allows.
+pub const MAX_HOST_BYTES: usize = 253;
+
 /// Tracker URLs kept, over all tiers.
 pub const MAX_TRACKERS: usize = 200;
 

@@ -574,10 +574,7 @@ fn a_demo_that_is_stopped_cleans_up_too() {
     let running = Running::of(child);
     let begun = Instant::now();
     while fs::read_dir(bench.path("tmp")).unwrap().next().is_none() {
-        assert!(
-            begun.elapsed() < Duration::from_secs(60),
-            "nothing is made"
-        );
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing is made");
         thread::yield_now();
     }
     running.signal(Signal::INT);

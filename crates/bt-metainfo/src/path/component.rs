@@ -4,10 +4,7 @@
 
 use std::fmt::Write;
 
-use crate::limits::MAX_COMPONENT_BYTES;
-
-/// Bytes of a file extension that cutting a long name spares, the dot included.
-const MAX_EXTENSION_BYTES: usize = 20;
+use crate::limits::{MAX_COMPONENT_BYTES, MAX_EXTENSION_BYTES};
 
 /// Makes any bytes a name that can stand in a path on every system. Doing it twice changes
 /// nothing more.

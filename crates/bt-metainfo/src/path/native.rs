@@ -7,12 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::SafePath;
-
-/// Bytes of a name on the file systems of Unix.
-const MAX_NATIVE_COMPONENT_BYTES: usize = 255;
-
-/// Bytes of a path below the download folder, far below the limit of the system.
-const MAX_NATIVE_PATH_BYTES: usize = 2_048;
+use crate::limits::{MAX_NATIVE_COMPONENT_BYTES, MAX_NATIVE_PATH_BYTES};
 
 /// The path that holds the names unchanged, if it differs from `path` and is just as unable to
 /// leave its directory. Names that are not UTF-8 have none.

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 
 use super::collisions::folded;
 use super::*;
-use crate::limits::MAX_COMPONENT_BYTES;
+use crate::limits::{
+    MAX_COMPONENT_BYTES, MAX_EXTENSION_BYTES, MAX_NATIVE_COMPONENT_BYTES, MAX_NATIVE_PATH_BYTES,
+};
 
 fn one(name: &[u8]) -> String {
     SafePath::sanitize([name]).to_string()
@@ -102,6 +104,14 @@ fn a_long_name_is_cut_but_keeps_its_extension() {
         cut.ends_with("é.gz") && cut.len() <= MAX_COMPONENT_BYTES,
         "{cut}"
     );
+    for (length, is_kept) in [
+        (MAX_EXTENSION_BYTES, true),
+        (MAX_EXTENSION_BYTES + 1, false),
+    ] {
+        let extension = format!(".{}", "e".repeat(length - 1));
+        let cut = one(format!("{}{extension}", "a".repeat(300)).as_bytes());
+        assert_eq!(cut.ends_with(&extension), is_kept, "{length}");
+    }
     assert!(one(&vec![b'x'; MAX_COMPONENT_BYTES + 1]).len() == MAX_COMPONENT_BYTES);
     assert!(one(&vec![0xff; 1 << 20]).len() <= MAX_COMPONENT_BYTES);
     assert!(!one(format!("{} {}", "a".repeat(239), "b".repeat(50)).as_bytes()).ends_with(' '));
@@ -258,9 +268,20 @@ fn native_paths_keep_what_unix_keeps() {
     assert_eq!(native(&[b"end."]), Some(Some("end.".into())));
     assert_eq!(native(&[b"\xff"]), None);
     assert_eq!(native(&[b"plain"]), None);
-    for unsafe_name in [&b""[..], b".", b"..", b"a/b", b"a\0", &[b'n'; 256]] {
+    for unsafe_name in [&b""[..], b".", b"..", b"a/b", b"a\0"] {
         assert_eq!(native(&[unsafe_name]), None, "{unsafe_name:?}");
     }
+    let name = [b'n'; MAX_NATIVE_COMPONENT_BYTES + 1];
+    assert_eq!(native(&[&name]), None, "one above");
+    let longest = &name[1..];
+    assert!(native(&[longest]).is_some(), "at the limit");
+    let whole = [longest; MAX_NATIVE_PATH_BYTES / (MAX_NATIVE_COMPONENT_BYTES + 1)];
+    assert!(native(&whole).is_some(), "a path at the limit");
+    // One byte more: the last name in two, which takes a separator.
+    let more = [&whole[1..], &[&longest[1..100], &longest[99..]]].concat();
+    let bytes: usize = more.iter().map(|name| name.len() + 1).sum();
+    assert_eq!(bytes, MAX_NATIVE_PATH_BYTES + 1);
+    assert_eq!(native(&more), None, "a path one above");
 }
 
 #[test]
