@@ -35,10 +35,10 @@ pub use trouble::{Trouble, TroubleKind};
 /// The deciding parts one by one, for bodies of the fuzz driver.
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod parts {
-    pub(crate) use super::download::{Ask, Availability, Pieces, Received, next_blocks};
-    pub(crate) use super::peers::{Candidates, Ended, Suspects, Trust, host_of};
+    pub(crate) use super::download::{Ask, Availability, Pieces, Pipeline, Received, next_blocks};
+    pub(crate) use super::peers::{Candidates, Crowd, Ended, Suspects, Trust, host_of};
     pub(crate) use super::rng::Rng;
-    pub(crate) use super::upload::{ChokeCandidate, Choker};
+    pub(crate) use super::upload::{ChokeCandidate, Choker, Listener, Spread};
 }
 
 /// Names one connected peer of one torrent; never given twice.

@@ -9,8 +9,11 @@ mod decide;
 mod engine;
 mod journal;
 mod picker;
+mod pipeline;
+mod places;
 mod rates;
 mod settings;
+mod spread;
 
 pub use blame::blame;
 pub use candidates::candidates;
@@ -21,8 +24,11 @@ pub use decide::decide;
 pub use engine::engine;
 pub use journal::journal;
 pub use picker::picker;
+pub use pipeline::pipeline;
+pub use places::places;
 pub use rates::rates;
 pub use settings::settings;
+pub use spread::spread;
 
 /// Calls `body` with every file of a target's corpus, and wants at least `least` of them.
 #[cfg(test)]

@@ -18,7 +18,22 @@ pub fn admin(data: &[u8]) {
 
 /// Lines as UDP packets.
 pub fn udp_packets(data: &[u8]) {
-    super::udp::fuzz(data);
+    super::udp::packets(data);
+}
+
+/// What happens to many connections.
+pub fn crowd(data: &[u8]) {
+    super::http::fuzz_crowd(data);
+}
+
+/// Sources that ask over UDP.
+pub fn sources(data: &[u8]) {
+    super::udp::fuzz_sources(data);
+}
+
+/// Attempts to log in.
+pub fn logins(data: &[u8]) {
+    super::admin::fuzz_logins(data);
 }
 
 /// A snapshot file.
@@ -58,6 +73,12 @@ pub fn signal(data: &[u8]) {
 #[cfg(feature = "websocket")]
 pub fn rooms(data: &[u8]) {
     super::signal::fuzz_rooms(data);
+}
+
+/// What browsers do to have places.
+#[cfg(feature = "websocket")]
+pub fn places(data: &[u8]) {
+    super::signal::fuzz_places(data);
 }
 
 #[cfg(test)]
@@ -102,6 +123,9 @@ mod tests {
             ("tracker_server_publisher", http_publisher),
             ("tracker_server_admin", admin),
             ("tracker_server_udp", udp_packets),
+            ("tracker_server_crowd", crowd),
+            ("tracker_server_sources", sources),
+            ("tracker_server_logins", logins),
             ("tracker_server_snapshot", snapshot),
             ("tracker_server_accounts", accounts),
             ("tracker_server_list", list),
@@ -113,6 +137,8 @@ mod tests {
             ("tracker_server_signal", signal),
             #[cfg(feature = "websocket")]
             ("tracker_server_rooms", rooms),
+            #[cfg(feature = "websocket")]
+            ("tracker_server_places", places),
         ];
         for (name, body) in targets {
             let files = std::fs::read_dir(corpus.join(name))

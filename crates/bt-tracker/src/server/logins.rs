@@ -56,6 +56,12 @@ impl Logins {
         Verdict::Wrong
     }
 
+    /// How many sources are remembered.
+    #[cfg(any(test, feature = "fuzz"))]
+    pub(super) fn sources(&self) -> usize {
+        self.failures.len()
+    }
+
     fn make_room_for(&mut self, source: u128, now: Instant) {
         if self.failures.len() < MAX_LOGIN_SOURCES || self.failures.contains_key(&source) {
             return;
@@ -145,7 +151,7 @@ mod tests {
                 assert_eq!(logins.judge(ip(n), false, at(n)), Wrong);
             }
         }
-        assert_eq!(logins.failures.len(), MAX_LOGIN_SOURCES);
+        assert_eq!(logins.sources(), MAX_LOGIN_SOURCES);
         let now = at(MAX_LOGIN_SOURCES);
         let waits = |logins: &mut Logins, n| matches!(logins.judge(ip(n), false, now), Wait(_));
         assert!(waits(&mut logins, 0), "at the limit");
@@ -153,13 +159,13 @@ mod tests {
         assert_eq!(logins.judge(ip(MAX_LOGIN_SOURCES), true, now), Welcome);
         assert!(waits(&mut logins, 0));
         assert_eq!(logins.judge(ip(MAX_LOGIN_SOURCES), false, now), Wrong);
-        assert_eq!(logins.failures.len(), MAX_LOGIN_SOURCES);
+        assert_eq!(logins.sources(), MAX_LOGIN_SOURCES);
         assert!(waits(&mut logins, 1));
         assert_eq!(logins.judge(ip(0), false, now), Wrong, "one above");
-        assert_eq!(logins.failures.len(), MAX_LOGIN_SOURCES);
+        assert_eq!(logins.sources(), MAX_LOGIN_SOURCES);
         // A minute later nobody has to make room.
         let later = now + MINUTE;
         assert_eq!(logins.judge(ip(MAX_LOGIN_SOURCES + 1), false, later), Wrong);
-        assert_eq!(logins.failures.len(), 1);
+        assert_eq!(logins.sources(), 1);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! `cargo xtask fuzz` builds this binary with coverage counters in our own packages. One process
 //! supervises; each target runs in a process of its own, so that even an abort or a hang leaves
-//! its input behind. This binary must not know what any target means: it sees bytes and verdicts.
+//! its input behind. This binary must not know what any target means, but for the one that compares with a parser that no
+//! package may be linked with: it sees bytes and verdicts.
 #![allow(
     clippy::print_stdout,
     reason = "a driver reports to a person on a terminal"
@@ -13,6 +14,7 @@ mod counters;
 mod flags;
 mod minimize;
 mod mutate;
+mod oracle;
 mod random;
 mod record;
 mod supervise;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::oracle::oracle;
 use crate::words::{
     ADDRESS_WORDS, ADMIN_WORDS, CONFIG_WORDS, EXTENSION_WORDS, GLOB_WORDS, LIST_WORDS,
     MAGNET_WORDS, OPTION_WORDS, PATH_WORDS, PUBLISHER_WORDS, QUERY_WORDS, REDIS_WORDS, REPLY_WORDS,
@@ -219,6 +220,15 @@ pub(crate) const TARGETS: &[Target] = &[
             &[],
         )
     },
+    Target {
+        memory: Memory::Trees,
+        ..bencode(
+            "bencode_oracle",
+            "another parser takes, refuses and reads the same, but for what is listed as wrong in it",
+            oracle,
+            TORRENT_WORDS,
+        )
+    },
     bencode(
         "metainfo_torrent",
         "every question about a torrent file; byte-exact copy; magnet and edit round trips",
@@ -326,6 +336,21 @@ pub(crate) const TARGETS: &[Target] = &[
         "client_choker",
         "rounds of slots: who earns one gets it, the optimistic one moves on, nobody is left out",
         bt_client::fuzz::choker,
+    ),
+    part(
+        "client_pipeline",
+        "how many blocks are asked for at once: within the limits, and a link that stays as it is gets filled",
+        bt_client::fuzz::pipeline,
+    ),
+    part(
+        "client_spread",
+        "an initial seeder: nobody hears of a piece twice, what nobody was given is so once, and all gets out",
+        bt_client::fuzz::spread,
+    ),
+    part(
+        "client_places",
+        "callers, places, dials and shares of networks: who is let in is as lists say that are counted anew",
+        bt_client::fuzz::places,
     ),
     part(
         "client_blame",
@@ -489,6 +514,21 @@ pub(crate) const TARGETS: &[Target] = &[
         bt_tracker::server::fuzz::udp_packets,
         UDP_WORDS,
     ),
+    part(
+        "tracker_server_crowd",
+        "connections that are kept: who has been idle for longest makes room, nobody without need",
+        bt_tracker::server::fuzz::crowd,
+    ),
+    part(
+        "tracker_server_sources",
+        "how often a source may ask over UDP: its burst and its rate, and only who was quiet is forgotten",
+        bt_tracker::server::fuzz::sources,
+    ),
+    part(
+        "tracker_server_logins",
+        "attempts to log in: as a list of the last minute's failures says",
+        bt_tracker::server::fuzz::logins,
+    ),
     stored(
         "tracker_server_snapshot",
         "a snapshot is taken or refused, whatever is in it",
@@ -529,6 +569,11 @@ pub(crate) const TARGETS: &[Target] = &[
         "tracker_server_rooms",
         "browsers come, go and make offers: every sum is right after each step",
         bt_tracker::server::fuzz::rooms,
+    ),
+    part(
+        "tracker_server_places",
+        "places of browsers: who gives one up as a plain list says",
+        bt_tracker::server::fuzz::places,
     ),
 ];
 

@@ -17,6 +17,9 @@ impl Torrent {
         self.audit_availability()?;
         self.audit_flags()?;
         self.audit_addresses()?;
+        if let Some(spread) = &self.spread {
+            spread.audit(|piece| self.availability.of(piece))?;
+        }
         let counters = &self.counters;
         let booked = counters.wasted + counters.failed;
         if counters.received < booked {

@@ -261,7 +261,7 @@ impl Torrent {
         }
         if let Some(spread) = &mut self.spread {
             let availability = &self.availability;
-            spread.left(key, |piece| availability.of(piece));
+            spread.left(key, &peer.has, |piece| availability.of(piece));
         }
         self.backlog.forget(key);
         let ended = Ended {

@@ -1,13 +1,15 @@
 //! Requests of operators for the fuzzer: nobody without the token changes or learns anything, and what is shown can be read
-//! by the programs that it is for.
+//! by the programs that it is for. And attempts to log in, against a plain list of failures.
 
 #![allow(
     clippy::disallowed_methods,
     reason = "a tracker has to begin at some time"
 )]
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
@@ -16,9 +18,11 @@ use hyper_util::service::TowerToHyperService;
 use tokio::runtime::{Builder, Runtime};
 
 use super::super::access::Access;
+use super::super::logins::{Logins, Verdict};
 use super::super::token::Token;
 use super::super::tracker::Tracker;
 use super::{Admin, Config, Source, router};
+use crate::limits::{LOGINS_PER_MINUTE, MAX_LOGIN_SOURCES};
 
 const TOKEN: &str = "token-of-the-operator";
 
@@ -156,4 +160,87 @@ fn is_metric(line: &str) -> bool {
     name.bytes().all(is_name)
         && value.parse::<u64>().is_ok()
         && label.is_some_and(|label| !label.contains(['"', '\\', '\n', '{']))
+}
+
+/// How much later it is, in milliseconds. Nothing happens at one time with another.
+const PAUSES: [u64; 8] = [0, 0, 1, 11_999, 12_000, 59_999, 60_000, 120_000];
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Those of each source, the oldest first.
+type Failures = BTreeMap<u32, Vec<Instant>>;
+
+/// Two bytes are attempts of a source to log in, or of many that fail.
+///
+/// # Panics
+/// If a source is let in, refused or not looked at other than the list of failures of the last minute says; if more
+/// sources are remembered than may be; or if one is forgotten that failed after another.
+pub(in super::super) fn logins(data: &[u8]) {
+    let mut logins = Logins::default();
+    let mut now = Instant::now();
+    let mut book = Failures::new();
+    let mut strangers = 0;
+    for &[what, how] in data.as_chunks().0 {
+        now += Duration::from_millis(PAUSES[usize::from(how >> 5)]);
+        let (attempts, are_strangers) = match what & 7 {
+            // Once the table is filled.
+            0 if strangers == 0 => (MAX_LOGIN_SOURCES, true),
+            0 | 1 => (usize::from(how & 7), true),
+            _ => (usize::from(how & 7), false),
+        };
+        for _ in 0..attempts {
+            now += Duration::from_nanos(1);
+            let (source, number) = if are_strangers {
+                strangers += 1;
+                let ip = Ipv4Addr::from_bits(0x0a00_0000 + strangers);
+                (ip.into(), 16 + strangers)
+            } else {
+                source(what >> 5)
+            };
+            let is_right = !are_strangers && what & 16 == 0;
+            let expected = expected(&mut book, number, is_right, now);
+            let verdict = logins.judge(source, is_right, now);
+            assert_eq!(verdict, expected, "{source}");
+        }
+        assert!(logins.sources() <= MAX_LOGIN_SOURCES);
+    }
+}
+
+/// What comes of an attempt by the list of failures.
+fn expected(book: &mut Failures, source: u32, is_right: bool, now: Instant) -> Verdict {
+    let is_recent = |failure: &Instant| now - *failure < MINUTE;
+    let failures = book.get(&source).map(Vec::as_slice).unwrap_or_default();
+    let recent: Vec<Instant> = failures.iter().copied().filter(is_recent).collect();
+    if is_right {
+        return Verdict::Welcome;
+    }
+    if recent.len() == LOGINS_PER_MINUTE {
+        return Verdict::Wait(MINUTE - (now - recent[0]));
+    }
+    if book.len() == MAX_LOGIN_SOURCES && !book.contains_key(&source) {
+        book.retain(|_, failures| failures.last().is_some_and(is_recent));
+        let last = book
+            .iter()
+            .min_by_key(|(_, failures)| failures.last().copied());
+        if let Some(quietest) = last.map(|(source, _)| *source)
+            && book.len() == MAX_LOGIN_SOURCES
+        {
+            book.remove(&quietest);
+        }
+    }
+    book.insert(source, [recent, vec![now]].concat());
+    Verdict::Wrong
+}
+
+/// Addresses, two of which are of one line, and two are the same one.
+fn source(number: u8) -> (IpAddr, u32) {
+    match number {
+        0 | 1 => ([0x2001, 0xdb8, 0, 0, 0, 0, 0, number.into()].into(), 0),
+        2 | 3 => {
+            let ip = Ipv4Addr::new(192, 0, 2, 2);
+            let forms = [IpAddr::from(ip), ip.to_ipv6_mapped().into()];
+            (forms[usize::from(number & 1)], 2)
+        }
+        _ => ([192, 0, 2, number].into(), number.into()),
+    }
 }

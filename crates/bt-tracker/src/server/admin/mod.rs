@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 #[cfg(any(test, feature = "fuzz"))]
-pub(super) use fuzz::fuzz;
+pub(super) use fuzz::{fuzz, logins as fuzz_logins};
 
 use super::accounts::Sums;
 use super::handle::DRAIN;

@@ -1,4 +1,5 @@
-//! Bytes of a connection for the fuzzer: however they are cut, the same replies come out of the same tracker.
+//! Bytes of a connection for the fuzzer: however they are cut, the same replies come out of the same tracker. And what
+//! happens to many connections: who makes room for whom is judged by a plain list.
 
 #![allow(
     clippy::disallowed_methods,
@@ -8,17 +9,21 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bt_metainfo::Metainfo;
+use tokio_util::sync::CancellationToken;
 
 use super::super::access::Access;
 use super::super::tracker::Tracker;
 use super::super::{Config, Secret};
 use super::Http;
-use super::crowd::Crowd;
+use super::crowd::{Crowd, Seat};
 use super::detour::Detour;
 use super::session::{CONTINUE, Flow, Session};
+use crate::limits::{
+    ASKING_GRACE, BROWSER_PATIENCE, EVICTED_PART, FILE_EVICTION_PAUSE, FILE_EVICTIONS,
+};
 
 /// A torrent whose name has everything that a page, a path and a header could trip over.
 const TORRENT: &[u8] =
@@ -188,6 +193,246 @@ fn server(tracker: Tracker, proxy_header: Box<str>) -> Http {
         proxy_header,
         crowd: Crowd::new(Instant::now(), 1, 1),
         complained: Mutex::default(),
+    }
+}
+
+/// Connections that may be kept, in all and of one source: few, so that there is none left soon, or so many that several
+/// make room at once.
+const HOUSES: [(usize, usize); 4] = [(3, 2), (6, 6), (8, 3), (150, 140)];
+
+/// How much later it is, in milliseconds.
+const PAUSES: [u64; 8] = [0, 1, 20, 49, 50, 1_999, 2_000, 60_000];
+
+/// Two bytes are one thing that happens to connections; the first byte says how many there may be.
+///
+/// # Panics
+/// If there are more than there may be, in all or of one source; if one is sent away without need, in the middle of what
+/// it does, or although another was idle for longer; if nobody is let in although somebody could make room; or if in the
+/// end, with everybody gone, a place is still taken.
+pub(in super::super) fn crowd(data: &[u8]) {
+    let (&first, steps) = data.split_first().unwrap_or((&0, &[]));
+    let (most, most_of_source) = HOUSES[usize::from(first & 3)];
+    let epoch = Instant::now();
+    let mut house = House {
+        crowd: Crowd::new(epoch, most, most_of_source),
+        most,
+        most_of_source,
+        stop: CancellationToken::new(),
+        epoch,
+        now: 0,
+        guests: Vec::new(),
+        spared: None,
+    };
+    for &[what, how] in steps.as_chunks().0 {
+        house.step(what, how);
+        house.check();
+    }
+    house.guests.clear();
+    for _ in 0..most {
+        assert!(house.enter(0), "a place is still taken");
+    }
+    let is_evicted = |guest: &Guest| guest.seat.is_evicted();
+    assert!(
+        !house.guests.iter().any(is_evicted),
+        "places are still taken"
+    );
+}
+
+struct House {
+    crowd: Arc<Crowd>,
+    most: usize,
+    most_of_source: usize,
+    stop: CancellationToken,
+    epoch: Instant,
+    /// Milliseconds since the epoch.
+    now: u64,
+    guests: Vec<Guest>,
+    /// When some were last sent away for the system's sake.
+    spared: Option<u64>,
+}
+
+/// What the list says of a connection.
+struct Guest {
+    seat: Seat,
+    /// Zero is a proxy.
+    source: u8,
+    /// Since when it does nothing; `None` while it must not be sent away.
+    idle_since: Option<u64>,
+    asks_since: Option<u64>,
+    is_browser: bool,
+    evicted: bool,
+}
+
+impl Guest {
+    /// How long it has been idle, if it may be sent away.
+    fn idle(&self, now: u64) -> Option<u64> {
+        let idle = now - self.idle_since.filter(|_| !self.evicted)?;
+        Some(if self.is_browser {
+            idle / BROWSER_PATIENCE
+        } else {
+            idle
+        })
+    }
+
+    /// The same if no request is coming to it, or one that takes long.
+    fn idle_without_request(&self, now: u64) -> Option<u64> {
+        let asks = self
+            .asks_since
+            .map(|since| Duration::from_millis(now - since));
+        self.idle(now)
+            .filter(|_| asks.is_none_or(|asks| asks >= ASKING_GRACE))
+    }
+}
+
+impl House {
+    fn step(&mut self, what: u8, how: u8) {
+        let (number, now) = (usize::from(how) % self.guests.len().max(1), self.now);
+        let at = self.epoch + Duration::from_millis(now);
+        match what & 7 {
+            0 | 1 => {
+                for _ in 0..=how >> 3 {
+                    self.now += u64::from(what >> 3 & 1);
+                    self.enter(how & 7);
+                }
+            }
+            2 => self.now += PAUSES[usize::from(how & 7)],
+            3 => self.spare_files(),
+            4 if number < self.guests.len() => drop(self.guests.remove(number)),
+            _ => {
+                let Some(guest) = self.guests.get_mut(number) else {
+                    return;
+                };
+                match what >> 3 & 7 {
+                    0 | 1 => {
+                        guest.seat.is_busy();
+                        guest.idle_since = None;
+                    }
+                    2 | 3 => {
+                        guest.seat.is_idle_since(at);
+                        guest.idle_since = Some(now);
+                    }
+                    4 | 5 => {
+                        guest.seat.asks_since(at);
+                        guest.asks_since = Some(now);
+                    }
+                    6 => {
+                        guest.seat.asks_nothing();
+                        guest.asks_since = None;
+                    }
+                    _ => {
+                        #[cfg(feature = "websocket")]
+                        {
+                            guest.seat.is_browser_since(at);
+                            (guest.is_browser, guest.idle_since) = (true, Some(now));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether one more is let in.
+    fn enter(&mut self, source: u8) -> bool {
+        let address = match source {
+            0 => None,
+            // Two addresses of one network, and an IPv4 address in both forms.
+            1 | 2 => Some(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, source.into()])),
+            3 => Some(IpAddr::from([192, 0, 2, 1])),
+            4 => Some(IpAddr::from([0, 0, 0, 0, 0, 0xffff, 0xc000, 0x201])),
+            _ => Some(IpAddr::from([192, 0, 2, source])),
+        };
+        let source = match source {
+            2 => 1,
+            4 => 3,
+            source => source,
+        };
+        let there = |guest: &&Guest| !guest.evicted;
+        let all = self.guests.iter().filter(there).count();
+        let of_source = self.guests.iter().filter(there);
+        let of_source = of_source.filter(|guest| guest.source == source).count();
+        let is_full = source != 0 && of_source == self.most_of_source;
+        let at = self.epoch + Duration::from_millis(self.now);
+        let seat = self.crowd.enter(address, at, &self.stop);
+        let is_in = if is_full || all == self.most {
+            let now = self.now;
+            let may = |guest: &Guest| {
+                guest
+                    .idle(now)
+                    .filter(|_| !is_full || guest.source == source)
+            };
+            self.have_left(may, |all| all / EVICTED_PART + 1)
+        } else {
+            self.have_left(|_| None, |_| 0);
+            true
+        };
+        assert_eq!(seat.is_some(), is_in, "of {all}, {of_source} of its source");
+        self.guests.extend(seat.map(|seat| Guest {
+            seat,
+            source,
+            idle_since: Some(self.now),
+            asks_since: None,
+            is_browser: false,
+            evicted: false,
+        }));
+        is_in
+    }
+
+    fn spare_files(&mut self) {
+        let at = self.epoch + Duration::from_millis(self.now);
+        let is_done = self.crowd.spare_files(at);
+        let pause = |since: u64| Duration::from_millis(self.now - since);
+        if self
+            .spared
+            .is_some_and(|since| pause(since) < FILE_EVICTION_PAUSE)
+        {
+            assert!(is_done && !self.have_left(|_| None, |_| 0));
+            return;
+        }
+        let now = self.now;
+        self.spared = Some(now);
+        let may = |guest: &Guest| guest.idle_without_request(now);
+        let part = |all: usize| FILE_EVICTIONS.min(all / EVICTED_PART + 1);
+        assert_eq!(is_done, self.have_left(may, part));
+    }
+
+    /// Those who had to leave are as many as `number` says of those who `may`, and of these no other was idle for longer.
+    /// Returns whether there were any.
+    fn have_left(
+        &mut self,
+        may: impl Fn(&Guest) -> Option<u64>,
+        number: impl Fn(usize) -> usize,
+    ) -> bool {
+        let (mut left, mut stayed) = (Vec::new(), Vec::new());
+        for guest in self.guests.iter().filter(|guest| !guest.evicted) {
+            let idle = may(guest);
+            if guest.seat.is_evicted() {
+                left.push(idle.expect("only who may leave has to"));
+            } else {
+                stayed.extend(idle);
+            }
+        }
+        let could = left.len() + stayed.len();
+        assert_eq!(left.len(), number(could).min(could), "of {could}");
+        assert!(left.is_empty() || left.iter().min() >= stayed.iter().max());
+        for guest in &mut self.guests {
+            guest.evicted = guest.seat.is_evicted();
+        }
+        !left.is_empty()
+    }
+
+    fn check(&self) {
+        for guest in &self.guests {
+            let seat = &guest.seat;
+            assert_eq!(seat.is_evicted(), guest.evicted);
+            assert_eq!(seat.leave().is_cancelled(), guest.evicted);
+        }
+        let there = self.guests.iter().filter(|guest| !guest.evicted);
+        let sources: Vec<u8> = there.map(|guest| guest.source).collect();
+        assert!(sources.len() <= self.most);
+        for source in 1..8 {
+            let of_source = sources.iter().filter(|one| **one == source).count();
+            assert!(of_source <= self.most_of_source);
+        }
     }
 }
 

@@ -33,7 +33,7 @@ use super::{Config, Error};
 use crate::limits::FILE_COMPLAINTS;
 use crowd::{Crowd, Seat};
 #[cfg(any(test, feature = "fuzz"))]
-pub(super) use fuzz::{open, publisher};
+pub(super) use fuzz::{crowd as fuzz_crowd, open, publisher};
 use head::Head;
 
 /// Connections that the kernel keeps until they are accepted.

@@ -4,6 +4,8 @@
 //! A connection comes here after `http` has answered its upgrade. Peers of browsers are a pool of
 //! their own, since they cannot reach those of TCP and UDP. What is relayed is not looked at.
 
+#[cfg(any(test, feature = "fuzz"))]
+mod fuzz;
 mod message;
 mod meter;
 mod places;
@@ -11,6 +13,8 @@ mod rooms;
 #[cfg(test)]
 mod tests;
 
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) use fuzz::places as fuzz_places;
 #[cfg(any(test, feature = "fuzz"))]
 pub(super) use message::fuzz;
 #[cfg(any(test, feature = "fuzz"))]

@@ -6,6 +6,8 @@
 
 mod answers;
 mod connection_id;
+#[cfg(any(test, feature = "fuzz"))]
+mod fuzz;
 mod sources;
 mod worker;
 
@@ -27,6 +29,8 @@ use super::{Config, Error};
 use crate::limits::{UDP_CONNECT_BURST, UDP_CONNECTS_PER_SOURCE, UDP_SOURCES};
 use answers::{Answers, Limits};
 use connection_id::ConnectionIds;
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) use fuzz::{packets, sources as fuzz_sources};
 use sources::Sources;
 use worker::Worker;
 
@@ -195,41 +199,6 @@ fn socket(address: SocketAddr, worker: usize, config: &Config) -> io::Result<Udp
     socket.bind(&address.into())?;
     socket.set_reuse_port(config.effective_workers() > 1)?;
     Ok(socket.into())
-}
-
-/// Packets for the fuzzer: each is answered twice, once as it is, and once with a connection id
-/// that proves its source.
-#[cfg(any(test, feature = "fuzz"))]
-pub(super) fn fuzz(packets: &[u8]) {
-    let now = Instant::now();
-    let config = Config {
-        stats: None,
-        ..Config::default()
-    };
-    let tracker = Arc::new(Tracker::new(&config, now).expect("the default configuration is fine"));
-    let ids = ConnectionIds::new(&[7; 16], now, Duration::ZERO);
-    let source: SocketAddr = ([192, 0, 2, 1], 7000).into();
-    let id = ids.give(source.ip(), ids.window(now));
-    let mut answers = Answers::new(tracker, ids, limits(&[7; 16], now, None));
-    let (moment, mut out) = (answers.moment(now), Vec::new());
-    for packet in packets.split(|&byte| byte == b'\n') {
-        let mut tally = answers::Tally::default();
-        out.clear();
-        let due = answers.weigh(packet, source, moment, &mut tally);
-        answers.answer(due, packet, source, moment, &mut out, &mut tally);
-        assert!(
-            out.len() <= packet.len(),
-            "an unproven source got more than it sent"
-        );
-        if let Some((_, rest)) = packet.split_first_chunk::<8>() {
-            let proven = [&id.to_be_bytes(), rest].concat();
-            out.clear();
-            let due = answers.weigh(&proven, source, moment, &mut tally);
-            answers.warm();
-            answers.answer(due, &proven, source, moment, &mut out, &mut tally);
-            assert!(out.len() <= 1400, "a reply is too long for a network");
-        }
-    }
 }
 
 #[cfg(test)]

@@ -36,9 +36,6 @@ impl Torrent {
             }
         }
         peer.has.clear(piece);
-        if let Some(spread) = &mut self.spread {
-            spread.lost(key, piece);
-        }
         peer.suggested.retain(|one| *one != piece);
         peer.allowed.retain(|one| *one != piece);
         if self.pieces.wants(piece) {
@@ -57,6 +54,9 @@ impl Torrent {
             false => Vec::new(),
         };
         self.availability.lost(piece, &mut self.rng);
+        if let Some(spread) = &mut self.spread {
+            spread.lost(key, piece, self.availability.of(piece));
+        }
         self.take_back(now, key, &void);
         self.update_interest(key, out);
     }

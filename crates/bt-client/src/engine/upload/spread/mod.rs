@@ -6,6 +6,7 @@
 //! peer that is alone is shown many more ahead: there is nobody to spread to, yet others may come. It must not know
 //! connections.
 
+mod audit;
 mod pupil;
 
 use std::collections::BTreeMap;
@@ -151,13 +152,21 @@ impl Spread {
         self.is_due = true;
     }
 
-    /// `peer` is gone: what only it was given has to be given to another.
-    pub(crate) fn left(&mut self, peer: PeerKey, availability: impl Fn(PieceIndex) -> u32) {
+    /// `peer`, which `has` these, is gone: what only it was given or had has to be given to another.
+    pub(crate) fn left(
+        &mut self,
+        peer: PeerKey,
+        has: &Bitfield,
+        availability: impl Fn(PieceIndex) -> u32,
+    ) {
         let Some(pupil) = self.pupils.remove(&peer) else {
             return;
         };
         for piece in pupil.counted.iter_ones() {
             self.take_back(piece, &availability);
+        }
+        for piece in has.iter_and_not(&pupil.counted) {
+            self.is_gone(piece, availability(piece));
         }
         self.is_due = true;
     }
@@ -166,7 +175,15 @@ impl Spread {
     fn take_back(&mut self, piece: PieceIndex, availability: impl Fn(PieceIndex) -> u32) {
         let reveals = &mut self.reveals[piece.0 as usize];
         *reveals = reveals.saturating_sub(1);
-        if *reveals == 0 && availability(piece) == 0 && self.is_fresh.set(piece) {
+        if *reveals == 0 {
+            self.is_gone(piece, availability(piece));
+        }
+    }
+
+    /// If nobody was given `piece` or has it any more, it is as it was at first.
+    fn is_gone(&mut self, piece: PieceIndex, availability: u32) {
+        let is_given = self.reveals[piece.0 as usize] > 0;
+        if !is_given && availability == 0 && self.is_fresh.set(piece) {
             self.fresh.push(piece);
         }
     }
@@ -295,12 +312,14 @@ impl Spread {
         }
     }
 
-    /// `peer` no longer has `piece`.
-    pub(crate) fn lost(&mut self, peer: PeerKey, piece: PieceIndex) {
+    /// `peer` no longer has `piece`, and `availability` others do.
+    pub(crate) fn lost(&mut self, peer: PeerKey, piece: PieceIndex, availability: u32) {
         if let Some(pupil) = self.pupils.get_mut(&peer) {
             pupil.seen = pupil.seen.min(piece);
             pupil.exhausted = false;
         }
+        self.is_gone(piece, availability);
+        self.is_due = true;
     }
 
     /// `bytes` of `piece` are queued for `peer`. A piece that is on its way as a whole counts as taken: some clients tell

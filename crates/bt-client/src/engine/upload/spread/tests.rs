@@ -183,7 +183,7 @@ fn a_peer_that_lacks_one_piece_is_shown_that_piece() {
         told.into_iter().for_each(|told| class.send(told));
         class.spread.pupils.get_mut(&B).unwrap().unshared.clear();
     }
-    class.spread.left(A, |_| 0);
+    class.spread.left(A, &has, |_| 0);
     fresh_is_a_set(&class.spread);
 }
 
@@ -254,7 +254,7 @@ fn what_only_a_departed_peer_was_given_is_given_again() {
     let mut class = Class::new(2, &[A, B]);
     let first = class.reveal();
     assert_eq!(first.len(), 2);
-    class.spread.left(A, |_| 0);
+    class.spread.left(A, &Bitfield::new(2), |_| 0);
     class.peers.retain(|(key, _)| *key != A);
     class.spread.joined(class.now, C);
     class.peers.push((C, 0.0));
@@ -296,7 +296,7 @@ fn peers_that_come_take_nothing_and_go_leave_everything_fresh_once() {
             fresh_is_a_set(&class.spread);
         }
         for (key, _) in class.peers.clone() {
-            class.spread.left(key, |_| 0);
+            class.spread.left(key, &Bitfield::new(20), |_| 0);
             class.spread.joined(class.now, key);
             fresh_is_a_set(&class.spread);
         }
@@ -315,7 +315,7 @@ fn a_piece_that_was_taken_back_and_is_fetched_after_all_is_given() {
     class.send((A, piece));
     assert!(!class.spread.fresh.contains(&piece));
     assert_eq!(class.spread.reveals[piece.0 as usize], 1);
-    class.spread.left(A, |_| 0);
+    class.spread.left(A, &Bitfield::new(20), |_| 0);
     assert!(class.spread.fresh.contains(&piece), "only A had it");
     fresh_is_a_set(&class.spread);
 }
