@@ -24,7 +24,7 @@ const LATENCIES: [u64; 4] = [1, 30, 200, 900];
 const SETTLED: u32 = 40;
 
 /// Blocks of one second that are told one by one, so that a story takes no longer for a fast link.
-const TOLD: u32 = 40;
+const TOLD: u32 = 12;
 
 /// Two bytes are one thing that happens; the first byte is the link.
 ///

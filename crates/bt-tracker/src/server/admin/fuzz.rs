@@ -22,7 +22,7 @@ use super::super::logins::{Logins, Verdict};
 use super::super::token::Token;
 use super::super::tracker::Tracker;
 use super::{Admin, Config, Source, router};
-use crate::limits::{LOGINS_PER_MINUTE, MAX_LOGIN_SOURCES};
+use crate::limits::LOGINS_PER_MINUTE;
 
 const TOKEN: &str = "token-of-the-operator";
 
@@ -167,7 +167,10 @@ const PAUSES: [u64; 8] = [0, 0, 1, 11_999, 12_000, 59_999, 60_000, 120_000];
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Those of each source, the oldest first.
+/// Sources that are remembered: few, so that they have to make room.
+const SOURCES: usize = 6;
+
+/// The failures of each source, the oldest first.
 type Failures = BTreeMap<u32, Vec<Instant>>;
 
 /// Two bytes are attempts of a source to log in, or of many that fail.
@@ -176,15 +179,13 @@ type Failures = BTreeMap<u32, Vec<Instant>>;
 /// If a source is let in, refused or not looked at other than the list of failures of the last minute says; if more
 /// sources are remembered than may be; or if one is forgotten that failed after another.
 pub(in super::super) fn logins(data: &[u8]) {
-    let mut logins = Logins::default();
+    let mut logins = Logins::new(SOURCES);
     let mut now = Instant::now();
     let mut book = Failures::new();
     let mut strangers = 0;
     for &[what, how] in data.as_chunks().0 {
         now += Duration::from_millis(PAUSES[usize::from(how >> 5)]);
         let (attempts, are_strangers) = match what & 7 {
-            // Once the table is filled.
-            0 if strangers == 0 => (MAX_LOGIN_SOURCES, true),
             0 | 1 => (usize::from(how & 7), true),
             _ => (usize::from(how & 7), false),
         };
@@ -202,7 +203,7 @@ pub(in super::super) fn logins(data: &[u8]) {
             let verdict = logins.judge(source, is_right, now);
             assert_eq!(verdict, expected, "{source}");
         }
-        assert!(logins.sources() <= MAX_LOGIN_SOURCES);
+        assert!(logins.sources() <= SOURCES);
     }
 }
 
@@ -217,13 +218,13 @@ fn expected(book: &mut Failures, source: u32, is_right: bool, now: Instant) -> V
     if recent.len() == LOGINS_PER_MINUTE {
         return Verdict::Wait(MINUTE - (now - recent[0]));
     }
-    if book.len() == MAX_LOGIN_SOURCES && !book.contains_key(&source) {
+    if book.len() == SOURCES && !book.contains_key(&source) {
         book.retain(|_, failures| failures.last().is_some_and(is_recent));
         let last = book
             .iter()
             .min_by_key(|(_, failures)| failures.last().copied());
         if let Some(quietest) = last.map(|(source, _)| *source)
-            && book.len() == MAX_LOGIN_SOURCES
+            && book.len() == SOURCES
         {
             book.remove(&quietest);
         }

@@ -198,7 +198,7 @@ fn server(tracker: Tracker, proxy_header: Box<str>) -> Http {
 
 /// Connections that may be kept, in all and of one source: few, so that there is none left soon, or so many that several
 /// make room at once.
-const HOUSES: [(usize, usize); 4] = [(3, 2), (6, 6), (8, 3), (150, 140)];
+const HOUSES: [(usize, usize); 4] = [(3, 2), (6, 6), (8, 3), (70, 66)];
 
 /// How much later it is, in milliseconds.
 const PAUSES: [u64; 8] = [0, 1, 20, 49, 50, 1_999, 2_000, 60_000];

@@ -16,12 +16,12 @@ impl Spread {
     /// Whether each piece that nobody was given and nobody has is fresh once, none that was given is, and the counts are
     /// right; `availability` says how many peers have a piece.
     pub(crate) fn audit(&self, availability: impl Fn(PieceIndex) -> u32) -> Result<(), String> {
-        let fresh: BTreeSet<PieceIndex> = self.fresh.iter().copied().collect();
-        if fresh.len() != self.fresh.len() {
-            return Err("a piece is fresh twice".to_owned());
+        let mut unlisted = self.is_fresh.clone();
+        if let Some(piece) = self.fresh.iter().find(|piece| !unlisted.clear(**piece)) {
+            return Err(format!("{piece} is fresh twice, or no more"));
         }
-        if !fresh.iter().copied().eq(self.is_fresh.iter_ones()) {
-            return Err("the list and the set of fresh pieces differ".to_owned());
+        if let Some(piece) = unlisted.iter_ones().next() {
+            return Err(format!("{piece} is fresh and not on the list"));
         }
         let mut reveals = vec![0; self.reveals.len()];
         for pupil in self.pupils.values() {
@@ -51,6 +51,12 @@ impl Spread {
     pub(crate) fn is_given_to(&self, peer: PeerKey, piece: PieceIndex) -> bool {
         let pupil = self.pupils.get(&peer);
         pupil.is_some_and(|pupil| pupil.counted.get(piece))
+    }
+
+    /// All that `peer` was shown.
+    #[cfg(any(test, feature = "fuzz"))]
+    pub(crate) fn shown(&self, peer: PeerKey) -> Option<&Bitfield> {
+        Some(&self.pupils.get(&peer)?.shown)
     }
 
     /// A piece that is fresh and that `peer`, which `has` these, was not shown.

@@ -261,6 +261,29 @@ fn what_only_a_departed_peer_was_given_is_given_again() {
     assert_eq!(class.reveal(), [(C, first[0].1)]);
 }
 
+/// Whoever came next waited four seconds for it: it had been given to somebody, who was gone.
+#[test]
+fn what_nobody_has_any_more_is_given_again_at_once() {
+    let mut class = Class::new(1, &[A, B]);
+    let (first, piece) = class.reveal()[0];
+    class.send((first, piece));
+    class.spread.has(class.now, first, piece, 1);
+    let (second, mut has) = (if first == A { B } else { A }, Bitfield::new(1));
+    has.set(piece);
+    class.spread.has(class.now, second, piece, 2);
+    class.spread.left(first, &has, |_| 1);
+    assert!(!class.spread.is_fresh.get(piece), "another has it");
+    class.spread.joined(class.now, C);
+    class.peers = vec![(second, 0.0), (C, 0.0)];
+    class.spread.lost(second, piece, 0);
+    assert_eq!(class.spread.fresh, [piece]);
+    class.spread.has(class.now, second, piece, 1);
+    class.spread.left(second, &has, |_| 0);
+    fresh_is_a_set(&class.spread);
+    class.peers = vec![(C, 0.0)];
+    assert_eq!(class.reveal(), [(C, piece)]);
+}
+
 #[test]
 fn a_peer_that_waits_in_vain_is_given_what_others_were_given() {
     let mut class = Class::new(2, &[A, B]);
