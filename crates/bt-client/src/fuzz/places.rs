@@ -72,8 +72,8 @@ pub fn places(data: &[u8]) {
             _ => shares.remove(how),
         }
     }
-    hall.is_empty_in_the_end();
-    session.is_empty_in_the_end();
+    hall.ends_empty();
+    session.ends_empty();
     dials.rest();
 }
 
@@ -158,10 +158,10 @@ impl Hall {
         }
     }
 
-    fn is_empty_in_the_end(mut self) {
+    fn ends_empty(mut self) {
         self.book.clear();
-        for line in 0..MAX_PENDING_INCOMING as u32 {
-            self.enter(IpAddr::from(line.to_be_bytes()), line);
+        for line in (0..).take(MAX_PENDING_INCOMING) {
+            self.enter(IpAddr::from(u32::to_be_bytes(line)), line);
         }
         let is_inside = |entry: &Entry| !is_sent_away(&entry.caller);
         assert!(self.book.iter().all(is_inside), "a place is still taken");
@@ -227,7 +227,7 @@ impl Session {
         self.taken.truncate(left);
     }
 
-    fn is_empty_in_the_end(mut self) {
+    fn ends_empty(mut self) {
         self.taken.clear();
         let all: Vec<Place> = std::iter::from_fn(|| self.places.take(true)).collect();
         assert_eq!(all.len(), self.count, "a place is still taken");
