@@ -131,9 +131,12 @@ impl Driven {
             }
             11 if how & 3 == 0 => self.leave(peer),
             12 => {
+                let is_large = self.layout.piece_count() == MANY;
                 if let Some(peer) = self.peers.get_mut(peer) {
                     peer.interested = how & 1 == 0;
-                    peer.rate = RATES[usize::from(how >> 5)];
+                    // A piece that is not fresh is looked for among all.
+                    let most = if is_large { 1e6 } else { f64::MAX };
+                    peer.rate = RATES[usize::from(how >> 5)].min(most);
                 }
             }
             13 => {
