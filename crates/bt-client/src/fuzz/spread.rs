@@ -283,7 +283,7 @@ impl Driven {
                 None => return,
             },
         };
-        self.spread.canceled(peer.key, piece, bytes);
+        self.spread.canceled(peer.key, &peer.has, piece, bytes);
     }
 
     fn leave(&mut self, peer: usize) {

@@ -54,8 +54,8 @@ impl Torrent {
             // read already.
             // Cancels are answered where the queue to the peer is, in the connection.
             Message::Cancel(block) => {
-                if let Some(spread) = &mut self.spread {
-                    spread.canceled(key, block.piece, block.length);
+                if let (Some(spread), Some(peer)) = (&mut self.spread, self.peers.get(&key)) {
+                    spread.canceled(key, &peer.has, block.piece, block.length);
                 }
             }
             Message::Piece { .. } | Message::KeepAlive | Message::Port(_) => {}

@@ -366,12 +366,23 @@ impl Spread {
         self.is_due |= self.left_since >= LOOK_AFTER;
     }
 
-    /// `peer` no longer wants `bytes` of `piece` that were queued for it.
-    pub(crate) fn canceled(&mut self, peer: PeerKey, piece: PieceIndex, bytes: u32) {
+    /// `peer`, which `has` these, no longer wants `bytes` of `piece` that were queued for it.
+    pub(crate) fn canceled(
+        &mut self,
+        peer: PeerKey,
+        has: &Bitfield,
+        piece: PieceIndex,
+        bytes: u32,
+    ) {
         let Some(pupil) = self.pupils.get_mut(&peer) else {
             return;
         };
         pupil.queued = pupil.queued.saturating_sub(u64::from(bytes));
+        self.is_due = true;
+        // It need not ask again for what it has from another by now, nor for nothing.
+        if bytes == 0 || has.get(piece) {
+            return;
+        }
         let pending = pupil.pending.iter_mut().find(|p| p.piece == piece);
         if let Some(pending) = pending {
             pending.left = pending.left.saturating_add(bytes);
@@ -380,7 +391,6 @@ impl Spread {
             pupil.unshared.swap_remove(at);
             pupil.pending.push(Pending { piece, left: bytes });
         }
-        self.is_due = true;
     }
 
     /// Whether it is worth to look at what to reveal. Time alone may make it so as well, which is for the owner's clock.

@@ -194,7 +194,7 @@ fn what_a_peer_cancels_is_not_under_way_to_it() {
     let (_, piece) = class.reveal()[0];
     class.spread.serving(class.now, A, piece, MIB);
     assert_eq!(class.spread.pupils[&A].unshared, [piece]);
-    class.spread.canceled(A, piece, MIB);
+    class.spread.canceled(A, &Bitfield::new(20), piece, MIB);
     let pupil = &class.spread.pupils[&A];
     assert!(pupil.queued == 0 && pupil.unshared.is_empty());
     assert_eq!(
@@ -205,6 +205,23 @@ fn what_a_peer_cancels_is_not_under_way_to_it() {
     class.reveal();
     class.now += PATIENCE;
     assert!(!class.reveal().is_empty(), "it is offered others");
+}
+
+/// It was waited for that it asked again, and it was shown nothing else meanwhile.
+#[test]
+fn a_peer_that_cancels_what_it_has_or_nothing_is_shown_more() {
+    let mut class = Class::new(20, &[A]);
+    let (_, piece) = class.reveal()[0];
+    class.spread.serving(class.now, A, piece, MIB);
+    let mut has = Bitfield::new(20);
+    class.spread.canceled(A, &has, piece, 0);
+    assert!(class.spread.pupils[&A].pending.is_empty());
+    has.set(piece);
+    class.spread.has(class.now, A, piece, 1);
+    class.spread.canceled(A, &has, piece, MIB);
+    let pupil = &class.spread.pupils[&A];
+    assert!(pupil.queued == 0 && pupil.pending.is_empty());
+    assert_eq!(class.reveal().len(), 1);
 }
 
 #[test]
