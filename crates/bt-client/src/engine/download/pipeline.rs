@@ -20,6 +20,12 @@ const LEAST_SLACK: Duration = Duration::from_millis(150);
 /// few are there each time that it seems slow, and is asked for ever fewer.
 const MOST_SLACK: Duration = Duration::from_millis(600);
 
+/// The longest round trip that is believed. A peer that sends without a pause keeps each block waiting behind those asked
+/// before, and when the least latency is measured afresh, that wait is in it: depth and wait would lift each other up.
+/// With this they stop at less than three seconds, and as twice the round trip is asked for, a link of two seconds is
+/// filled all the same.
+const MOST_ROUND_TRIP: Duration = Duration::from_secs(1);
+
 /// How long a least latency and a longest pause are believed before they are measured afresh, as routes and queues
 /// change.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -112,9 +118,9 @@ impl Pipeline {
     }
 
     /// The least time that a block took, from asking to having it: the round trip, if the peer had nothing else to send.
-    /// Not more than two seconds, which is also what counts before the first block.
+    /// Not more than [`MOST_ROUND_TRIP`], which is also what counts before the first block.
     pub(crate) fn round_trip(&self) -> Duration {
-        self.least.min(Duration::from_secs(2))
+        self.least.min(MOST_ROUND_TRIP)
     }
 
     /// How long a block may take.

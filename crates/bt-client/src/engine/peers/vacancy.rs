@@ -7,16 +7,16 @@
 
 use std::time::{Duration, Instant};
 
-/// Peers that are dialed at once, as a part of the places: a quarter of them leaves room for three times as many callers
-/// as each newcomer dials, so that places last also with those who came early.
-const AT_ONCE: usize = 4;
+/// Peers that are dialed at once, as a part of the places: a fifth of them leaves room for four times as many callers as
+/// each newcomer dials, so that places last also with those who came early.
+const AT_ONCE: usize = 5;
 
 /// How long nobody must have called for the limit to rise, each time: whole fleets begin within less, and who is alone
 /// does not wait for long.
 const STEP: Duration = Duration::from_millis(250);
 
 /// By how much, as a part of the places.
-const EACH_STEP: usize = 10;
+const EACH_STEP: usize = 20;
 
 /// Up to which part of the places we dial in the end, in percent: others have to find room with us at any time.
 const IN_THE_END: usize = 60;
@@ -88,20 +88,20 @@ mod tests {
     use super::Vacancy;
 
     #[test]
-    fn a_quarter_is_dialed_at_once_and_more_while_nobody_calls() {
+    fn a_fifth_is_dialed_at_once_and_more_while_nobody_calls() {
         let start = Instant::now();
         let after = |millis| start + Duration::from_millis(millis);
         let mut vacancy = Vacancy::new(start, 200);
-        assert_eq!(vacancy.dial_limit(), 50);
-        for (millis, limit) in [(249, 50), (250, 70), (900, 110), (3_600_000, 120)] {
+        assert_eq!(vacancy.dial_limit(), 40);
+        for (millis, limit) in [(249, 40), (250, 50), (900, 70), (3_600_000, 120)] {
             vacancy.look(after(millis));
             assert_eq!(vacancy.dial_limit(), limit, "after {millis} ms");
         }
         assert_eq!(vacancy.next_look(), None, "it is as high as it gets");
         let called = after(3_600_500);
         vacancy.called(called);
-        assert_eq!(vacancy.dial_limit(), 50, "places are kept while they come");
-        for _ in 0..4 {
+        assert_eq!(vacancy.dial_limit(), 40, "places are kept while they come");
+        for _ in 0..8 {
             vacancy.look(vacancy.next_look().unwrap());
         }
         assert_eq!(vacancy.next_look(), None);
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(limits(1), (1, 1));
         assert_eq!(limits(4), (4, 4));
         assert_eq!(limits(8), (4, 8));
-        assert_eq!(limits(20), (5, 12));
+        assert_eq!(limits(20), (4, 12));
         let most = usize::MAX;
         let (at_once, end) = limits(most);
         assert!(at_once <= most / 4 && end <= most / 4 * 3);

@@ -18,12 +18,15 @@ const BUSY: usize = 2;
 /// The first requests of a queue stay where they are: they are on their way before a word of ours arrives.
 const KEPT: usize = 3;
 
-/// How long a block has to be expected to take at least, besides two round trips, before it is worth two messages.
+/// How long a block has to be expected to take at least, besides a round trip, before it is worth two messages.
 const WORTH_IT: Duration = Duration::from_millis(100);
 
-/// How long a request has been under way at least, besides two round trips: how fast a peer is shows in what it has had
-/// time for.
+/// How long a request has been under way at least, besides a round trip: how fast a peer is shows in what it has had time
+/// for.
 const OLD_ENOUGH: Duration = Duration::from_millis(50);
+
+/// The same of a peer that has not sent anything yet.
+const UNKNOWN: Duration = Duration::from_millis(500);
 
 /// Blocks that are moved at once, at most: the next ones are when these have come.
 const MOST_AT_ONCE: usize = 4;
@@ -33,7 +36,7 @@ const MOST_LOOKED_AT: usize = 8;
 
 /// A peer that found nothing to take over does not look again for this long: to look costs as much as there are peers, and
 /// whoever tells us of a piece a thousand times a second must not make us look as often.
-const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(2);
 
 impl Torrent {
     /// There is nothing new to ask of `key`, who does not choke us: if it has nothing to do, it gets up to `room` blocks
@@ -92,8 +95,14 @@ impl Torrent {
             if slow.in_flight.len() <= KEPT {
                 continue;
             }
-            let trips = 2 * slow.pipeline.round_trip();
-            let bearable = (WORTH_IT + trips + held_up).as_secs_f64();
+            let trip = slow.pipeline.round_trip();
+            // How far away it is shows with its first block.
+            let old_enough = if slow.downloaded > 0 {
+                OLD_ENOUGH + trip
+            } else {
+                UNKNOWN
+            };
+            let bearable = (WORTH_IT + trip + held_up).as_secs_f64();
             let first = slow
                 .in_flight
                 .len()
@@ -107,7 +116,7 @@ impl Torrent {
                     reason = "there are a thousand of them at most"
                 )]
                 let wait = (before + 1) as f64 * a_block;
-                let is_old = now.saturating_duration_since(flying.at) >= OLD_ENOUGH;
+                let is_old = now.saturating_duration_since(flying.at) >= old_enough;
                 if wait < bearable || !is_old {
                     continue;
                 }

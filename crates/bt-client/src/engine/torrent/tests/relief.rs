@@ -43,7 +43,7 @@ fn moved(said: Vec<Output>, from: PeerKey, to: PeerKey) -> (Vec<BlockRef>, Vec<B
 
 #[test]
 fn an_idle_peer_takes_over_the_end_of_a_long_queue() {
-    let (mut rig, slow, of_slow, quick) = two_seeds(Duration::from_millis(200));
+    let (mut rig, slow, of_slow, quick) = two_seeds(Duration::from_millis(500));
     rig.tell(Input::Flush(quick));
     let (off, asked) = moved(rig.said(), slow, quick);
     // The first ones may be on their way.
@@ -57,19 +57,29 @@ fn an_idle_peer_takes_over_the_end_of_a_long_queue() {
     assert_eq!(off, [of_slow[5]]);
 }
 
+/// How far away somebody is shows with the first block; before that, silence says little.
 #[test]
 fn what_was_asked_a_moment_ago_stays_where_it_is() {
-    let (mut rig, slow, _, quick) = two_seeds(Duration::from_millis(49));
+    let (mut rig, slow, _, quick) = two_seeds(Duration::from_millis(499));
     rig.tell(Input::Flush(quick));
     assert_eq!(moved(rig.said(), slow, quick), (Vec::new(), Vec::new()));
-    rig.wait(Duration::from_millis(11));
+    rig.wait(Duration::from_millis(2));
     rig.tell(Input::Flush(quick));
     assert_eq!(moved(rig.said(), slow, quick).1.len(), 3);
+
+    let (mut rig, slow, of_slow, quick) = two_seeds(Duration::from_millis(10));
+    assert!(rig.block(slow, of_slow[0]));
+    rig.wait(Duration::from_millis(49));
+    rig.tell(Input::Flush(quick));
+    assert_eq!(moved(rig.said(), slow, quick), (Vec::new(), Vec::new()));
+    rig.wait(Duration::from_millis(2));
+    rig.tell(Input::Flush(quick));
+    assert_eq!(moved(rig.said(), slow, quick).1, [of_slow[5], of_slow[4]]);
 }
 
 #[test]
 fn a_peer_that_has_something_to_do_or_answers_nothing_takes_nothing_over() {
-    let (mut rig, slow, _, quick) = two_seeds(Duration::from_millis(200));
+    let (mut rig, slow, _, quick) = two_seeds(Duration::from_millis(500));
     rig.torrent.peers.get_mut(&quick).unwrap().snubbing = true;
     rig.tell(Input::Flush(quick));
     assert_eq!(moved(rig.said(), slow, quick), (Vec::new(), Vec::new()));
@@ -90,10 +100,10 @@ fn who_found_nothing_to_take_over_looks_again_only_after_a_moment() {
     let looked = |rig: &Rig| rig.torrent.peers[&quick].relieved_nobody;
     rig.tell(Input::Flush(quick));
     assert_eq!(looked(&rig), Some(began));
-    rig.now = began + Duration::from_millis(9);
+    rig.now = began + Duration::from_millis(1);
     rig.tell(Input::Flush(quick));
     assert_eq!(looked(&rig), Some(began));
-    rig.now = began + Duration::from_millis(10);
+    rig.now = began + Duration::from_millis(2);
     rig.tell(Input::Flush(quick));
     assert_eq!(looked(&rig), Some(rig.now));
 }
