@@ -20,11 +20,8 @@ const LEAST_SLACK: Duration = Duration::from_millis(150);
 /// few are there each time that it seems slow, and is asked for ever fewer.
 const MOST_SLACK: Duration = Duration::from_millis(600);
 
-/// The longest round trip that is believed. A peer that sends without a pause keeps each block waiting behind those asked
-/// before, and when the least latency is measured afresh, that wait is in it: depth and wait would lift each other up.
-/// With this they stop at less than three seconds, and as twice the round trip is asked for, a link of two seconds is
-/// filled all the same.
-const MOST_ROUND_TRIP: Duration = Duration::from_secs(1);
+/// The longest round trip that is believed: longer ones are queues.
+const MOST_ROUND_TRIP: Duration = Duration::from_secs(2);
 
 /// How long a least latency and a longest pause are believed before they are measured afresh, as routes and queues
 /// change.

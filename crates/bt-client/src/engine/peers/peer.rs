@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use bt_metainfo::{BlockRef, PieceIndex};
+use bt_metainfo::{BLOCK_SIZE, BlockRef, PieceIndex};
 use bt_wire::{Bitfield, PeerId};
 
 use crate::engine::download::Pipeline;
@@ -38,6 +38,12 @@ pub struct PeerInfo {
 
 /// How long a block may still come after its request was called off: what a slow line has queued by then.
 const STILL_WELCOME: Duration = Duration::from_secs(120);
+
+/// A peer with so many requests under way has something to do.
+const BUSY: usize = 2;
+
+/// A rate is taken over so long at least.
+const YOUNG: Duration = Duration::from_millis(100);
 
 /// A request of ours that is under way.
 #[derive(Debug, Clone, Copy)]
@@ -97,8 +103,10 @@ pub(crate) struct Peer {
     pub(crate) snubbing: bool,
     /// When it last rejected a request although it does not choke us.
     pub(crate) refused: Option<Instant>,
-    /// When it had nothing to do and found nothing that it could take over from others.
-    pub(crate) relieved_nobody: Option<Instant>,
+    /// It has sent a block since it unchoked us.
+    pub(crate) has_sent: bool,
+    /// What it had sent when it took over some requests from others.
+    relieved_at: Option<u64>,
     pub(crate) unchoked_since: Option<Instant>,
     pub(crate) waiting_since: Instant,
     pub(crate) client: String,
@@ -142,7 +150,8 @@ impl Peer {
             last_block: now,
             snubbing: false,
             refused: None,
-            relieved_nobody: None,
+            has_sent: false,
+            relieved_at: None,
             unchoked_since: None,
             waiting_since: now,
             client,
@@ -250,6 +259,39 @@ impl Peer {
         let flying = self.in_flight.remove(at)?;
         self.answers += 1;
         Some(now.saturating_duration_since(flying.at))
+    }
+
+    /// Whether it may take over what others were asked for: it has nothing to do, and has sent something since it took over
+    /// the last time, so that whoever sends nothing collects nothing.
+    pub(crate) fn may_relieve(&self) -> bool {
+        let is_idle = self.in_flight.len() < BUSY && !self.snubbing && self.useful > 0;
+        is_idle && self.relieved_at != Some(self.downloaded)
+    }
+
+    /// It takes over what others were asked for.
+    pub(crate) fn relieves(&mut self) {
+        self.relieved_at = Some(self.downloaded);
+    }
+
+    /// For how many seconds we wait for a block that it is asked for now, after `more` others and those under way.
+    pub(crate) fn wait(&self, now: Instant, more: usize) -> f64 {
+        let trip = self.pipeline.round_trip().as_secs_f64();
+        // Whoever has been idle has no rate any more, but needs no more than a round trip for each.
+        let a_block = self
+            .seconds_a_block(now)
+            .map_or(trip, |time| time.min(trip));
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "there are a thousand of them at most"
+        )]
+        let before = (self.in_flight.len() + more) as f64;
+        trip + before * a_block
+    }
+
+    /// How long a block takes at the rate at which it sends, if it has sent enough since it unchoked us to have one.
+    pub(crate) fn seconds_a_block(&self, now: Instant) -> Option<f64> {
+        let rate = self.down.rate_over(now, YOUNG);
+        (self.has_sent && rate >= 1.0).then(|| f64::from(BLOCK_SIZE) / rate)
     }
 
     /// The request for `block` is called off; false if there is none.

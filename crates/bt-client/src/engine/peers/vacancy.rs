@@ -21,6 +21,9 @@ const EACH_STEP: usize = 20;
 /// Up to which part of the places we dial in the end, in percent: others have to find room with us at any time.
 const IN_THE_END: usize = 60;
 
+/// For how long callers keep the limit low: whoever calls without end must not keep us from dialing others for good.
+const MOST_KEPT: Duration = Duration::from_secs(60);
+
 /// Peers that are dialed whatever the places are, at once and in the end: few peers are worse than an island.
 const ALWAYS_AT_ONCE: usize = 4;
 const ALWAYS_IN_THE_END: usize = 8;
@@ -29,6 +32,7 @@ const ALWAYS_IN_THE_END: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Vacancy {
     places: usize,
+    began: Instant,
     /// Nobody has called since.
     quiet_since: Instant,
     limit: usize,
@@ -41,6 +45,7 @@ impl Vacancy {
     pub(crate) fn new(now: Instant, places: usize) -> Self {
         let mut vacancy = Self {
             places,
+            began: now,
             quiet_since: now,
             limit: 0,
             next_look: None,
@@ -54,9 +59,17 @@ impl Vacancy {
         self.limit
     }
 
-    /// Somebody dialed us and was let in, or may from now on.
+    /// From now on others may know of us.
+    pub(crate) fn begins(&mut self, now: Instant) {
+        (self.began, self.quiet_since) = (now, now);
+        self.look(now);
+    }
+
+    /// Somebody dialed us and was let in.
     pub(crate) fn called(&mut self, now: Instant) {
-        self.quiet_since = now;
+        if now.saturating_duration_since(self.began) < MOST_KEPT {
+            self.quiet_since = now;
+        }
         self.look(now);
     }
 
@@ -85,7 +98,7 @@ impl Vacancy {
 mod tests {
     use std::time::{Duration, Instant};
 
-    use super::Vacancy;
+    use super::{MOST_KEPT, Vacancy};
 
     #[test]
     fn a_fifth_is_dialed_at_once_and_more_while_nobody_calls() {
@@ -98,14 +111,32 @@ mod tests {
             assert_eq!(vacancy.dial_limit(), limit, "after {millis} ms");
         }
         assert_eq!(vacancy.next_look(), None, "it is as high as it gets");
-        let called = after(3_600_500);
-        vacancy.called(called);
-        assert_eq!(vacancy.dial_limit(), 40, "places are kept while they come");
-        for _ in 0..8 {
-            vacancy.look(vacancy.next_look().unwrap());
-        }
-        assert_eq!(vacancy.next_look(), None);
+        vacancy.called(after(3_600_500));
+        assert_eq!(
+            vacancy.dial_limit(),
+            120,
+            "callers do not lower it for ever"
+        );
+    }
+
+    #[test]
+    fn places_are_kept_as_long_as_callers_come_and_not_for_ever() {
+        let start = Instant::now();
+        let mut vacancy = Vacancy::new(start, 200);
+        let begins = start + Duration::from_secs(5);
+        vacancy.look(begins);
         assert_eq!(vacancy.dial_limit(), 120);
+        vacancy.begins(begins);
+        let mut now = begins;
+        while now < begins + MOST_KEPT {
+            vacancy.called(now);
+            assert_eq!(vacancy.dial_limit(), 40);
+            now += Duration::from_millis(200);
+        }
+        for _ in 0..8 {
+            vacancy.called(vacancy.next_look().unwrap());
+        }
+        assert_eq!((vacancy.dial_limit(), vacancy.next_look()), (120, None));
     }
 
     #[test]

@@ -86,6 +86,7 @@ impl Torrent {
         }
         peer.down.add(now, bytes);
         peer.downloaded += bytes;
+        peer.has_sent = true;
         peer.last_block = now;
         peer.snubbing = false;
         if let Some(latency) = latency {
@@ -153,6 +154,7 @@ impl Torrent {
             return;
         };
         peer.peer_choking = false;
+        peer.has_sent = false;
         peer.last_block = now;
         self.request_more(now, key, out);
     }

@@ -124,6 +124,8 @@ pub struct Torrent {
     prune_addresses_at: usize,
     candidates: Candidates,
     vacancy: Vacancy,
+    /// Before that, nobody looks for what it could take over from others.
+    next_relief: Option<Instant>,
     trust: Trust,
     suspects: Suspects,
     choker: Choker,
@@ -213,6 +215,7 @@ impl Torrent {
             addresses: BTreeMap::new(),
             candidates: Candidates::new(MAX_CANDIDATES, Rng::new(!seed)),
             vacancy,
+            next_relief: None,
             trust: Trust::default(),
             suspects: Suspects::default(),
             prune_addresses_at: MAX_ADDRESSES,
@@ -390,7 +393,7 @@ impl Torrent {
         if self.state == State::Checking {
             self.set_state(self.working_state(), out);
             self.announcing.start(now);
-            self.vacancy.called(now);
+            self.vacancy.begins(now);
             self.update_partial_seed();
             self.dial(now, out);
         }
@@ -427,7 +430,7 @@ impl Torrent {
                     self.set_state(next, out);
                     if self.checked {
                         self.announcing.start(now);
-                        self.vacancy.called(now);
+                        self.vacancy.begins(now);
                         // What was lost meanwhile is fetched again, and told again when that is safe.
                         if std::mem::take(&mut self.owes_completed) && self.has_everything() {
                             self.announcing.complete(now);

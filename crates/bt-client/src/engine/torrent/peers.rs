@@ -328,6 +328,10 @@ impl Torrent {
         addrs: Vec<SocketAddr>,
         out: &mut Outputs,
     ) {
+        if self.candidates.len() == 0 {
+            // Until now nobody could know of us.
+            self.vacancy.begins(now);
+        }
         for addr in addrs {
             if self.config.families.include(addr.ip()) && !self.trust.is_banned(addr.ip()) {
                 self.candidates.add(addr, source);

@@ -2,18 +2,16 @@
 //!
 //! Who shows a piece first is asked for it by all its neighbours at once. By the time others have it too, it is under way
 //! to everybody, in one long queue, and they are idle. So blocks move from the end of a long queue to an idle peer: called
-//! off there, asked here, and sent by one of them only. The end-game, which asks twice, comes after it.
+//! off there, asked here. The end-game, which asks twice, comes after it.
 
 use std::time::{Duration, Instant};
 
-use bt_metainfo::{BLOCK_SIZE, BlockRef, PieceIndex};
+use bt_metainfo::{BlockRef, PieceIndex};
 use bt_wire::Message;
 
 use super::Torrent;
+use crate::engine::peers::Peer;
 use crate::engine::{Output, Outputs, PeerKey};
-
-/// A peer with so many requests under way has something to do.
-const BUSY: usize = 2;
 
 /// The first requests of a queue stay where they are: they are on their way before a word of ours arrives.
 const KEPT: usize = 3;
@@ -25,7 +23,8 @@ const WORTH_IT: Duration = Duration::from_millis(100);
 /// for.
 const OLD_ENOUGH: Duration = Duration::from_millis(50);
 
-/// The same of a peer that has not sent anything yet.
+/// The same of a peer that has sent next to nothing since it unchoked us: how far away it is, and how fast, is not known.
+/// For so long we expect to wait for each of its blocks as well.
 const UNKNOWN: Duration = Duration::from_millis(500);
 
 /// Blocks that are moved at once, at most: the next ones are when these have come.
@@ -34,9 +33,10 @@ const MOST_AT_ONCE: usize = 4;
 /// Requests at the end of each queue that are looked at.
 const MOST_LOOKED_AT: usize = 8;
 
-/// A peer that found nothing to take over does not look again for this long: to look costs as much as there are peers, and
-/// whoever tells us of a piece a thousand times a second must not make us look as often.
-const PAUSE: Duration = Duration::from_millis(2);
+/// When a peer found nothing to take over, nobody looks again for so long for each peer that there is: a look costs as much
+/// as there are peers, and whoever tells us of a piece a thousand times a second must not make us look as often. It is
+/// about ten times what a look takes.
+const PAUSE_EACH: Duration = Duration::from_micros(5);
 
 impl Torrent {
     /// There is nothing new to ask of `key`, who does not choke us: if it has nothing to do, it gets up to `room` blocks
@@ -50,21 +50,17 @@ impl Torrent {
         blocks: &mut Vec<BlockRef>,
         out: &mut Outputs,
     ) {
-        let Some(peer) = self.peers.get(&key) else {
-            return;
-        };
-        let looked = |at| now.saturating_duration_since(at) < PAUSE;
-        let is_idle = peer.in_flight.len() < BUSY && !peer.snubbing;
-        if !is_idle || peer.useful == 0 || peer.relieved_nobody.is_some_and(looked) {
+        let may_look = self.next_relief.is_none_or(|at| now >= at);
+        let may = self.peers.get(&key).is_some_and(Peer::may_relieve);
+        if !may_look || !may {
             return;
         }
-        let mut late = self.waits_of_others(now, key, barred);
-        late.sort_by(|(one, ..), (other, ..)| other.total_cmp(one));
-        late.truncate(room.min(MOST_AT_ONCE));
-        if late.is_empty()
-            && let Some(peer) = self.peers.get_mut(&key)
-        {
-            peer.relieved_nobody = Some(now);
+        let late = self.what_comes_sooner(now, key, barred, room.min(MOST_AT_ONCE));
+        if late.is_empty() {
+            let there = u32::try_from(self.peers.len()).unwrap_or(u32::MAX);
+            self.next_relief = Some(now + PAUSE_EACH.saturating_mul(there));
+        } else if let Some(peer) = self.peers.get_mut(&key) {
+            peer.relieves();
         }
         for (_, other, block) in late {
             let slow = self.peers.get_mut(&other);
@@ -73,6 +69,29 @@ impl Torrent {
                 blocks.push(block);
             }
         }
+    }
+
+    /// Up to `most` of the blocks that others were asked for and `key` would send sooner, those first for which we would
+    /// wait longest: for how many seconds, and for whom.
+    fn what_comes_sooner(
+        &self,
+        now: Instant,
+        key: PeerKey,
+        barred: &[PieceIndex],
+        most: usize,
+    ) -> Vec<(f64, PeerKey, BlockRef)> {
+        let mut late = self.waits_of_others(now, key, barred);
+        late.sort_by(|(one, ..), (other, ..)| other.total_cmp(one));
+        let Some(peer) = self.peers.get(&key) else {
+            return Vec::new();
+        };
+        // The one that waits least goes last, and has to be worth it as well.
+        let is_sooner = |at: usize, wait: f64| peer.wait(now, at) < wait;
+        let sooner = late.iter().enumerate().take(most);
+        let sooner = sooner.take_while(|(at, (wait, ..))| is_sooner(*at, *wait));
+        let count = sooner.count();
+        late.truncate(count);
+        late
     }
 
     /// Blocks that `key` has, and that others were asked for, so that we have to wait for them: for how many seconds, and
@@ -95,20 +114,19 @@ impl Torrent {
             if slow.in_flight.len() <= KEPT {
                 continue;
             }
-            let trip = slow.pipeline.round_trip();
-            // How far away it is shows with its first block.
-            let old_enough = if slow.downloaded > 0 {
-                OLD_ENOUGH + trip
-            } else {
-                UNKNOWN
+            let (old_enough, bearable, a_block) = match slow.seconds_a_block(now) {
+                Some(a_block) => {
+                    let trip = slow.pipeline.round_trip();
+                    (OLD_ENOUGH + trip, WORTH_IT + trip, a_block)
+                }
+                None => (UNKNOWN, WORTH_IT, UNKNOWN.as_secs_f64()),
             };
-            let bearable = (WORTH_IT + trip + held_up).as_secs_f64();
+            let (old_enough, bearable) = (old_enough + held_up, bearable + held_up);
             let first = slow
                 .in_flight
                 .len()
                 .saturating_sub(MOST_LOOKED_AT)
                 .max(KEPT);
-            let a_block = f64::from(BLOCK_SIZE) / slow.down.rate(now).max(1.0);
             let asked = slow.in_flight.iter().enumerate().skip(first);
             for (before, flying) in asked {
                 #[expect(
@@ -117,7 +135,7 @@ impl Torrent {
                 )]
                 let wait = (before + 1) as f64 * a_block;
                 let is_old = now.saturating_duration_since(flying.at) >= old_enough;
-                if wait < bearable || !is_old {
+                if wait < bearable.as_secs_f64() || !is_old {
                     continue;
                 }
                 if may(flying.block.piece) && self.pieces.is_asked_once(flying.block) {

@@ -253,7 +253,7 @@ impl Torrent {
         };
         let blocks: usize = self.peers.values().map(|peer| peer.in_flight.len()).sum();
         let bytes = (blocks as u64).saturating_mul(BLOCK_SIZE.into());
-        Duration::from_secs(bytes / rate.max(1)).min(MOST_HELD_UP)
+        Duration::from_millis(bytes.saturating_mul(1_000) / rate.max(1)).min(MOST_HELD_UP)
     }
 
     /// A peer that has let us wait too long: its blocks are asked of others, it may still send them.

@@ -6,6 +6,7 @@ use bt_metainfo::{BlockRef, PieceIndex};
 use bt_wire::{Bitfield, Message};
 
 use super::{BLOCKS, PIECES, Rig};
+use crate::engine::download::Pipeline;
 use crate::engine::{Input, Output, PeerKey};
 
 /// Two pieces are missing. `slow` was asked for six blocks, `quick` for the other two, and so long ago.
@@ -67,9 +68,10 @@ fn what_was_asked_a_moment_ago_stays_where_it_is() {
     rig.tell(Input::Flush(quick));
     assert_eq!(moved(rig.said(), slow, quick).1.len(), 3);
 
+    // With the first block it does; how fast it is, a moment later.
     let (mut rig, slow, of_slow, quick) = two_seeds(Duration::from_millis(10));
     assert!(rig.block(slow, of_slow[0]));
-    rig.wait(Duration::from_millis(49));
+    rig.wait(Duration::from_millis(99));
     rig.tell(Input::Flush(quick));
     assert_eq!(moved(rig.said(), slow, quick), (Vec::new(), Vec::new()));
     rig.wait(Duration::from_millis(2));
@@ -94,16 +96,58 @@ fn a_peer_that_has_something_to_do_or_answers_nothing_takes_nothing_over() {
 
 /// To look costs as much as there are peers, so that a peer must not make us look with each message.
 #[test]
-fn who_found_nothing_to_take_over_looks_again_only_after_a_moment() {
+fn after_a_vain_look_nobody_looks_for_a_moment() {
     let (mut rig, _, _, quick) = two_seeds(Duration::from_millis(20));
     let began = rig.now;
-    let looked = |rig: &Rig| rig.torrent.peers[&quick].relieved_nobody;
     rig.tell(Input::Flush(quick));
-    assert_eq!(looked(&rig), Some(began));
-    rig.now = began + Duration::from_millis(1);
+    let next = rig.torrent.next_relief.expect("it found nothing");
+    assert_eq!(next, began + 2 * Duration::from_micros(5), "for two peers");
+    rig.now = next - Duration::from_nanos(1);
     rig.tell(Input::Flush(quick));
-    assert_eq!(looked(&rig), Some(began));
-    rig.now = began + Duration::from_millis(2);
+    assert_eq!(rig.torrent.next_relief, Some(next));
+    rig.now = next;
     rig.tell(Input::Flush(quick));
-    assert_eq!(looked(&rig), Some(rig.now));
+    assert!(rig.torrent.next_relief > Some(next));
+}
+
+/// The last four blocks of a fast peer went to one that needed seconds for them.
+#[test]
+fn a_peer_takes_over_only_what_it_sends_sooner() {
+    let (mut rig, slow, of_slow, quick) = two_seeds(Duration::from_millis(10));
+    assert!(rig.block(slow, of_slow[0]));
+    rig.wait(Duration::from_millis(110));
+    // One block in that time: the fifth one, the last, comes in more than half a second.
+    let now = rig.now;
+    let pipeline = |rig: &mut Rig, latency| {
+        let mut pipeline = Pipeline::new(now);
+        pipeline.received(now, Duration::from_millis(latency));
+        rig.torrent.peers.get_mut(&quick).unwrap().pipeline = pipeline;
+    };
+    pipeline(&mut rig, 600);
+    rig.tell(Input::Flush(quick));
+    assert_eq!(moved(rig.said(), slow, quick), (Vec::new(), Vec::new()));
+    rig.wait(Duration::from_millis(1));
+    pipeline(&mut rig, 500);
+    rig.tell(Input::Flush(quick));
+    assert_eq!(moved(rig.said(), slow, quick).1, [of_slow[5]]);
+}
+
+/// Whoever chokes and unchokes us in turn took over more each time.
+#[test]
+fn who_has_sent_nothing_since_takes_nothing_more_over() {
+    let (mut rig, slow, _, quick) = two_seeds(Duration::from_millis(500));
+    rig.tell(Input::Flush(quick));
+    let (_, asked) = moved(rig.said(), slow, quick);
+    assert_eq!(asked.len(), 3);
+    // It gives them back, and the other gets them again.
+    rig.tell(Input::Message(quick, Message::Choke));
+    for block in asked {
+        rig.tell(Input::Message(quick, Message::Reject(block)));
+    }
+    rig.tell(Input::Flush(quick));
+    rig.wait(Duration::from_secs(2));
+    rig.said();
+    rig.hear(quick, Message::Unchoke);
+    rig.wait(Duration::from_millis(100));
+    assert_eq!(moved(rig.said(), slow, quick).0, Vec::new());
 }
