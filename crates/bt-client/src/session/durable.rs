@@ -563,30 +563,11 @@ impl Shared {
         };
         let mut records = Vec::new();
         let mut clean = true;
-        for (torrent, account) in accounts
-            .iter()
-            .filter(|(torrent, _)| **torrent < UNRECORDED)
-        {
-            let open: Vec<FileIndex> = account.open.iter().map(FileIndex).collect();
-            if account.muted || account.standing() != Standing::Settled {
-                clean = false;
-                continue;
-            }
-            let member = &account.member;
-            let sealed = self.bugs.catch(|| {
-                member.content.sync()?;
-                records::seal(member, *torrent, &open, false)
-            });
-            match sealed {
-                Ok(Ok(closed)) => records.extend(closed),
-                Ok(Err(error)) => {
-                    tracing::warn!(torrent = %member.info_hash, %error, "cannot sync at the end");
-                    clean = false;
-                }
-                Err(bug) => {
-                    member.breaks(&bug);
-                    clean = false;
-                }
+        let recorded = accounts.iter().filter(|(number, _)| **number < UNRECORDED);
+        for (torrent, account) in recorded {
+            match records::parting(*torrent, account, &self.bugs) {
+                Some(closed) => records.extend(closed),
+                None => clean = false,
             }
         }
         let written = store.write(&records);

@@ -4,7 +4,9 @@
 
 use bt_metainfo::FileIndex;
 
+use super::account::{Account, Standing};
 use super::member::Member;
+use crate::contain::Bugs;
 use crate::disk::{DiskError, Look};
 use crate::state::StateError;
 use crate::state::knowledge::{IndexSet, Record, Stamp, spans};
@@ -33,6 +35,31 @@ pub(super) fn seal(
         .into_iter()
         .map(closed)
         .collect())
+}
+
+/// How a torrent leaves the files that it wrote to when the session ends, once they are synced; none if something of it is
+/// not settled, or cannot be synced, so that a start has to look.
+pub(super) fn parting(torrent: u32, account: &Account, bugs: &Bugs) -> Option<Vec<Record>> {
+    if account.muted || account.standing() != Standing::Settled {
+        return None;
+    }
+    let member = &account.member;
+    let open: Vec<FileIndex> = account.open.iter().map(FileIndex).collect();
+    let sealed = bugs.catch(|| {
+        member.content.sync()?;
+        seal(member, torrent, &open, false)
+    });
+    match sealed {
+        Ok(Ok(closed)) => Some(closed),
+        Ok(Err(error)) => {
+            tracing::warn!(torrent = %member.info_hash, %error, "cannot sync at the end");
+            None
+        }
+        Err(bug) => {
+            member.breaks(&bug);
+            None
+        }
+    }
 }
 
 /// What a file looks like, as the journal has it.

@@ -1,9 +1,9 @@
 //! One torrent: the state that all decisions about it are made on.
 //!
 //! The files beside this one hold what happens when: a peer comes or goes (`peers`), says something (`message`),
-//! can be asked for more (`request`), or for what others keep us waiting for (`relief`), a piece was hashed (`verdict`), the disk is in trouble (`storage`), the owner wants
-//! something else (`select`), it is time to choke (`choke`) or to announce (`announce`); and what peers have yet to be
-//! told of (`backlog`).
+//! can be asked for more (`request`), or for what others keep us waiting for (`relief`), a piece was hashed (`verdict`),
+//! the disk is in trouble (`storage`), the owner wants something else (`select`), it is time to choke (`choke`) or to
+//! announce (`announce`); and what peers have yet to be told of (`backlog`).
 
 mod announce;
 mod audit;

@@ -35,7 +35,7 @@ const MOST_LOOKED_AT: usize = 8;
 
 /// When a peer found nothing to take over, nobody looks again for so long for each peer that there is: a look costs as much
 /// as there are peers, and whoever tells us of a piece a thousand times a second must not make us look as often. It is
-/// about ten times what a look takes.
+/// some ten times what a look takes, by estimate.
 const PAUSE_EACH: Duration = Duration::from_micros(5);
 
 impl Torrent {
