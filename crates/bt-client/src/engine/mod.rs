@@ -36,7 +36,7 @@ pub use trouble::{Trouble, TroubleKind};
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) mod parts {
     pub(crate) use super::download::{Ask, Availability, Pieces, Pipeline, Received, next_blocks};
-    pub(crate) use super::peers::{Candidates, Crowd, Ended, Suspects, Trust, host_of};
+    pub(crate) use super::peers::{Candidates, Crowd, Ended, Suspects, Trust, Vacancy, host_of};
     pub(crate) use super::rng::Rng;
     pub(crate) use super::upload::{ChokeCandidate, Choker, Listener, Spread};
 }

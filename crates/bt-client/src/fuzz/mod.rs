@@ -12,8 +12,10 @@ mod picker;
 mod pipeline;
 mod places;
 mod rates;
+mod relief;
 mod settings;
 mod spread;
+mod vacancy;
 
 pub use blame::blame;
 pub use candidates::candidates;
@@ -27,8 +29,10 @@ pub use picker::picker;
 pub use pipeline::pipeline;
 pub use places::places;
 pub use rates::rates;
+pub use relief::relief;
 pub use settings::settings;
 pub use spread::spread;
+pub use vacancy::vacancy;
 
 /// Calls `body` with every file of a target's corpus, and wants at least `least` of them.
 #[cfg(test)]

@@ -19,6 +19,8 @@ mod handle;
 mod history;
 mod http;
 mod inherited;
+#[cfg(test)]
+mod interrupted;
 mod logins;
 mod memory;
 mod paths;

@@ -163,7 +163,7 @@ impl Connection {
     /// Asserts that the server says nothing for `time`, and does not close either.
     pub(crate) fn hears_nothing_for(&mut self, time: Duration) {
         self.stream.set_read_timeout(Some(time)).unwrap();
-        let error = self.stream.read(&mut [0]).expect_err("nothing comes");
+        let error = again(|| self.stream.read(&mut [0])).expect_err("nothing comes");
         let kind = error.kind();
         assert!(
             matches!(
@@ -195,7 +195,7 @@ impl Connection {
 
     fn read(&mut self) -> bool {
         let mut buffer = [0; 4096];
-        match self.stream.read(&mut buffer) {
+        match again(|| self.stream.read(&mut buffer)) {
             Ok(0) => false,
             Ok(count) => {
                 self.came.extend_from_slice(&buffer[..count]);
@@ -203,6 +203,19 @@ impl Connection {
             }
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => false,
             Err(error) => panic!("the server does not answer: {error}"),
+        }
+    }
+}
+
+/// Makes a call on a socket once more when it was interrupted.
+///
+/// The kernel does not restart a wait with a time limit after the process was stopped and continued, as happens to
+/// all of a machine that is frozen for a moment (signal(7)).
+pub(crate) fn again<T>(mut call: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            done => return done,
         }
     }
 }
@@ -274,7 +287,7 @@ pub(crate) fn udp_client(server: &Handle) -> UdpSocket {
 pub(crate) fn ask(socket: &UdpSocket, packet: &[u8]) -> Vec<u8> {
     socket.send(packet).unwrap();
     let mut buffer = vec![0; 4096];
-    let count = socket.recv(&mut buffer).expect("the server answers");
+    let count = again(|| socket.recv(&mut buffer)).expect("the server answers");
     buffer.truncate(count);
     buffer
 }

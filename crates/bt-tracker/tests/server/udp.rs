@@ -10,7 +10,7 @@ use bt_tracker::udp::{
 use bt_tracker::{AnnounceRequest, Event};
 
 use crate::harness::{
-    PATIENCE, announce, ask, config, eventually, hash, http, ports, start, udp_client,
+    PATIENCE, again, announce, ask, config, eventually, hash, http, ports, start, udp_client,
 };
 
 fn connect(socket: &UdpSocket) -> u64 {
@@ -299,7 +299,7 @@ async fn a_server_on_all_addresses_answers_from_the_one_that_was_asked() {
         }
         let mut buffer = [0; 2048];
         for _ in 1..=20 {
-            let count = socket.recv(&mut buffer).expect("each is answered");
+            let count = again(|| socket.recv(&mut buffer)).expect("each is answered");
             let family = Family::of(*v4);
             let family = if ip.contains(':') {
                 Family::of(*v6)

@@ -343,6 +343,16 @@ pub(crate) const TARGETS: &[Target] = &[
         bt_client::fuzz::pipeline,
     ),
     part(
+        "client_relief",
+        "idle peers take over: only ends of long queues, to whoever sends, little at once, and in the end all comes",
+        bt_client::fuzz::relief,
+    ),
+    part(
+        "client_vacancy",
+        "how many peers are dialed before others get the places: as the rule says, at once, with callers and in the end",
+        bt_client::fuzz::vacancy,
+    ),
+    part(
         "client_spread",
         "an initial seeder: nobody hears of a piece twice, what nobody was given is so once, and all gets out",
         bt_client::fuzz::spread,

@@ -84,13 +84,13 @@ impl Vacancy {
         let steps = usize::try_from(quiet.as_millis() / STEP.as_millis()).unwrap_or(usize::MAX);
         let at_once = (self.places / AT_ONCE).max(ALWAYS_AT_ONCE);
         let end = (self.places.saturating_mul(IN_THE_END) / 100).max(ALWAYS_IN_THE_END);
+        let end = end.min(self.places);
         let more = steps.saturating_mul((self.places / EACH_STEP).max(1));
         self.next_look = (at_once.saturating_add(more) < end).then(|| {
             let step = u32::try_from(steps).unwrap_or(u32::MAX).saturating_add(1);
             self.quiet_since + STEP.saturating_mul(step)
         });
-        let limit = at_once.saturating_add(more).min(end);
-        self.limit = limit.min(self.places).max(1);
+        self.limit = at_once.saturating_add(more).min(end).max(1);
     }
 }
 

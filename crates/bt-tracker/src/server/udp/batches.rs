@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use super::super::interrupted::again;
 use super::super::syscalls::{Inbox, Outbox, tell_destination};
 use crate::limits::MAX_UDP_REQUEST;
 use crate::seed::Numbers;
@@ -98,10 +99,10 @@ impl Rig {
         outbox.clear();
         while batched.len() < count {
             match self.numbers.below(2) {
-                0 => inbox.receive(&self.batched).unwrap(),
+                0 => again(|| inbox.receive(&self.batched)),
                 // On a busy machine what was sent may come a moment later.
                 _ if inbox.receive_more(&self.batched) => self.without_waiting += 1,
-                _ => inbox.receive(&self.batched).unwrap(),
+                _ => again(|| inbox.receive(&self.batched)),
             }
             for (at, packet) in inbox.packets(0).enumerate() {
                 batched.push(packet.map(|(bytes, source)| (bytes.to_vec(), source)));
@@ -118,7 +119,7 @@ impl Rig {
         }
         let mut plain = Came::new();
         for _ in 0..count {
-            let (length, source) = self.plain.recv_from(&mut self.buffer).unwrap();
+            let (length, source) = again(|| self.plain.recv_from(&mut self.buffer));
             let fits = length <= MAX_UDP_REQUEST;
             plain.push(fits.then(|| (self.buffer[..length].to_vec(), source)));
         }
@@ -144,7 +145,7 @@ impl Rig {
             let due = replies.iter().filter(|(to, _)| *to == own).count();
             let mut heard: Vec<Vec<u8>> = (0..due)
                 .map(|_| {
-                    let (length, from) = client.recv_from(&mut buffer).unwrap();
+                    let (length, from) = again(|| client.recv_from(&mut buffer));
                     assert!(self.ours.contains(&from.ip()) && from.port() == server.port());
                     buffer[..length].to_vec()
                 })
@@ -196,7 +197,7 @@ fn a_reply_leaves_from_the_address_that_was_asked() {
         outbox.clear();
         let mut came = 0;
         while came < asked.len() {
-            inbox.receive(&rig.batched).unwrap();
+            again(|| inbox.receive(&rig.batched));
             for (at, packet) in inbox.packets(0).enumerate() {
                 let (bytes, source) = packet.unwrap();
                 let start = outbox.bytes.len();
@@ -207,7 +208,7 @@ fn a_reply_leaves_from_the_address_that_was_asked() {
         }
         outbox.send(&rig.batched);
         for _ in &asked {
-            let (length, from) = client.recv_from(&mut rig.buffer).unwrap();
+            let (length, from) = again(|| client.recv_from(&mut rig.buffer));
             let IpAddr::V4(ip) = from.ip() else {
                 unreachable!()
             };
