@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use bt_client::engine::{Command, Input, TokenBucket};
 use bt_metainfo::{BlockRef, PieceIndex};
-use bt_wire::Message;
+use bt_wire::{Message, ext};
 
 use super::disk::Truth;
 use super::link::Uplink;
 use super::node::Log;
 use super::plan::{Conduct, Fault};
 use super::traffic::{Mail, SILENCE};
+use super::wire::extended;
 use super::world::{Happening, MISCHIEF, World};
 
 /// Requests that a hoarder sends to each peer at a time.
@@ -251,6 +252,20 @@ impl World {
                         let number = u32::try_from(self.dice.between(0, count)).expect("a block");
                         mail.add(key, Message::Request(self.layout.block(piece, number)));
                     }
+                }
+                Conduct::Forgetter => {
+                    let has: Vec<PieceIndex> = self.nodes[node].engine.have().iter_ones().collect();
+                    if has.is_empty() {
+                        continue;
+                    }
+                    let piece = has[self.dice.below(has.len())];
+                    let lost = ext::Message::DontHave(ext::DontHave(piece));
+                    mail.add(key, extended(&lost));
+                    let again = match self.dice.chance(80) {
+                        true => piece,
+                        false => has[self.dice.below(has.len())],
+                    };
+                    mail.add(key, Message::Have(again));
                 }
                 _ => {}
             }

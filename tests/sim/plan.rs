@@ -36,6 +36,8 @@ pub(crate) enum Conduct {
     Pusher,
     /// It answers everything but the first block of each piece.
     Withholder,
+    /// It says that it has lost pieces, and that it has them again, five times a second.
+    Forgetter,
 }
 
 /// What a node has when it joins.

@@ -97,6 +97,7 @@ impl Recipe {
                 Conduct::Repeater,
                 Conduct::Pusher,
                 Conduct::Withholder,
+                Conduct::Forgetter,
             ];
             let kind = kinds[dice.below(kinds.len())];
             let late = dice.between(0, 3_000);

@@ -418,7 +418,11 @@ impl World {
         }
         if matches!(
             self.nodes[node].member.conduct,
-            Conduct::Hoarder | Conduct::Flapper | Conduct::Fickle | Conduct::Pusher
+            Conduct::Hoarder
+                | Conduct::Flapper
+                | Conduct::Fickle
+                | Conduct::Pusher
+                | Conduct::Forgetter
         ) {
             let life = self.nodes[node].life;
             self.after(MISCHIEF, Happening::Mischief(node, life));

@@ -169,6 +169,13 @@ fn a_peer_that_withholds_a_block_of_each_piece_does_not_keep_them_open() {
     });
 }
 
+/// Who seems to be a seed, then not, then again, costs a look at all pieces each time, so that it is sent away in the end.
+#[test]
+fn peers_that_lose_pieces_and_get_them_back_cannot_hold_a_download_up() {
+    let plan = |_| beside(Conduct::Forgetter, 5, 1);
+    story("forgetters", 1, plan, |world| within(world, 3.0, 70.0));
+}
+
 #[test]
 fn snubbers_cannot_hold_a_download_up() {
     let plan = |_| beside(Conduct::Snubber, 5, 1);
@@ -271,6 +278,7 @@ fn one_of_each_kind_cannot_stop_a_swarm() {
             Conduct::Repeater,
             Conduct::Pusher,
             Conduct::Withholder,
+            Conduct::Forgetter,
         ] {
             plan = plan.and(Member::bad(Line::mbit(20.0), conduct));
         }

@@ -152,10 +152,15 @@ impl Driven {
             true => Source::User,
             false => Source::Tracker,
         };
-        let is_new = can_be_dialed(addr)
-            && !self.ours.contains(&addr)
-            && !self.book.contains_key(&addr)
-            && self.book.len() < MOST;
+        let mut is_new =
+            can_be_dialed(addr) && !self.ours.contains(&addr) && !self.book.contains_key(&addr);
+        if is_new && self.book.len() == MOST {
+            // What a tracker named makes room for whom the user names.
+            let may_go = |entry: &Entry| !entry.by_hand && entry.place == Where::Idle;
+            let goes = self.book.iter().find(|(_, entry)| may_go(entry));
+            let goes = goes.map(|(addr, _)| *addr).filter(|_| by_hand);
+            is_new = goes.is_some_and(|addr| self.book.remove(&addr).is_some());
+        }
         assert_eq!(self.candidates.add(addr, source), is_new, "{addr}");
         if !is_new {
             return;

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use bt_metainfo::{BLOCK_SIZE, BlockRef, InfoHash, Layout, PieceIndex};
 use bt_tracker::schedule::Problem;
 use bt_tracker::{AnnounceResponse, Peer};
-use bt_wire::{Bitfield, Message, PeerId};
+use bt_wire::{Bitfield, Message, PeerId, ext};
 use bytes::Bytes;
 
 use crate::engine::{
-    Command, Config, Direction, Input, Output, Outputs, PeerInfo, PeerKey, PieceVerdict, Priority,
-    Source, Torrent, Trouble, TroubleKind,
+    BlockDigest, Command, Config, Direction, Input, Output, Outputs, PeerInfo, PeerKey,
+    PieceVerdict, Priority, Source, Torrent, Trouble, TroubleKind,
 };
 
 const PIECES: u32 = 6;
@@ -100,30 +100,60 @@ impl Driven {
             10 => self.hear(peer, Message::Request(block)),
             11 => self.hear(peer, Message::Cancel(block)),
             12 => self.hear(peer, Message::Reject(block)),
+            13 if how & 128 != 0 => self.extension(peer, how),
             13 => self.hear(peer, Message::Suggest(piece)),
             14 => self.hear(peer, Message::AllowedFast(piece)),
             15..=19 => {
                 self.torrent.block(self.now, peer, block, &mut self.out);
                 self.handle(Input::Flush(peer));
             }
-            20 => self.handle(Input::PieceChecked(piece_of(piece), good())),
+            20 => {
+                let digests = digests(how);
+                let good = PieceVerdict::Good { digests };
+                self.handle(Input::PieceChecked(piece_of(piece), good));
+            }
             21 => self.handle(Input::PieceChecked(
                 piece_of(piece),
                 PieceVerdict::Bad {
-                    digests: Vec::new(),
+                    digests: digests(how),
                 },
             )),
             22 => self.handle(Input::Candidates(Source::Tracker, vec![address(how)])),
+            23 if how & 128 != 0 => self.handle(Input::DialedOurselves(address(how))),
             23 => self.handle(Input::DialFailed(address(how))),
             24 => self.handle(Input::Command(Command::Pause)),
             25 => self.handle(Input::Command(Command::Resume)),
             26 => self.trouble(how),
             27 => self.handle(Input::PeerQueues(peer, u32::from(how))),
+            28 if how & 128 != 0 => self.bounds(how),
             28 => self.handle(Input::Uploaded(peer, u64::from(how))),
             29 => self.session(peer, how),
             30 => self.announced(how),
             _ => self.wait(how),
         }
+    }
+
+    /// The peer speaks of what it no longer has, or of what it is there for.
+    fn extension(&mut self, peer: PeerKey, how: u8) {
+        let message = match how & 8 {
+            0 => ext::Message::DontHave(ext::DontHave(PieceIndex(u32::from(how & 7)))),
+            _ => ext::Message::UploadOnly(ext::UploadOnly(how & 1 == 0)),
+        };
+        self.handle(Input::Extension(peer, message));
+        self.handle(Input::Flush(peer));
+    }
+
+    /// What other torrents and the disk leave for this one.
+    fn bounds(&mut self, how: u8) {
+        if how & 64 == 0 {
+            self.handle(Input::HeldUp);
+            return self.handle(Input::Timeout);
+        }
+        let rates = [None, Some(0), Some(20_000), Some(u64::MAX)];
+        self.handle(Input::Limits {
+            upload_slots: usize::from(how & 3),
+            down_rate: rates[usize::from(how >> 2 & 3)],
+        });
     }
 
     /// What the session and the owner say.
@@ -250,9 +280,12 @@ fn piece_of(piece: PieceIndex) -> PieceIndex {
     PieceIndex(piece.0 % PIECES)
 }
 
-fn good() -> PieceVerdict {
-    PieceVerdict::Good {
-        digests: Vec::new(),
+/// Of the blocks of a piece, if somebody asked for them; some of an attempt are those of another one.
+fn digests(how: u8) -> Vec<BlockDigest> {
+    let digest = |block: u32| [how >> 6 & u8::from(block == 0); 20];
+    match how & 32 {
+        0 => Vec::new(),
+        _ => (0..BLOCKS).map(digest).collect(),
     }
 }
 

@@ -38,6 +38,8 @@ impl Torrent {
         for piece in given_up {
             self.write_off(piece);
             self.pieces.failed(piece);
+            // Whoever was to send all of a piece that had failed before need not any more.
+            self.suspects.begun_anew(piece);
             out.push(Output::ForgetPiece(piece));
         }
         self.selection_or_pieces_changed(now, out);

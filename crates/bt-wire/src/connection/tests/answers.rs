@@ -423,6 +423,23 @@ fn requests_beyond_the_limit_are_rejected_at_once() {
 }
 
 #[test]
+fn without_another_wish_so_many_requests_wait() {
+    let of_3000 = |seed| Config {
+        piece_count: Some(3000),
+        ..config(seed)
+    };
+    let mut pair = serving(Pair::connected(of_3000(1), of_3000(2), start()));
+    let most = limits::DEFAULT_INCOMING_REQUESTS;
+    let blocks: Vec<_> = (0..3000).map(|piece| block(piece, 0)).collect();
+    request(&mut pair, &blocks[..most]);
+    assert_eq!(pair.listener.connection.waiting_requests(), most);
+    assert_eq!(heard(&mut pair.listener).len(), most);
+    request(&mut pair, &blocks[most..=most]);
+    assert_eq!(heard(&mut pair.listener), []);
+    assert_eq!(pair.listener.connection.waiting_requests(), most);
+}
+
+#[test]
 fn no_configuration_lets_more_requests_wait_than_the_hard_limit() {
     let greedy = Config {
         max_requests: usize::MAX,

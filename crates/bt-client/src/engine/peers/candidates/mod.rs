@@ -101,13 +101,13 @@ impl Candidates {
         }
     }
 
-    /// Remembers `addr`; false if it is known, impossible, or there is no room.
+    /// Remembers `addr`; false if it is known, impossible, or there is no room. What the user names has room in place of
+    /// what a tracker named: trackers can name more than there is room for.
     pub(crate) fn add(&mut self, addr: SocketAddr, source: Source) -> bool {
-        if !is_dialable(addr)
-            || self.ours.contains(&addr)
-            || self.known.len() >= self.most
-            || self.known.contains_key(&addr)
-        {
+        if !is_dialable(addr) || self.ours.contains(&addr) || self.known.contains_key(&addr) {
+            return false;
+        }
+        if self.known.len() >= self.most && !(source == Source::User && self.make_room()) {
             return false;
         }
         if source == Source::User {
@@ -123,6 +123,17 @@ impl Candidates {
         };
         self.known.insert(addr, fresh);
         self.insert_by_lot(addr);
+        true
+    }
+
+    /// Forgets one that a tracker named and that nothing is under way with; false if there is none.
+    fn make_room(&mut self) -> bool {
+        let may_go = |one: &Candidate| one.source != Source::User && one.status == Status::Idle;
+        let first = self.known.iter().find(|(_, one)| may_go(one));
+        let Some(addr) = first.map(|(addr, _)| *addr) else {
+            return false;
+        };
+        self.remove(addr);
         true
     }
 

@@ -4,7 +4,9 @@ use super::{Candidates, Ended, Source};
 use crate::engine::rng::Rng;
 use crate::limits::{
     DIAL_BACKOFF, MAX_BACKOFF_IN_VAIN, MAX_CANDIDATES, MAX_DIAL_BACKOFF, MAX_DIAL_FAILURES,
+    MAX_OWN_ADDRESSES,
 };
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Instant;
 
@@ -82,6 +84,38 @@ fn the_number_is_bounded_and_impossible_addresses_are_refused() {
             "{bad}"
         );
     }
+}
+
+/// A tracker that named as many as there is room for kept out whom the user named.
+#[test]
+fn what_the_user_names_has_room_in_place_of_what_a_tracker_named() {
+    let now = Instant::now();
+    let mut candidates = Candidates::new(3, Rng::new(1));
+    for n in 1..=3 {
+        assert!(candidates.add(addr(n), Source::Tracker));
+    }
+    let dialed = candidates.next(now, false).unwrap();
+    assert!(!candidates.add(addr(4), Source::Tracker));
+    assert!(candidates.add(addr(5), Source::User) && candidates.add(addr(6), Source::User));
+    // One is being dialed, and what the user named before stays.
+    assert!(!candidates.add(addr(7), Source::User));
+    let rest: BTreeSet<_> = std::iter::from_fn(|| candidates.next(now, false)).collect();
+    assert_eq!(rest, BTreeSet::from([addr(5), addr(6)]));
+    assert!(candidates.being_dialed().any(|one| one == dialed));
+    assert_eq!(candidates.len(), 3);
+}
+
+/// Whoever calls us under ever more addresses of ours must not fill our memory.
+#[test]
+fn so_many_addresses_of_ours_are_remembered() {
+    let most = u32::try_from(MAX_OWN_ADDRESSES).unwrap();
+    let mut candidates = Candidates::new(MAX_CANDIDATES, Rng::new(1));
+    for n in 1..=most + 1 {
+        candidates.is_ours(addr(n));
+    }
+    assert!(!candidates.add(addr(1), Source::Tracker));
+    assert!(!candidates.add(addr(most), Source::Tracker));
+    assert!(candidates.add(addr(most + 1), Source::Tracker));
 }
 
 #[test]

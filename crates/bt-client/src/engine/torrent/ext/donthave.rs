@@ -35,6 +35,7 @@ impl Torrent {
                 self.availability.gained(one, &mut self.rng);
             }
         }
+        let ip = peer.info.addr.ip();
         peer.has.clear(piece);
         peer.suggested.retain(|one| *one != piece);
         peer.allowed.retain(|one| *one != piece);
@@ -58,6 +59,8 @@ impl Torrent {
             spread.lost(key, piece, self.availability.of(piece));
         }
         self.take_back(now, key, &void);
+        // Also when nothing was asked of it at the moment: others must not wait for what it does not have.
+        self.suspects.released(now, key, ip, |one| one == piece);
         self.update_interest(key, out);
     }
 

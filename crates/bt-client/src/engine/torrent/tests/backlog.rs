@@ -10,7 +10,7 @@ use bt_wire::{Bitfield, Message, PeerId};
 
 use super::super::{Config, Torrent};
 use crate::engine::{Direction, Input, Output, PeerInfo, PeerKey, PieceVerdict};
-use crate::limits::MAX_TOLD_AT_ONCE;
+use crate::limits::{MAX_TOLD_AT_ONCE, MAX_TOLD_TO_ONE};
 
 const PIECES: u32 = 1 << 18;
 const PEERS: u8 = 20;
@@ -23,6 +23,8 @@ struct School {
     torrent: Torrent,
     now: Instant,
     heard: BTreeMap<PeerKey, Bitfield>,
+    /// The most that one of them heard of in one call.
+    most_at_once: usize,
 }
 
 impl School {
@@ -38,6 +40,7 @@ impl School {
             torrent,
             now,
             heard,
+            most_at_once: 0,
         };
         school.tell(Input::Checked(Bitfield::full(PIECES)));
         for last in 1..=PEERS {
@@ -69,13 +72,17 @@ impl School {
 
     fn listen(&mut self, out: Vec<Output>) {
         assert!(out.len() <= MAX_TOLD_AT_ONCE + OTHER_WORDS, "{}", out.len());
+        let mut told: BTreeMap<PeerKey, usize> = BTreeMap::new();
         for output in out {
             if let Output::Send(key, Message::Have(piece)) = output
                 && let Some(heard) = self.heard.get_mut(&key)
             {
                 assert!(heard.set(piece), "{key} heard of {piece} twice");
+                *told.entry(key).or_default() += 1;
             }
         }
+        let most = told.into_values().max().unwrap_or(0);
+        self.most_at_once = self.most_at_once.max(most);
     }
 
     fn has_ended(&self) -> bool {
@@ -130,4 +137,5 @@ fn when_a_seed_ends_the_spreading_all_is_told_in_portions_and_once() {
 fn peers_that_want_nothing_are_offered_all_in_portions_and_once() {
     let mut school = School::new();
     school.wait();
+    assert_eq!(school.most_at_once, MAX_TOLD_TO_ONE);
 }

@@ -9,9 +9,9 @@ use bt_wire::{Bitfield, Message, PeerId};
 use super::{BLOCKS, PIECES, Rig};
 use crate::engine::{Direction, Input, Output, PeerInfo, Refusal, Source};
 use crate::limits::{
-    DEFAULT_MAX_PEERS, LEAST_OF_NETWORK, MAX_CANDIDATES, MAX_ENDGAME_REQUESTS, MAX_HALF_OPEN,
-    MAX_NUMWANT, MAX_PEERS_PER_IP, MAX_PEERS_PER_PRIVATE_IP, MAX_WITHHELD, MIN_NUMWANT,
-    NETWORK_SHARE, OUR_REQQ, SNUB_AFTER,
+    DEFAULT_MAX_PEERS, DEFAULT_PEER_REQQ, LEAST_OF_NETWORK, MAX_CANDIDATES, MAX_ENDGAME_REQUESTS,
+    MAX_HALF_OPEN, MAX_NUMWANT, MAX_PEERS_PER_IP, MAX_PEERS_PER_PRIVATE_IP, MAX_WITHHELD,
+    MIN_NUMWANT, NETWORK_SHARE, OUR_REQQ, SNUB_AFTER,
 };
 
 /// A peer of its own at this address.
@@ -194,6 +194,14 @@ fn trackers_are_asked_for_so_many_addresses_and_for_none_without_room() {
             .collect();
         assert_eq!(numbers, [asked], "room for {room}");
     }
+}
+
+#[test]
+fn a_peer_that_says_nothing_of_its_queue_is_believed_to_have_the_usual_one() {
+    let mut rig = Rig::leech();
+    let peer = rig.join(1, true).unwrap();
+    assert_eq!(rig.torrent.peers[&peer].reqq, DEFAULT_PEER_REQQ);
+    assert_eq!(DEFAULT_PEER_REQQ, 250, "as others have it");
 }
 
 #[test]

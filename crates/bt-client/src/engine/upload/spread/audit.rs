@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use bt_metainfo::PieceIndex;
+use bt_metainfo::{Layout, PieceIndex};
 #[cfg(any(test, feature = "fuzz"))]
 use bt_wire::Bitfield;
 
 use super::Spread;
-use super::pupil::Pupil;
+use super::pupil::{Pending, Pupil};
 #[cfg(any(test, feature = "fuzz"))]
 use crate::engine::PeerKey;
 
@@ -25,7 +25,7 @@ impl Spread {
         }
         let mut reveals = vec![0; self.reveals.len()];
         for pupil in self.pupils.values() {
-            pupil.audit()?;
+            pupil.audit(&self.layout)?;
             for piece in pupil.counted.iter_ones() {
                 reveals[piece.0 as usize] += 1;
             }
@@ -69,7 +69,11 @@ impl Spread {
 
 impl Pupil {
     /// Whether what is kept for it is kept once, was shown to it and counts.
-    fn audit(&self) -> Result<(), String> {
+    fn audit(&self, layout: &Layout) -> Result<(), String> {
+        let is_whole = |pending: &&Pending| pending.left <= layout.piece_size(pending.piece);
+        if let Some(more) = self.pending.iter().find(|pending| !is_whole(pending)) {
+            return Err(format!("{} lacks {} bytes", more.piece, more.left));
+        }
         let pending = self.pending.iter().map(|pending| pending.piece);
         let kept: Vec<PieceIndex> = pending.chain(self.unshared.iter().copied()).collect();
         let distinct: BTreeSet<PieceIndex> = kept.iter().copied().collect();

@@ -385,11 +385,14 @@ impl Spread {
         }
         let pending = pupil.pending.iter_mut().find(|p| p.piece == piece);
         if let Some(pending) = pending {
-            pending.left = pending.left.saturating_add(bytes);
+            // It may have asked for the same more than once.
+            let size = self.layout.piece_size(piece);
+            pending.left = pending.left.saturating_add(bytes).min(size);
         } else if let Some(at) = pupil.unshared.iter().position(|p| *p == piece) {
             // It does not have all of it after all.
             pupil.unshared.swap_remove(at);
-            pupil.pending.push(Pending { piece, left: bytes });
+            let left = bytes.min(self.layout.piece_size(piece));
+            pupil.pending.push(Pending { piece, left });
         }
     }
 

@@ -207,6 +207,21 @@ fn what_a_peer_cancels_is_not_under_way_to_it() {
     assert!(!class.reveal().is_empty(), "it is offered others");
 }
 
+/// One that asked for the same block many times and took it back as often seemed to lack far more than there is.
+#[test]
+fn a_peer_lacks_no_more_of_a_piece_than_there_is() {
+    let mut class = Class::new(20, &[A]);
+    let (_, piece) = class.reveal()[0];
+    for _ in 0..3 {
+        class.spread.serving(class.now, A, piece, MIB);
+    }
+    let none = Bitfield::new(20);
+    for _ in 0..3 {
+        class.spread.canceled(A, &none, piece, MIB);
+    }
+    assert_eq!(class.spread.pupils[&A].pending[0].left, MIB);
+}
+
 /// It was waited for that it asked again, and it was shown nothing else meanwhile.
 #[test]
 fn a_peer_that_cancels_what_it_has_or_nothing_is_shown_more() {
