@@ -334,3 +334,15 @@ pub const MAX_SIGNAL_PLACES_OF_SOURCE: usize = MAX_SIGNAL_PLACES / 4;
 /// Bytes of WebSocket messages under way that a connection may have without their being counted:
 /// what the buffer of every connection has room for.
 pub const MAX_UNCOUNTED_SIGNAL: usize = 4 * 1024;
+
+/// Bytes of a configuration file: one with every setting has 3 KB.
+pub const MAX_CONFIG_FILE: u64 = 1024 * 1024;
+
+/// Bytes of a file with a token or a key: they have one line.
+pub const MAX_SECRET_FILE: u64 = 64 * 1024;
+
+/// Bytes of a list of info-hashes or passkeys: 13 million info-hashes, more torrents than a tracker takes by default.
+pub const MAX_LIST_FILE: u64 = 512 * 1024 * 1024;
+
+/// Bytes of a certificate with those that vouch for it, or of its key: a long chain has 20 KB.
+pub const MAX_CERTIFICATE_FILE: u64 = 1024 * 1024;

@@ -6,6 +6,9 @@ use std::time::Duration;
 /// Nobody means a longer wait, and adding it to any clock reading cannot overflow.
 const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
 
+/// What is said of numbers that do not fit.
+const TOO_LARGE: &str = "the number is too large";
+
 /// Multipliers by lower-case suffix; `k` is 1000 and `ki` is 1024 as the manuals say.
 const SIZE_SUFFIXES: [(&str, u64); 18] = [
     ("", 1),
@@ -52,7 +55,8 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         .iter()
         .find(|(name, _)| *name == lower)
         .ok_or_else(|| format!("unknown unit \"{suffix}\": write for example 512k, 1MiB or 2G"))?;
-    scale(number, *unit).ok_or_else(|| "expected a number such as 512k, 1MiB or 2G".to_owned())
+    scale(number, *unit)
+        .ok_or_else(|| too_large(number, "expected a number such as 512k, 1MiB or 2G"))
 }
 
 /// Reads a size a second, with or without `/s`: bytes a second. Zero is refused, since
@@ -93,14 +97,22 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
             .iter()
             .find(|(name, _)| *name == suffix)
             .ok_or_else(usage)?;
-        let part = scale(number, *unit).ok_or_else(usage)?;
-        total_ms = total_ms.checked_add(part).ok_or_else(usage)?;
+        let part = scale(number, *unit).ok_or_else(|| too_large(number, &usage()))?;
+        total_ms = total_ms.checked_add(part).ok_or(TOO_LARGE)?;
         rest = next;
     }
     match Duration::from_millis(total_ms) {
         longer if longer > LONGEST => Err("longer than ten years".to_owned()),
         duration => Ok(duration),
     }
+}
+
+/// What to say of a number that could not be scaled: of one that is none, what was expected.
+fn too_large(number: &str, expected: &str) -> String {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits = [whole, fraction].concat();
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { TOO_LARGE } else { expected }.to_owned()
 }
 
 /// Cuts `12.5MiB` into `12.5` and `MiB`.
@@ -173,6 +185,26 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(parse_size(text).ok(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_do_not_fit_are_called_too_large_and_not_no_numbers() {
+        for text in ["99999999999999999999G", "18446744073709551615.5k"] {
+            assert_eq!(parse_size(text).unwrap_err(), "the number is too large");
+        }
+        for text in [
+            "99999999999999999999",
+            "18446744073709551s18446744073709551s",
+        ] {
+            let said = parse_duration(text).unwrap_err();
+            assert_eq!(said, "the number is too large");
+        }
+        for text in ["", ".", "k", "1.2.3k"] {
+            assert!(
+                parse_size(text).unwrap_err().starts_with("expected"),
+                "{text}"
+            );
         }
     }
 

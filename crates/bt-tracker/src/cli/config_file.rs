@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use bt_tracker::limits::MAX_CONFIG_FILE;
+use bt_tracker::server;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use toml::{Spanned, Value};
 
@@ -25,7 +27,7 @@ pub(super) struct ConfigFile {
 impl ConfigFile {
     /// Reads a file. Every value is tried, whether it will be outweighed or not.
     pub(super) fn read(path: &Path, command: &Command) -> Result<Self, Failure> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let text = server::read_bounded_text(path, MAX_CONFIG_FILE).map_err(|error| {
             Failure::bad_input(format!(
                 "cannot read the configuration file {}",
                 path.display()

@@ -10,6 +10,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::failure::Failure;
+use super::output;
 use super::settings::Settings;
 
 /// What to print.
@@ -39,8 +40,7 @@ impl Dump {
                 written = self.print(swarm, json, &mut out);
             }
         });
-        // Whoever closed the output has seen enough.
-        let _ = written.and_then(|()| out.flush());
+        output::judge(written.and_then(|()| out.flush()))?;
         Ok(0)
     }
 

@@ -2,11 +2,14 @@
 
 use std::error::Error as StdError;
 use std::fmt::{self, Write as _};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
 use bt_tracker::server;
 use serde_json::json;
+
+use super::options;
+use super::output;
 
 /// Exit codes of both programs.
 const OTHER: u8 = 1;
@@ -14,6 +17,9 @@ const USAGE: u8 = 2;
 const BAD_INPUT: u8 = 3;
 const NETWORK: u8 = 4;
 const STORAGE: u8 = 5;
+
+/// What a list has to be.
+const LIST_LINES: &str = "one info-hash of 40 hexadecimal digits, or one passkey and maybe a name, a line; # starts a comment";
 
 /// See the head of this file.
 #[derive(Debug)]
@@ -23,6 +29,8 @@ pub(super) struct Failure {
     what: String,
     causes: Vec<String>,
     hint: Option<String>,
+    /// The name of the flag that says what is wrong, where there is one.
+    setting: Option<&'static str>,
 }
 
 impl Failure {
@@ -33,6 +41,7 @@ impl Failure {
             what: what.into(),
             causes: Vec::new(),
             hint: None,
+            setting: None,
         }
     }
 
@@ -46,6 +55,10 @@ impl Failure {
 
     pub(super) fn network(what: impl Into<String>) -> Self {
         Self::new(NETWORK, "network", what)
+    }
+
+    pub(super) fn storage(what: impl Into<String>) -> Self {
+        Self::new(STORAGE, "storage", what)
     }
 
     pub(super) fn bad_input(what: impl Into<String>) -> Self {
@@ -85,6 +98,18 @@ impl Failure {
         failure
     }
 
+    /// Names the variable of the environment that said it, if it is the setting of one of these flags.
+    pub(super) fn in_environment(mut self, flags: &[String]) -> Self {
+        if let Some(name) = self
+            .setting
+            .filter(|name| flags.iter().any(|flag| flag == name))
+        {
+            let variable = options::variable(name);
+            self.hint = Some(format!("the environment variable {variable} says so"));
+        }
+        self
+    }
+
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
@@ -100,7 +125,8 @@ impl Failure {
                 "cause": (!self.causes.is_empty()).then(|| self.causes.join(": ")),
                 "hint": self.hint,
             });
-            super::print(&object.to_string());
+            // Where nobody reads, the code says it.
+            let _ = output::line(&object.to_string());
         }
         let mut text = format!("error: {}", Printable(&self.what));
         for cause in &self.causes {
@@ -109,7 +135,6 @@ impl Failure {
         if let Some(hint) = &self.hint {
             let _ = write!(text, "\n  hint: {}", Printable(hint));
         }
-        // Where nobody reads, the code says it.
         let _ = writeln!(std::io::stderr(), "{text}");
         self.code
     }
@@ -127,14 +152,14 @@ impl From<server::Error> for Failure {
         let (code, kind, hint) = match &error {
             Error::Bind { source, protocol, .. } => {
                 let hint = match source.kind() {
-                    std::io::ErrorKind::AddrInUse => {
+                    ErrorKind::AddrInUse => {
                         let flag = if *protocol == "stats" { "stats-addr" } else { protocol };
                         format!("another program listens there; choose another port with --{flag}")
                     }
-                    std::io::ErrorKind::PermissionDenied => {
+                    ErrorKind::PermissionDenied => {
                         "ports below 1024 need the capability CAP_NET_BIND_SERVICE".into()
                     }
-                    std::io::ErrorKind::AddrNotAvailable => {
+                    ErrorKind::AddrNotAvailable => {
                         "the address must be one of this machine's, or 0.0.0.0 or [::]".into()
                     }
                     _ => String::new(),
@@ -157,16 +182,11 @@ impl From<server::Error> for Failure {
                 "usage",
                 "give it as redis://[user:password@]host[:port][/number], or memory".into(),
             ),
-            Error::Setting(_) => (
-                USAGE,
-                "usage",
-                "bt-tracker print-config shows every setting with its value".into(),
-            ),
+            Error::Setting { name, .. } => (USAGE, "usage", remedy(name)),
             Error::BadList { .. } => (
                 BAD_INPUT,
                 "bad_input",
-                "one info-hash of 40 hexadecimal digits, or one passkey and maybe a name, a line; # starts a comment"
-                    .into(),
+                LIST_LINES.into(),
             ),
             Error::Accounts { .. } => (
                 BAD_INPUT,
@@ -176,9 +196,15 @@ impl From<server::Error> for Failure {
             Error::ReadSnapshot { .. } => (
                 BAD_INPUT,
                 "bad_input",
-                "bt-tracker serve sets one that makes no sense aside, and leaves one that cannot be read alone"
+                "bt-tracker serve sets a torn one aside, and leaves other files alone: name another file with \
+                 --snapshot, or move this one away"
                     .into(),
             ),
+            Error::ReadList { source, .. }
+                if matches!(source.kind(), ErrorKind::InvalidData | ErrorKind::FileTooLarge) =>
+            {
+                (BAD_INPUT, "bad_input", LIST_LINES.into())
+            }
             Error::ReadList { .. } | Error::Torrents { .. } => (
                 BAD_INPUT,
                 "bad_input",
@@ -192,6 +218,9 @@ impl From<server::Error> for Failure {
             _ => (OTHER, "other", String::new()),
         };
         let mut failure = Self::new(code, kind, error.to_string());
+        if let Error::Setting { name, .. } = &error {
+            failure.setting = Some(*name);
+        }
         if let Some(source) = error.source() {
             failure = failure.cause(source);
         }
@@ -203,9 +232,15 @@ impl From<server::Error> for Failure {
     }
 }
 
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Self::new(STORAGE, "storage", error.to_string())
+/// What to do about a setting that makes no sense, by the name of its flag.
+fn remedy(setting: &str) -> String {
+    match setting {
+        "https" => "give all three: --https ADDR, --tls-cert FILE and --tls-key FILE".into(),
+        "stats-addr" => "give --stats-addr ADDR, or leave --admin-token-file away".into(),
+        "torrents" => "give --torrents DIR, or leave --upload-token-file away".into(),
+        "accounts" => "give --mode passkey and --list FILE, or leave --accounts away".into(),
+        "http" => "give one with --http, --udp or --https".into(),
+        name => format!("it is what --{name} says, or its line in the configuration file"),
     }
 }
 

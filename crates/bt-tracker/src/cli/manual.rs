@@ -26,19 +26,26 @@ pub(super) struct Completions {
 impl Man {
     pub(super) fn run(&self, json: bool) -> Result<u8, Failure> {
         let command = options::with_environment(options::command(), &ArgMatches::default());
+        let command = options::without_idle_settings(command);
         if let Some(directory) = &self.directory {
-            clap_mangen::generate_to(command, directory)?;
+            clap_mangen::generate_to(command, directory).map_err(|error| {
+                let what = format!("cannot write manual pages to {}", directory.display());
+                Failure::storage(what)
+                    .cause(&error)
+                    .hint("name a directory that is there and that you may write to")
+            })?;
             return Ok(0);
         }
         let mut page = Vec::new();
-        clap_mangen::Man::new(command).render(&mut page)?;
-        super::print_text(&String::from_utf8_lossy(&page), json);
+        let made = clap_mangen::Man::new(command).render(&mut page);
+        made.map_err(|error| Failure::other("cannot make the manual page").cause(&error))?;
+        super::print_text(&String::from_utf8_lossy(&page), json)?;
         Ok(0)
     }
 }
 
 impl Completions {
-    pub(super) fn run(&self, json: bool) -> u8 {
+    pub(super) fn run(&self, json: bool) -> Result<u8, Failure> {
         let mut script = Vec::new();
         clap_complete::generate(
             self.shell,
@@ -49,7 +56,7 @@ impl Completions {
         // The generator writes the hyphen of our name in two ways, so that nothing would be completed
         // in bash after a subcommand.
         let script = String::from_utf8_lossy(&script);
-        super::print_text(&script.replace("bt__subcmd__tracker", "bt__tracker"), json);
-        0
+        super::print_text(&script.replace("bt__subcmd__tracker", "bt__tracker"), json)?;
+        Ok(0)
     }
 }

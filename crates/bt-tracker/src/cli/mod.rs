@@ -12,6 +12,7 @@ pub(crate) mod fuzz;
 mod listen;
 mod manual;
 mod options;
+mod output;
 mod probe;
 mod serve;
 mod settings;
@@ -21,7 +22,6 @@ mod units;
 mod usage;
 
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::panic::{self, PanicHookInfo};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -34,6 +34,7 @@ use tracing_subscriber::EnvFilter;
 use dump::Dump;
 use failure::{Failure, Printable};
 use manual::{Completions, Man};
+use output::Reader;
 use probe::Probe;
 use settings::Settings;
 use top::Top;
@@ -139,8 +140,8 @@ fn run_once(args: &[OsString]) -> u8 {
     let given = match usage::parse(args) {
         Ok(Parsed::Run(given)) => *given,
         Ok(Parsed::Print(text)) => {
-            print_text(&text, usage::wants_json(args));
-            return 0;
+            let json = usage::wants_json(args);
+            return print_text(&text, json).map_or_else(|failure| failure.report(json), |_| 0);
         }
         Err(failure) => return failure.report(usage::wants_json(args)),
     };
@@ -152,7 +153,12 @@ fn run_once(args: &[OsString]) -> u8 {
 }
 
 fn carry_out(given: Given) -> Result<u8, Failure> {
-    let Given { cli, own, doubts } = given;
+    let Given {
+        cli,
+        own,
+        environment,
+        doubts,
+    } = given;
     log(&cli)?;
     for name in options::strangers(std::env::vars_os().map(|(name, _)| name)) {
         tracing::warn!("{name} is no setting of this program; --help names them all");
@@ -166,7 +172,7 @@ fn carry_out(given: Given) -> Result<u8, Failure> {
         Some(path) if failure.is_usage() && !serve::misuses(&own, &failure) => {
             failure.in_file(path)
         }
-        _ => failure,
+        _ => failure.in_environment(&environment),
     };
     match cli.command.unwrap_or(Command::Serve) {
         Command::Serve => serve::serve(&settings, cli.json).map_err(blame),
@@ -174,7 +180,7 @@ fn carry_out(given: Given) -> Result<u8, Failure> {
         Command::Top(top) => top.run(&settings, cli.json),
         Command::Dump(dump) => dump.run(&settings, cli.json),
         Command::Man(man) => man.run(cli.json),
-        Command::Completions(completions) => Ok(completions.run(cli.json)),
+        Command::Completions(completions) => completions.run(cli.json),
         Command::PrintConfig => {
             let settings = settings.in_force().redacted();
             let text = if cli.json {
@@ -182,7 +188,7 @@ fn carry_out(given: Given) -> Result<u8, Failure> {
             } else {
                 config_file::toml(&settings)
             };
-            print(&text?);
+            output::line(&text?)?;
             Ok(0)
         }
         Command::CheckConfig => {
@@ -192,7 +198,7 @@ fn carry_out(given: Given) -> Result<u8, Failure> {
             } else {
                 "the configuration is fine".into()
             };
-            print(&fine);
+            output::line(&fine)?;
             Ok(0)
         }
     }
@@ -227,16 +233,10 @@ fn log(cli: &Cli) -> Result<(), Failure> {
 }
 
 /// Prints text for people, of any length.
-fn print_text(text: &str, json: bool) {
+fn print_text(text: &str, json: bool) -> Result<Reader, Failure> {
     if json {
-        print(&json!({ "text": text }).to_string());
+        output::line(&json!({ "text": text }).to_string())
     } else {
-        print(text);
+        output::line(text)
     }
-}
-
-/// Prints a line on standard output. Whoever closed it does not want to read it.
-fn print(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{}", line.trim_end_matches('\n')).and_then(|()| out.flush());
 }

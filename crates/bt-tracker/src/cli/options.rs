@@ -15,6 +15,9 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory as _, Id};
 use super::Cli;
 use super::failure::Printable;
 
+/// Under which heading help shows the settings of the server.
+pub(super) const SETTINGS: &str = "Settings";
+
 /// What every environment variable starts with.
 const PREFIX: &str = "BT_TRACKER_";
 
@@ -84,6 +87,29 @@ pub(super) fn with_environment(command: Command, typed: &ArgMatches) -> Command 
         .mut_subcommands(|sub| sub.mut_args(add))
 }
 
+/// For people to read: commands that do not serve show no settings of the server but the one that they go by. They take
+/// them all the same, as from a file or an environment that is also the server's.
+pub(super) fn without_idle_settings(command: Command) -> Command {
+    let is_setting = |arg: &&Arg| arg.get_help_heading() == Some(SETTINGS);
+    let settings: Vec<Arg> = command
+        .get_arguments()
+        .filter(is_setting)
+        .cloned()
+        .collect();
+    let hide = |sub: Command, but: Option<&str>| {
+        let idle = settings.iter().filter(|arg| arg.get_long() != but);
+        // An option that a command has by itself is not replaced by that of the whole program.
+        sub.args(idle.map(|arg| arg.clone().hide(true)))
+            .after_help("bt-tracker serve --help names the settings of the server.")
+    };
+    command.mut_subcommands(|sub| match sub.get_name() {
+        "probe" | "man" | "completions" => hide(sub, None),
+        "top" => hide(sub, Some("stats-addr")),
+        "dump" => hide(sub, Some("snapshot")),
+        _ => sub,
+    })
+}
+
 /// `max-numwant` → `BT_TRACKER_MAX_NUMWANT`.
 pub(super) fn variable(long: &str) -> String {
     format!("{PREFIX}{}", long.replace('-', "_").to_ascii_uppercase())
@@ -114,6 +140,15 @@ pub(super) fn weight(id: &str, given: &ArgMatches) -> u8 {
         Some(ValueSource::EnvVariable) => 1,
         _ => 0,
     }
+}
+
+/// The options, by their long names, for which the environment speaks.
+pub(super) fn of_environment(command: &Command, given: &ArgMatches) -> Vec<String> {
+    let speaks = |arg: &&Arg| weight(arg.get_id().as_str(), given) == 1;
+    let spoken = command.get_arguments().filter(speaks);
+    spoken
+        .filter_map(|arg| arg.get_long().map(str::to_owned))
+        .collect()
 }
 
 /// The variables that look like settings of this program and are none: most likely mistyped.
@@ -174,6 +209,38 @@ mod tests {
         for arg in command.get_arguments() {
             assert!(arg.is_global_set(), "{arg}");
         }
+    }
+
+    #[test]
+    fn help_of_commands_that_do_not_serve_shows_only_the_settings_that_they_go_by() {
+        let mut command =
+            without_idle_settings(with_environment(command(), &ArgMatches::default()));
+        command.build();
+        for (name, shown) in [
+            ("probe", &[][..]),
+            ("man", &[]),
+            ("completions", &[]),
+            ("top", &["stats-addr"]),
+            ("dump", &["snapshot"]),
+        ] {
+            let sub = command.find_subcommand(name).unwrap();
+            let settings = sub
+                .get_arguments()
+                .filter(|arg| arg.get_help_heading() == Some(SETTINGS));
+            let seen: Vec<_> = settings
+                .filter(|arg| !arg.is_hide_set())
+                .filter_map(Arg::get_long)
+                .collect();
+            assert_eq!(seen, shown, "{name}");
+        }
+        let serve = command.find_subcommand("serve").unwrap();
+        assert!(
+            serve
+                .get_arguments()
+                .filter(|arg| !arg.is_hide_set())
+                .count()
+                > 40
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::failure::Failure;
+use super::output;
 
 /// The wait for each answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -50,9 +51,9 @@ impl Probe {
             .block_on(self.ask())
             .map_err(|error| failure(&error))?;
         if json {
-            super::print(&findings.json(&self.url).to_string());
+            output::line(&findings.json(&self.url).to_string())?;
         } else {
-            super::print(&findings.text());
+            output::line(&findings.text())?;
         }
         Ok(u8::from(!findings.are_good()))
     }
@@ -172,9 +173,22 @@ fn failure(error: &Error) -> Failure {
         Error::Url { .. } | Error::Scheme { .. } => {
             Failure::usage("the URL is none of a tracker").cause(error)
         }
-        Error::Reply(ReplyError::Refused(_)) => Failure::other("the tracker refused")
+        Error::Reply(ReplyError::Refused(refusal)) => Failure::other("the tracker refused")
+            .because(&*refusal.reason)
+            .hint(
+                "a closed tracker answers for torrents that it knows: bt-tracker probe URL HASH; one with \
+                 passkeys wants a key in the URL: http://HOST:PORT/KEY/announce",
+            ),
+        Error::Status { .. } => Failure::network("the server does not answer like a tracker")
             .cause(error)
-            .hint("a closed tracker answers for torrents that it knows: bt-tracker probe URL HASH"),
+            .hint("is there a tracker at this port, and is the path right, such as /announce?"),
+        Error::Http { .. }
+        | Error::Redirect { .. }
+        | Error::TooLarge { .. }
+        | Error::Encoding { .. }
+        | Error::Reply(_) => {
+            Failure::network("the server does not answer like a tracker").cause(error)
+        }
         _ => Failure::network("the tracker does not answer").cause(error),
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::failure::Failure;
+use super::output;
 use super::settings::Settings;
 use super::systemd;
 
@@ -64,7 +65,11 @@ async fn run(config: Config, json: bool) -> Result<u8, Failure> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(refused)?;
     let tracker = Server::start(config).await?;
-    super::print(&ready(&tracker, json));
+    if let Err(failure) = output::line(&ready(&tracker, json)) {
+        // Whoever started it would wait for this line for ever.
+        tracker.stop().await;
+        return Err(failure);
+    }
     systemd::notify("READY=1");
     let code = loop {
         tokio::select! {
@@ -75,12 +80,16 @@ async fn run(config: Config, json: bool) -> Result<u8, Failure> {
     };
     systemd::notify("STOPPING=1");
     tokio::select! {
-        () = tracker.stop() => {}
+        is_saved = tracker.stop() => if is_saved {
+            Ok(code)
+        } else {
+            Err(Failure::storage("the last snapshot or accounts could not be written")
+                .hint("the log says why; what was written before is as it was"))
+        },
         // Whoever asks twice means it.
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        _ = terminate.recv() => Ok(code),
+        _ = interrupt.recv() => Ok(code),
     }
-    Ok(code)
 }
 
 fn reload(tracker: &Handle) {

@@ -1,6 +1,6 @@
 //! `top`: what a running tracker is doing, from the numbers that it serves.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::failure::{Failure, Printable};
+use super::output::{self, Reader};
 use super::settings::Settings;
 use super::units::Span;
 
@@ -25,7 +26,7 @@ pub(super) struct Top {
     #[arg(long, default_value = "1s", value_name = "DUR")]
     every: Span,
     /// End after this many looks [default: never]
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 }
 
@@ -58,6 +59,9 @@ struct Rates {
 
 impl Top {
     pub(super) fn run(&self, settings: &Settings, json: bool) -> Result<u8, Failure> {
+        if self.every.0.is_zero() {
+            return Err(Failure::usage("--every must be more than 0").hint("for example 1s"));
+        }
         let url = self.url(settings)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -90,9 +94,6 @@ impl Top {
         let mut clock = tokio::time::interval(every);
         let mut before: Option<(tokio::time::Instant, Numbers)> = None;
         let mut looks = 0;
-        if !json && !live {
-            out(&format!("{HEADER}\n"))?;
-        }
         while self.count.is_none_or(|count| looks < count) {
             clock.tick().await;
             let stats = match look(&client, url).await {
@@ -100,7 +101,9 @@ impl Top {
                 // A tracker that was there once comes back: it is being restarted.
                 Err(failure) if before.is_some() => {
                     looks += 1;
-                    out(&absent(url, json, live, &failure))?;
+                    if output::text(&absent(url, json, live, &failure))? == Reader::Left {
+                        break;
+                    }
                     continue;
                 }
                 Err(failure) => return Err(failure),
@@ -109,6 +112,7 @@ impl Top {
             // The first look has nothing to compare with, and neither has one after a restart.
             let rates = before.filter(|(_, before)| before.uptime <= numbers.uptime);
             let rates = rates.map(|(then, before)| numbers.since(&before, now - then));
+            let header = if before.is_none() { HEADER } else { "" };
             before = Some((now, numbers));
             looks += 1;
             let text = if json {
@@ -116,9 +120,11 @@ impl Top {
             } else if live {
                 format!("\x1b[H\x1b[J{}", screen(url, &numbers, rates, &stats))
             } else {
-                format!("{}\n", row(&numbers, rates))
+                format!("{header}{}\n", row(&numbers, rates))
             };
-            out(&text)?;
+            if output::text(&text)? == Reader::Left {
+                break;
+            }
         }
         Ok(0)
     }
@@ -156,14 +162,6 @@ async fn look(client: &Client, url: &str) -> Result<Value, Failure> {
             .cause(&error)
             .hint(hint)
     })
-}
-
-/// Prints; whoever closed the output has seen enough.
-fn out(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .map_err(|error| Failure::other("nobody reads any more").cause(&error))
 }
 
 impl Numbers {
@@ -224,7 +222,7 @@ fn event(numbers: &Numbers, rates: Option<Rates>) -> Value {
 }
 
 const HEADER: &str = "    uptime   torrents      peers      seeds  connections  http/s    udp/s  \
-                      scrape/s  fail/s   in B/s  out B/s";
+                      scrape/s  fail/s   in B/s  out B/s\n";
 
 fn row(numbers: &Numbers, rates: Option<Rates>) -> String {
     let shown = |of: fn(&Rates) -> u64| rates.as_ref().map_or("-".into(), |r| of(r).to_string());
@@ -344,7 +342,7 @@ mod tests {
         assert!(row(&now, None).contains(" - "));
         assert_eq!(event(&now, Some(rates))["udp_announces_per_second"], 10_000);
         assert!(event(&now, None)["udp_announces_per_second"].is_null());
-        assert_eq!(row(&now, Some(rates)).len(), HEADER.len());
+        assert_eq!(row(&now, Some(rates)).len(), HEADER.trim_end().len());
     }
 
     #[test]

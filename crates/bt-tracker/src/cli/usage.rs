@@ -29,6 +29,8 @@ pub(super) struct Given {
     pub(super) cli: Cli,
     /// What the command line and the environment say, without the file.
     pub(super) own: Settings,
+    /// The flags for which the environment speaks.
+    pub(super) environment: Vec<String>,
     /// What was said in vain, in words for people.
     pub(super) doubts: Vec<String>,
 }
@@ -65,8 +67,14 @@ pub(super) fn parse(args: &[OsString]) -> Result<Parsed, Failure> {
             (all, cli)
         }
     };
+    let environment = options::of_environment(&command, &given);
     let doubts = idle_list(&mut cli.settings, &given).into_iter().collect();
-    Ok(Parsed::Run(Box::new(Given { cli, own, doubts })))
+    Ok(Parsed::Run(Box::new(Given {
+        cli,
+        own,
+        environment,
+        doubts,
+    })))
 }
 
 /// Leaves a list out that the mode has no use for, if the mode was said by somebody with more weight
@@ -93,6 +101,7 @@ fn is_text(error: &Error) -> bool {
 /// The text that was asked for; help names the environment's variables.
 fn text(plain: Command, args: &[OsString], error: &Error) -> String {
     let command = options::with_environment(plain, &ArgMatches::default());
+    let command = options::without_idle_settings(command);
     let again = command.try_get_matches_from(args).err();
     again
         .filter(is_text)
@@ -104,7 +113,8 @@ fn text(plain: Command, args: &[OsString], error: &Error) -> String {
 
 /// The help of the program, or of a command.
 fn help(plain: Command, about: &ArgMatches) -> String {
-    let mut command = options::with_environment(plain, &ArgMatches::default());
+    let command = options::with_environment(plain, &ArgMatches::default());
+    let mut command = options::without_idle_settings(command);
     command.build();
     let about = about.get_one::<String>(HELP_ABOUT);
     if let Some(about) = about.and_then(|name| command.find_subcommand_mut(name)) {
@@ -115,6 +125,9 @@ fn help(plain: Command, about: &ArgMatches) -> String {
 
 /// The failure for what the parser refused, in what was typed or in the environment.
 fn failure(error: &Error, command: &Command, is_environment: bool) -> Failure {
+    if let Some(failure) = misread(error, command, is_environment) {
+        return failure;
+    }
     let text = error.render().to_string();
     let mut parts = text.split("\n\n").map(str::trim);
     let what = parts.next().unwrap_or_default();
@@ -147,6 +160,39 @@ fn failure(error: &Error, command: &Command, is_environment: bool) -> Failure {
     failure.hint(hint)
 }
 
+/// What the parser takes for something else than it is: negative numbers for flags, and words that are no text for
+/// words of the command line.
+fn misread(error: &Error, command: &Command, is_environment: bool) -> Option<Failure> {
+    match error.kind() {
+        ErrorKind::UnknownArgument => {
+            let word = context(error, ContextKind::InvalidArg)?;
+            let number = word.strip_prefix('-')?;
+            let is_number = number.starts_with(|sign: char| sign.is_ascii_digit() || sign == '.');
+            is_number.then(|| {
+                Failure::usage(format!("unexpected '{word}'"))
+                    .hint("no setting takes a negative number")
+            })
+        }
+        ErrorKind::InvalidUtf8 if is_environment => {
+            let commands = std::iter::once(command).chain(command.get_subcommands());
+            let longs = commands
+                .flat_map(Command::get_arguments)
+                .filter_map(Arg::get_long);
+            let is_no_text = |name: &String| {
+                std::env::var_os(name).is_some_and(|value| value.to_str().is_none())
+            };
+            let name = longs.map(options::variable).find(is_no_text)?;
+            Some(
+                Failure::usage(format!(
+                    "the environment variable {name} is no text in UTF-8"
+                ))
+                .hint("--help names every command and setting"),
+            )
+        }
+        _ => None,
+    }
+}
+
 /// Why a value was refused, without the value.
 pub(super) fn reason(error: &Error) -> Option<String> {
     if error.kind() == ErrorKind::InvalidValue {
@@ -168,8 +214,13 @@ pub(super) fn reason(error: &Error) -> Option<String> {
     }
     let said = source.to_string();
     let range = said.split_once(" is not in ");
-    match range.and_then(|(_, range)| range.split_once("..=")) {
-        Some((least, most)) => Some(format!("expected a number from {least} to {most}")),
+    match range.and_then(|(_, range)| range.split_once("..")) {
+        // The end of the type is no limit that anybody would write.
+        Some((least, "18446744073709551615")) => Some(format!("expected a number from {least} on")),
+        Some((least, most)) => {
+            let most = most.trim_start_matches('=');
+            Some(format!("expected a number from {least} to {most}"))
+        }
         None => Some(said),
     }
 }

@@ -69,7 +69,9 @@ pub(super) fn start(
     if let Some(path) = config.snapshot.clone() {
         every_blocking(tracker, tasks, stop, config.snapshot_every, {
             let tracker = Arc::clone(tracker);
-            move || save(&tracker, &path)
+            move || {
+                save(&tracker, &path);
+            }
         });
     }
     if tracker.access.accounts().is_some() {
@@ -82,7 +84,9 @@ pub(super) fn start(
     if let Some(path) = config.accounts.clone() {
         every_blocking(tracker, tasks, stop, config.snapshot_every, {
             let tracker = Arc::clone(tracker);
-            move || save_accounts(&tracker, &path)
+            move || {
+                save_accounts(&tracker, &path);
+            }
         });
     }
 }
@@ -154,6 +158,18 @@ pub(super) fn scan(tracker: &Tracker, dir: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Warns of files that the server is to write later and could not write now: else that would be found out at its end.
+pub(super) fn doubt_places(config: &Config) {
+    for (what, path) in [
+        ("snapshot", config.snapshot.as_deref()),
+        ("accounts", config.accounts.as_deref()),
+    ] {
+        if let Some((path, Err(error))) = path.map(|path| (path, durable::try_out(path))) {
+            tracing::warn!(path = %Shown(path.display()), %error, "the {what} cannot be written there");
+        }
+    }
+}
+
 /// Takes in the snapshot, without what the lists of now no longer allow. One that makes no sense is
 /// set aside, so that the next one does not replace it. Returns whether a next one may be written:
 /// what could not be read may be a good one, or something of others, and stays as it is.
@@ -172,6 +188,13 @@ pub(super) fn load(tracker: &Tracker, path: &Path, now: Instant) -> Result<bool,
             );
             return Ok(false);
         }
+        // It never was a snapshot, so that it is of somebody else.
+        Err(error @ snapshot::Error::Foreign) => {
+            return Err(Error::ReadSnapshot {
+                path: path.into(),
+                problem: error.to_string(),
+            });
+        }
         Err(error) => {
             tracker.drop_unwelcome(now);
             let aside = durable::set_aside(path).map_err(|source| Error::Snapshot {
@@ -184,21 +207,26 @@ pub(super) fn load(tracker: &Tracker, path: &Path, now: Instant) -> Result<bool,
     Ok(true)
 }
 
-/// Writes the snapshot, or says why not.
-pub(super) fn save(tracker: &Tracker, path: &Path) {
-    match snapshot::save(path, &tracker.swarms, Instant::now()) {
+/// Writes the snapshot, or says why not. Returns whether it was written.
+pub(super) fn save(tracker: &Tracker, path: &Path) -> bool {
+    let saved = snapshot::save(path, &tracker.swarms, Instant::now());
+    match &saved {
         Ok(()) => tracing::debug!(path = %Shown(path.display()), "snapshot written"),
         Err(error) => {
             tracing::error!(path = %Shown(path.display()), %error, "snapshot not written")
         }
     }
+    saved.is_ok()
 }
 
 /// Takes in the accounts, if the mode has users and they are kept.
 pub(super) fn load_accounts(tracker: &Tracker, path: Option<&Path>) -> Result<(), Error> {
     let Some(path) = path else { return Ok(()) };
     let Some(users) = tracker.access.accounts() else {
-        return Err(Error::Setting("only a tracker with passkeys has accounts"));
+        return Err(Error::setting(
+            "accounts",
+            "only a tracker with passkeys has accounts",
+        ));
     };
     let refused = |error: accounts::FileError| Error::Accounts {
         path: path.into(),
@@ -209,17 +237,19 @@ pub(super) fn load_accounts(tracker: &Tracker, path: Option<&Path>) -> Result<()
     Ok(())
 }
 
-/// Writes the accounts, or says why not.
-pub(super) fn save_accounts(tracker: &Tracker, path: &Path) {
+/// Writes the accounts, or says why not. Returns whether none were lost.
+pub(super) fn save_accounts(tracker: &Tracker, path: &Path) -> bool {
     let Some(users) = tracker.access.accounts() else {
-        return;
+        return true;
     };
-    match accounts::save(path, users, tracker.age(Instant::now())) {
+    let saved = accounts::save(path, users, tracker.age(Instant::now()));
+    match &saved {
         Ok(()) => tracing::debug!(path = %Shown(path.display()), "accounts written"),
         Err(error) => {
             tracing::error!(path = %Shown(path.display()), %error, "accounts not written")
         }
     }
+    saved.is_ok()
 }
 
 fn expire_accounts(tracker: &Tracker, ttl: i64) {

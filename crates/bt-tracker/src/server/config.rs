@@ -321,6 +321,10 @@ impl Config {
                 self.default_numwant > self.max_numwant,
                 "more peers are given by default than at most, which holds instead",
             ),
+            (
+                self.max_numwant == 0,
+                "no reply names a peer: nobody finds anybody here",
+            ),
         ];
         let held = doubts.into_iter().filter(|(holds, _)| *holds);
         held.map(|(_, doubt)| doubt).collect()
@@ -338,6 +342,7 @@ impl Config {
         if let Some(path) = &self.snapshot {
             snapshot::check_file(path)?;
         }
+        chores::doubt_places(self);
         chores::load_accounts(&tracker, self.accounts.as_deref())?;
         if let Some(dir) = &self.torrents {
             let changes = tracker.publisher.scan(dir, &tracker.swarms)?;
@@ -356,31 +361,47 @@ impl Config {
         let limits = [
             (
                 self.limits.torrents == 0,
+                "max-torrents",
                 "a limit of 0 torrents lets nobody in; give none for the default",
             ),
             (
                 self.limits.peers_per_torrent == 0,
+                "max-peers-per-torrent",
                 "a limit of 0 peers in a torrent lets nobody in; give none for the default",
             ),
             (
                 self.limits.peers_per_ip == Some(0),
+                "max-peers-per-ip",
                 "a limit of 0 peers of an address lets nobody in; give none for no limit",
             ),
             (
                 self.udp_requests_per_ip == Some(0),
+                "max-udp-requests-per-ip",
                 "a limit of 0 requests of an address answers nobody; give none for no limit",
             ),
             (
                 self.max_connections == 0,
+                "max-connections",
                 "a limit of 0 connections keeps none; give none for the default",
             ),
             (
                 self.max_connections_per_ip == Some(0),
+                "max-connections-per-ip",
                 "a limit of 0 connections of an address keeps none; give none for the default",
             ),
+            (
+                self.max_connection_memory == 0,
+                "max-connection-memory",
+                "a limit of 0 bytes refuses every upload; give none for the default",
+            ),
+            (
+                self.peer_ttl == Some(Duration::ZERO),
+                "peer-ttl",
+                "a limit of 0 for the silence of peers forgets all at once; give none for the default",
+            ),
         ];
-        match limits.into_iter().find(|(is_nothing, _)| *is_nothing) {
-            Some((_, problem)) => Err(Error::Setting(problem)),
+        match limits.into_iter().find(|(is_nothing, ..)| *is_nothing) {
+            Some((_, name, problem)) => Err(Error::setting(name, problem)),
             None => Ok(()),
         }
     }
@@ -404,13 +425,13 @@ impl Config {
                 tracing::warn!(
                     files = most,
                     asked,
-                    "there are too few files: at most {room} connections are kept"
+                    "at most {room} connections are kept: the limit of open file descriptors (ulimit -n) allows no more"
                 );
             } else {
                 tracing::info!(
                     files = most,
                     asked,
-                    "there are too few files: at most {room} connections are kept"
+                    "at most {room} connections are kept: the limit of open file descriptors (ulimit -n) allows no more"
                 );
             }
         }
@@ -484,6 +505,8 @@ mod tests {
         refused(|config| config.udp_requests_per_ip = Some(0));
         refused(|config| config.max_connections = 0);
         refused(|config| config.max_connections_per_ip = Some(0));
+        refused(|config| config.max_connection_memory = 0);
+        refused(|config| config.peer_ttl = Some(Duration::ZERO));
     }
 
     #[test]

@@ -36,6 +36,21 @@ pub(super) fn replace(
     sync_directory(&path)
 }
 
+/// Whether a new version could be written: a file beside is made and removed. Its name is another than that of a new
+/// version, so that one that is being written meanwhile is let alone.
+pub(super) fn try_out(path: &Path) -> io::Result<()> {
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".try");
+    let trial = path.with_file_name(name);
+    match OpenOptions::new().write(true).create_new(true).open(&trial) {
+        Ok(_) => std::fs::remove_file(&trial),
+        // Another program tries just now, or was ended while it did.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Moves a file that cannot be used out of the way, to the first free name with `.damaged-N` behind
 /// its own. Returns that name. Another file is never replaced.
 pub(super) fn set_aside(path: &Path) -> io::Result<PathBuf> {

@@ -125,8 +125,13 @@ pub enum Error {
     #[error("an open tracker has no use for a list")]
     IdleList,
     /// A setting makes no sense.
-    #[error("{0}")]
-    Setting(&'static str),
+    #[error("{problem}")]
+    Setting {
+        /// What the program calls the setting: the name of its flag.
+        name: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// The system gives no random bytes or no thread.
     #[error("the system refused {what}")]
     System {
@@ -135,4 +140,10 @@ pub enum Error {
         /// What it said.
         source: io::Error,
     },
+}
+
+impl Error {
+    pub(super) fn setting(name: &'static str, problem: &'static str) -> Self {
+        Self::Setting { name, problem }
+    }
 }

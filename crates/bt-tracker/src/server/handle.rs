@@ -176,8 +176,8 @@ impl Handle {
     }
 
     /// Stops taking requests, lets those that are being answered finish, and writes the
-    /// snapshot and the accounts.
-    pub async fn stop(mut self) {
+    /// snapshot and the accounts. Returns whether these were written, as far as they are kept.
+    pub async fn stop(mut self) -> bool {
         self.running.stop.cancel();
         self.running.udp_stop.store(true, Ordering::Relaxed);
         self.running.tasks.close();
@@ -193,16 +193,14 @@ impl Handle {
                     tracing::error!("a UDP worker had panicked");
                 }
             }
-            if let Some(path) = snapshot {
-                chores::save(&tracker, &path);
-            }
-            if let Some(path) = accounts {
-                chores::save_accounts(&tracker, &path);
-            }
+            let snapshot = snapshot.is_none_or(|path| chores::save(&tracker, &path));
+            let accounts = accounts.is_none_or(|path| chores::save_accounts(&tracker, &path));
+            snapshot && accounts
         };
-        if tokio::task::spawn_blocking(end).await.is_err() {
+        tokio::task::spawn_blocking(end).await.unwrap_or_else(|_| {
             tracing::error!("the end of the server had a panic");
-        }
+            false
+        })
     }
 }
 

@@ -8,6 +8,7 @@
 mod access;
 mod accounts;
 mod admin;
+mod bounded;
 mod chores;
 mod config;
 mod contain;
@@ -48,6 +49,7 @@ use tokio_util::task::TaskTracker;
 use tracker::Tracker;
 
 pub use accounts::Account;
+pub use bounded::{read_bounded, read_bounded_text};
 pub use config::{Config, IpParam, Mode, Secret, Store};
 pub use error::Error;
 pub use handle::Handle;
@@ -79,16 +81,17 @@ impl Server {
     ///
     /// # Errors
     /// When an address cannot be bound, the list or the directory cannot be read, or a setting
-    /// makes no sense. A snapshot that makes no sense is set aside with a warning in the log; only
+    /// makes no sense, or the snapshot is a file of something else. A snapshot that is torn is set aside with a warning in the log; only
     /// when that fails it is an error. One that cannot be read is left alone, which is logged as an
     /// error, and none is written.
     pub async fn start(mut config: Config) -> Result<Handle, Error> {
         if config.listens_nowhere() {
-            return Err(Error::Setting("there is no address to listen on"));
+            return Err(Error::setting("http", "there is no address to listen on"));
         }
         let now = Instant::now();
         let tracker = Arc::new(Tracker::new(&config, now)?);
         chores::load_accounts(&tracker, config.accounts.as_deref())?;
+        chores::doubt_places(&config);
         let http = http::bind(&config)?;
         let udp = udp::bind(&config)?;
         let admin = admin::bind(&config).await?;

@@ -28,13 +28,17 @@ impl Paths {
             && announce.bytes().all(|byte| byte.is_ascii_graphic())
             && !announce.contains(['?', '#', '%']);
         if !is_path {
-            return Err(Error::Setting(
+            return Err(Error::setting(
+                "announce-path",
                 "the announce path must begin with a slash and have up to 256 letters, digits and \
                  signs, and no ?, # or %",
             ));
         }
         if announce == "/torrents" || announce.starts_with("/torrents/") {
-            return Err(Error::Setting("the announce path is where torrents are"));
+            return Err(Error::setting(
+                "announce-path",
+                "the announce path is where torrents are",
+            ));
         }
         // BEP 48: the last part of the path says `scrape` where it says `announce`.
         let (before, last) = announce.rsplit_once('/').unwrap_or_default();
@@ -43,7 +47,10 @@ impl Paths {
             None => "/scrape".into(),
         };
         if scrape == announce {
-            return Err(Error::Setting("the announce path is where scrapes go"));
+            return Err(Error::setting(
+                "announce-path",
+                "the announce path is where scrapes go",
+            ));
         }
         Ok(Self {
             announce: announce.into(),

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use siphasher::sip::SipHasher13;
 
+use super::bounded::read_marked;
 use super::durable;
 use crate::swarm::{SnapshotError, Swarms};
 
@@ -53,10 +54,8 @@ pub(super) fn save(path: &Path, swarms: &Swarms, now: Instant) -> io::Result<()>
 /// Takes the file into the store. Returns how many peers it held that are still fresh, or `None`
 /// when there is no file.
 pub(super) fn load(path: &Path, swarms: &Swarms, now: Instant) -> Result<Option<u64>, Error> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.into()),
+    let Some(bytes) = read(path)? else {
+        return Ok(None);
     };
     let (old, parts) = check(&bytes)?;
     let mut peers = 0;
@@ -68,18 +67,24 @@ pub(super) fn load(path: &Path, swarms: &Swarms, now: Instant) -> Result<Option<
 
 /// Whether a file, if there is one, could be taken in.
 pub(super) fn check_file(path: &Path) -> Result<(), super::Error> {
-    let problem = match std::fs::read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => error.into(),
-        Ok(bytes) => match check(&bytes) {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        },
+    let checked = match read(path) {
+        Ok(Some(bytes)) => check(&bytes).map(|_| ()),
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
     };
-    Err(super::Error::ReadSnapshot {
+    checked.map_err(|problem| super::Error::ReadSnapshot {
         path: path.into(),
         problem: problem.to_string(),
     })
+}
+
+/// The bytes of a file that is there.
+fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match read_marked(path, MARK) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Reads a snapshot into a store of its own, as a server that takes in everything would. Peers that
@@ -103,7 +108,7 @@ pub fn read_snapshot(path: &Path, now: Instant) -> Result<Swarms, super::Error> 
     };
     match load(path, &swarms, now).map_err(refused)? {
         Some(_) => Ok(swarms),
-        None => Err(refused(io::Error::from(io::ErrorKind::NotFound).into())),
+        None => Err(refused(io::Error::other("there is no such file").into())),
     }
 }
 
@@ -134,9 +139,13 @@ fn write(file: &mut BufWriter<File>, swarms: &Swarms, now: Instant) -> io::Resul
 
 /// The age of a snapshot and its parts.
 fn check(bytes: &[u8]) -> Result<(Duration, Vec<&[u8]>), Error> {
-    let mark = bytes.get(..MARK.len()).ok_or(Error::Foreign)?;
-    if mark != MARK {
-        return Err(Error::Foreign);
+    if !bytes.starts_with(MARK) {
+        // What breaks off in the mark was to be a snapshot.
+        return Err(if MARK.starts_with(bytes) {
+            Error::Torn
+        } else {
+            Error::Foreign
+        });
     }
     let version = bytes
         .get(8..12)

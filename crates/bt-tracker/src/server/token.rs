@@ -18,11 +18,15 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// `complaint` says whose token is wrong.
-    pub(super) fn new(words: &str, complaint: &'static str) -> Result<Self, Error> {
+    /// `complaint` says whose token is wrong, and `setting` where it was given.
+    pub(super) fn new(
+        words: &str,
+        setting: &'static str,
+        complaint: &'static str,
+    ) -> Result<Self, Error> {
         let words = words.trim();
         if words.len() < MIN_TOKEN || !words.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Error::Setting(complaint));
+            return Err(Error::setting(setting, complaint));
         }
         Ok(Self {
             word: words.as_bytes().into(),
@@ -57,7 +61,7 @@ mod tests {
 
     #[test]
     fn only_the_whole_token_is_the_token_and_it_is_never_shown() {
-        let token = Token::new("0123456789abcdef\n", "wrong").unwrap();
+        let token = Token::new("0123456789abcdef\n", "admin-token", "wrong").unwrap();
         assert!(token.is(b"0123456789abcdef"));
         for wrong in [
             "",
@@ -69,7 +73,7 @@ mod tests {
         }
         let shorter = &"0123456789abcdef"[..MIN_TOKEN - 1];
         for bad in [shorter, "0123456789 abcdef", "0123456789abcdeé"] {
-            let error = Token::new(bad, "wrong").unwrap_err();
+            let error = Token::new(bad, "admin-token", "wrong").unwrap_err();
             assert_eq!(error.to_string(), "wrong");
         }
         assert!(!format!("{token:?}").contains("0123"));

@@ -81,10 +81,14 @@ impl Tracker {
 
     pub(super) fn new(config: &Config, now: Instant) -> Result<Self, Error> {
         if config.interval.as_secs() == 0 {
-            return Err(Error::Setting("the interval must be at least one second"));
+            return Err(Error::setting(
+                "interval",
+                "the interval must be at least one second",
+            ));
         }
         if config.interval > MAX_INTERVAL {
-            return Err(Error::Setting(
+            return Err(Error::setting(
+                "interval",
                 "the interval must be at most one day: clients wait no longer",
             ));
         }
@@ -132,12 +136,13 @@ impl Tracker {
 
     fn upload_token(config: &Config) -> Result<Option<Token>, Error> {
         match &config.upload_token {
-            Some(_) if config.torrents.is_none() => Err(Error::Setting(
+            Some(_) if config.torrents.is_none() => Err(Error::setting(
+                "torrents",
                 "uploads need a directory of torrents to go to",
             )),
             Some(token) => {
                 let complaint = "the upload token must have at least 16 letters, digits and signs";
-                Token::new(token.reveal(), complaint).map(Some)
+                Token::new(token.reveal(), "upload-token-file", complaint).map(Some)
             }
             None => Ok(None),
         }
@@ -146,12 +151,13 @@ impl Tracker {
     fn admin_token(config: &Config) -> Result<Option<Token>, Error> {
         let has_stats = config.stats.is_some() || config.inherited.stats.is_some();
         match &config.admin_token {
-            Some(_) if !has_stats => Err(Error::Setting(
+            Some(_) if !has_stats => Err(Error::setting(
+                "stats-addr",
                 "an admin token needs an address for numbers",
             )),
             Some(token) => {
                 let complaint = "the admin token must have at least 16 letters, digits and signs";
-                Token::new(token.reveal(), complaint).map(Some)
+                Token::new(token.reveal(), "admin-token-file", complaint).map(Some)
             }
             None => Ok(None),
         }
@@ -457,7 +463,8 @@ impl Jitter {
                 share,
                 turn: AtomicU64::new(0),
             })),
-            101.. => Err(Error::Setting(
+            101.. => Err(Error::setting(
+                "interval-jitter",
                 "the jitter of the interval is at most 100 %",
             )),
         }
@@ -479,7 +486,10 @@ fn max_scrape(config: &Config) -> Result<usize, Error> {
     if (1..=MAX_SCRAPE).contains(&config.max_scrape) {
         return Ok(config.max_scrape);
     }
-    Err(Error::Setting("a scrape is of 1 to 74 torrents"))
+    Err(Error::setting(
+        "max-scrape",
+        "a scrape is of 1 to 74 torrents",
+    ))
 }
 
 /// Whether an address means something only here (RFC 1918, RFC 3927, RFC 4193, RFC 4291).

@@ -57,6 +57,10 @@ mod upload;
 #[cfg(feature = "bin")]
 mod cli;
 
+/// What the program says to whoever does not know it.
+#[cfg(feature = "bin")]
+mod newcomer;
+
 /// Where settings come from, and in which words.
 #[cfg(feature = "bin")]
 mod options;

@@ -1,6 +1,6 @@
 //! Swarms across restarts.
 
-use bt_tracker::server::{Config, Mode};
+use bt_tracker::server::{Config, Mode, Server};
 
 use crate::harness::{announce, config, get, hash, http, ports, put, query, start, torrent};
 
@@ -88,7 +88,8 @@ async fn a_snapshot_that_cannot_be_used_is_set_aside_and_never_overwritten() {
         ..config()
     };
     for (n, bytes) in [
-        &b"one of another program"[..],
+        &b""[..],
+        b"BTSWARMS\0\0\0\x01 torn",
         b"BTSWARMS\0\0\0\x09of later",
     ]
     .into_iter()
@@ -100,6 +101,37 @@ async fn a_snapshot_that_cannot_be_used_is_set_aside_and_never_overwritten() {
         assert_eq!(std::fs::read(aside).unwrap(), bytes);
         assert_ne!(std::fs::read(&path).unwrap(), bytes);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_never_was_a_snapshot_is_not_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("letter");
+    std::fs::write(&path, "Dear reader").unwrap();
+    let config = Config {
+        snapshot: Some(path.clone()),
+        ..config()
+    };
+    let refused = Server::start(config).await.unwrap_err().to_string();
+    assert!(refused.contains("not a snapshot"), "{refused}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"Dear reader");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_the_last_snapshot_was_written_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept = |path: &std::path::Path| Config {
+        snapshot: Some(path.into()),
+        ..config()
+    };
+    assert!(start(kept(&dir.path().join("swarms"))).await.stop().await);
+    assert!(start(config()).await.stop().await, "there is none to lose");
+    let gone = dir.path().join("gone");
+    std::fs::create_dir(&gone).unwrap();
+    let server = start(kept(&gone.join("swarms"))).await;
+    std::fs::remove_dir(&gone).unwrap();
+    assert!(!server.stop().await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,10 +2,12 @@
 //!
 //! It must not know flags, environment or files of settings.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use bt_tracker::limits::MAX_SECRET_FILE;
 use bt_tracker::server::{self, Config, IpParam, Mode, Secret};
 use bt_tracker::swarm::{Limits, Locality};
 
@@ -236,10 +238,16 @@ fn token(what: &str, token: Option<&str>, file: Option<&Path>) -> Result<Option<
     let Some(path) = file else {
         return Ok(None);
     };
-    let words = std::fs::read_to_string(path).map_err(|error| {
+    let words = server::read_bounded_text(path, MAX_SECRET_FILE).map_err(|error| {
         Failure::bad_input(format!("cannot read the {what} {}", path.display()))
             .cause(&error)
-            .hint("the tracker's user must be allowed to read it")
+            .hint(match error.kind() {
+                ErrorKind::InvalidData | ErrorKind::FileTooLarge => {
+                    "the file holds the secret on a line and nothing else; \
+                     openssl rand -hex 16 makes one"
+                }
+                _ => "it must be there, and the tracker's user must be allowed to read it",
+            })
     })?;
     let mode = std::fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode());
     if mode & 0o077 != 0 {

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use serde::{Serialize, Serializer};
 
 use super::listen::Listen;
-use super::options::switch;
+use super::options::{SETTINGS, switch};
 use super::units::{Near, Share, Size, Span, Store};
 
 /// Who may announce what.
@@ -40,7 +40,7 @@ pub(super) enum IpParamSetting {
 /// `None` and empty mean: not said here.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args, Serialize)]
 #[serde(rename_all = "kebab-case")]
-#[command(next_help_heading = "Settings")]
+#[command(next_help_heading = SETTINGS)]
 pub(super) struct Settings {
     /// Serve announces over HTTP here; repeat for more addresses [default: port 6969 everywhere,
     /// unless --udp is given alone]

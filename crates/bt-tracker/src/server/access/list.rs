@@ -9,7 +9,8 @@ use std::path::Path;
 use bt_metainfo::InfoHash;
 
 use super::super::accounts::Listed;
-use super::super::{Error, durable};
+use super::super::{Error, durable, read_bounded_text};
+use crate::limits::MAX_LIST_FILE;
 
 /// Passkeys are this long, in bytes: shorter ones can be guessed, longer ones are no keys.
 const PASSKEY_LENGTH: std::ops::RangeInclusive<usize> = 8..=128;
@@ -18,7 +19,7 @@ const PASSKEY_LENGTH: std::ops::RangeInclusive<usize> = 8..=128;
 const MAX_NAME: usize = 64;
 
 pub(super) fn text(path: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(|source| Error::ReadList {
+    read_bounded_text(path, MAX_LIST_FILE).map_err(|source| Error::ReadList {
         path: path.into(),
         source,
     })

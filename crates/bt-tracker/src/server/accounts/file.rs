@@ -16,6 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use siphasher::sip::SipHasher13;
 
+use super::super::bounded::read_marked;
 use super::super::durable;
 use super::user::{Book, PeerKey, Said, Totals, User};
 use super::{Accounts, Entry};
@@ -46,7 +47,7 @@ pub(in super::super) fn save(path: &Path, accounts: &Accounts, at: i64) -> io::R
 /// Takes the file in. Nobody is a user by it: that is the list's decision. Returns how many
 /// accounts it has; 0 when there is no file.
 pub(in super::super) fn load(path: &Path, accounts: &Accounts) -> Result<usize, FileError> {
-    let text = match std::fs::read(path) {
+    let text = match read_marked(path, HEAD.as_bytes()) {
         Ok(bytes) => String::from_utf8(bytes).map_err(|_| FileError::Foreign)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         Err(error) => return Err(error.into()),

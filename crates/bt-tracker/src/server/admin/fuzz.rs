@@ -39,7 +39,7 @@ pub(in super::super) fn fuzz(data: &[u8]) {
     let (users, requests) = text.split_once("\n\n").unwrap_or(("", &text));
     let mut tracker = Tracker::new(&Config::default(), Instant::now())
         .expect("the default configuration is fine");
-    let token = Token::new(TOKEN, "too short").expect("it is long enough");
+    let token = Token::new(TOKEN, "admin-token", "too short").expect("it is long enough");
     tracker.admin_token = Some(token);
     if !users.is_empty() {
         tracker.access = Access::of_users(users);

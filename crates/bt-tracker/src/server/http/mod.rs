@@ -225,7 +225,8 @@ pub(super) fn proxy_header(config: &Config) -> Result<&str, Error> {
     let name = config.proxy_header.as_str();
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if name.is_empty() || !name.bytes().all(is_name) {
-        return Err(Error::Setting(
+        return Err(Error::setting(
+            "proxy-header",
             "the header of proxies must have letters, digits, - and _",
         ));
     }

@@ -15,12 +15,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::super::{Config, Error, contain};
+use super::super::{Config, Error, contain, read_bounded};
 use super::Http;
 use super::connection::Connection;
 use super::crowd::Seat;
 use super::session::{Flow, Session};
-use crate::limits::{FILE_EVICTION_PAUSE, REQUEST_TIMEOUT};
+use crate::limits::{FILE_EVICTION_PAUSE, MAX_CERTIFICATE_FILE, REQUEST_TIMEOUT};
 
 /// What the server shows: a certificate with its key. Replaced as a whole.
 #[derive(Debug)]
@@ -40,7 +40,8 @@ impl Identity {
                 key,
             })),
             (None, None) if config.https.is_empty() => Ok(None),
-            _ => Err(Error::Setting(
+            _ => Err(Error::setting(
+                "https",
                 "HTTPS needs an address, a certificate and its key",
             )),
         }
@@ -64,14 +65,17 @@ fn read(cert: &Path, key: &Path) -> Result<ServerConfig, Error> {
         path: path.into(),
         problem,
     };
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(cert)
-        .map_err(|error| bad(cert, error.to_string()))?
-        .collect();
+    let bytes = |path: &Path| {
+        let read = read_bounded(path, MAX_CERTIFICATE_FILE);
+        read.map_err(|error| bad(path, error.to_string()))
+    };
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes(cert)?).collect();
     let chain = chain.map_err(|error| bad(cert, error.to_string()))?;
     if chain.is_empty() {
         return Err(bad(cert, "there is no certificate in it".into()));
     }
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, error.to_string()))?;
+    let secret =
+        PrivateKeyDer::from_pem_slice(&bytes(key)?).map_err(|error| bad(key, error.to_string()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

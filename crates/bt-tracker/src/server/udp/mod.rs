@@ -153,7 +153,8 @@ fn ids(config: &Config, now: Instant) -> Result<ConnectionIds, Error> {
     let number = Some(secret.reveal())
         .filter(|text| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()))
         .and_then(|text| u128::from_str_radix(text, 16).ok());
-    let key = number.ok_or(Error::Setting(
+    let key = number.ok_or(Error::setting(
+        "udp-key",
         "the secret of connection ids must be 32 hexadecimal digits",
     ))?;
     // Those that share it have only the time of day in common.
