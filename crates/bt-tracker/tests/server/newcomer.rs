@@ -161,7 +161,6 @@ fn settings_that_make_no_sense_are_told_with_what_to_do() {
             &["--max-connection-memory", "0"],
             "what --max-connection-memory says",
         ),
-        (&["--peer-ttl", "0"], "what --peer-ttl says"),
     ] {
         let (code, text) = failure(&[&["check-config"], arguments].concat());
         let last = text.lines().last().unwrap();
@@ -170,6 +169,11 @@ fn settings_that_make_no_sense_are_told_with_what_to_do() {
             "{text}"
         );
     }
+    // It is doubted first: it is shorter than the interval.
+    let output = run(&["check-config", "--peer-ttl", "0"]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("what --peer-ttl says"), "{text}");
     let output = run(&["check-config", "--max-numwant", "0"]);
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(
