@@ -6,7 +6,7 @@
 //! [`Report`], on a disk thread.
 
 mod allocation;
-mod assembly;
+pub(crate) mod assembly;
 mod budget;
 mod claims;
 mod content;

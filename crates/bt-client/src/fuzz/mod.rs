@@ -1,5 +1,6 @@
 //! Bodies for the fuzz driver, one file each; ordinary tests replay its corpus through them.
 
+mod assembly;
 mod blame;
 mod candidates;
 mod choker;
@@ -17,6 +18,7 @@ mod settings;
 mod spread;
 mod vacancy;
 
+pub use assembly::assembly;
 pub use blame::blame;
 pub use candidates::candidates;
 pub use choker::choker;

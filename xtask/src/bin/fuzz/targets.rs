@@ -363,6 +363,11 @@ pub(crate) const TARGETS: &[Target] = &[
         bt_client::fuzz::places,
     ),
     part(
+        "client_assembly",
+        "pieces put together from blocks: kept, written to make room and handed out once, as plain lists say",
+        bt_client::fuzz::assembly,
+    ),
+    part(
         "client_blame",
         "bans and suspect pieces: no honest peer is banned, each liar is that can be told, one owner at a time",
         bt_client::fuzz::blame,
