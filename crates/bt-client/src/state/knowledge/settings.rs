@@ -334,7 +334,86 @@ fn decode_numbers(dict: Dict<'_>, key: &str) -> Result<Option<Vec<u32>>, Setting
 #[cfg(test)]
 mod tests {
     use super::{Footing, Leaving, Moving, Settings, SettingsError, Stand};
+    use proptest::collection::{btree_map, vec};
+    use proptest::option;
+    use proptest::prelude::{Strategy, any, proptest};
     use std::collections::BTreeMap;
+
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        vec(any::<u8>(), 0..6)
+    }
+
+    fn files() -> impl Strategy<Value = Vec<u32>> {
+        vec(any::<u32>(), 0..4)
+    }
+
+    fn stands() -> impl Strategy<Value = Stand> {
+        let names = btree_map(any::<u32>(), any::<String>(), 0..3);
+        let parts = (bytes(), option::of(any::<String>()), names, any::<String>());
+        parts.prop_map(|(directory, top, names, suffix)| Stand {
+            directory,
+            top,
+            names,
+            suffix,
+        })
+    }
+
+    fn grounds() -> impl Strategy<Value = Footing> {
+        (bytes(), any::<u64>(), any::<u64>()).prop_map(|(path, device, inode)| Footing {
+            path,
+            device,
+            inode,
+        })
+    }
+
+    fn moving() -> impl Strategy<Value = Moving> {
+        let flags = (any::<bool>(), any::<bool>());
+        let until = option::of((any::<i64>(), any::<u32>()));
+        let parts = (stands(), flags, until, files(), option::of(grounds()));
+        parts.prop_map(|(to, (copied, placing), until, native, ground)| Moving {
+            to,
+            copied,
+            placing,
+            until,
+            native,
+            ground,
+        })
+    }
+
+    fn leaving() -> impl Strategy<Value = Leaving> {
+        let until = option::of((any::<i64>(), any::<u32>()));
+        (stands(), until).prop_map(|(from, until)| Leaving { from, until })
+    }
+
+    fn settings() -> impl Strategy<Value = Settings> {
+        let goal = (option::of(bytes()), option::of(grounds()));
+        let ways = (option::of(moving()), option::of(leaving()));
+        let lists = (option::of(files()), files(), files(), files());
+        let flags = (any::<bool>(), any::<bool>(), option::of(any::<bool>()));
+        let parts = (stands(), goal, ways, option::of(any::<u8>()), lists, flags);
+        parts.prop_map(|(stand, goal, ways, allocation, lists, flags)| Settings {
+            stand,
+            goal: goal.0,
+            goal_ground: goal.1,
+            moving: ways.0,
+            leaving: ways.1,
+            allocation,
+            only_files: lists.0,
+            absent: lists.1,
+            high: lists.2,
+            low: lists.3,
+            sequential: flags.0,
+            paused: flags.1,
+            spread: flags.2,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_settings_are_read_as_they_were_written(settings in settings()) {
+            assert_eq!(Settings::decode(&settings.encode()), Ok(settings));
+        }
+    }
 
     #[test]
     fn what_is_written_is_read_and_damage_is_noticed() {
