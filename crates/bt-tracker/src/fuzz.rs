@@ -277,6 +277,12 @@ pub fn redirect(data: &[u8]) {
     crate::client::fuzz_redirect(data);
 }
 
+/// An address of a tracker, and a path there.
+#[cfg(feature = "client")]
+pub fn address(data: &[u8]) {
+    crate::client::fuzz_address(data);
+}
+
 /// A body packed with gzip.
 #[cfg(feature = "client")]
 pub fn gunzip(data: &[u8]) {
@@ -352,6 +358,8 @@ mod tests {
         ("tracker_swarms", super::swarms),
         #[cfg(feature = "client")]
         ("tracker_redirect", super::redirect),
+        #[cfg(feature = "client")]
+        ("tracker_address", super::address),
         #[cfg(feature = "client")]
         ("tracker_gunzip", super::gunzip),
     ];

@@ -11,23 +11,26 @@ pub(super) fn interleaved(addrs: &[SocketAddr]) -> Vec<SocketAddr> {
         return Vec::new();
     };
     let family = Family::of(*first);
+    // A double must not take the turn of its family.
+    let mut distinct: Vec<SocketAddr> = Vec::with_capacity(addrs.len());
+    for addr in addrs {
+        if !distinct.contains(addr) {
+            distinct.push(*addr);
+        }
+    }
     let of = |wanted: bool| {
-        addrs
+        distinct
             .iter()
             .filter(move |addr| (Family::of(**addr) == family) == wanted)
     };
     let (mut one, mut other) = (of(true), of(false));
-    let mut out: Vec<SocketAddr> = Vec::with_capacity(addrs.len());
+    let mut out = Vec::with_capacity(distinct.len());
     loop {
         let pair = [one.next(), other.next()];
         if pair == [None, None] {
             return out;
         }
-        for addr in pair.into_iter().flatten() {
-            if !out.contains(addr) {
-                out.push(*addr);
-            }
-        }
+        out.extend(pair.into_iter().flatten());
     }
 }
 
@@ -64,7 +67,11 @@ fn is_global_v6(ip: Ipv6Addr) -> bool {
         // NAT64 and 6to4 lead to the IPv4 address inside.
         (0x64, 0xFF9B) if (c, d, e, f) == (0, 0, 0, 0) => embedded(g, h),
         (0x2002, _) => embedded(b, c),
-        (0x2001, 0x0DB8) => false,
+        // Protocol assignments (RFC 2928), where no tracker lives. One of them is Teredo (RFC 4380, section 4), which
+        // leads to IPv4 addresses inside as well, of a server and, its bits turned over, of a host behind a NAT.
+        (0x2001, 0..0x0200) => false,
+        // Documentation (RFC 3849, RFC 9637).
+        (0x2001, 0x0DB8) | (0x3FFF, 0..0x1000) => false,
         // Only 2000::/3 is in use.
         _ => a & 0xE000 == 0x2000,
     }
@@ -89,6 +96,15 @@ mod tests {
         let expected = addrs(&["[2001::1]:1", "1.1.1.1:1", "[2001::2]:1", "1.1.1.2:1"]);
         assert_eq!(interleaved(&list), expected);
         assert_eq!(interleaved(&[]), []);
+        // A double took the turn of its family.
+        let list = addrs(&[
+            "[2001::1]:1",
+            "[2001::1]:1",
+            "[2001::2]:1",
+            "1.1.1.1:1",
+            "1.1.1.2:1",
+        ]);
+        assert_eq!(interleaved(&list), expected);
     }
 
     #[test]
@@ -98,6 +114,8 @@ mod tests {
             "100.128.0.1",
             "198.20.0.1",
             "2600::1",
+            "2001:200::1",
+            "3fff:1000::1",
             "2002:101:101::",
             "64:ff9b::101:101",
         ] {
@@ -128,6 +146,12 @@ mod tests {
             "2002:7f00:1::",
             "64:ff9b::7f00:1",
             "64:ff9b::a00:1",
+            // Teredo: the host 192.168.1.1 and the public one 93.184.216.34, of the server 65.54.227.120.
+            "2001:0:4136:e378:8000:63bf:3f57:fefe",
+            "2001:0:4136:e378:8000:63bf:a247:27dd",
+            "2001:2::1",
+            "2001:1ff::1",
+            "3fff:fff::1",
         ] {
             assert!(!is_global(ip.parse().unwrap()), "{ip}");
         }

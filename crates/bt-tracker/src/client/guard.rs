@@ -50,7 +50,7 @@ pub(super) fn allowed(
 
 /// A part of the path begins with `announce` or `scrape`, as trackers' paths do (BEP 48), keys before or after it; and
 /// none leads back up, which servers would follow to another path, however it is written.
-fn looks_like_an_announce(path_and_query: &str) -> bool {
+pub(super) fn looks_like_an_announce(path_and_query: &str) -> bool {
     let path = path_and_query.split(['?', '#']).next().unwrap_or_default();
     let mut path = path.to_ascii_lowercase();
     for (written, meant) in [

@@ -9,6 +9,8 @@ mod body;
 mod destination;
 mod error;
 mod families;
+#[cfg(any(test, feature = "fuzz"))]
+mod fuzz;
 mod guard;
 mod http;
 mod many;
@@ -43,6 +45,8 @@ pub(crate) use body::fuzz as fuzz_body;
 #[cfg(any(test, feature = "fuzz"))]
 pub(crate) use destination::fuzz as fuzz_redirect;
 pub use error::Error;
+#[cfg(any(test, feature = "fuzz"))]
+pub(crate) use fuzz::address as fuzz_address;
 pub use net::{BoxFuture, Direct, Net};
 
 /// What an owner may choose about a client.

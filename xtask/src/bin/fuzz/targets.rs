@@ -461,6 +461,12 @@ pub(crate) const TARGETS: &[Target] = &[
         bt_tracker::fuzz::redirect,
         QUERY_WORDS,
     ),
+    bytes(
+        "tracker_address",
+        "addresses and paths that a torrent may name: public or an announce as tables and a slow reader say",
+        bt_tracker::fuzz::address,
+        PATH_WORDS,
+    ),
     Target {
         memory: Memory::Machine,
         ..bytes(

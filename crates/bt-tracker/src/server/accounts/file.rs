@@ -244,6 +244,79 @@ mod tests {
     use super::super::Listed;
     use super::*;
     use crate::AnnounceRequest;
+    use proptest::collection::{btree_map, hash_map};
+    use proptest::prelude::*;
+
+    /// Moments of the server's life that is at its second 0, or of one before it.
+    fn moments() -> impl Strategy<Value = i64> {
+        -1_000_000_000..=0_i64
+    }
+
+    fn sums() -> impl Strategy<Value = Totals> {
+        let last = proptest::option::of(moments());
+        (any::<[u64; 5]>(), last).prop_map(|(sums, last)| Totals {
+            uploaded: sums[0],
+            downloaded: sums[1],
+            announces: sums[2],
+            impossible: sums[3],
+            unaccounted: sums[4],
+            last,
+        })
+    }
+
+    fn words_of_a_peer() -> impl Strategy<Value = Said> {
+        let v4 = any::<(std::net::Ipv4Addr, u16)>();
+        let v6 = any::<(std::net::Ipv6Addr, u16)>();
+        let parts = (any::<[u64; 3]>(), moments(), v4, v6);
+        parts.prop_map(|(sums, at, v4, v6)| Said {
+            uploaded: sums[0],
+            downloaded: sums[1],
+            left: sums[2],
+            at,
+            v4,
+            v6,
+        })
+    }
+
+    fn books() -> impl Strategy<Value = Book> {
+        let key = (any::<[u8; 20]>(), any::<u64>()).prop_map(|(hash, identity)| PeerKey {
+            info_hash: hash.into(),
+            identity,
+        });
+        let peers = hash_map(key, words_of_a_peer(), 0..3);
+        (sums(), peers).prop_map(|(totals, peers)| Book { totals, peers })
+    }
+
+    proptest! {
+        #[test]
+        fn any_accounts_come_back_and_what_was_said_is_older_by_the_time_away(
+            books in btree_map("[A-Za-z0-9_-]{8,20}", books(), 0..4),
+            away in 0..1_000_000_i64,
+        ) {
+            let accounts = Accounts::default();
+            let mut expected = Vec::new();
+            let mut users = Vec::new();
+            for (key, book) in books {
+                let mut totals = book.totals;
+                totals.last = totals.last.map(|last| last - away);
+                let mut peers = book.peers.clone();
+                peers.values_mut().for_each(|said| said.at -= away);
+                if totals != Totals::default() || !peers.is_empty() {
+                    expected.push((key.clone(), totals, peers));
+                }
+                let user = User::default();
+                *user.book() = book;
+                users.push((key.into_boxed_str(), user));
+            }
+            take(&accounts, users);
+            let back = read(&write(&accounts, 0, 5_000), 5_000 + away).expect("we wrote it");
+            let back = back.into_iter().map(|(key, user)| {
+                let mut book = user.book();
+                (key.into_string(), book.totals, std::mem::take(&mut book.peers))
+            });
+            assert_eq!(back.collect::<Vec<_>>(), expected);
+        }
+    }
 
     fn filled() -> Accounts {
         let accounts = Accounts::default();

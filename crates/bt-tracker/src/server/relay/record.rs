@@ -125,6 +125,7 @@ pub(in super::super) fn fuzz(bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn announce(peer: &str, left: u64, event: Event) -> Announce {
         Announce {
@@ -136,6 +137,54 @@ mod tests {
             wanted: 0,
             families: Families::Own,
             with_ids: false,
+        }
+    }
+
+    /// What one tracker tells another, as the other hears it: it knows only whether anything is left.
+    fn announces() -> impl Strategy<Value = Announce> {
+        let says = prop_oneof![
+            Just((0, Event::None)),
+            Just((1, Event::None)),
+            Just((0, Event::Completed)),
+            Just((1, Event::Completed)),
+            Just((1, Event::Paused)),
+            Just((1, Event::Stopped)),
+        ];
+        let parts = (any::<[u8; 20]>(), any::<IpAddr>(), any::<u16>(), says);
+        parts.prop_map(|(info_hash, ip, port, (left, event))| Announce {
+            info_hash: info_hash.into(),
+            peer: SocketAddr::new(ip.to_canonical(), port),
+            ..announce("192.0.2.1:1", left, event)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_announces_are_heard_as_they_were_told(
+            told in proptest::collection::vec(announces(), 0..6),
+            room in 0_usize..250,
+        ) {
+            let mut bytes = Vec::new();
+            let mut ends = vec![0];
+            for one in &told {
+                encode(one, &mut bytes);
+                ends.push(bytes.len());
+            }
+            let (whole, left_over) = fitting(&bytes, room);
+            let fit = ends.iter().take_while(|end| **end <= room).count();
+            assert_eq!(whole, ends[fit - 1]);
+            assert_eq!(left_over as usize, ends.len() - fit);
+            let mut rest = bytes.as_slice();
+            for one in &told {
+                let heard = decode(&mut rest).expect("we wrote it");
+                assert_eq!(format!("{heard:?}"), format!("{one:?}"));
+            }
+            assert!(rest.is_empty());
+            // What is torn is no record, and nothing of it is taken off.
+            for end in 0..bytes.len().min(ends.get(1).copied().unwrap_or(0)) {
+                let mut torn = &bytes[..end];
+                assert!(decode(&mut torn).is_none() && torn.len() == end);
+            }
         }
     }
 
