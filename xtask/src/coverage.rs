@@ -27,7 +27,7 @@ const PARSERS: [&str; 18] = [
     "crates/bt-tracker/src/http/",
     "crates/bt-tracker/src/udp/",
     "crates/bt-tracker/src/server/access/list.rs",
-    "crates/bt-tracker/src/server/accounts/file.rs",
+    "crates/bt-tracker/src/server/accounts/file/mod.rs",
     "crates/bt-tracker/src/server/http/head.rs",
     "crates/bt-tracker/src/server/relay/record.rs",
     "crates/bt-tracker/src/server/signal/message.rs",

@@ -301,7 +301,7 @@ impl Desk {
     /// Whatever was begun ends, and then each piece is put together as if nothing had been before.
     fn ends_empty(mut self) {
         while !self.spills.is_empty() {
-            self.end_spill(0, self.spills.len() % 2 == 0);
+            self.end_spill(0, self.spills.len().is_multiple_of(2));
         }
         self.drop_some(PieceIndex(0), 0);
         assert_eq!((self.assembly.held(), self.counted), (0, 0));

@@ -6,7 +6,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::address::{interleaved, is_global};
 use super::guard::looks_like_an_announce;
-use crate::swarm::Network;
 
 /// Networks of the IANA special-purpose registries and of no use at all, IPv4.
 const NOT_GLOBAL_V4: [&str; 14] = [
@@ -63,8 +62,22 @@ pub(crate) fn address(data: &[u8]) {
     alternates(data);
 }
 
+/// Whether an address lies in a network of its family.
 fn is_in(ip: IpAddr, network: &str) -> bool {
-    network.parse::<Network>().expect("a network").contains(ip)
+    let (base, length) = network.split_once('/').expect("a network");
+    let length: u32 = length.parse().expect("a length");
+    let first_bits = |bits: u128, all: u32| bits >> (all - length);
+    match (ip, base.parse().expect("an address")) {
+        (IpAddr::V4(ip), IpAddr::V4(base)) => {
+            let of = |ip: Ipv4Addr| first_bits(ip.to_bits().into(), 32);
+            of(ip) == of(base)
+        }
+        (IpAddr::V6(ip), IpAddr::V6(base)) => {
+            let of = |ip: Ipv6Addr| first_bits(ip.to_bits(), 128);
+            of(ip) == of(base)
+        }
+        _ => false,
+    }
 }
 
 fn is_global_by_tables(ip: IpAddr) -> bool {
@@ -73,11 +86,7 @@ fn is_global_by_tables(ip: IpAddr) -> bool {
     };
     let octets = v6.octets();
     let mut holders = HOLD_V4.into_iter();
-    // Of IPv4 in IPv6, which a network may take for IPv4, the bytes are compared.
-    let holds = |network: &str| match network.strip_suffix(":0:0/96") {
-        Some(_) => octets[..12] == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF],
-        None => is_in(ip, network),
-    };
+    let holds = |network: &str| is_in(ip, network);
     if let Some((_, at)) = holders.find(|(network, _)| holds(network)) {
         let inside: [u8; 4] = octets[at..at + 4].try_into().expect("four of them");
         return is_global_by_tables(Ipv4Addr::from(inside).into());

@@ -173,7 +173,7 @@ mod tests {
             let (whole, left_over) = fitting(&bytes, room);
             let fit = ends.iter().take_while(|end| **end <= room).count();
             assert_eq!(whole, ends[fit - 1]);
-            assert_eq!(left_over as usize, ends.len() - fit);
+            assert_eq!(left_over, (ends.len() - fit) as u64);
             let mut rest = bytes.as_slice();
             for one in &told {
                 let heard = decode(&mut rest).expect("we wrote it");
