@@ -275,6 +275,10 @@ pub const LARGEST_PAGE: u64 = 2 * 1024 * 1024;
 /// ours, or damaged.
 pub const MAX_STATE_BYTES: u64 = 1 << 30;
 
+/// Copies of one damaged file of state that are kept for people: a few show whether it was once or is the disk, and each
+/// may be as large as the file itself.
+pub const DAMAGED_COPIES: u32 = 4;
+
 /// Directories of state of one-shot downloads that are kept: each is a torrent file and a few kilobytes, and losing one
 /// costs a check of the content if it is ever taken up again.
 pub const KEPT_DOWNLOADS: usize = 500;

@@ -28,7 +28,8 @@ pub fn journal(data: &[u8]) {
     let mut bytes = rest.iter().copied();
     let (first, damage) = (u64::from(how), bytes.next().unwrap_or(0));
     let records: Vec<Record> = std::iter::from_fn(|| record(&mut bytes)).collect();
-    let mut file = write(first, &records);
+    // Each of them is synced by itself.
+    let mut file = write(first, &records, |_| true);
     let read = check_file(&file).expect("we wrote the header");
     assert_eq!(read, records, "what was written is read");
     let Some(place) = (usize::from(damage) * 7919).checked_rem(file.len()) else {
@@ -39,13 +40,18 @@ pub fn journal(data: &[u8]) {
     file.extend(until);
     file[place] ^= damage | 1;
     check_part(&file, &records);
+    check_belief(&file, place, first, &records);
     check_file(&file);
 }
 
-fn write(first: u64, records: &[Record]) -> Vec<u8> {
+/// `is_behind_sync` tells it of the record of that number.
+fn write(first: u64, records: &[Record], is_behind_sync: impl Fn(usize) -> bool) -> Vec<u8> {
     let mut file = header(first);
-    for (sequence, record) in (first..).zip(records) {
-        record.encode(sequence, &mut file);
+    for (sequence, (at, record)) in (first..).zip(records.iter().enumerate()) {
+        match is_behind_sync(at) {
+            true => record.encode_behind_sync(sequence, &mut file),
+            false => record.encode(sequence, &mut file),
+        }
     }
     file
 }
@@ -55,9 +61,13 @@ fn check_file(file: &[u8]) -> Option<Vec<Record>> {
     let mut reader = Reader::new(file).ok()?;
     let first = reader.sequence();
     let mut records = Vec::new();
-    let mut ends = Vec::new();
+    let (mut ends, mut marks) = (Vec::new(), Vec::new());
+    let mut begin = reader.offset();
     while let Some(Ok(record)) = reader.next() {
         records.push(record);
+        // The highest bit of the kind, behind the length.
+        marks.push(file.get(begin + 2).is_some_and(|kind| kind & 0x80 != 0));
+        begin = reader.offset();
         ends.push(reader.offset());
     }
     assert!(
@@ -66,7 +76,8 @@ fn check_file(file: &[u8]) -> Option<Vec<Record>> {
     );
     let _ = reader.is_damaged_inside();
     let good = file.get(..reader.offset()).expect("it was read");
-    assert_eq!(write(first, &records), good, "each record has one spelling");
+    let again = write(first, &records, |at| marks.get(at) == Some(&true));
+    assert_eq!(again, good, "each record has one spelling");
     check_cuts(file, first, &ends);
     let mut replay = Replay::default();
     records.iter().for_each(|record| replay.apply(record));
@@ -130,6 +141,25 @@ fn check_part(file: &[u8], written: &[Record]) {
             written.get(..read.len()),
             "a record is made up"
         );
+    }
+}
+
+/// After damage at `place` what is believed of pieces is nothing, or what a crash while the last record was written would
+/// have left: a record that takes something back is not undone by damage before it.
+fn check_belief(file: &[u8], place: usize, first: u64, written: &[Record]) {
+    let Ok(mut reader) = Reader::new(file) else {
+        return;
+    };
+    let (known, _) = Replay::read(&mut reader);
+    let before = written.split_last().map_or(written, |(_, before)| before);
+    if place < write(first, before, |_| true).len() {
+        let verified = |record: &Record| matches!(record, Record::Verified { .. });
+        let believed = known.snapshot().iter().any(verified);
+        assert!(!believed, "pieces are believed in spite of damage");
+    } else {
+        let mut crashed = Replay::default();
+        before.iter().for_each(|record| crashed.apply(record));
+        assert_eq!(known, crashed, "only the last record is lost");
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 
-use super::knowledge::{HeaderError, Reader, Record, Replay, header};
+use super::knowledge::{Fault, HeaderError, Reader, Record, Replay, header};
 use super::storage::Storage;
 
 /// The name of the file.
@@ -24,13 +24,18 @@ pub enum Notice {
         /// Bytes cut off.
         lost: usize,
     },
-    /// A record inside cannot be read; all from there on was set aside.
+    /// A record inside cannot be read; the file was set aside, and nothing that it said of pieces is believed.
     Damaged {
         /// Where, in bytes.
         offset: usize,
         /// What is wrong.
         why: &'static str,
-        /// The name of a copy of the whole file.
+        /// Its name now.
+        aside: String,
+    },
+    /// The file is larger than a journal can be; it was set aside and a new one begun.
+    TooLarge {
+        /// Its name now.
         aside: String,
     },
     /// The file is no journal that this program knows; it was set aside and a new one begun.
@@ -51,7 +56,11 @@ impl fmt::Display for Notice {
             ),
             Self::Damaged { offset, why, aside } => write!(
                 f,
-                "the journal is damaged at byte {offset} ({why}); a copy of it is kept as {aside}, and what it said behind that is found out anew by hashing"
+                "the journal is damaged at byte {offset} ({why}); it is kept as {aside}, and what it said is found out anew by hashing"
+            ),
+            Self::TooLarge { aside } => write!(
+                f,
+                "the journal is larger than any that is ours; it is kept as {aside}, and what it said is found out anew by hashing"
             ),
             Self::Refused { error, aside } => write!(
                 f,
@@ -96,47 +105,44 @@ impl<S: Storage> Journal<S> {
             storage,
         };
         let mut notices = Vec::new();
-        let Some(bytes) = journal.storage.read(NAME)? else {
-            journal.checkpoint()?;
-            return Ok((journal, notices));
+        let bytes = match journal.storage.read(NAME) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => {
+                journal.checkpoint()?;
+                return Ok((journal, notices));
+            }
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                let aside = journal.begin_anew()?;
+                return Ok((journal, vec![Notice::TooLarge { aside }]));
+            }
+            Err(error) => return Err(error),
         };
         match Reader::new(&bytes) {
             Ok(reader) => notices.extend(journal.load(&bytes, reader)?),
             Err(error) => {
-                let aside = journal.storage.set_aside(NAME)?;
+                let aside = journal.begin_anew()?;
                 notices.push(Notice::Refused { error, aside });
-                journal.checkpoint()?;
             }
         }
         Ok((journal, notices))
     }
 
     fn load(&mut self, bytes: &[u8], mut reader: Reader<'_>) -> io::Result<Option<Notice>> {
-        let mut bad = None;
-        for record in &mut reader {
-            match record {
-                Ok(record) => self.known.apply(&record),
-                Err(found) => {
-                    bad = Some(found);
-                    break;
-                }
-            }
-        }
+        let (known, fault) = Replay::read(&mut reader);
+        self.known = known;
         let (offset, sequence) = (reader.offset(), reader.sequence());
+        if let Some(Fault::Inside(bad)) = fault {
+            // Records behind the damage have the numbers that come next; a byte holds less than one record.
+            self.sequence = sequence.wrapping_add(bytes.len() as u64);
+            let aside = self.begin_anew()?;
+            let why = bad.why;
+            return Ok(Some(Notice::Damaged { offset, why, aside }));
+        }
         let file = self.storage.open(NAME)?;
-        let notice = match bad {
-            None => None,
-            Some(bad) if reader.is_damaged_inside() => {
-                let aside = self.storage.free_name(NAME)?;
-                self.storage.replace(&aside, bytes)?;
-                let why = bad.why;
-                Some(Notice::Damaged { offset, why, aside })
-            }
-            Some(_) => Some(Notice::Torn {
-                offset,
-                lost: bytes.len() - offset,
-            }),
-        };
+        let notice = fault.map(|_| Notice::Torn {
+            offset,
+            lost: bytes.len() - offset,
+        });
         if notice.is_some() {
             self.storage.set_len(&file, offset as u64)?;
         }
@@ -152,6 +158,17 @@ impl<S: Storage> Journal<S> {
             self.checkpoint()?;
         }
         Ok(notice)
+    }
+
+    /// Gives the file that cannot be used another name, which takes no room, and writes a new one. If that cannot be
+    /// written now, the next record does it: a start that finds no journal believes nothing, and to fail here would be
+    /// to find none the next time and say nothing of the one that was set aside.
+    fn begin_anew(&mut self) -> io::Result<String> {
+        let aside = self.storage.set_aside(NAME)?;
+        if let Err(error) = self.checkpoint() {
+            tracing::warn!(%error, "a new journal cannot be written yet");
+        }
+        Ok(aside)
     }
 
     /// What is known.
@@ -202,8 +219,11 @@ impl<S: Storage> Journal<S> {
     fn append(&mut self, records: &[Record]) -> io::Result<()> {
         let mut bytes = Vec::new();
         let mut sequence = self.sequence;
-        for record in records {
-            record.encode(sequence, &mut bytes);
+        for (at, record) in records.iter().enumerate() {
+            match at {
+                0 => record.encode_behind_sync(sequence, &mut bytes),
+                _ => record.encode(sequence, &mut bytes),
+            }
             sequence += 1;
         }
         let file = self
@@ -225,7 +245,8 @@ impl<S: Storage> Journal<S> {
         let mut bytes = header(self.sequence);
         let mut sequence = self.sequence;
         for record in self.known.snapshot() {
-            record.encode(sequence, &mut bytes);
+            // The whole file is on the disk before it has its name.
+            record.encode_behind_sync(sequence, &mut bytes);
             sequence += 1;
         }
         // Until the new file is in place for good, nothing may go into the old one.

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::limits::MAX_STATE_BYTES;
+use crate::limits::{DAMAGED_COPIES, MAX_STATE_BYTES};
 
 /// Files are for their owner only: they name what somebody downloads.
 const FILE_MODE: u32 = 0o600;
@@ -52,7 +52,8 @@ pub trait Storage {
         Ok(file)
     }
 
-    /// Gives a file that cannot be used a name that says so, and returns that. Nothing is overwritten.
+    /// Gives a file that cannot be used a name that says so, and returns that. When as many are kept
+    /// as may be, the oldest goes.
     fn set_aside(&self, name: &str) -> io::Result<String> {
         let aside = self.free_name(name)?;
         self.rename(name, &aside)?;
@@ -60,15 +61,19 @@ pub trait Storage {
         Ok(aside)
     }
 
-    /// A name for a damaged file that no file has.
+    /// A name for a damaged file that no file has; the others move up for it if none is left.
     fn free_name(&self, name: &str) -> io::Result<String> {
-        for number in 1u32.. {
-            let aside = format!("{name}.damaged-{number}");
-            if !self.exists(&aside)? {
-                return Ok(aside);
+        let aside = |number: u32| format!("{name}.damaged-{number}");
+        for number in 1..=DAMAGED_COPIES {
+            if !self.exists(&aside(number))? {
+                return Ok(aside(number));
             }
         }
-        Err(io::ErrorKind::AlreadyExists.into())
+        self.remove(&aside(1))?;
+        for number in 2..=DAMAGED_COPIES {
+            self.rename(&aside(number), &aside(number - 1))?;
+        }
+        Ok(aside(DAMAGED_COPIES))
     }
 }
 
@@ -131,7 +136,11 @@ impl Folder {
 /// Some file systems know no sync of a directory, and one that is mounted read-only has nothing to sync.
 fn tolerate(synced: io::Result<()>) -> io::Result<()> {
     match synced.as_ref().map_err(io::Error::kind) {
-        Err(io::ErrorKind::InvalidInput | io::ErrorKind::ReadOnlyFilesystem) => Ok(()),
+        Err(
+            io::ErrorKind::InvalidInput
+            | io::ErrorKind::Unsupported
+            | io::ErrorKind::ReadOnlyFilesystem,
+        ) => Ok(()),
         _ => synced,
     }
 }
@@ -192,7 +201,7 @@ impl Storage for Folder {
     }
 
     fn sync_names(&self) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()
+        tolerate(File::open(&self.path)?.sync_all())
     }
 }
 
@@ -216,8 +225,9 @@ fn read_up_to(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Folder, Storage, open_up_to, read_up_to};
-    use crate::limits::MAX_STATE_BYTES;
+    use super::{Folder, Storage, open_up_to, read_up_to, tolerate};
+    use crate::limits::{DAMAGED_COPIES, MAX_STATE_BYTES};
+    use std::io::ErrorKind;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
@@ -244,6 +254,41 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_knows_no_sync_is_tolerated_and_a_broken_disk_is_not() {
+        // A file system that answers EINVAL.
+        let path = std::path::PathBuf::from("/proc/self");
+        let synced = std::fs::File::open(&path).unwrap().sync_all();
+        assert!(synced.is_err(), "it would say nothing");
+        Folder { path }.sync_names().unwrap();
+        for kind in [
+            ErrorKind::InvalidInput,
+            ErrorKind::Unsupported,
+            ErrorKind::ReadOnlyFilesystem,
+        ] {
+            tolerate(Err(kind.into())).unwrap();
+        }
+        for kind in [ErrorKind::StorageFull, ErrorKind::Other] {
+            assert!(tolerate(Err(kind.into())).is_err(), "{kind}");
+        }
+    }
+
+    #[test]
+    fn so_many_damaged_files_are_kept_and_the_oldest_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        for number in 1..=DAMAGED_COPIES + 2 {
+            folder.replace("x", number.to_string().as_bytes()).unwrap();
+            let aside = folder.set_aside("x").unwrap();
+            let expected = number.min(DAMAGED_COPIES);
+            assert_eq!(aside, format!("x.damaged-{expected}"));
+        }
+        let kept = (1..=DAMAGED_COPIES + 1).map(|n| folder.read(&format!("x.damaged-{n}")));
+        let kept: Vec<Vec<u8>> = kept.filter_map(Result::unwrap).collect();
+        let expected = (3..=DAMAGED_COPIES + 2).map(|n| n.to_string().into_bytes());
+        assert_eq!(kept, expected.collect::<Vec<_>>());
+    }
+
+    #[test]
     fn a_file_that_can_be_none_of_ours_is_not_read_into_memory() {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(1000).unwrap();
@@ -258,7 +303,7 @@ mod tests {
         for size in [MAX_STATE_BYTES + 1, u64::from(u32::MAX) << 8] {
             file.as_file().set_len(size).unwrap();
             let refused = folder.read(name).unwrap_err();
-            assert_eq!(refused.kind(), std::io::ErrorKind::FileTooLarge, "{size}");
+            assert_eq!(refused.kind(), ErrorKind::FileTooLarge, "{size}");
         }
         assert!(folder.exists(name).unwrap() && !folder.exists("none").unwrap());
     }

@@ -237,8 +237,8 @@ impl Client {
         assert!(
             notices
                 .iter()
-                .all(|notice| !matches!(notice, Notice::Refused { .. })),
-            "a power cut leaves no foreign file: {notices:?}"
+                .all(|notice| !matches!(notice, Notice::Refused { .. } | Notice::Damaged { .. })),
+            "a power cut leaves no foreign or damaged file: {notices:?}"
         );
         self.journal = journal;
         for torrent in 0..TORRENTS {
@@ -388,7 +388,7 @@ fn a_journal_that_cannot_be_used_is_kept_and_said() {
     let (journal, notices) = open();
     assert!(notices.is_empty() && journal.known().find([0; 20]).unwrap().1.looked);
 
-    // Damage inside: what stands before it counts, the rest is kept for people.
+    // Damage inside: what was taken back there cannot be told, so nothing of pieces counts; the file is kept.
     let mut damaged = whole.clone();
     damaged[whole.len() / 2] ^= 0x10;
     std::fs::write(&path, &damaged).unwrap();
@@ -396,8 +396,9 @@ fn a_journal_that_cannot_be_used_is_kept_and_said() {
     assert!(
         matches!(&notices[..], [Notice::Damaged { aside, .. }] if aside == "journal.damaged-1")
     );
-    let left = journal.known().find([0; 20]).unwrap().1.pieces.len();
-    assert!((10..40).contains(&left), "{left}");
+    let left = journal.known().find([0; 20]).unwrap().1;
+    assert!(left.pieces.is_empty() && !left.looked);
+    assert_eq!(left.origin.directory, b"/d", "where it is stays known");
     assert_eq!(
         std::fs::read(dir.path().join("journal.damaged-1")).unwrap(),
         damaged
@@ -428,6 +429,57 @@ fn a_journal_that_cannot_be_used_is_kept_and_said() {
         drop(journal);
         assert!(open().1.is_empty(), "it is said once");
     }
+}
+
+/// P2 of `docs/SECURITY.md`.
+#[test]
+fn what_was_taken_back_behind_damage_is_not_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || Journal::open(Folder::open(dir.path()).unwrap(), 1 << 20).unwrap();
+    let span = |piece| spans(&IndexSet::from_iter([piece])).remove(0);
+    let verified = |torrent, piece| Record::Verified {
+        torrent,
+        pieces: span(piece),
+    };
+    let path = dir.path().join("journal");
+    let forgotten = Record::Forgotten {
+        torrent: 0,
+        pieces: span(3),
+    };
+    for taken_back in [forgotten, Record::Removed { torrent: 0 }] {
+        std::fs::remove_file(&path).ok();
+        let (mut journal, _) = open();
+        journal.write(&[added(0), verified(0, 3)]).unwrap();
+        let rotten = usize::try_from(journal.length()).unwrap() + 8;
+        journal.write(&[verified(0, 4)]).unwrap();
+        journal.write(&[taken_back]).unwrap();
+        drop(journal);
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[rotten] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let (journal, notices) = open();
+        assert!(matches!(notices[..], [Notice::Damaged { .. }]));
+        assert!(journal.known().find([0; 20]).unwrap().1.pieces.is_empty());
+        drop(journal);
+        let (journal, notices) = open();
+        assert_eq!(notices, []);
+        assert!(journal.known().find([0; 20]).unwrap().1.pieces.is_empty());
+    }
+}
+
+#[test]
+fn a_journal_that_is_too_large_is_set_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || Journal::open(Folder::open(dir.path()).unwrap(), 1 << 20).unwrap();
+    let file = std::fs::File::create(dir.path().join("journal")).unwrap();
+    // A hole, which takes no room.
+    file.set_len(crate::limits::MAX_STATE_BYTES + 1).unwrap();
+    let (_, notices) = open();
+    assert!(
+        matches!(&notices[..], [Notice::TooLarge { aside }] if aside == "journal.damaged-1"),
+        "{notices:?}"
+    );
+    assert_eq!(open().1, []);
 }
 
 #[test]

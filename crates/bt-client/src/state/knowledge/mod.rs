@@ -15,6 +15,6 @@ mod tests;
 pub use decide::{Change, FileNow, Plan, decide, is_elsewhere};
 pub use pending::{Batch, Pending, Synced};
 pub use record::{Bad, HEADER_LENGTH, HeaderError, Origin, Reader, Record, Stamp, header};
-pub use replay::{FileThen, Known, Replay};
+pub use replay::{Fault, FileThen, Known, Replay};
 pub use set::{IndexSet, Span, spans};
 pub use settings::{Footing, Leaving, Moving, Settings, SettingsError, Stand};

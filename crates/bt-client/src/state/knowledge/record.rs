@@ -2,7 +2,7 @@
 //!
 //! A file is a header and records without gaps. A record is `length u16 · kind u8 · torrent u32 · payload ·
 //! sequence u64 · crc32c u32`, little-endian; `length` is that of the payload and the checksum covers everything
-//! before it. Sequence numbers count up by one from the number in the header, so that a record that was left over
+//! before it. The highest bit of `kind` says that all before this record was on the disk when it was written. Sequence numbers count up by one from the number in the header, so that a record that was left over
 //! from an older file can never pass for the next one. It must not know files, nor what records mean together.
 
 use thiserror::Error;
@@ -15,6 +15,9 @@ const MAGIC: [u8; 8] = *b"btstate\n";
 
 /// The only version so far; a change that older programs would misread makes it 2.
 const VERSION: u32 = 1;
+
+/// Set in the kind of a record before which everything is on the disk: the first of those that are written together.
+const BEHIND_SYNC: u8 = 0x80;
 
 /// Magic, version, first sequence number, checksum.
 pub const HEADER_LENGTH: usize = 24;
@@ -168,11 +171,20 @@ impl Record {
         matches!(self, Self::Forgotten { .. } | Self::Removed { .. })
     }
 
-    /// Appends the bytes of the record.
+    /// Appends the bytes of the record, which is written together with the one before it.
     pub fn encode(&self, sequence: u64, into: &mut Vec<u8>) {
+        self.encode_as(self.kind(), sequence, into);
+    }
+
+    /// The same of a record before which everything is on the disk.
+    pub fn encode_behind_sync(&self, sequence: u64, into: &mut Vec<u8>) {
+        self.encode_as(self.kind() | BEHIND_SYNC, sequence, into);
+    }
+
+    fn encode_as(&self, kind: u8, sequence: u64, into: &mut Vec<u8>) {
         let start = into.len();
         into.extend([0; 2]);
-        into.push(self.kind());
+        into.push(kind);
         into.extend(self.torrent().to_le_bytes());
         match self {
             Self::Verified { pieces: span, .. }
@@ -332,6 +344,7 @@ impl<'a> Reader<'a> {
         let (Some([kind]), Some(torrent)) = (fields.take(), fields.take()) else {
             return Err("the record is cut off");
         };
+        let kind = kind & !BEHIND_SYNC;
         let record = Record::decode(kind, u32::from_le_bytes(torrent), fields.0);
         let record = record.ok_or("the record has no meaning")?;
         self.offset += whole;
@@ -339,11 +352,12 @@ impl<'a> Reader<'a> {
         Ok(record)
     }
 
-    /// Whether any record of this file can be read behind `bad`: then it is not just the end that is missing.
+    /// Whether a record can be read behind the bad one before which everything had been synced: then it is not just the end
+    /// that is missing. Of what was written together a power cut may leave any part.
     #[must_use]
     pub fn is_damaged_inside(&self) -> bool {
         let tail = self.bytes.get(self.offset..).unwrap_or_default();
-        (1..tail.len().saturating_sub(FRONT + BACK)).any(|start| {
+        (1..=tail.len().saturating_sub(FRONT + BACK)).any(|start| {
             let candidate = &tail[start..];
             let length = usize::from(u16::from_le_bytes([candidate[0], candidate[1]]));
             let whole = FRONT + length + BACK;
@@ -353,9 +367,10 @@ impl<'a> Reader<'a> {
             let (body, checksum) = record.split_at(whole - 4);
             let sequence = body[whole - BACK..].first_chunk().copied();
             // The sequence number is compared first: a checksum at every byte would take minutes.
-            sequence
-                .map(u64::from_le_bytes)
-                .is_some_and(|sequence| sequence.wrapping_sub(self.sequence) < 1 << 32)
+            candidate[2] & BEHIND_SYNC != 0
+                && sequence
+                    .map(u64::from_le_bytes)
+                    .is_some_and(|sequence| sequence.wrapping_sub(self.sequence) < 1 << 32)
                 && crc32c::crc32c(body).to_le_bytes() == checksum
         })
     }
@@ -481,10 +496,20 @@ mod tests {
         let mut reader = Reader::new(&bytes[..bytes.len() - 3]).unwrap();
         assert!(reader.by_ref().last().unwrap().is_err());
         assert!(!reader.is_damaged_inside());
+        // All of them were written together: a power cut may have left the first one out.
         bytes[super::HEADER_LENGTH + 10] ^= 1;
         let mut reader = Reader::new(&bytes).unwrap();
         assert!(reader.next().unwrap().is_err());
-        assert!(reader.is_damaged_inside());
+        assert!(!reader.is_damaged_inside());
+        // Another one was written when these were on the disk, alone and with others.
+        let count = all().len() as u64;
+        Record::CleanStop.encode_behind_sync(40 + count, &mut bytes);
+        for _ in 0..2 {
+            let mut reader = Reader::new(&bytes).unwrap();
+            assert!(reader.next().unwrap().is_err());
+            assert!(reader.is_damaged_inside());
+            Record::CleanStop.encode(41 + count, &mut bytes);
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::record::{Origin, Record, Stamp};
+use super::record::{Bad, Origin, Reader, Record, Stamp};
 use super::set::{IndexSet, spans};
 use crate::limits::MAX_RECORDED_INDEX;
 
@@ -37,7 +37,51 @@ pub struct Replay {
     clean: bool,
 }
 
+/// Where a file can be read no further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// At its end, as a crash leaves it: no record that was written after a later sync can be read behind it.
+    Torn,
+    /// In its middle.
+    Inside(Bad),
+}
+
 impl Replay {
+    /// What a file comes to, and why no more of it was read.
+    ///
+    /// A torn end costs nothing but the records of the last group: each group is synced before anybody acts on it, so
+    /// that what a crash cuts off was promised to nobody, and a record that takes something back was not acted on either.
+    /// Damage that has a readable record of a later group behind it may have been any record, also one that took pieces back.
+    /// What stands before it says nothing of pieces then, since it cannot be told which of them were taken back. Damage
+    /// of the last group alone looks like a torn end, and cannot be told from one.
+    pub fn read(reader: &mut Reader<'_>) -> (Self, Option<Fault>) {
+        let mut known = Self::default();
+        while let Some(record) = reader.next() {
+            match record {
+                Ok(record) => known.apply(&record),
+                Err(bad) if reader.is_damaged_inside() => {
+                    known.distrust();
+                    return (known, Some(Fault::Inside(bad)));
+                }
+                Err(_) => return (known, Some(Fault::Torn)),
+            }
+        }
+        (known, None)
+    }
+
+    /// Nothing that is known of content counts any more: only where each torrent is. Files that were known stay, as ones
+    /// that may have been written, so that they are hashed from the disk and not from memory.
+    fn distrust(&mut self) {
+        self.clean = false;
+        for known in self.torrents.values_mut() {
+            known.pieces = IndexSet::default();
+            known.looked = false;
+            for then in known.files.values_mut() {
+                *then = FileThen::Opened;
+            }
+        }
+    }
+
     /// Takes a record into account. Records of torrents that nobody has added mean nothing.
     pub fn apply(&mut self, record: &Record) {
         self.clean = *record == Record::CleanStop;
