@@ -282,3 +282,10 @@ pub const DAMAGED_COPIES: u32 = 4;
 /// Directories of state of one-shot downloads that are kept: each is a torrent file and a few kilobytes, and losing one
 /// costs a check of the content if it is ever taken up again.
 pub const KEPT_DOWNLOADS: usize = 500;
+
+/// Bytes of `config.toml`: a few hundred options are some kilobytes, and what is longer is not what was meant.
+pub const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
+
+/// Bytes of a line of an error that is shown: the longest of our own sentences with a path in it. Longer words come from
+/// whoever wrote them.
+pub const MAX_ERROR_TEXT: usize = 1200;

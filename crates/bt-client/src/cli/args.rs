@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{
+    Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand,
+};
 
 use super::config::{self, Place};
 use super::create::CreateArgs;
@@ -17,6 +19,7 @@ use super::download::DownloadArgs;
 use super::exit::{self, Exit};
 use super::magnet::MagnetArgs;
 use super::manual::{CompletionsArgs, ManArgs};
+use super::origin::{File, Origins};
 use super::report::Failure;
 use super::seed::SeedArgs;
 use super::show::ShowArgs;
@@ -155,17 +158,35 @@ pub(crate) struct Network {
 #[derive(Debug)]
 pub(crate) enum Parsed {
     /// Do this.
-    Run(Box<Cli>),
+    Run(Box<Cli>, Origins),
     /// Print this text of help or version.
     Print(String),
+}
+
+/// Values that are numbers or written like ones, by the names they have in the help.
+const NUMBERS: [&str; 8] = ["N", "SIZE", "RATE", "DUR", "R", "EPOCH", "PORT", "LIST"];
+
+/// All options, as they are read. A number below zero is a value that its option refuses, and no option of its own.
+fn command() -> Command {
+    let with_numbers = |arg: Arg| {
+        let names = arg.get_value_names().unwrap_or_default();
+        let is_number = matches!(names, [name] if NUMBERS.contains(&name.as_str()));
+        match is_number {
+            true => arg.allow_negative_numbers(true),
+            false => arg,
+        }
+    };
+    Cli::command()
+        .mut_args(with_numbers)
+        .mut_subcommands(|sub| sub.mut_args(with_numbers))
 }
 
 /// Reads the command line, the environment and the configuration file.
 pub(crate) fn parse(args: &[OsString]) -> Result<Parsed, Failure> {
     // Mistakes are told below; here it matters only which options were typed.
-    let typed = Cli::command().ignore_errors(true);
+    let typed = command().ignore_errors(true);
     let typed = typed.try_get_matches_from(args).unwrap_or_default();
-    let command = config::with_environment(Cli::command(), &typed);
+    let command = config::with_environment(command(), &typed);
     let given = match command.clone().try_get_matches_from(args) {
         Ok(given) => given,
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
@@ -177,25 +198,30 @@ pub(crate) fn parse(args: &[OsString]) -> Result<Parsed, Failure> {
         }
         Err(error) => {
             // What is given in the environment would show up in the usage as if it had to be typed.
-            let typed = Cli::command().try_get_matches_from(args).err();
+            let typed = self::command().try_get_matches_from(args).err();
             let typed = typed.filter(|typed| typed.kind() == error.kind());
-            return Err(usage(&typed.unwrap_or(error)));
+            return Err(typed.map_or_else(|| in_environment(&error), |typed| usage(&typed)));
         }
     };
     let first = read(&given).map_err(|error| usage(&error))?;
     let (config, home) = (first.global.config.as_deref(), first.global.home.as_deref());
     let place = Place::find(config, home, environment_path);
-    let Some((path, text)) = place.as_ref().map(config::read).transpose()?.flatten() else {
-        return Ok(Parsed::Run(Box::new(first)));
+    let Some(file) = place.as_ref().map(config::read).transpose()?.flatten() else {
+        return Ok(Parsed::Run(Box::new(first), Origins::new(None, given)));
     };
-    let command = config::with_file(command, &path, &text, &given)?;
+    let command = config::with_file(command, file.path(), &file.text, &given)?;
     // Without the file the words were fine, so that the fault is in the file.
-    let again = command
-        .try_get_matches_from(args)
-        .and_then(|matches| read(&matches));
-    again
-        .map(|cli| Parsed::Run(Box::new(cli)))
-        .map_err(|error| in_file(&path, &error))
+    let again = command.try_get_matches_from(args).and_then(|matches| {
+        let cli = read(&matches)?;
+        Ok((cli, matches))
+    });
+    match again {
+        Ok((cli, matches)) => Ok(Parsed::Run(
+            Box::new(cli),
+            Origins::new(Some(file), matches),
+        )),
+        Err(error) => Err(in_file(&file, given.subcommand_name(), &error)),
+    }
 }
 
 /// The options as data. What the environment or the file say for all commands alike is no mistake where one has no use for
@@ -233,7 +259,11 @@ pub(crate) fn environment_path(name: &str) -> Option<PathBuf> {
 
 /// The parser's complaint in the form of all our errors.
 fn usage(error: &clap::Error) -> Failure {
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    let is_no_command = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
+    );
+    if is_no_command {
         return Failure::new(Exit::Usage, "no command was given")
             .hint("try bt-client --help, or watch bt-client demo");
     }
@@ -241,14 +271,57 @@ fn usage(error: &clap::Error) -> Failure {
     Failure::new(Exit::Usage, what).hint(hint)
 }
 
-pub(super) fn in_file(path: &Path, error: &clap::Error) -> Failure {
-    config::bad(path, "a value is not valid").because(complaint(error).0)
+/// The same where what was typed is fine.
+fn in_environment(error: &clap::Error) -> Failure {
+    let is_broken =
+        |name: &String| std::env::var_os(name).is_some_and(|value| value.to_str().is_none());
+    let names: Vec<String> = match (error.kind(), option_of(error)) {
+        (ErrorKind::InvalidUtf8, _) => {
+            let all = config::variables(&Cli::command()).into_iter();
+            all.filter(is_broken).collect()
+        }
+        (_, Some(long)) => vec![config::variable(&long)],
+        _ => Vec::new(),
+    };
+    let is_set = |name: &String| std::env::var_os(name).is_some();
+    let names: Vec<String> = names.into_iter().filter(is_set).collect();
+    match (names.is_empty(), error.kind()) {
+        (true, _) => usage(error),
+        (false, ErrorKind::InvalidUtf8) => {
+            Failure::new(Exit::Usage, format!("{} is not UTF-8", names.join(" or ")))
+                .hint("set it to text, or unset it")
+        }
+        (false, _) => usage(error).behind(&names.join(", ")),
+    }
+}
+
+pub(super) fn in_file(file: &File, command: Option<&str>, error: &clap::Error) -> Failure {
+    let line = option_of(error).and_then(|long| file.line(command, &long));
+    let what = match line {
+        Some(line) => format!("line {line}: a value is not valid"),
+        None => "a value is not valid".to_owned(),
+    };
+    config::bad(file.path(), &what).because(complaint(error).0)
+}
+
+/// The long name of the option that an error is about.
+fn option_of(error: &clap::Error) -> Option<String> {
+    let arg = match error.get(ContextKind::InvalidArg)? {
+        ContextValue::String(arg) => arg,
+        ContextValue::Strings(args) => args.first()?,
+        _ => return None,
+    };
+    let long = arg.strip_prefix("--")?;
+    let end = long.find([' ', '=', '[']).unwrap_or(long.len());
+    Some(long[..end].to_owned())
 }
 
 /// Splits the rendered text into what is wrong and what may help.
 fn complaint(error: &clap::Error) -> (String, String) {
     let text = error.render().to_string();
-    let mut paragraphs = text.trim().split("\n\n");
+    let text: Vec<&str> = text.trim().lines().filter(|line| is_of_use(line)).collect();
+    let text = text.join("\n");
+    let mut paragraphs = text.split("\n\n").filter(|text| !text.trim().is_empty());
     let what = paragraphs.next().unwrap_or_default();
     let what = what.strip_prefix("error: ").unwrap_or(what);
     let mut hints: Vec<String> = paragraphs.map(one_line).collect();
@@ -260,10 +333,30 @@ fn complaint(error: &clap::Error) -> (String, String) {
             }
         }
     }
+    if is_below_zero(error) {
+        hints.insert(0, "no number here may be below zero".to_owned());
+    }
     if hints.is_empty() {
         hints.push("see --help".to_owned());
     }
     (in_our_words(one_line(what)), hints.join("; "))
+}
+
+/// That a word may be meant as it stands helps only where there is a file of that name.
+fn is_of_use(line: &str) -> bool {
+    let tip = line.trim().strip_prefix("tip: to pass '");
+    let word = tip.and_then(|tip| tip.split_once("' as a value"));
+    word.is_none_or(|(word, _)| Path::new(word).exists())
+}
+
+/// Whether a number with a sign and a unit was taken for an option.
+fn is_below_zero(error: &clap::Error) -> bool {
+    let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg) else {
+        return false;
+    };
+    let number = arg.strip_prefix('-').unwrap_or_default();
+    error.kind() == ErrorKind::UnknownArgument
+        && number.starts_with(|c: char| c.is_ascii_digit() || c == '.')
 }
 
 /// What Rust says of text that is no value of a type, for people.
@@ -302,11 +395,8 @@ fn after_help() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Cli;
-    use clap::CommandFactory;
-
     #[test]
     fn the_list_of_options_is_consistent() {
-        Cli::command().debug_assert();
+        super::command().debug_assert();
     }
 }

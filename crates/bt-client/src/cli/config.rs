@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::builder::BoolishValueParser;
@@ -13,7 +13,9 @@ use clap::{Arg, ArgAction, ArgMatches, Command, Id};
 use toml::{Table, Value};
 
 use super::exit::Exit;
+use super::origin::File;
 use super::report::Failure;
+use crate::limits::MAX_CONFIG_BYTES;
 
 /// What every environment variable starts with.
 const PREFIX: &str = "BT_CLIENT_";
@@ -114,16 +116,21 @@ pub(crate) fn strangers(
     command: &Command,
     variables: impl Iterator<Item = OsString>,
 ) -> Vec<String> {
-    let commands = || std::iter::once(command).chain(command.get_subcommands());
-    let options = commands().flat_map(Command::get_arguments);
-    let known: BTreeSet<String> = options.filter_map(Arg::get_long).map(variable).collect();
+    let known = self::variables(command);
     let ours = variables.filter(|name| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()));
     let names = ours.map(|name| name.to_string_lossy().into_owned());
     names.filter(|name| !known.contains(name)).collect()
 }
 
+/// The variables of all options.
+pub(crate) fn variables(command: &Command) -> BTreeSet<String> {
+    let commands = std::iter::once(command).chain(command.get_subcommands());
+    let options = commands.flat_map(Command::get_arguments);
+    options.filter_map(Arg::get_long).map(variable).collect()
+}
+
 /// `piece-length` → `BT_CLIENT_PIECE_LENGTH`.
-fn variable(long: &str) -> String {
+pub(crate) fn variable(long: &str) -> String {
     format!("{PREFIX}{}", long.replace('-', "_").to_ascii_uppercase())
 }
 
@@ -163,11 +170,22 @@ impl Place {
     }
 }
 
-/// The text of the configuration file; `None` when the user named none and there is none.
-pub(crate) fn read(place: &Place) -> Result<Option<(PathBuf, String)>, Failure> {
+/// The configuration file; `None` when the user named none and there is none.
+pub(crate) fn read(place: &Place) -> Result<Option<File>, Failure> {
     let Place { path, named } = place;
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some((path.clone(), text))),
+    let mut text = String::new();
+    // One byte more than is allowed, and no more of what may never end.
+    let read = std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_CONFIG_BYTES + 1).read_to_string(&mut text));
+    match read {
+        Ok(_) if text.len() as u64 > MAX_CONFIG_BYTES => {
+            Err(bad(path, "this is no configuration file")
+                .because(format!("it is longer than {MAX_CONFIG_BYTES} bytes")))
+        }
+        Ok(_) => Ok(Some(File {
+            path: path.clone(),
+            text,
+        })),
         // A home that is no folder has no configuration either; some containers have such a one.
         Err(error)
             if !named && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
@@ -267,7 +285,7 @@ fn unknown(path: &Path, key: &str, command: &Command) -> Failure {
         .iter()
         .map(|name| (distance(name, last), name))
         .min()
-        .filter(|(far, _)| *far <= 2);
+        .filter(|(far, name)| is_near(last, name, *far));
     let failure = bad(path, &format!("unknown key \"{key}\""));
     match near {
         Some((_, name)) => failure.hint(format!("did you mean \"{name}\"?")),
@@ -275,6 +293,17 @@ fn unknown(path: &Path, key: &str, command: &Command) -> Failure {
             failure.hint("keys are the long names of the options: see bt-client COMMAND --help")
         }
     }
+}
+
+/// Whether one of so many changes is likely to have been meant: short words are all alike, unless only their letters are
+/// in another order.
+fn is_near(word: &str, name: &str, far: usize) -> bool {
+    let sorted = |text: &str| {
+        let mut letters: Vec<char> = text.chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    far <= 1 || far <= 2 && (word.len() > 5 || sorted(word) == sorted(name))
 }
 
 /// Options that the file may set.
@@ -356,7 +385,7 @@ fn distance(from: &str, to: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{Place, distance, strangers, variable};
+    use super::{Place, distance, is_near, strangers, variable};
     use crate::cli::args::Cli;
     use clap::CommandFactory as _;
     use std::path::{Path, PathBuf};
@@ -411,6 +440,20 @@ mod tests {
             ("my.toml".to_owned(), true)
         );
         assert_eq!(Place::find(None, None, |_| None), None);
+    }
+
+    #[test]
+    fn only_what_is_alike_is_suggested() {
+        for (word, name, near) in [
+            ("prot", "port", true),
+            ("prt", "port", true),
+            ("trackres", "tracker", true),
+            ("foo", "log", false),
+            ("path", "data", false),
+        ] {
+            let far = distance(name, word);
+            assert_eq!(is_near(word, name, far), near, "{word} {name}");
+        }
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! `bt-client create PATH`: a torrent from a file or folder.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
@@ -9,12 +8,11 @@ use std::time::{Instant, SystemTime};
 use bt_metainfo::create::{Blame, Error, Options, Plan, creation_date};
 use bt_metainfo::{HostPort, Metainfo, Version};
 use clap::Args;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::io::Errno;
 use serde::Serialize;
 
 use super::Context;
 use super::exit::Exit;
+use super::output::{IfThere, Output};
 use super::progress::Row;
 use super::report::{Failure, Outcome};
 use super::select::glob_text;
@@ -125,10 +123,10 @@ struct Created<'a> {
 pub(crate) fn run(args: &CreateArgs, context: &Context) -> Outcome {
     let to_stdout = args.output.as_deref() == Some(Path::new("-"));
     if to_stdout && context.report.json() {
-        return Err(Failure::new(
-            Exit::Usage,
-            "-o - and --json both want standard output",
-        ));
+        return Err(
+            Failure::new(Exit::Usage, "-o - and --json both want standard output")
+                .of(&["json", "output"]),
+        );
     }
     let mut options = options(args)?;
     let Some(mut plan) = plan(&args.path, &options, context)? else {
@@ -138,13 +136,18 @@ pub(crate) fn run(args: &CreateArgs, context: &Context) -> Outcome {
         .output
         .clone()
         .unwrap_or_else(|| PathBuf::from(format!("{}.torrent", plan.name())));
+    let if_there = match args.force {
+        true => IfThere::Replace,
+        false => IfThere::AskForForce,
+    };
+    let output = Output::new(&output, if_there);
+    let mut own = None;
     if !to_stdout {
         // Now rather than after an hour of hashing.
-        refuse_to_replace(&output, args.force)?;
+        own = place_within(&args.path, &output.place()?);
     }
-    let own = (!to_stdout).then(|| place_within(&args.path, &output));
     let mut warnings = Vec::new();
-    if let Some(own) = own.flatten() {
+    if let Some(own) = own {
         warnings.push(format!(
             "{} is left out: it is the torrent that is about to be written",
             own.display()
@@ -164,17 +167,11 @@ pub(crate) fn run(args: &CreateArgs, context: &Context) -> Outcome {
         return Ok(context.stopped());
     };
     if to_stdout {
-        let mut stdout = io::stdout().lock();
-        stdout
-            .write_all(&metainfo.to_bytes())
-            .and_then(|()| stdout.flush())
-            .map_err(|error| {
-                Failure::new(Exit::Storage, "cannot write to standard output").cause(&error)
-            })?;
+        context.report.bytes(&metainfo.to_bytes());
         return Ok(Exit::Success);
     }
-    save(&output, &metainfo.to_bytes(), args.force)?;
-    tell(&output, &metainfo, warnings, context);
+    output.save(&metainfo.to_bytes())?;
+    tell(output.named(), &metainfo, warnings, context);
     Ok(Exit::Success)
 }
 
@@ -324,6 +321,7 @@ fn piece_length(bytes: u64) -> Result<u32, Failure> {
         Exit::Usage,
         format!("a piece length of {bytes} bytes cannot be used"),
     )
+    .of(&["piece-length"])
     .because(format!(
         "it must be a power of two from {} to {}",
         units::size(LEAST),
@@ -343,76 +341,19 @@ fn failure(path: &Path, error: &Error) -> Failure {
     let failure =
         Failure::new(exit, format!("cannot make a torrent of {}", path.display())).cause(error);
     match error {
-        Error::NotYet { .. } => failure.hint("leave --v2 and --hybrid out"),
+        Error::NotYet { .. } => failure
+            .of(&["v2", "hybrid"])
+            .hint("leave --v2 and --hybrid out"),
         Error::NoName { .. } => failure.hint("give it one with --name"),
         Error::Assembly(bt_metainfo::Error::Name { .. }) => {
-            failure.hint("give another one with --name")
+            failure.of(&["name"]).hint("give another one with --name")
         }
-        Error::NotUtf8 { .. } => failure.hint("rename it, or leave it out with --exclude"),
+        Error::Assembly(bt_metainfo::Error::Url { .. }) => failure.of(&["tracker", "webseed"]),
         Error::NothingTaken { .. } => failure.hint("look at --include and --exclude"),
         Error::Changed { .. } | Error::Vanished { .. } => {
             failure.hint("try again when nobody writes there")
         }
         _ => failure,
-    }
-}
-
-fn refuse_to_replace(output: &Path, force: bool) -> Result<(), Failure> {
-    match fs::symlink_metadata(output) {
-        Ok(metadata) if metadata.is_dir() => Err(Failure::new(
-            Exit::Usage,
-            format!("{} is a folder", output.display()),
-        )
-        .hint("give the name of a file to -o")),
-        Ok(_) if !force => Err(exists(output)),
-        _ => Ok(()),
-    }
-}
-
-fn exists(output: &Path) -> Failure {
-    Failure::new(
-        Exit::Storage,
-        format!("{} exists already", output.display()),
-    )
-    .hint("replace it with --force, or choose another name with -o")
-}
-
-/// Writes the file whole or not at all. The bytes are safe on disk before the name is there.
-pub(crate) fn save(output: &Path, bytes: &[u8], force: bool) -> Result<(), Failure> {
-    let mut unfinished = output.as_os_str().to_owned();
-    unfinished.push(format!(".{}.part", std::process::id()));
-    let unfinished = PathBuf::from(unfinished);
-    let write = || {
-        let mut file = File::create_new(&unfinished)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        if force {
-            return fs::rename(&unfinished, output);
-        }
-        // Unlike a plain rename it does not replace what has come there meanwhile.
-        match renameat_with(CWD, &unfinished, CWD, output, RenameFlags::NOREPLACE) {
-            Err(Errno::INVAL | Errno::NOSYS) => link(&unfinished, output),
-            renamed => Ok(renamed?),
-        }
-    };
-    write().map_err(|error| {
-        let _ = fs::remove_file(&unfinished);
-        match error.kind() {
-            io::ErrorKind::AlreadyExists => exists(output),
-            _ => Failure::new(Exit::Storage, format!("cannot write {}", output.display()))
-                .cause(&error),
-        }
-    })
-}
-
-/// For file systems that know no rename without replacing. Those that know no links either get the file by a plain
-/// rename, after a last look.
-fn link(unfinished: &Path, output: &Path) -> io::Result<()> {
-    match fs::hard_link(unfinished, output) {
-        Ok(()) => fs::remove_file(unfinished),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-        Err(_) if fs::symlink_metadata(output).is_ok() => Err(io::ErrorKind::AlreadyExists.into()),
-        Err(_) => fs::rename(unfinished, output),
     }
 }
 
@@ -489,7 +430,7 @@ fn parse_url(text: &str, schemes: &[&str]) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{parse_tiers, piece_length, save};
+    use super::{parse_tiers, piece_length};
 
     #[test]
     fn commas_join_a_tier_and_spaces_separate_tiers() {
@@ -522,26 +463,5 @@ mod tests {
         assert!(hint(512_000).contains("-s 512KiB"));
         assert!(hint(0).contains("-s 16KiB"));
         assert!(hint(u64::MAX).contains("-s 64MiB"));
-    }
-
-    #[test]
-    fn an_existing_file_is_replaced_by_force_only() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.torrent");
-        save(&path, b"one", false).unwrap();
-        assert!(
-            save(&path, b"two", false)
-                .unwrap_err()
-                .to_string()
-                .contains("--force")
-        );
-        assert_eq!(std::fs::read(&path).unwrap(), b"one");
-        save(&path, b"three", true).unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"three");
-        assert_eq!(
-            std::fs::read_dir(dir.path()).unwrap().count(),
-            1,
-            "nothing unfinished is left"
-        );
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bt_metainfo::{Metainfo, limits};
+use bt_tracker::http::redacted;
 use clap::{Args, ValueEnum};
 
 use super::Context;
@@ -55,7 +56,7 @@ pub(crate) struct DownloadArgs {
     #[arg(long, value_name = "R", value_parser = units::parse_ratio)]
     seed_ratio: Option<f64>,
     /// Give up with code 4 when nothing came for so long, or when getting a torrent from a URL takes longer
-    #[arg(long, value_name = "DUR", value_parser = units::parse_duration)]
+    #[arg(long, value_name = "DUR", value_parser = units::parse_patience)]
     timeout: Option<Duration>,
     /// End after this time, with code 7 if it is not complete
     #[arg(long, value_name = "DUR", value_parser = units::parse_duration)]
@@ -63,12 +64,12 @@ pub(crate) struct DownloadArgs {
     /// With --json, also tell of each piece
     #[arg(long, value_name = "KIND")]
     events: Option<Events>,
-    #[command(flatten)]
-    selection: Selection,
     /// Read the content again from the disk at this many bytes a second, and fetch again what has
     /// changed there
-    #[arg(long, value_name = "RATE", value_parser = units::parse_rate)]
+    #[arg(long, value_name = "RATE", value_parser = units::parse_scrub)]
     scrub: Option<u64>,
+    #[command(flatten)]
+    selection: Selection,
     #[command(flatten)]
     network: Network,
 }
@@ -176,7 +177,7 @@ async fn torrent(
             let Some(bytes) = fetched else {
                 return Ok(None);
             };
-            source::parse_torrent(url, &bytes).map(Some)
+            source::parse_torrent(&redacted(url), &bytes).map(Some)
         }
         Word::Magnet(text) => {
             let magnet = source::magnet(text)?;

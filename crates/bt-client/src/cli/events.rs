@@ -1,6 +1,8 @@
 //! The events of `--json`: one closed list whose names and fields scripts rely on. It must not
 //! know where the numbers come from.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 /// One line of `download --json` and `seed --json`. Sizes are bytes, rates bytes a
@@ -73,9 +75,9 @@ pub(crate) enum Event<'a> {
     /// The work ended without reaching its goal.
     Error {
         kind: &'a str,
-        message: &'a str,
+        message: Cow<'a, str>,
         cause: Option<String>,
-        hint: Option<&'a str>,
+        hint: Option<Cow<'a, str>>,
     },
     /// The last event of a torrent.
     Stopped {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bt_tracker::client::{Client, Config, Error};
+use bt_tracker::http::redacted;
 
 use super::Context;
 use super::exit::Exit;
@@ -41,5 +42,5 @@ fn failure(url: &str, error: &Error) -> Failure {
         Error::TooLarge { .. } => Exit::BadInput,
         _ => Exit::Network,
     };
-    Failure::new(exit, format!("cannot get {url}")).cause(error)
+    Failure::new(exit, format!("cannot get {}", redacted(url))).cause(error)
 }

@@ -11,6 +11,7 @@ use super::config;
 use super::create::{parse_tiers, parse_web_seed};
 use super::exit::Exit;
 use super::interface;
+use super::origin::File;
 use super::progress;
 use super::report::escape;
 use super::select;
@@ -76,7 +77,12 @@ pub(crate) fn config(data: &[u8]) {
                 );
             }
             Err(error) => {
-                let text = args::in_file(path, &error).to_string();
+                let file = File {
+                    path: path.to_owned(),
+                    text: text.to_owned(),
+                };
+                let told = args::in_file(&file, given.subcommand_name(), &error);
+                let text = told.to_string();
                 assert!(text.starts_with("error: its/config.toml: "), "{text}");
                 assert!(text.contains("cause: "), "{text}");
             }

@@ -22,6 +22,8 @@ mod interface;
 mod magnet;
 mod manual;
 mod network;
+mod origin;
+mod output;
 mod piece_map;
 mod progress;
 mod report;
@@ -98,8 +100,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run_once(args: &[OsString], screen: &Arc<Screen>) -> Exit {
     let stop = Stop::new();
     let early = |json| Report::new(json, false, Arc::clone(screen), stop.clone());
-    let cli = match args::parse(args) {
-        Ok(Parsed::Run(cli)) => cli,
+    let (cli, origins) = match args::parse(args) {
+        Ok(Parsed::Run(cli, origins)) => (cli, origins),
         Ok(Parsed::Print(text)) => {
             let (report, text) = (early(args::wants_json(args)), text.trim_end());
             report.lines(text.lines());
@@ -122,10 +124,8 @@ fn run_once(args: &[OsString], screen: &Arc<Screen>) -> Exit {
         screen: Arc::clone(screen),
         show_progress: !(global.json || global.quiet || global.no_progress),
     };
-    end(
-        &report,
-        start_log(global, screen).and_then(|()| with_runtime(*cli, &context)),
-    )
+    let outcome = start_log(global, screen).and_then(|()| with_runtime(*cli, &context));
+    end(&report, outcome.map_err(|failure| origins.blame(failure)))
 }
 
 /// Says the last words and settles the exit code.
@@ -184,6 +184,7 @@ fn start_log(global: &Global, screen: &Arc<Screen>) -> Result<(), Failure> {
     };
     let filter = EnvFilter::try_new(global.log.as_deref().unwrap_or(level)).map_err(|error| {
         Failure::new(Exit::Usage, "--log is not a filter")
+            .of(&["log"])
             .cause(&error)
             .hint("for example --log info or --log bt_client=debug,bt_tracker=info")
     })?;

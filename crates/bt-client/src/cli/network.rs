@@ -34,30 +34,35 @@ pub(crate) fn session(options: &Network) -> Result<SessionConfig, Failure> {
 
 /// Refuses what this version cannot honor, since silence would be a false promise.
 fn refuse_what_is_not_there(options: &Network) -> Result<(), Failure> {
-    let refusals = [
+    let refusals: [(bool, &'static [&'static str], &str, &str); 4] = [
         (
             options.no_tcp,
+            &["no-tcp"][..],
             "--no-tcp leaves no way to reach peers",
             "this version speaks TCP only",
         ),
         (
             options.encryption != "off",
+            &["encryption"][..],
             "peer connections cannot be encrypted",
             "use --encryption off",
         ),
         (
             options.proxy.is_some(),
+            &["proxy"][..],
             "peers cannot be reached through a proxy",
             "leave --proxy out",
         ),
         (
             !options.dht_bootstrap.is_empty(),
+            &["dht-bootstrap"][..],
             "there is no DHT to enter",
             "leave --dht-bootstrap out",
         ),
     ];
     match refusals.into_iter().find(|(given, ..)| *given) {
-        Some((_, what, hint)) => Err(Failure::new(Exit::Usage, what)
+        Some((_, options, what, hint)) => Err(Failure::new(Exit::Usage, what)
+            .of(options)
             .because("not in this version")
             .hint(hint)),
         None => Ok(()),
@@ -69,7 +74,7 @@ fn address(bind: &str, options: &Network) -> Result<IpAddr, Failure> {
     let fits = |address: &IpAddr| {
         !(options.ipv4 && address.is_ipv6() || options.ipv6 && address.is_ipv4())
     };
-    let failure = |what: String| Failure::new(Exit::Usage, what);
+    let failure = |what: String| Failure::new(Exit::Usage, what).of(&["bind"]);
     if let Ok(address) = bind.parse::<IpAddr>() {
         return if fits(&address) {
             Ok(address)

@@ -16,6 +16,7 @@ use super::events::Event;
 use super::exit::Exit;
 use super::screen::Screen;
 use super::signals::{Stop, StopReason};
+use crate::limits::MAX_ERROR_TEXT;
 
 /// Why a command ended without doing what it was asked, in the words the user reads.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub(crate) struct Failure {
     message: String,
     causes: Vec<String>,
     hint: Option<String>,
+    options: &'static [&'static str],
 }
 
 /// What every command returns.
@@ -37,7 +39,33 @@ impl Failure {
             message: message.into(),
             causes: Vec::new(),
             hint: None,
+            options: &[],
         }
+    }
+
+    /// It lies in what one of these options says, which need not have been typed.
+    pub(crate) fn of(mut self, options: &'static [&'static str]) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// The long names of the options that it may lie in.
+    pub(crate) fn options(&self) -> &'static [&'static str] {
+        self.options
+    }
+
+    /// The same as trouble of another place, of which it becomes the cause.
+    pub(crate) fn within(mut self, exit: Exit, place: String) -> Self {
+        let message = std::mem::replace(&mut self.message, place);
+        self.causes.insert(0, message);
+        self.exit = exit;
+        self
+    }
+
+    /// The same with what stands before it.
+    pub(crate) fn behind(mut self, before: &str) -> Self {
+        self.message = format!("{before}: {}", self.message);
+        self
     }
 
     /// What happened, without causes and hint.
@@ -77,23 +105,24 @@ impl Failure {
 
     /// The same as an event for `--json`.
     fn event(&self) -> Event<'_> {
+        let causes: Vec<_> = self.causes.iter().map(|cause| shortened(cause)).collect();
         Event::Error {
             kind: self.exit.kind(),
-            message: &self.message,
-            cause: (!self.causes.is_empty()).then(|| self.causes.join(": ")),
-            hint: self.hint.as_deref(),
+            message: shortened(&self.message),
+            cause: (!causes.is_empty()).then(|| causes.join(": ")),
+            hint: self.hint.as_deref().map(shortened),
         }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", escape(&self.message))?;
+        write!(f, "error: {}", escape(&shortened(&self.message)))?;
         for cause in &self.causes {
-            write!(f, "\n  cause: {}", escape(cause))?;
+            write!(f, "\n  cause: {}", escape(&shortened(cause)))?;
         }
         if let Some(hint) = &self.hint {
-            write!(f, "\n  hint: {}", escape(hint))?;
+            write!(f, "\n  hint: {}", escape(&shortened(hint)))?;
         }
         Ok(())
     }
@@ -139,6 +168,11 @@ impl Report {
         if !self.json {
             self.write(text);
         }
+    }
+
+    /// What is no text, for whoever asked for it on standard output.
+    pub(crate) fn bytes(&self, bytes: &[u8]) {
+        self.put(bytes);
     }
 
     /// Many lines at once, for results that can be long.
@@ -207,13 +241,17 @@ impl Report {
     /// Writes to standard output. When nobody can read it any more the work loses its purpose,
     /// so that a running command is asked to stop as by a signal.
     fn write(&self, text: &str) {
+        self.put(text.as_bytes());
+    }
+
+    fn put(&self, bytes: &[u8]) {
         let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
         if broken.is_some() {
             return;
         }
         self.screen.clear();
         let mut out = io::stdout().lock();
-        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
             self.stop.request(StopReason::OutputClosed);
             *broken = Some(error);
         }
@@ -244,6 +282,23 @@ pub(crate) fn json_line(value: &impl Serialize) -> String {
     safe
 }
 
+/// Text without its middle, if it is longer than people read: the start says what was given, and the end what is wrong
+/// with it.
+fn shortened(text: &str) -> Cow<'_, str> {
+    if text.len() <= MAX_ERROR_TEXT {
+        return Cow::Borrowed(text);
+    }
+    let third = MAX_ERROR_TEXT / 3;
+    let head = text.floor_char_boundary(2 * third);
+    let tail = text.ceil_char_boundary(text.len() - third);
+    let left_out = tail - head;
+    Cow::Owned(format!(
+        "{}… ({left_out} bytes left out) …{}",
+        &text[..head],
+        &text[tail..]
+    ))
+}
+
 /// Makes control and direction-changing characters visible.
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     if !text.chars().any(steers) {
@@ -266,7 +321,7 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Exit, Failure, escape, json_line};
+    use super::{Exit, Failure, MAX_ERROR_TEXT, escape, json_line, shortened};
 
     #[test]
     fn names_cannot_steer_the_terminal() {
@@ -304,6 +359,19 @@ mod tests {
             failure.to_string(),
             "error: cannot write \"x\"\n  cause: disk\\u{7} on fire\n  hint: leave the house"
         );
+    }
+
+    #[test]
+    fn long_words_lose_their_middle() {
+        let most = "ü".repeat(MAX_ERROR_TEXT / 2);
+        assert_eq!(shortened(&most), most);
+        for count in [MAX_ERROR_TEXT / 2 + 1, 60_000] {
+            let text = format!("what{}why", "ü".repeat(count));
+            let short = shortened(&text);
+            assert!(short.len() <= MAX_ERROR_TEXT + 40, "{}", short.len());
+            assert!(short.starts_with("whatü") && short.ends_with("üwhy"));
+            assert!(short.contains(" bytes left out"), "{short}");
+        }
     }
 
     #[test]

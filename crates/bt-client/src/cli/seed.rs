@@ -1,12 +1,14 @@
 //! `bt-client seed TORRENT|PATH`: serves content that is here, from a torrent or straight from
 //! the files. It never writes to them.
 
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use bt_metainfo::Metainfo;
 use bt_metainfo::create::{Options, creation_date};
-use bt_metainfo::verify::{self, Place};
+use bt_metainfo::verify::{self, Place, Verdict};
 use clap::Args;
 
 use super::Context;
@@ -17,9 +19,10 @@ use super::events::Event;
 use super::exit::Exit;
 use super::goal::{Goal, SeedGoal};
 use super::home::Kept;
+use super::output::{IfThere, Output};
 use super::report::{Failure, Outcome};
 use super::source::Word;
-use super::verify::{check, summary};
+use super::verify::{DATA_IS_THE_PARENT, check, summary, unreadable};
 use super::watch::{self, Job};
 use super::{home, network, source, units};
 use crate::session::{CloseLook, is_proven, looks, read_from_disk};
@@ -59,7 +62,7 @@ pub(crate) struct SeedArgs {
     ratio: Option<f64>,
     /// Read the content again from the disk at this many bytes a second, and fetch again what has
     /// changed there
-    #[arg(long, value_name = "RATE", value_parser = units::parse_rate)]
+    #[arg(long, value_name = "RATE", value_parser = units::parse_scrub)]
     scrub: Option<u64>,
     #[command(flatten)]
     network: Network,
@@ -83,8 +86,12 @@ pub(crate) async fn run(args: &SeedArgs, context: &Context) -> Outcome {
     let mut config = network::session(&args.network)?;
     config.scrub_rate = args.scrub;
     let Some(content) = content(args, context).await? else {
-        // Asked to stop before there was anything to serve; a seeder has nothing to lose.
-        return Ok(Exit::Success);
+        return Ok(match (&args.output, is_torrent(&args.source)) {
+            // The torrent that was asked for is not there.
+            (Some(_), false) => context.stopped(),
+            // Asked to stop before there was anything to serve; a seeder has nothing to lose.
+            _ => Exit::Success,
+        });
     };
     let Content {
         metainfo,
@@ -202,7 +209,8 @@ async fn content(args: &SeedArgs, context: &Context) -> Result<Option<Content>, 
     let Some(metainfo) = source::torrent(&args.source, context).await? else {
         return Ok(None);
     };
-    let dir = args.data.clone().unwrap_or_else(|| PathBuf::from("."));
+    let dir = args.data.as_deref().unwrap_or(Path::new("."));
+    let dir = parent_of_content(&metainfo, dir);
     if args.skip_check {
         is_all_there(&metainfo, &dir)?;
     }
@@ -248,7 +256,8 @@ fn prove(
         match check(metainfo, dir, &options, context, &mut tell)? {
             None => return Ok(None),
             Some(report) if !report.is_complete() => {
-                return Err(incomplete(metainfo, dir, &report));
+                let unreadable = unreadable(dir, &report);
+                return Err(unreadable.unwrap_or_else(|| incomplete(metainfo, dir, &report)));
             }
             // What is recorded as proven are the times that the files have afterwards.
             Some(_) if before == looks(store, metainfo, dir) => {
@@ -278,6 +287,12 @@ fn made_in_memory(
         creation_date: creation_date(None, SystemTime::now()).ok(),
         ..Options::default()
     };
+    let output = args.output.as_deref();
+    let output = output.map(|output| Output::new(output, IfThere::Keep));
+    if let Some(output) = &output {
+        // Now rather than after an hour of hashing.
+        output.place()?;
+    }
     let Some(plan) = create::plan(&args.source, &options, context)? else {
         return Ok(None);
     };
@@ -295,10 +310,10 @@ fn made_in_memory(
         return Ok(None);
     };
     let dir = create::folder_of(&args.source)?;
-    if let Some(output) = &args.output {
-        create::save(output, &metainfo.to_bytes(), false)
-            .map_err(|failure| failure.hint("choose another name with -o, or remove it"))?;
-        context.report.line(format!("torrent {}", output.display()));
+    if let Some(output) = &output {
+        output.save(&metainfo.to_bytes())?;
+        let named = output.named().display();
+        context.report.line(format!("torrent {named}"));
     }
     context.report.line(format!("magnet {}", metainfo.magnet()));
     Ok(Some((metainfo, dir)))
@@ -358,6 +373,13 @@ fn is_all_there(metainfo: &Metainfo, dir: &Path) -> Result<(), Failure> {
     let Some(first) = lacks.first() else {
         return Ok(());
     };
+    let path = dir.join(info.disk_path(*first));
+    if let Err(error) = fs::File::open(&path)
+        && error.kind() == ErrorKind::PermissionDenied
+    {
+        let what = format!("cannot read {}", path.display());
+        return Err(Failure::new(Exit::Storage, what).cause(&error));
+    }
     let what = format!("{} in {} is not complete", info.name(), dir.display());
     let why = match lacks.len() {
         1 => format!(
@@ -372,18 +394,51 @@ fn is_all_there(metainfo: &Metainfo, dir: &Path) -> Result<(), Failure> {
     };
     Err(Failure::new(Exit::Unverified, what)
         .because(why)
-        .hint("--data is the folder that the torrent's own file or folder is in"))
+        .hint(DATA_IS_THE_PARENT))
 }
 
 fn incomplete(metainfo: &Metainfo, dir: &Path, report: &verify::Report) -> Failure {
     let name = metainfo.info().name();
-    Failure::new(
+    let failure = Failure::new(
         Exit::Unverified,
         format!("{name} in {} is not complete", dir.display()),
     )
-    .because(summary(report))
-    .hint(format!(
+    .because(summary(report));
+    let is_nothing_there = report
+        .verdicts
+        .iter()
+        .all(|verdict| *verdict == Verdict::Missing);
+    // To get it there would be to get it once more if it is elsewhere.
+    if is_nothing_there && !is_there(metainfo, dir) {
+        return failure.hint(DATA_IS_THE_PARENT);
+    }
+    failure.hint(format!(
         "get the rest with: bt-client download TORRENT -o {} --seed",
         dir.display()
     ))
+}
+
+/// Whether the torrent's own file or folder is in the folder.
+fn is_there(metainfo: &Metainfo, dir: &Path) -> bool {
+    let info = metainfo.info();
+    let top = |path: &Path| path.components().next().map(|top| dir.join(top));
+    let mut files = info.layout().files();
+    let path = files.next().map(|file| info.disk_path(file));
+    let likeliest = path.and_then(|path| top(&path));
+    let named = likeliest.is_some_and(|path| path.symlink_metadata().is_ok());
+    named || dir.join(info.name()).symlink_metadata().is_ok()
+}
+
+/// The folder that holds the torrent's own file or folder, also when that itself was named, as `verify` takes it.
+fn parent_of_content(metainfo: &Metainfo, named: &Path) -> PathBuf {
+    let parent = fs::canonicalize(named).ok().and_then(|whole| {
+        let parent = whole.parent()?.to_owned();
+        let is_content = whole.file_name()? == metainfo.info().name();
+        let is_kind = whole.is_dir() != metainfo.info().is_single_file();
+        (is_content && is_kind).then_some(parent)
+    });
+    match parent {
+        Some(parent) if !is_there(metainfo, named) => parent,
+        _ => named.to_owned(),
+    }
 }

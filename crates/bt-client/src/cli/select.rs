@@ -92,6 +92,7 @@ impl Selection {
 
 fn nothing_selected() -> Failure {
     Failure::new(Exit::Usage, "no file of the torrent is selected")
+        .of(&["files", "priority", "include", "exclude"])
         .hint("show prints the files; look at --files, --priority, --include and --exclude")
 }
 
@@ -102,7 +103,8 @@ fn refuse_beyond(option: &str, ranges: &[Range], count: u32) -> Result<(), Failu
         Some(range) => {
             let files = units::count(count.into(), "file");
             let message = format!("{option} {}: the torrent has {files}", range.text());
-            Err(Failure::new(Exit::Usage, message).hint("show --files prints their numbers"))
+            let failure = Failure::new(Exit::Usage, message).of(&["files", "priority"]);
+            Err(failure.hint("show --files prints their numbers"))
         }
     }
 }

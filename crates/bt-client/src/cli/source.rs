@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use bt_metainfo::{InfoHash, InfoHashV2, Magnet, Metainfo, limits};
-
+use bt_tracker::http::redacted;
 use tokio::sync::oneshot;
 
 use super::Context;
@@ -129,6 +129,7 @@ pub(crate) async fn torrent_or_magnet(
 }
 
 fn not_a_file(url: &str) -> Failure {
+    let url = redacted(url);
     Failure::new(Exit::BadInput, format!("{url} is a URL, not a file"))
         .hint("download takes URLs; or fetch it first, such as curl URL | bt-client show -")
 }

@@ -27,6 +27,26 @@ pub(crate) fn parse_ratio(text: &str) -> Result<f64, String> {
     }
 }
 
+/// A time to wait for something: none at all would be over before anything can come.
+pub(crate) fn parse_patience(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => {
+            Err("it must be longer than 0: leave the option out for no limit".to_owned())
+        }
+        time => Ok(time),
+    }
+}
+
+/// A rate at which content is read again.
+pub(crate) fn parse_scrub(text: &str) -> Result<u64, String> {
+    match parse_size(text.trim().trim_end_matches("/s")) {
+        Ok(0) => {
+            Err("at a rate of 0 nothing would be read: leave the option out for that".to_owned())
+        }
+        _ => parse_rate(text),
+    }
+}
+
 /// `1023 B`, `512.0 KiB`, `1.5 GiB`.
 pub(crate) fn size(bytes: u64) -> String {
     if bytes < 1024 {
@@ -111,7 +131,10 @@ pub(crate) fn whole(bytes_per_second: f64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{clock, count, elapsed, parse_ratio, percent, rate, size, size_of_total, whole};
+    use super::{
+        clock, count, elapsed, parse_patience, parse_ratio, parse_scrub, percent, rate, size,
+        size_of_total, whole,
+    };
     use std::time::Duration;
 
     #[test]
@@ -120,6 +143,20 @@ mod tests {
         for bad in ["-1", "inf", "NaN", "", "x"] {
             assert!(parse_ratio(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn nothing_is_no_patience_and_no_rate_of_reading() {
+        assert_eq!(parse_patience("1ms"), Ok(Duration::from_millis(1)));
+        assert!(parse_patience("0s").is_err() && parse_patience("-1").is_err());
+        assert_eq!(parse_scrub("1k/s"), Ok(1000));
+        for text in ["0", "0/s"] {
+            assert!(
+                parse_scrub(text).is_err_and(|why| why.contains("read")),
+                "{text}"
+            );
+        }
+        assert!(parse_scrub("x").is_err());
     }
 
     #[test]

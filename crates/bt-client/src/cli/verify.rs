@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use bt_metainfo::Metainfo;
-use bt_metainfo::verify::{Error, Event, Options, Place, Report, Verdict, verify};
+use bt_metainfo::verify::{Error, Event, Options, Place, Problem, Report, Verdict, verify};
 use clap::Args;
 use serde::Serialize;
 
@@ -19,6 +19,10 @@ use super::{source, units};
 const FILES_SHOWN: usize = 20;
 /// Ranges of pieces listed for people.
 const RANGES_SHOWN: usize = 20;
+
+/// What helps whoever named the wrong folder.
+pub(crate) const DATA_IS_THE_PARENT: &str =
+    "--data is the folder that the torrent's own file or folder is in";
 
 /// Check content against its torrent; exits with 6 when it differs
 #[derive(Debug, Args)]
@@ -80,6 +84,9 @@ pub(crate) async fn run(args: &VerifyArgs, context: &Context) -> Outcome {
             .collect(),
     });
     context.report.lines(table(&report));
+    if let Some(failure) = unreadable(Path::new(""), &report) {
+        return Err(failure);
+    }
     Ok(if report.is_complete() {
         Exit::Success
     } else {
@@ -142,6 +149,25 @@ pub(crate) fn summary(report: &Report) -> String {
     text
 }
 
+/// Files that cannot be read say nothing of whether they are right: that is trouble with the storage. Paths of the report
+/// are below `dir`.
+pub(crate) fn unreadable(dir: &Path, report: &Report) -> Option<Failure> {
+    let mut troubles = report.files.iter().filter_map(|file| match &file.problem {
+        Problem::Unreadable(error) => Some((dir.join(&file.path), error)),
+        _ => None,
+    });
+    let (path, error) = troubles.next()?;
+    let failure =
+        Failure::new(Exit::Storage, format!("cannot read {}", path.display())).cause(error);
+    Some(match troubles.count() {
+        0 => failure,
+        more => failure.because(format!(
+            "{} cannot be read either",
+            units::count(more as u64, "other file")
+        )),
+    })
+}
+
 fn failure(name: &str, error: &Error, place: Place) -> Failure {
     let exit = if matches!(error, Error::NotYet) {
         Exit::Other
@@ -150,8 +176,8 @@ fn failure(name: &str, error: &Error, place: Place) -> Failure {
     };
     let failure = Failure::new(exit, format!("cannot check {name}")).cause(error);
     match error {
-        Error::NotFound { .. } if place == Place::Parent => {
-            failure.hint("name the folder that holds the content with --data")
+        Error::NotFound { .. } | Error::NotAFolder { .. } if place == Place::Parent => {
+            failure.hint(DATA_IS_THE_PARENT)
         }
         Error::NotFound { .. } | Error::NotAFolder { .. } => {
             failure.hint("name the file or folder that holds the content, or the folder it is in")

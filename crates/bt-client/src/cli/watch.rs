@@ -202,7 +202,9 @@ impl Watch<'_> {
         loop {
             tokio::select! {
                 biased;
-                reason = self.context.stop.requested() => return Ok(self.asked_to_stop(reason)),
+                reason = self.context.stop.requested() => {
+                    return Ok(self.asked_to_stop(reason, &torrent.status()));
+                }
                 event = events.next() => match event {
                     Some(event) => self.happened(event)?,
                     None => return Err(Failure::new(Exit::Other, "the session ended by itself")),
@@ -225,12 +227,19 @@ impl Watch<'_> {
     }
 
     /// A seeder did all it could; a download that is not complete did not.
-    fn asked_to_stop(&self, reason: StopReason) -> Exit {
+    fn asked_to_stop(&self, reason: StopReason, status: &Status) -> Exit {
         if self.complete || !self.tell_completion {
-            Exit::Success
-        } else {
-            reason.exit()
+            return Exit::Success;
         }
+        let report = &self.context.report;
+        match reason {
+            StopReason::Signal(_) => report.note(&how_far("stopped", status)),
+            StopReason::OutputClosed => report.caution(&how_far(
+                "nobody reads standard output any more: stopped",
+                status,
+            )),
+        }
+        reason.exit()
     }
 
     fn happened(&mut self, event: SessionEvent) -> Result<(), Failure> {
@@ -447,10 +456,8 @@ impl Watch<'_> {
             End::Done => Ok(Exit::Success),
             End::TimeUp if self.complete => Ok(Exit::Success),
             End::TimeUp => {
-                self.context.report.note(&format!(
-                    "the time is over at {:.1} %; what is here is kept: start again to go on",
-                    100.0 * have(status) as f64 / wanted(status).max(1) as f64
-                ));
+                let text = how_far("the time is over", status);
+                self.context.report.note(&text);
                 Ok(Exit::Unfinished)
             }
             End::Stalled(patience) => Err(stalled(patience, status.state, &status.reason)),
@@ -467,7 +474,8 @@ impl Watch<'_> {
 
     fn farewell(&self, status: &Status) {
         self.stopped(status.downloaded, status.uploaded);
-        if self.complete {
+        // Of a download that ends when it is complete its summary has said it.
+        if self.complete && self.judge.is_to_seed() {
             let ratio = status.uploaded as f64 / status.size.max(1) as f64;
             self.context.report.note(&format!(
                 "uploaded {}, ratio {ratio:.2}",
@@ -492,6 +500,12 @@ fn wanted(status: &Status) -> u64 {
 
 fn have(status: &Status) -> u64 {
     status.bytes_have
+}
+
+/// Why a download ended before it was complete, and what became of it.
+fn how_far(why: &str, status: &Status) -> String {
+    let percent = 100.0 * have(status) as f64 / wanted(status).max(1) as f64;
+    format!("{why} at {percent:.1} %; what is here is kept: start again to go on")
 }
 
 /// Bytes that were there before: of a complete torrent, what is not from peers.
@@ -570,6 +584,9 @@ pub(crate) fn failure(error: &Error) -> Failure {
         _ => (Exit::Other, ""),
     };
     let mut failure = Failure::new(exit, error.to_string());
+    if matches!(error, Error::Suffix(_)) {
+        failure = failure.of(&["incomplete-suffix"]);
+    }
     let source = std::error::Error::source(error);
     if let Some(source) = source {
         failure = failure.cause(source);

@@ -8,13 +8,19 @@ mod cli_bad_input;
 #[cfg(feature = "cli")]
 mod cli_checking;
 #[cfg(feature = "cli")]
+mod cli_config;
+#[cfg(feature = "cli")]
 mod cli_files;
 #[cfg(feature = "cli")]
 mod cli_offline;
 #[cfg(feature = "cli")]
+mod cli_output;
+#[cfg(feature = "cli")]
 mod cli_resume;
 #[cfg(feature = "cli")]
 mod cli_run;
+#[cfg(feature = "cli")]
+mod cli_seed;
 #[cfg(feature = "cli")]
 mod cli_stop;
 #[cfg(feature = "cli")]
