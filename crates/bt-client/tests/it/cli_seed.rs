@@ -42,7 +42,7 @@ fn content_that_cannot_be_read_is_trouble_with_the_storage() {
     let bench = Bench::new();
     let file = bench.write("a.bin", vec![1; 100_000]);
     bench.run(words("create a.bin")).ok();
-    fs::set_permissions(file, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(file, fs::Permissions::from_mode(0o000)).unwrap();
     for line in [
         "seed a.bin.torrent --time 0 --bind 127.0.0.1",
         "seed a.bin.torrent --time 0 --bind 127.0.0.1 --skip-check",
