@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use bt_metainfo::create::{Blame, Error, Options, Plan, creation_date};
-use bt_metainfo::{HostPort, Metainfo, Version};
+use bt_metainfo::{HostPort, Metainfo, Version, Warning};
 use clap::Args;
 use serde::Serialize;
 
@@ -166,6 +166,13 @@ pub(crate) fn run(args: &CreateArgs, context: &Context) -> Outcome {
     let Some(metainfo) = hash(&plan, context, |_, _| {})? else {
         return Ok(context.stopped());
     };
+    let renamed = |warning: &&Warning| matches!(warning, Warning::Renamed { file: None, .. });
+    if let Some(renamed) = metainfo.warnings().iter().find(renamed) {
+        // Everyone who reads it is told so; whoever gives it away can still choose another.
+        let warning = format!("{renamed} where it is stored: some systems cannot hold it");
+        context.report.caution(&warning);
+        warnings.push(warning);
+    }
     if to_stdout {
         context.report.bytes(&metainfo.to_bytes());
         return Ok(Exit::Success);

@@ -52,6 +52,17 @@ fn only_files_are_replaced_and_links_are_followed() {
 }
 
 #[test]
+fn a_name_that_some_system_cannot_hold_is_told() {
+    let bench = Bench::new();
+    bench.write("a.bin", vec![1; 1000]);
+    let ran = bench.run(words("create a.bin -n CON --json")).ok();
+    assert!(ran.err.contains("\"CON\" becomes \"CON_\""), "{}", ran.err);
+    let told: serde_json::Value = serde_json::from_slice(&ran.out).unwrap();
+    let warning = told["warnings"][0].as_str().unwrap();
+    assert!(warning.contains("CON_"), "{warning}");
+}
+
+#[test]
 fn a_seed_does_not_replace_what_is_there() {
     let bench = Bench::new();
     bench.write("a.bin", vec![1; 1000]);

@@ -24,7 +24,7 @@ const BAD_LINES: &[(&str, &[&str])] = &[
     ("create . -s -1", &["'-1'"]),
     (
         "create . -s 99999999999999999999",
-        &["--piece-length", "expected a number"],
+        &["--piece-length", "too large"],
     ),
     ("create . -s 512k", &["512000", "power of two", "512KiB"]),
     ("create . -s 8KiB", &["16.0 KiB"]),

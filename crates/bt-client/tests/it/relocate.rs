@@ -129,7 +129,7 @@ fn other_disk() -> TempDir {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn content_moves_while_it_is_downloaded_and_served_and_is_found_there_again() {
-    let mut pair = Pair::new(Some(1_500_000)).await;
+    let mut pair = Pair::new(Some(500_000)).await;
     let other = other_disk();
     let torrent = pair.leech.add(pair.add("one")).await.unwrap();
     until_some(&torrent).await;
@@ -197,7 +197,7 @@ async fn a_move_to_where_others_have_files_of_that_name_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn incomplete_content_lies_apart_until_it_is_complete_also_over_a_restart() {
     for is_other in [false, true] {
-        let mut pair = Pair::new(Some(1_000_000)).await;
+        let mut pair = Pair::new(Some(500_000)).await;
         let other = other_disk();
         let apart = if is_other {
             other.path().join("apart")
@@ -337,7 +337,7 @@ async fn two_places_that_are_one_ask_for_no_move() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_change_while_it_runs_and_stay_so() {
-    let mut pair = Pair::new(Some(1_500_000)).await;
+    let mut pair = Pair::new(Some(500_000)).await;
     let torrent = pair.leech.add(pair.add("one")).await.unwrap();
     until_some(&torrent).await;
     torrent.rename(None, "other").await.unwrap();
@@ -420,7 +420,7 @@ fn stand(directory: &Path) -> Stand {
 /// A link to another file system stands for a mount, and an empty directory in its place for a mount point.
 #[tokio::test(flavor = "multi_thread")]
 async fn content_does_not_go_where_a_disk_was_that_is_not_mounted_any_more() {
-    let pair = Pair::new(Some(1_500_000)).await;
+    let pair = Pair::new(Some(500_000)).await;
     let (other, mount) = (other_disk(), pair.path("mount"));
     std::os::unix::fs::symlink(other.path(), &mount).unwrap();
     let add = AddTorrent {
@@ -581,7 +581,7 @@ async fn a_torrent_that_leaves_takes_the_old_copy_of_its_content_along() {
 /// A directory stands for the mount point, and then a link to another file system for what is mounted there.
 #[tokio::test(flavor = "multi_thread")]
 async fn content_goes_to_a_disk_that_was_mounted_after_the_torrent_was_added() {
-    let pair = Pair::new(Some(1_500_000)).await;
+    let pair = Pair::new(Some(500_000)).await;
     let (other, mount) = (other_disk(), pair.path("mount"));
     std::fs::create_dir(&mount).unwrap();
     let add = AddTorrent {

@@ -68,9 +68,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// All files were left out by the options.
-    #[error("{}: the options leave out all {left_out} files and folders", path.display())]
+    #[error("{}: the options leave out {}", path.display(), all(*left_out))]
     NothingTaken {
-        /// The folder.
+        /// The folder, or the file.
         path: PathBuf,
         /// Files and folders that were not taken.
         left_out: usize,
@@ -146,6 +146,13 @@ pub enum Blame {
     Storage,
     /// Nobody: it was canceled.
     Nobody,
+}
+
+fn all(left_out: usize) -> String {
+    match left_out {
+        1 => "the only file".to_owned(),
+        more => format!("all {more} files and folders"),
+    }
 }
 
 impl Error {

@@ -43,6 +43,12 @@ impl Filter {
         included && !self.is_hidden(file) && !self.exclude.matches(file)
     }
 
+    /// Whether the globs leave out a file that is named by itself: whoever names a hidden one means it.
+    pub(super) fn refuses(&self, name: &Path) -> bool {
+        let included = self.include.as_ref();
+        included.is_some_and(|include| !include.matches(name)) || self.exclude.matches(name)
+    }
+
     fn is_hidden(&self, path: &Path) -> bool {
         !self.hidden
             && path

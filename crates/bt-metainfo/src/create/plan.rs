@@ -97,7 +97,7 @@ impl Plan {
             let walked = walk(&whole, options, &filter, cancel)?;
             (whole, walked)
         } else if metadata.is_file() {
-            single(path, &whole, &metadata)?
+            single(path, &whole, &metadata, &filter)?
         } else {
             return Err(Error::Special {
                 path: path.into(),
@@ -339,8 +339,19 @@ fn name(path: &Path, whole: &Path, options: &Options) -> Result<String, Error> {
 }
 
 /// A torrent of one file: the folder it lies in, and the file.
-fn single(path: &Path, whole: &Path, metadata: &fs::Metadata) -> Result<(PathBuf, Walked), Error> {
+fn single(
+    path: &Path,
+    whole: &Path,
+    metadata: &fs::Metadata,
+    filter: &Filter,
+) -> Result<(PathBuf, Walked), Error> {
     let no_name = || Error::NoName { path: path.into() };
+    if filter.refuses(whole.file_name().ok_or_else(no_name)?.as_ref()) {
+        return Err(Error::NothingTaken {
+            path: path.into(),
+            left_out: 1,
+        });
+    }
     let file = Found {
         path: whole.file_name().ok_or_else(no_name)?.into(),
         names: Vec::new(),

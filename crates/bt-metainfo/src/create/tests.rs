@@ -278,6 +278,22 @@ fn content_that_makes_no_torrent_is_refused_by_name() {
     };
     let (_, text) = refusal(path, &all);
     assert_eq!(text, "PATH: the options leave out all 2 files and folders");
+    // A file that is named by itself as well, but not because it is hidden.
+    write(path, ".hidden", b"bytes");
+    let file = path.join(".hidden");
+    let (error, text) = refusal(&file, &all);
+    assert_eq!(
+        (text.as_str(), error.blame()),
+        ("PATH: the options leave out the only file", Blame::Content)
+    );
+    let others = Options {
+        include: vec!["*.txt".into()],
+        ..Options::default()
+    };
+    let (_, text) = refusal(&file, &others);
+    assert_eq!(text, "PATH: the options leave out the only file");
+    Plan::new(&file, &Options::default()).unwrap();
+    fs::remove_file(&file).unwrap();
 
     let (error, text) = refusal(&path.join("absent"), &Options::default());
     assert_eq!(
