@@ -373,12 +373,14 @@ fn is_all_there(metainfo: &Metainfo, dir: &Path) -> Result<(), Failure> {
     let Some(first) = lacks.first() else {
         return Ok(());
     };
-    let path = dir.join(info.disk_path(*first));
-    if let Err(error) = fs::File::open(&path)
-        && error.kind() == ErrorKind::PermissionDenied
-    {
-        let what = format!("cannot read {}", path.display());
-        return Err(Failure::new(Exit::Storage, what).cause(&error));
+    for file in &lacks {
+        let path = dir.join(info.disk_path(*file));
+        if let Err(error) = open_at_once(&path)
+            && error.kind() == ErrorKind::PermissionDenied
+        {
+            let what = format!("cannot read {}", path.display());
+            return Err(Failure::new(Exit::Storage, what).cause(&error));
+        }
     }
     let what = format!("{} in {} is not complete", info.name(), dir.display());
     let why = match lacks.len() {
@@ -395,6 +397,14 @@ fn is_all_there(metainfo: &Metainfo, dir: &Path) -> Result<(), Failure> {
     Err(Failure::new(Exit::Unverified, what)
         .because(why)
         .hint(DATA_IS_THE_PARENT))
+}
+
+/// A pipe that nobody writes to would be waited for.
+fn open_at_once(path: &Path) -> std::io::Result<fs::File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let at_once = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let mut options = fs::OpenOptions::new();
+    options.read(true).custom_flags(at_once).open(path)
 }
 
 fn incomplete(metainfo: &Metainfo, dir: &Path, report: &verify::Report) -> Failure {

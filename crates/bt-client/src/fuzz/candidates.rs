@@ -152,6 +152,9 @@ impl Driven {
             true => Source::User,
             false => Source::Tracker,
         };
+        if let Some(known) = self.book.get_mut(&addr) {
+            known.by_hand |= by_hand;
+        }
         let mut is_new =
             can_be_dialed(addr) && !self.ours.contains(&addr) && !self.book.contains_key(&addr);
         if is_new && self.book.len() == MOST {

@@ -41,12 +41,12 @@ pub(super) fn replace(
 pub(super) fn try_out(path: &Path) -> io::Result<()> {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".try");
+    name.push(format!(".{}.try", std::process::id()));
     let trial = path.with_file_name(name);
     match OpenOptions::new().write(true).create_new(true).open(&trial) {
         Ok(_) => std::fs::remove_file(&trial),
-        // Another program tries just now, or was ended while it did.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        // One of our number was ended while it tried.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => std::fs::remove_file(&trial),
         Err(error) => Err(error),
     }
 }

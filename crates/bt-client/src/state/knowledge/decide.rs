@@ -46,7 +46,8 @@ pub struct Plan {
     pub may_be_hole: Bitfield,
     /// Something of what was proven is where it was.
     pub is_anything_left: bool,
-    /// All of the content was looked at by an earlier run. What that has written may be in memory and not on the disk.
+    /// An earlier run looked at all of the content, or may have written to a file. What it has written may be in memory and
+    /// not on the disk.
     pub was_cut_short: bool,
 }
 
@@ -80,7 +81,7 @@ pub fn decide(
         changes: Vec::new(),
         may_be_hole: Bitfield::new(count),
         is_anything_left: false,
-        was_cut_short: known.looked,
+        was_cut_short: was_at_work(known),
     };
     let mut proven = Bitfield::new(count);
     for piece in known.pieces.iter().filter(|piece| *piece < count) {
@@ -194,4 +195,8 @@ pub fn is_elsewhere(origin: &Origin, device: u64, plan: &Plan) -> bool {
     let is_gone = |change: &Change| matches!(change, Change::Missing(_));
     let is_another = origin.device != device && !plan.is_anything_left;
     is_another && plan.changes.iter().any(is_gone)
+}
+fn was_at_work(known: &Known) -> bool {
+    // The second alone is left of a journal that was damaged.
+    known.looked || known.files.values().any(|then| *then == FileThen::Opened)
 }

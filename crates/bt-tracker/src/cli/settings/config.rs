@@ -101,6 +101,11 @@ impl Settings {
                 let problem = format!("--{flag}: {} is a directory", path.display());
                 return Err(Failure::usage(problem).hint("name a file in it"));
             }
+            let is_special = |path: &&Path| path.exists() && !path.is_file();
+            if let Some(path) = path.as_deref().filter(is_special) {
+                let problem = format!("--{flag}: {} is no file", path.display());
+                return Err(Failure::usage(problem).hint("name a file, or one that is to be made"));
+            }
         }
         for (flag, path) in [("snapshot", &self.snapshot), ("accounts", &self.accounts)] {
             let directory = path.as_deref().and_then(Path::parent);

@@ -104,7 +104,14 @@ impl Candidates {
     /// Remembers `addr`; false if it is known, impossible, or there is no room. What the user names has room in place of
     /// what a tracker named: trackers can name more than there is room for.
     pub(crate) fn add(&mut self, addr: SocketAddr, source: Source) -> bool {
-        if !is_dialable(addr) || self.ours.contains(&addr) || self.known.contains_key(&addr) {
+        if let Some(known) = self.known.get_mut(&addr) {
+            if source == Source::User {
+                // It stays, whoever else has named it.
+                known.source = Source::User;
+            }
+            return false;
+        }
+        if !is_dialable(addr) || self.ours.contains(&addr) {
             return false;
         }
         if self.known.len() >= self.most && !(source == Source::User && self.make_room()) {

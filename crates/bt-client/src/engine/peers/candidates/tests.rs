@@ -103,6 +103,13 @@ fn what_the_user_names_has_room_in_place_of_what_a_tracker_named() {
     assert_eq!(rest, BTreeSet::from([addr(5), addr(6)]));
     assert!(candidates.being_dialed().any(|one| one == dialed));
     assert_eq!(candidates.len(), 3);
+
+    // Also one that a tracker has named before.
+    let mut candidates = Candidates::new(2, Rng::new(1));
+    assert!(candidates.add(addr(1), Source::Tracker) && candidates.add(addr(2), Source::Tracker));
+    assert!(!candidates.add(addr(1), Source::User) && candidates.add(addr(3), Source::User));
+    let rest: BTreeSet<_> = std::iter::from_fn(|| candidates.next(now, false)).collect();
+    assert_eq!(rest, BTreeSet::from([addr(1), addr(3)]));
 }
 
 /// Whoever calls us under ever more addresses of ours must not fill our memory.
