@@ -79,15 +79,19 @@ fn files_without_an_end_are_refused_before_they_take_all_memory() {
             &["dump", "/dev/zero"],
             "it is not a snapshot of this program",
         ),
-        (
-            &["check-config", "--snapshot", "/dev/zero"],
-            "it is not a snapshot",
-        ),
     ] {
         let (code, text) = failure(arguments);
         assert!(
             code == 3 && text.contains(says),
             "{arguments:?}: {code} {text}"
+        );
+    }
+    // A device would be moved away and replaced by a file.
+    for flag in ["--snapshot", "--accounts"] {
+        let (code, text) = failure(&["check-config", flag, "/dev/null"]);
+        assert!(
+            code == 2 && text.contains("/dev/null is no file"),
+            "{flag}: {code} {text}"
         );
     }
     // A device would have to be read up to there.
