@@ -173,19 +173,22 @@ impl Place {
 /// The configuration file; `None` when the user named none and there is none.
 pub(crate) fn read(place: &Place) -> Result<Option<File>, Failure> {
     let Place { path, named } = place;
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     // One byte more than is allowed, and no more of what may never end.
     let read = std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_CONFIG_BYTES + 1).read_to_string(&mut text));
+        .and_then(|file| file.take(MAX_CONFIG_BYTES + 1).read_to_end(&mut bytes));
     match read {
-        Ok(_) if text.len() as u64 > MAX_CONFIG_BYTES => {
+        Ok(_) if bytes.len() as u64 > MAX_CONFIG_BYTES => {
             Err(bad(path, "this is no configuration file")
                 .because(format!("it is longer than {MAX_CONFIG_BYTES} bytes")))
         }
-        Ok(_) => Ok(Some(File {
-            path: path.clone(),
-            text,
-        })),
+        Ok(_) => match String::from_utf8(bytes) {
+            Ok(text) => Ok(Some(File {
+                path: path.clone(),
+                text,
+            })),
+            Err(error) => Err(bad(path, "cannot read the configuration").cause(&error)),
+        },
         // A home that is no folder has no configuration either; some containers have such a one.
         Err(error)
             if !named && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>

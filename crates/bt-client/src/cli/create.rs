@@ -1,5 +1,6 @@
 //! `bt-client create PATH`: a torrent from a file or folder.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -141,19 +142,23 @@ pub(crate) fn run(args: &CreateArgs, context: &Context) -> Outcome {
         false => IfThere::AskForForce,
     };
     let output = Output::new(&output, if_there);
-    let mut own = None;
+    let mut own = BTreeSet::new();
     if !to_stdout {
-        // Now rather than after an hour of hashing.
-        own = place_within(&args.path, &output.place()?);
+        // Now rather than after an hour of hashing. A link and what it leads to may both lie in the content.
+        let place = output.place()?;
+        own.extend(place_within(&args.path, output.named()));
+        own.extend(place_within(&args.path, &place));
     }
     let mut warnings = Vec::new();
-    if let Some(own) = own {
-        warnings.push(format!(
-            "{} is left out: it is the torrent that is about to be written",
-            own.display()
-        ));
-        let own = globset::escape(&own.to_string_lossy());
-        options.exclude.push(format!("/{own}"));
+    if !own.is_empty() {
+        for own in own {
+            warnings.push(format!(
+                "{} is left out: it is the torrent that is about to be written",
+                own.display()
+            ));
+            let own = globset::escape(&own.to_string_lossy());
+            options.exclude.push(format!("/{own}"));
+        }
         let Some(without) = self::plan(&args.path, &options, context)? else {
             return Ok(context.stopped());
         };

@@ -62,10 +62,10 @@ impl Output {
         };
         if let Some(kind) = special(&seen) {
             let failure = refuse(kind);
-            return Err(match kind {
-                "a folder" => failure.hint("give the name of a file to -o"),
-                _ => failure.hint("give the name of a file to -o, or - for standard output"),
-            });
+            return Err(failure.hint(match seen.is_dir() {
+                true => "give the name of a file to -o",
+                false => "give the name of a file to -o, or - for standard output",
+            }));
         }
         match self.if_there {
             IfThere::Replace => fs::canonicalize(&self.named).map_err(|error| {

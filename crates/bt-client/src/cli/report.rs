@@ -238,6 +238,16 @@ impl Report {
         }
     }
 
+    /// Why work whose output could not be written was stopped. What else was wrong with it is told at the end.
+    pub(crate) fn end_of_output(&self) -> &'static str {
+        let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_left = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+        match broken.as_ref().is_some_and(is_left) {
+            true => "nobody reads standard output any more: stopped",
+            false => "stopped",
+        }
+    }
+
     /// Writes to standard output. When nobody can read it any more the work loses its purpose,
     /// so that a running command is asked to stop as by a signal.
     fn write(&self, text: &str) {

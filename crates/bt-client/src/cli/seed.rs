@@ -209,8 +209,11 @@ async fn content(args: &SeedArgs, context: &Context) -> Result<Option<Content>, 
     let Some(metainfo) = source::torrent(&args.source, context).await? else {
         return Ok(None);
     };
-    let dir = args.data.as_deref().unwrap_or(Path::new("."));
-    let dir = parent_of_content(&metainfo, dir);
+    let dir = match &args.data {
+        Some(named) => parent_of_content(&metainfo, named),
+        // That the folder we are in has the name of the content may be chance.
+        None => PathBuf::from("."),
+    };
     if args.skip_check {
         is_all_there(&metainfo, &dir)?;
     }

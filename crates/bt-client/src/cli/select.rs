@@ -103,7 +103,12 @@ fn refuse_beyond(option: &str, ranges: &[Range], count: u32) -> Result<(), Failu
         Some(range) => {
             let files = units::count(count.into(), "file");
             let message = format!("{option} {}: the torrent has {files}", range.text());
-            let failure = Failure::new(Exit::Usage, message).of(&["files", "priority"]);
+            let failure = Failure::new(Exit::Usage, message);
+            // Of the two, one is right: it must not be blamed, nor hide where the other was said.
+            let failure = match option {
+                "--priority" => failure.of(&["priority"]),
+                _ => failure.of(&["files"]),
+            };
             Err(failure.hint("show --files prints their numbers"))
         }
     }

@@ -234,10 +234,7 @@ impl Watch<'_> {
         let report = &self.context.report;
         match reason {
             StopReason::Signal(_) => report.note(&how_far("stopped", status)),
-            StopReason::OutputClosed => report.caution(&how_far(
-                "nobody reads standard output any more: stopped",
-                status,
-            )),
+            StopReason::OutputClosed => report.caution(&how_far(report.end_of_output(), status)),
         }
         reason.exit()
     }

@@ -408,7 +408,7 @@ fn a_journal_that_cannot_be_used_is_kept_and_said() {
     let mut later = whole.clone();
     later[8] = 9;
     for (bytes, error) in [
-        (later, HeaderError::Newer(9)),
+        (later, HeaderError::Version(9)),
         (b"hello".to_vec(), HeaderError::Foreign),
         (Vec::new(), HeaderError::Foreign),
     ] {

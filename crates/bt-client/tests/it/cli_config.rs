@@ -35,6 +35,10 @@ fn a_value_that_is_refused_later_is_told_with_the_line_of_the_file() {
     bench.write("c.toml", "piece-length = 1");
     let ran = bench.run(words("create a.bin -s 2 -C c.toml"));
     ran.failed("typed", 2, &["error: a piece length of 2 bytes"]);
+    // Nor does what is typed right hide that something else in the file is wrong.
+    bench.write("c.toml", "files = \"9\"");
+    let ran = bench.run(words("download a.torrent --priority 1=low -C c.toml"));
+    ran.failed("both", 3, &["c.toml: line 1: files", "has 1 file"]);
 }
 
 #[test]

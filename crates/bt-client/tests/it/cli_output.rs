@@ -52,6 +52,27 @@ fn only_files_are_replaced_and_links_are_followed() {
 }
 
 #[test]
+fn a_torrent_that_is_replaced_through_a_link_is_not_part_of_itself() {
+    let bench = Bench::new();
+    bench.write("dir/a.bin", vec![1; 100_000]);
+    bench.write("old.torrent", "old");
+    symlink("../old.torrent", bench.path("dir/link")).unwrap();
+    let ran = bench.run(words("create dir -o dir/link --force --json"));
+    let ran = ran.ok();
+    assert!(ran.err.contains("link is left out"), "{}", ran.err);
+    let told: serde_json::Value = serde_json::from_slice(&ran.out).unwrap();
+    assert_eq!(
+        (&told["files"], &told["total_size"]),
+        (&1.into(), &100_000.into())
+    );
+    assert!(
+        fs::read(bench.path("old.torrent"))
+            .unwrap()
+            .starts_with(b"d")
+    );
+}
+
+#[test]
 fn a_name_that_some_system_cannot_hold_is_told() {
     let bench = Bench::new();
     bench.write("a.bin", vec![1; 1000]);

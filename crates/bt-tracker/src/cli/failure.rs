@@ -239,6 +239,13 @@ fn remedy(setting: &str) -> String {
         "stats-addr" => "give --stats-addr ADDR, or leave --admin-token-file away".into(),
         "torrents" => "give --torrents DIR, or leave --upload-token-file away".into(),
         "accounts" => "give --mode passkey and --list FILE, or leave --accounts away".into(),
+        "admin-token-file" | "upload-token-file" => {
+            let name = setting.trim_end_matches("-file");
+            let variable = options::variable(name);
+            format!(
+                "the file of --{setting} holds it, or the variable {variable}; openssl rand -hex 16 makes one"
+            )
+        }
         "http" => "give one with --http, --udp or --https".into(),
         name => format!("it is what --{name} says, or its line in the configuration file"),
     }

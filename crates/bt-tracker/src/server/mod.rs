@@ -81,9 +81,9 @@ impl Server {
     ///
     /// # Errors
     /// When an address cannot be bound, the list or the directory cannot be read, or a setting
-    /// makes no sense, or the snapshot is a file of something else. A snapshot that is torn is set aside with a warning in the log; only
-    /// when that fails it is an error. One that cannot be read is left alone, which is logged as an
-    /// error, and none is written.
+    /// makes no sense, or the snapshot is a file of something else. A snapshot that is torn is set
+    /// aside with a warning in the log; only when that fails it is an error. One that cannot be read
+    /// is left alone, which is logged as an error, and none is written.
     pub async fn start(mut config: Config) -> Result<Handle, Error> {
         if config.listens_nowhere() {
             return Err(Error::setting("http", "there is no address to listen on"));

@@ -13,8 +13,9 @@ use crate::limits::{MAX_RECORDED_INDEX, MAX_SPAN_BYTES};
 /// How the file begins.
 const MAGIC: [u8; 8] = *b"btstate\n";
 
-/// The only version so far; a change that older programs would misread makes it 2.
-const VERSION: u32 = 1;
+/// What others would misread makes it one more. In version 1 nothing told what had been synced, so that a damaged file of
+/// it cannot be told from a torn one.
+const VERSION: u32 = 2;
 
 /// Set in the kind of a record before which everything is on the disk: the first of those that are written together.
 const BEHIND_SYNC: u8 = 0x80;
@@ -110,9 +111,9 @@ pub enum HeaderError {
     /// Something else, or damaged beyond recognition.
     #[error("it does not begin like a journal")]
     Foreign,
-    /// Written by a later program.
-    #[error("its format {0} is newer than this program, which knows {VERSION}")]
-    Newer(u32),
+    /// Written by a later program, or by one of long ago.
+    #[error("its format is {0}, and this program knows {VERSION}")]
+    Version(u32),
 }
 
 /// The first record that cannot be read.
@@ -295,9 +296,9 @@ impl<'a> Reader<'a> {
             return Err(HeaderError::Foreign);
         }
         let version = fields.take().map(u32::from_le_bytes);
-        // The rest of a later header may be anything.
-        if let Some(version) = version.filter(|version| *version > VERSION) {
-            return Err(HeaderError::Newer(version));
+        // The rest of a header of another version may be anything.
+        if let Some(version) = version.filter(|version| *version != VERSION) {
+            return Err(HeaderError::Version(version));
         }
         let sequence = fields.take().map(u64::from_le_bytes);
         match sequence {
@@ -513,10 +514,13 @@ mod tests {
     }
 
     #[test]
-    fn later_and_foreign_files_are_refused() {
-        let mut later = header(1);
-        later[8] = 2;
-        assert_eq!(Reader::new(&later).unwrap_err(), HeaderError::Newer(2));
+    fn other_versions_and_foreign_files_are_refused() {
+        for version in [1, 3] {
+            let mut other = header(1);
+            other[8] = version;
+            let refused = Reader::new(&other).unwrap_err();
+            assert_eq!(refused, HeaderError::Version(version.into()));
+        }
         for foreign in [&b""[..], b"btstate", b"{\"json\":1}", &[0; 100]] {
             assert_eq!(Reader::new(foreign).unwrap_err(), HeaderError::Foreign);
         }

@@ -1,13 +1,14 @@
 //! Reading the directory: which files are new, changed, gone, or no torrents.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bt_metainfo::Metainfo;
 
+use super::super::read_bounded;
 use super::{Catalog, Published};
 use crate::limits::MAX_TORRENT_FILE;
 
@@ -134,13 +135,12 @@ impl From<io::Error> for Unread {
 }
 
 fn read(path: &Path, stamp: Stamp) -> Result<Published, Unread> {
-    let file = std::fs::File::open(path)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_TORRENT_FILE + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_TORRENT_FILE {
-        let reason = format!("it is larger than {MAX_TORRENT_FILE} bytes");
-        return Err(Unread::content(reason));
-    }
+    let bytes = match read_bounded(path, MAX_TORRENT_FILE) {
+        Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            return Err(Unread::content(error.to_string()));
+        }
+        read => read?,
+    };
     let metainfo = Metainfo::parse(&bytes).map_err(|error| Unread::content(error.to_string()))?;
     Ok(Published::new(&metainfo, bytes.into(), Some(stamp)))
 }
