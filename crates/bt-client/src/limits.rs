@@ -89,6 +89,14 @@ pub const MAX_SESSION_HALF_OPEN: usize = 100;
 /// and no scan of whoever was named to us.
 pub const DIALS_PER_SECOND: u32 = 30;
 
+/// Announces that a session begins each second, and at once after a pause: ten thousand torrents that come back with it
+/// are known to their trackers within minutes, and no tracker takes that for an attack.
+pub const ANNOUNCES_PER_SECOND: u32 = 50;
+
+/// Announces of a session that wait for their answer, each with a socket or two, and as many goodbyes. A silent tracker
+/// is waited for for a minute at most: it holds up others only when more than three torrents a second ask it.
+pub const MAX_ANNOUNCES: usize = 200;
+
 /// Pieces of one loss that peers are told of (BEP 54): beyond, they learn it when they ask. A check that finds everything
 /// gone must not become a message for each piece and peer.
 pub const MAX_TOLD_AS_LOST: usize = 1_000;

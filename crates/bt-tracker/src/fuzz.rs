@@ -258,6 +258,12 @@ pub fn schedule(data: &[u8]) {
             12 => schedule.force(now),
             13 => schedule.complete(now),
             14 => schedule.set_partial_seed(value & 1 == 1),
+            // A `stopped` is always made.
+            15 if value == 14 && in_flight.iter().all(|(_, event)| *event != Event::Stopped) => {
+                for (url, _) in in_flight.drain(..) {
+                    schedule.withdrawn(&url);
+                }
+            }
             15 if value == 15 => schedule.stop(now),
             _ => {}
         }

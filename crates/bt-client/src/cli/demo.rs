@@ -37,7 +37,7 @@ pub(crate) struct DemoArgs {
     /// The file or folder to share [default: a sample of nested, empty and oddly named files]
     #[arg(value_name = "PATH")]
     path: Option<PathBuf>,
-    /// Size of the sample
+    /// Size of the sample, 1.63 MB at least: so much is in its small files
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = units::parse_size)]
     size: u64,
     /// How many download it

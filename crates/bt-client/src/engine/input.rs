@@ -47,6 +47,8 @@ pub enum Input {
     Crowded,
     /// A tracker answered, or did not.
     Announced(String, Result<AnnounceResponse, Problem>),
+    /// An announce was not made: the torrent stopped or was paused before its turn came.
+    Withdrawn(String),
     /// The disk cannot go on, for now or until somebody looks after it.
     StorageFailed(Trouble),
     /// So many bytes are free on the disk; the answer to [`super::Output::LookForRoom`].

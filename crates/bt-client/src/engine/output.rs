@@ -23,7 +23,8 @@ pub enum Output {
     Close(PeerKey, CloseReason),
     /// Connect to an address; the answer is a peer, or [`super::Input::DialFailed`].
     Dial(SocketAddr),
-    /// Tell a tracker about us; the answer is [`super::Input::Announced`].
+    /// Tell a tracker about us; the answer is [`super::Input::Announced`], or
+    /// [`super::Input::Withdrawn`].
     Announce {
         /// What to tell to which.
         announce: Announce,

@@ -177,6 +177,8 @@ impl Driven {
     /// The tracker answers, whether or not it was asked.
     fn announced(&mut self, how: u8) {
         let answer = match how & 3 {
+            // One of these is the answer to whatever was asked: that it was not asked.
+            0 if how >> 2 & 3 == 1 => return self.handle(Input::Withdrawn(TRACKER.to_owned())),
             0 => Err(Problem::new("connection refused")),
             _ => {
                 let interval = Duration::from_secs(u64::from(how) * 60);

@@ -23,7 +23,6 @@ pub(crate) use dial::Dialer;
 pub(crate) use host::{Host, Lobby, Tools};
 pub(crate) use listen::{Socketed, listen};
 pub(crate) use mailbox::{Mailbox, Order};
-#[cfg(any(test, feature = "fuzz"))]
 pub(crate) use pace::Pace;
 pub(crate) use peer::{call, receive_caller};
 #[cfg(any(test, feature = "fuzz"))]

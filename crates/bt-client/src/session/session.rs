@@ -105,7 +105,7 @@ impl Session {
             bugs: Arc::clone(disk.bugs()),
             now: clock::now,
         };
-        let trackers = super::announce::Trackers::new(dialer, &config);
+        let trackers = super::announce::Trackers::new(dialer, &config, descriptors());
         let events = Arc::new(Events::new());
         let durable = Durable::start(
             config.state.clone(),

@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use bt_client::engine::{Priority, State};
+use bt_client::limits::ANNOUNCES_PER_SECOND;
 use bt_client::state::Store;
 use bt_client::{AddTorrent, Check, Error, Session, SessionConfig};
 use bt_metainfo::{FileIndex, Metainfo, create};
@@ -117,6 +118,57 @@ async fn many_torrents_come_back_without_hashing() {
     );
     assert!(took < Duration::from_secs(30));
     again.stop().await;
+}
+
+/// A tracker that answers nobody, and many torrents that want it in the same moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn torrents_that_come_back_together_are_announced_one_after_the_other() {
+    const TORRENTS: usize = 300;
+    let dir = tempfile::tempdir().unwrap();
+    let (state, content) = (dir.path().join("state"), dir.path().join("content"));
+    let tracker = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/announce", tracker.local_addr().unwrap());
+    let first = session(&state).await;
+    std::fs::create_dir(&content).unwrap();
+    for number in 0..TORRENTS {
+        let path = content.join(format!("file-{number}"));
+        std::fs::write(&path, format!("content {number}")).unwrap();
+        let mut torrent = create::create(&path, &create::Options::default()).unwrap();
+        torrent.trackers = vec![vec![url.clone()]];
+        let metainfo = Metainfo::parse(&torrent.to_bytes().unwrap()).unwrap();
+        let add = AddTorrent::new(metainfo, &content);
+        first.add(add).await.unwrap();
+    }
+    first.stop().await;
+    drop(first);
+
+    let begun = Instant::now();
+    let config = SessionConfig {
+        state: Some(Store::open(&state).unwrap()),
+        ..SessionConfig::default()
+    };
+    let again = Session::start(config).await.unwrap();
+    let restored = again.restore().await.unwrap();
+    assert_eq!(restored.torrents.len(), TORRENTS);
+    let mut asking = Vec::new();
+    let paced = ANNOUNCES_PER_SECOND as usize * 3 / 2;
+    while asking.len() < paced {
+        asking.push(tracker.accept().await.unwrap());
+    }
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(480), "{paced} in {took:?}");
+    // Those whose turn has not come are not announced any more, and nobody waits for them.
+    let asked = tokio::spawn(async move {
+        let mut asked = asking.len();
+        drop(asking);
+        while tracker.accept().await.is_ok() {
+            asked += 1;
+            assert!(asked < TORRENTS, "all were announced");
+        }
+    });
+    again.stop().await;
+    assert!(!asked.is_finished());
+    asked.abort();
 }
 
 /// A disk that is not mounted: the same path leads to another device, and the content is not there.

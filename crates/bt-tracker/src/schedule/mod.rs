@@ -225,6 +225,19 @@ impl Schedule {
         }
     }
 
+    /// Notes that the announce that [`poll`](Self::poll) gave for `url` was never made, as the session ended before its
+    /// turn came: nobody was asked, so nobody failed and nobody needs a `stopped`. Unknown URLs and reports that nobody
+    /// waits for are ignored.
+    pub fn withdrawn(&mut self, url: &str) {
+        let Some(index) = self.index_of(url) else {
+            return;
+        };
+        let tracker = self.trackers.get_mut(index);
+        if tracker.is_some_and(|tracker| tracker.in_flight.take().is_some()) {
+            self.release(index);
+        }
+    }
+
     /// Asks for an announce as soon as the trackers allow it: not before the `min interval` of the
     /// one that answered last, or [`Options::min_interval`] when it gave none, and not before a
     /// `retry in`. Back-off of our own choice is cut short, since a person has asked.
@@ -276,6 +289,12 @@ impl Schedule {
         for tracker in &mut self.trackers {
             tracker.owes_completed = false;
         }
+    }
+
+    /// Whether it has begun and was not stopped since.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.phase == Phase::Running
     }
 
     /// Whether a stopped schedule has nothing more to do: every `stopped` was reported.

@@ -643,6 +643,26 @@ fn reports_that_nobody_waits_for_are_ignored() {
     assert_eq!(s.next_deadline(), Some(t + secs(1800)));
 }
 
+#[test]
+fn an_announce_that_was_never_made_blames_nobody_and_needs_no_goodbye() {
+    let t = Instant::now();
+    let mut s = schedule(&[&["a"]]);
+    expect(&mut s, t, "a", Event::Started);
+    s.stop(t);
+    assert!(!s.is_stopped() && !s.is_running(), "it may be under way");
+    s.withdrawn("a");
+    assert!(s.is_stopped());
+    assert_eq!(s.poll(t), None, "it has never heard of us");
+    s.start(t);
+    assert!(s.is_running());
+    // No back-off, and nothing that a person would read as a failure.
+    assert_eq!(s.status()[0].error, None);
+    accept(&mut s, t, "a", Event::Started);
+    s.withdrawn("a");
+    s.withdrawn("unknown");
+    assert_eq!(s.next_deadline(), Some(t + secs(1800)));
+}
+
 /// One step of a random run.
 #[derive(Clone, Debug)]
 enum Step {
@@ -668,6 +688,7 @@ enum Outcome {
         min_interval: Option<u32>,
     },
     Unreachable,
+    Withdrawn,
     Refused(Option<RetryIn>),
 }
 
@@ -677,6 +698,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
             Outcome::Accept { interval: interval.into(), min_interval: min.map(u32::from) }
         }),
         3 => Just(Outcome::Unreachable),
+        1 => Just(Outcome::Withdrawn),
         1 => proptest::option::of(prop_oneof![
             5 => (0u32..100).prop_map(RetryIn::Minutes),
             1 => Just(RetryIn::Never),
@@ -780,7 +802,8 @@ impl Run {
             return;
         }
         let (url, event, session, complete) = self.in_flight.remove(n % self.in_flight.len());
-        if event == Event::Stopped && session == self.session {
+        let was_made = !matches!(outcome, Outcome::Withdrawn);
+        if event == Event::Stopped && session == self.session && was_made {
             // One attempt, whatever comes of it.
             self.seen.entry(url.clone()).or_default().stopped = true;
         }
@@ -804,6 +827,7 @@ impl Run {
                 response.min_interval = min_interval.map(|seconds| secs(seconds.into()));
                 self.schedule.succeeded(self.now, &url, &response);
             }
+            Outcome::Withdrawn => self.schedule.withdrawn(&url),
             Outcome::Unreachable => self.schedule.failed(self.now, &url, Problem::new("down")),
             Outcome::Refused(retry_in) => {
                 let failure = crate::Failure {

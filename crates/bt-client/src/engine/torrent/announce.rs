@@ -47,6 +47,10 @@ impl Announcing {
         self.schedule.force(now);
     }
 
+    pub(super) fn withdrawn(&mut self, url: &str) {
+        self.schedule.withdrawn(url);
+    }
+
     pub(super) fn complete(&mut self, now: Instant) {
         self.schedule.complete(now);
     }
@@ -57,6 +61,10 @@ impl Announcing {
 
     pub(super) fn is_stopped(&self) -> bool {
         !self.begun || self.schedule.is_stopped()
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.begun && self.schedule.is_running()
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
@@ -73,6 +81,12 @@ impl Announcing {
 }
 
 impl Torrent {
+    /// Whether trackers are to hear of it: not while it is paused, and not once it has stopped or failed.
+    #[must_use]
+    pub fn is_announcing(&self) -> bool {
+        self.announcing.is_running()
+    }
+
     /// Whether a stopped torrent has told all trackers that heard of it.
     #[must_use]
     pub fn has_said_goodbye(&self) -> bool {

@@ -269,6 +269,7 @@ impl Torrent {
                 self.make_room(now, out);
             }
             Input::Announced(url, result) => self.announced(now, &url, result, out),
+            Input::Withdrawn(url) => self.announcing.withdrawn(&url),
             Input::StorageFailed(trouble) => self.storage_failed(now, trouble, out),
             Input::Room(free) => self.room(now, free, out),
             Input::Lost(pieces) => self.pieces_lost(now, &pieces, out),
