@@ -84,6 +84,13 @@ fn copy_tree(folder: &Path) -> Result<(), String> {
 }
 
 fn build(folder: &Path) -> Result<(), String> {
+    // One after the other: together, each would have what the other one's features bring along.
+    PROGRAMS
+        .iter()
+        .try_for_each(|(package, _)| build_one(folder, package))
+}
+
+fn build_one(folder: &Path, package: &str) -> Result<(), String> {
     let mut command = cargo([
         "build",
         "--locked",
@@ -91,8 +98,9 @@ fn build(folder: &Path) -> Result<(), String> {
         "--profile",
         "dist",
         "--bins",
+        "-p",
+        package,
     ]);
-    command.args(PROGRAMS.iter().flat_map(|(package, _)| ["-p", package]));
     // Paths of this machine become fixed ones, in Rust and in the one C library (ring).
     let home = cargo_home()?;
     let flags = format!(

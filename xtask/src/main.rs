@@ -17,6 +17,7 @@ mod fuzz;
 mod kill;
 mod layers;
 mod model;
+mod sanitize;
 mod sbom;
 mod scan;
 mod shell;
@@ -49,10 +50,11 @@ cargo xtask COMMAND
                    --cycles N --seed N --lanes N --syscalls N --dir DIR
                    --power-cuts N  on a file system of our own; needs root and /dev/fuse;
                    with --lie it does no syncs of content, and the run must fail
-  sim [SCENARIO]   simulated swarms, as a table; --seeds N
+  sim [SCENARIO]   simulated swarms, as a table; --seeds N, --release
                    growth [SIZES | --from FILE]  how a swarm grows, drawn to docs/growth.svg
   trouble WHAT     the program on full, broken or crowded disks: full-disk, faults, many-files
   model [FILTER]   what threads meet at, played in every order; --preemptions N
+  sanitize [ARGS]  the tests of whatever has `unsafe` in it, each access to memory checked
   bench [NAME…]    one comparable line per figure; --smoke for a quick check that it runs
   soak ROW…|all    load and faults against the real programs; --seconds N, --dev
 
@@ -110,6 +112,7 @@ fn dispatch(mut arguments: Vec<String>) -> Result<(), String> {
         "kill" => kill::start(&arguments),
         "sim" => sim::start(&arguments),
         "model" => model::start(&arguments),
+        "sanitize" => sanitize::start(&arguments),
         "soak" => soak_run::start(&arguments),
         "trouble" => trouble::start(&arguments),
         "bench" => bench::start(&arguments),

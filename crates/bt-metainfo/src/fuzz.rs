@@ -4,9 +4,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::index::BLOCK_SIZE;
 use crate::{
     BlockRef, FileIndex, HostPort, Info, Layout, Magnet, Metainfo, PieceIndex, SafePath, Version,
-    limits,
+    limits, merkle,
 };
 
 /// A torrent file: reading it, then every question about it.
@@ -195,6 +196,44 @@ pub fn layout(data: &[u8]) {
     assert_eq!(layout.file_length(FileIndex(u32::MAX)), 0);
 }
 
+/// A layer of hashes, each made of one byte: the first byte says how much content one stands for. Its root is that of the
+/// whole tree down to blocks, and of any layer in between (BEP 52).
+pub fn merkle(data: &[u8]) {
+    let Some((&levels, hashes)) = data.split_first() else {
+        return;
+    };
+    let (levels, hashes) = (u32::from(levels % 5), hashes.get(..64).unwrap_or(hashes));
+    let layer: Vec<merkle::Node> = hashes.iter().map(|&byte| [byte; 32]).collect();
+    let piece_length = BLOCK_SIZE << levels;
+    let root = merkle::root_of_layer(&layer, piece_length);
+    let Some(first) = layer.first() else {
+        return assert_eq!(root, [0; 32]);
+    };
+    if layer.len() == 1 {
+        return assert_eq!(root, *first);
+    }
+    // One level up, where each stands for twice as much: what an odd one lacks is the root of nothing but zeros.
+    let nothing = merkle::root_of_layer(&vec![[0; 32]; 1 << levels], BLOCK_SIZE);
+    let above: Vec<merkle::Node> = layer
+        .chunks(2)
+        .map(|pair| {
+            let pair = [pair[0], pair.get(1).copied().unwrap_or(nothing)];
+            merkle::root_of_layer(&pair, piece_length)
+        })
+        .collect();
+    assert_eq!(merkle::root_of_layer(&above, piece_length * 2), root);
+    // The order of hashes is part of what they say.
+    let mut other = layer;
+    other.reverse();
+    if !data[1..]
+        .iter()
+        .take(64)
+        .eq(data[1..].iter().take(64).rev())
+    {
+        assert_ne!(merkle::root_of_layer(&other, piece_length), root);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -224,5 +263,6 @@ mod tests {
         assert!(replay("metainfo_path", super::path) > 3);
         assert!(replay("metainfo_host_port", super::host_port) > 3);
         assert!(replay("metainfo_layout", super::layout) > 3);
+        assert!(replay("metainfo_merkle", super::merkle) > 3);
     }
 }

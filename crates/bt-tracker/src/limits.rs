@@ -238,6 +238,13 @@ pub const SIGNAL_SILENCE: Duration = Duration::from_secs(150);
 /// Header lines of a request to the side for operators, which proxies of theirs may stand before.
 pub const MAX_ADMIN_HEADERS: usize = 64;
 
+/// Bytes that a connection to the side for operators holds of what it was sent, a head among them.
+pub const MAX_ADMIN_BUFFER: usize = 16 * 1024;
+
+/// How long such a connection lasts at most: who asks and does not read what is said has no place for ever. Monitors
+/// that keep a connection begin another one.
+pub const ADMIN_CONNECTION_LIFE: Duration = Duration::from_secs(300);
+
 /// Bytes that `bt-tracker top` reads of a tracker's numbers: twenty swarms and a quarter of an hour take
 /// 12 KB.
 pub const MAX_NUMBERS_REPLY: usize = 256 * 1024;

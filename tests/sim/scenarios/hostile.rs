@@ -173,7 +173,9 @@ fn a_peer_that_withholds_a_block_of_each_piece_does_not_keep_them_open() {
 #[test]
 fn peers_that_lose_pieces_and_get_them_back_cannot_hold_a_download_up() {
     let plan = |_| beside(Conduct::Forgetter, 5, 1);
-    story("forgetters", 1, plan, |world| within(world, 3.0, 70.0));
+    story("peers_that_lose_pieces", 1, plan, |world| {
+        within(world, 3.0, 70.0)
+    });
 }
 
 #[test]

@@ -18,7 +18,7 @@ const SIZES: &str = "10,100,1000,10000";
 /// Where the plot goes, relative to the root.
 const PLOT: &str = "docs/growth.svg";
 
-/// `[SCENARIO] [--seeds N]`, `growth [SIZES]`, or `growth --from FILE` with what an earlier run printed.
+/// `[SCENARIO] [--seeds N] [--release]`, `growth [SIZES]`, or `growth --from FILE` with what an earlier run printed.
 pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
     if arguments.first().is_some_and(|word| word == "growth") {
         let text = match arguments.get(1..) {
@@ -30,7 +30,7 @@ pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
         };
         return plot_growth(&text);
     }
-    let (mut name, mut seeds) = (None, None);
+    let (mut name, mut seeds, mut profile) = (None, None, None);
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -39,12 +39,13 @@ pub(crate) fn start(arguments: &[String]) -> Result<(), String> {
                 let number = number.filter(|number| *number > 0);
                 seeds = Some(number.ok_or("--seeds takes a number above 0")?);
             }
+            "--release" => profile = Some("--release"),
             option if option.starts_with('-') => return Err(format!("unknown option {option}")),
             word if name.is_none() => name = Some(word.to_owned()),
             word => return Err(format!("one scenario at a time, not {word:?} as well")),
         }
     }
-    let mut command = simulator(&[]);
+    let mut command = simulator(profile.as_slice());
     command.arg(name.unwrap_or_default());
     command.args(["--", "--nocapture"]);
     if let Some(seeds) = seeds {

@@ -16,8 +16,8 @@ const RATE: u64 = 4 * 1024 * 1024;
 /// Connections that are held open at one time: more than may wait to be let in.
 const HELD: usize = 1_000;
 /// Connects a second at most, and how many the machine has to manage for it to be the flood that is promised.
-const CONNECTS: u64 = 5_000;
-const LEAST: u64 = 4_500;
+const CONNECTS: u64 = 5_500;
+const LEAST: u128 = 5_000;
 /// Addresses the flood comes from.
 const HOSTS: u64 = 4;
 /// The first of the addresses from which newcomers come.
@@ -73,7 +73,8 @@ pub(super) fn run(bench: &Bench) -> Outcome {
         return Err("the download under the flood failed".to_owned());
     }
     bench.verify(&torrent, "flooded")?;
-    let rate = made.load(Ordering::Relaxed) / flooded_for.as_secs().max(1);
+    let made = u128::from(made.load(Ordering::Relaxed));
+    let rate = made * 1_000 / flooded_for.as_millis().max(1);
     let kept = 100.0 * alone.as_secs_f64() / flooded.as_secs_f64();
     let grown = most.saturating_sub(before.rss_kib);
     let figures = format!(

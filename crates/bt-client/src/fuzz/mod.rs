@@ -26,7 +26,7 @@ pub use choker::choker;
 pub use command_line::{config, globs, interfaces, values};
 pub use decide::decide;
 pub use engine::engine;
-pub use journal::journal;
+pub use journal::{journal, record_bytes};
 pub use picker::picker;
 pub use pipeline::pipeline;
 pub use places::places;

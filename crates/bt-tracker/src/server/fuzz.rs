@@ -6,6 +6,11 @@ pub fn http_connection(data: &[u8]) {
     super::http::open(data);
 }
 
+/// The head of a request.
+pub fn http_head(data: &[u8]) {
+    super::http::fuzz_head(data);
+}
+
 /// The bytes of a connection to a tracker with users and torrents of its own.
 pub fn http_publisher(data: &[u8]) {
     super::http::publisher(data);
@@ -119,6 +124,7 @@ mod tests {
         type Body = fn(&[u8]);
         let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus");
         let targets: &[(&str, Body)] = &[
+            ("tracker_server_head", http_head),
             ("tracker_server_http", http_connection),
             ("tracker_server_publisher", http_publisher),
             ("tracker_server_admin", admin),

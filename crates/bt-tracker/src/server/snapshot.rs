@@ -194,7 +194,9 @@ fn check(bytes: &[u8]) -> Result<(Duration, Vec<&[u8]>), Error> {
 #[cfg(any(test, feature = "fuzz"))]
 pub(super) fn fuzz(bytes: &[u8]) {
     let now = Instant::now();
-    let swarms = Swarms::new(crate::swarm::Config::default(), now);
+    let fresh = || Swarms::new(crate::swarm::Config::default(), now);
+    let peers = |swarms: &Swarms| swarms.totals().peers_v4 + swarms.totals().peers_v6;
+    let swarms = fresh();
     let mut whole = [&MARK[..], &VERSION.to_be_bytes(), bytes].concat();
     let mut hasher = SipHasher13::new();
     hasher.write(&whole);
@@ -202,11 +204,22 @@ pub(super) fn fuzz(bytes: &[u8]) {
     for bytes in [bytes, &whole] {
         if let Ok((old, parts)) = check(bytes) {
             for part in parts {
+                let before = peers(&swarms);
+                let taken = swarms.restore(now, old, part);
                 // What is wrong in it is for people; that it is found is the point.
-                let _ = swarms.restore(now, old, part);
+                assert!(taken.is_err() || taken == Ok(peers(&swarms) - before));
             }
         }
     }
+    // Whatever was taken in goes out and comes in again.
+    let again = fresh();
+    for at in 0..swarms.snapshot_parts() {
+        let mut part = Vec::new();
+        swarms.snapshot(at, now, &mut part);
+        assert!(again.restore(now, Duration::ZERO, &part).is_ok());
+    }
+    assert_eq!(peers(&swarms), peers(&again));
+    assert_eq!(swarms.totals().seeds, again.totals().seeds);
 }
 
 struct Summed<'a> {

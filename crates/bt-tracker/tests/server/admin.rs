@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use bt_tracker::limits::{MAX_ADMIN_CONNECTIONS, MAX_ADMIN_HEADERS};
+use bt_tracker::limits::{MAX_ADMIN_BUFFER, MAX_ADMIN_CONNECTIONS, MAX_ADMIN_HEADERS};
 use bt_tracker::server::Config;
 
 use crate::harness::{
@@ -90,6 +90,13 @@ async fn a_request_of_so_many_header_lines_is_answered_and_one_more_is_refused()
         let head = format!("GET /healthz HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(lines));
         connection.send(head.as_bytes());
         assert_eq!(connection.reply().unwrap().status, status, "{lines}");
+    }
+    for (bytes, status) in [(MAX_ADMIN_BUFFER - 1, 200), (MAX_ADMIN_BUFFER + 1, 431)] {
+        let mut connection = Connection::open(server.stats_addr().unwrap());
+        let line = "GET /healthz HTTP/1.1\r\n";
+        let padding = "b".repeat(bytes - line.len() - "A: \r\n\r\n".len());
+        connection.send(format!("{line}A: {padding}\r\n\r\n").as_bytes());
+        assert_eq!(connection.reply().unwrap().status, status, "{bytes} bytes");
     }
 }
 

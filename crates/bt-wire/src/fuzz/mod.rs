@@ -4,10 +4,13 @@
 //! check more than the absence of panics: decoding and encoding are inverse, and a stream means
 //! the same however it is cut.
 
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
 use bytes::{BufMut, BytesMut};
 
 use crate::ext::{self, Ext};
-use crate::{Bitfield, HANDSHAKE_LEN, Handshake, PeerId, compact, frame};
+use crate::{Bitfield, HANDSHAKE_LEN, Handshake, PeerId, allowed_fast_set, compact, frame, limits};
 
 mod operations;
 #[cfg(test)]
@@ -122,4 +125,36 @@ pub fn peer_id(data: &[u8]) {
         "{name:?}"
     );
     assert!(id.to_string().is_ascii());
+}
+
+/// The set of a peer's allowed fast pieces: one byte is `k`, four the number of pieces, four the address.
+///
+/// As many as wanted and there are, each once; a larger set begins with a smaller one; neighbours share it (BEP 6).
+pub fn allowed_fast(data: &[u8]) {
+    let Some((&[k, a, b, c, d, e, f, g, h], hash)) = data.split_first_chunk() else {
+        return;
+    };
+    let mut info_hash = [0; 20];
+    for (to, from) in info_hash.iter_mut().zip(hash) {
+        *to = *from;
+    }
+    let count = u32::from_be_bytes([a, b, c, d]);
+    let set = |last, k| {
+        let ip = Ipv4Addr::new(e, f, g, last);
+        allowed_fast_set(ip, info_hash.into(), count, k)
+    };
+    let k = usize::from(k);
+    let found = set(h, k);
+    let most = k.min(limits::MAX_ALLOWED_FAST);
+    assert_eq!(
+        found.len(),
+        most.min(usize::try_from(count).unwrap_or(usize::MAX))
+    );
+    assert!(found.iter().all(|piece| piece.0 < count));
+    assert_eq!(found.iter().collect::<BTreeSet<_>>().len(), found.len());
+    assert_eq!(set(!h, k), found, "one network, one set");
+    // When all pieces are given they come in their own order.
+    if found.len() < usize::try_from(count).unwrap_or(usize::MAX) {
+        assert!(found.starts_with(&set(h, k / 2)));
+    }
 }

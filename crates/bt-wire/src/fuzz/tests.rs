@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Name of a folder under `tests/corpus`, and a body.
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 9] = [
+const TARGETS: [Target; 10] = [
     ("wire_handshake", super::handshake),
     ("wire_message", super::message),
     ("wire_extension_handshake", super::extension_handshake),
@@ -16,6 +16,7 @@ const TARGETS: [Target; 9] = [
     ("wire_peer_id", super::peer_id),
     ("wire_connection", super::connection),
     ("wire_chunking", super::chunking),
+    ("wire_allowed_fast", super::allowed_fast),
 ];
 
 fn corpus(target: &str) -> Vec<(PathBuf, Vec<u8>)> {

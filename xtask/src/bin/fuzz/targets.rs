@@ -213,6 +213,8 @@ pub(crate) const TARGETS: &[Target] = &[
     ),
     Target {
         memory: Memory::Trees,
+        // As much as it looks at.
+        max_len: 1024,
         ..bencode(
             "bencode_convert",
             "serde and the borrowed tree see the same value",
@@ -266,6 +268,12 @@ pub(crate) const TARGETS: &[Target] = &[
         &[],
     ),
     bytes(
+        "metainfo_merkle",
+        "the root of a layer is that of each layer above it",
+        bt_metainfo::fuzz::merkle,
+        &[],
+    ),
+    bytes(
         "wire_handshake",
         "every prefix gets the same verdict; round trip",
         bt_wire::fuzz::handshake,
@@ -306,6 +314,12 @@ pub(crate) const TARGETS: &[Target] = &[
         "the name of a client is short and harmless",
         bt_wire::fuzz::peer_id,
         &[b"-TR4000-", b"-lt0D20-", b"M7-2-0--", b"exbc"],
+    ),
+    bytes(
+        "wire_allowed_fast",
+        "as many pieces as wanted, each once, the same for a network",
+        bt_wire::fuzz::allowed_fast,
+        &[],
     ),
     machine(
         "wire_chunking",
@@ -377,6 +391,12 @@ pub(crate) const TARGETS: &[Target] = &[
         "the journal of an earlier run: what was written is read, parts say nothing new, checkpoints the same",
         bt_client::fuzz::journal,
         &[b"btstate\n"],
+    ),
+    stored(
+        "client_record",
+        "a record of the journal means what it is written as, parts and flipped bits of it nothing",
+        bt_client::fuzz::record_bytes,
+        &[],
     ),
     bencode(
         "client_settings",
@@ -510,6 +530,12 @@ pub(crate) const TARGETS: &[Target] = &[
         "what another tracker says of itself cannot steer a terminal",
         bt_tracker::fuzz::top,
         TOP_WORDS,
+    ),
+    stored(
+        "tracker_server_head",
+        "the head of a request: the same verdict on a part or none yet, all that is found lies in it",
+        bt_tracker::server::fuzz::http_head,
+        SERVER_WORDS,
     ),
     server(
         "tracker_server_http",

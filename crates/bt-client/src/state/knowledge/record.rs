@@ -251,7 +251,8 @@ impl Record {
             },
             6 => Self::Removed { torrent },
             7 => Self::Looked { torrent },
-            8 => Self::CleanStop,
+            // It speaks of all torrents, and has one spelling.
+            8 if torrent == 0 => Self::CleanStop,
             _ => return None,
         };
         fields.0.is_empty().then_some(record)

@@ -37,7 +37,10 @@ use super::handle::DRAIN;
 use super::history::{self, Series};
 use super::tracker::Tracker;
 use super::{Config, Error, StatsSnapshot, contain};
-use crate::limits::{MAX_ADMIN_CONNECTIONS, MAX_ADMIN_HEADERS, MAX_NAMED_USERS, REQUEST_TIMEOUT};
+use crate::limits::{
+    ADMIN_CONNECTION_LIFE, MAX_ADMIN_BUFFER, MAX_ADMIN_CONNECTIONS, MAX_ADMIN_HEADERS,
+    MAX_NAMED_USERS, REQUEST_TIMEOUT,
+};
 use crate::swarm::Counts;
 
 /// Torrents shown in `/stats`.
@@ -185,6 +188,7 @@ impl Door {
                 .timer(TokioTimer::new())
                 .header_read_timeout(REQUEST_TIMEOUT)
                 .max_headers(MAX_ADMIN_HEADERS)
+                .max_buf_size(MAX_ADMIN_BUFFER)
                 .serve_connection(TokioIo::new(stream), service);
             let (stop, tracker) = (self.stop.clone(), Arc::clone(&self.tracker));
             self.connections.spawn(contain::catch_in(
@@ -192,10 +196,11 @@ impl Door {
                 Box::pin(async move {
                     let _slot = slot;
                     let mut connection = std::pin::pin!(connection);
+                    let end = tokio::time::timeout(ADMIN_CONNECTION_LIFE, stop.cancelled());
                     // An error is a client that has gone or was too slow.
                     tokio::select! {
                         _ = connection.as_mut() => {}
-                        () = stop.cancelled() => {
+                        _ = end => {
                             connection.as_mut().graceful_shutdown();
                             let _ = tokio::time::timeout(DRAIN, connection).await;
                         }

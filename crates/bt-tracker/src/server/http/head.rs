@@ -196,6 +196,34 @@ fn contains(value: &[u8], word: &[u8]) -> bool {
         .any(|window| window.eq_ignore_ascii_case(word))
 }
 
+/// The head of a request for the fuzzer: a part of it gets the same verdict or none yet, and what is found lies in it.
+#[cfg(any(test, feature = "fuzz"))]
+pub(in crate::server) fn fuzz(data: &[u8]) {
+    const FORWARDED: &str = "x-forwarded-for";
+    let verdict = parse(data, FORWARDED);
+    if let Ok(Some((head, length))) = &verdict {
+        assert!(*length <= data.len().min(MAX_HEAD));
+        assert!(data.get(..*length).is_some_and(|all| all.ends_with(b"\n")));
+        assert!(!head.path.contains(['?', ' ', '\n']) && !head.query.contains([' ', '\n']));
+        assert!(!(head.chunked && head.content_length.is_some()));
+        let named = all_named(data.get(..*length).unwrap_or_default(), FORWARDED);
+        assert_eq!(named.len(), head.forwarded_lines);
+        assert_eq!(named.last().copied(), head.forwarded_for);
+        // What comes behind it is another request.
+        let alone = parse(data.get(..*length).unwrap_or_default(), FORWARDED);
+        assert_eq!(alone, verdict);
+    }
+    let step = data.len() / 16 + 1;
+    for end in (0..data.len()).step_by(step) {
+        let early = parse(data.get(..end).unwrap_or_default(), FORWARDED);
+        match (&early, &verdict) {
+            // What is wrong with a part may be something else than what is wrong behind it.
+            (Ok(None), _) | (Err(_), Err(_)) => {}
+            _ => assert_eq!(early, verdict, "{end} bytes"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

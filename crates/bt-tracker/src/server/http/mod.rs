@@ -35,6 +35,8 @@ use crowd::{Crowd, Seat};
 #[cfg(any(test, feature = "fuzz"))]
 pub(super) use fuzz::{crowd as fuzz_crowd, open, publisher};
 use head::Head;
+#[cfg(any(test, feature = "fuzz"))]
+pub(super) use head::fuzz as fuzz_head;
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 4096;
