@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::oracle::oracle;
 use crate::words::{
-    ADDRESS_WORDS, ADMIN_WORDS, CONFIG_WORDS, EXTENSION_WORDS, GLOB_WORDS, LIST_WORDS,
-    MAGNET_WORDS, OPTION_WORDS, PATH_WORDS, PUBLISHER_WORDS, QUERY_WORDS, REDIS_WORDS, REPLY_WORDS,
-    SERVER_WORDS, SETTINGS_WORDS, SIGNAL_WORDS, TOP_WORDS, TORRENT_WORDS, UDP_WORDS, VALUE_WORDS,
-    WIRE_WORDS,
+    ADDRESS_WORDS, ADMIN_WORDS, CONFIG_WORDS, CONTROL_WORDS, EXTENSION_WORDS, GLOB_WORDS,
+    LIST_WORDS, MAGNET_WORDS, OPTION_WORDS, PATH_WORDS, PUBLISHER_WORDS, QUERY_WORDS, REDIS_WORDS,
+    REPLY_WORDS, SERVER_WORDS, SETTINGS_WORDS, SIGNAL_WORDS, TOP_WORDS, TORRENT_WORDS, UDP_WORDS,
+    VALUE_WORDS, WIRE_WORDS,
 };
 
 /// One fuzz target: a body in a package's `fuzz.rs` and what the driver has to know about it.
@@ -534,6 +534,12 @@ pub(crate) const TARGETS: &[Target] = &[
         "nobody who has not proven an address gets more than was sent",
         bt_tracker::server::fuzz::udp_packets,
         UDP_WORDS,
+    ),
+    bytes(
+        "tracker_server_control",
+        "what the kernel says beside a packet: the messages that a slow reader finds, and our address among them",
+        bt_tracker::server::fuzz::control,
+        CONTROL_WORDS,
     ),
     part(
         "tracker_server_crowd",
