@@ -21,12 +21,110 @@ mod net;
 mod open;
 mod pages;
 mod relay;
+mod session;
 mod sync;
 
-/// What the included files find at the root of bt-client.
+/// What the included files find at the root of bt-client: an engine that works, fails or has stopped.
 mod engine {
+    use std::sync::Arc;
+
+    use bt_wire::{Bitfield, PeerId};
+
+    use crate::session::member::Layout;
+
     #[derive(Debug)]
     pub(crate) struct CloseReason;
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum State {
+        Downloading,
+        Failed,
+        Stopped,
+    }
+
+    pub(crate) enum Command {
+        Stop,
+    }
+
+    pub(crate) enum Input {
+        Work,
+        StorageFailed(Trouble),
+        Command(Command),
+    }
+
+    pub(crate) struct Trouble {
+        pub(crate) kind: TroubleKind,
+        pub(crate) message: String,
+        pub(crate) hint: String,
+    }
+
+    pub(crate) enum TroubleKind {
+        Broken,
+    }
+
+    pub(crate) struct Outputs;
+
+    impl Outputs {
+        pub(crate) fn new() -> Self {
+            Self
+        }
+    }
+
+    pub(crate) struct Config;
+
+    impl Config {
+        pub(crate) fn new(_: u8, _: PeerId, _: u64) -> Self {
+            Self
+        }
+    }
+
+    pub(crate) struct Torrent {
+        state: State,
+        /// It has never done anything.
+        pub(crate) is_blank: bool,
+        /// Somebody has panicked in the middle of its work.
+        pub(crate) is_half: bool,
+        pub(crate) works: u32,
+    }
+
+    impl Torrent {
+        pub(crate) fn of_work() -> Self {
+            Self {
+                state: State::Downloading,
+                is_blank: false,
+                is_half: false,
+                works: 0,
+            }
+        }
+
+        pub(crate) fn new((): (), _: Config, _: Arc<Layout>, _: Bitfield) -> Self {
+            Self {
+                is_blank: true,
+                ..Self::of_work()
+            }
+        }
+
+        pub(crate) fn state(&self) -> State {
+            self.state
+        }
+
+        pub(crate) fn handle(&mut self, (): (), input: Input, _: &mut Outputs) {
+            match input {
+                Input::Work => self.works += 1,
+                Input::StorageFailed(_) => self.state = State::Failed,
+                Input::Command(Command::Stop) => self.state = State::Stopped,
+            }
+        }
+    }
+}
+
+/// Faults of a session.
+mod error {
+    #[derive(Debug)]
+    pub(crate) enum Error {
+        Bug(String),
+        Stopped,
+    }
 }
 
 /// Catches what a story throws, and nothing that loom does.
@@ -41,8 +139,26 @@ mod contain {
         panic_any(Planted)
     }
 
-    #[derive(Debug)]
-    pub(crate) struct Bug;
+    #[derive(Clone, Debug)]
+    pub(crate) struct Bug(String);
+
+    impl Bug {
+        pub(crate) const HINT: &str = "none";
+
+        pub(crate) fn of(words: String) -> Self {
+            Self(words)
+        }
+
+        pub(crate) fn cause(&self) -> &str {
+            &self.0
+        }
+    }
+
+    impl std::fmt::Display for Bug {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(&self.0)
+        }
+    }
 
     #[derive(Debug, Default)]
     pub(crate) struct Bugs;
@@ -55,7 +171,7 @@ mod contain {
 
     fn bug(thrown: Box<dyn Any + Send>) -> Bug {
         if thrown.is::<Planted>() {
-            return Bug;
+            return Bug("as planned".to_owned());
         }
         resume_unwind(thrown)
     }
@@ -65,7 +181,7 @@ mod contain {
 /// bt-client as they are.
 mod limits {
     pub(crate) use bt_client::limits::{
-        COMMIT_AFTER, COMMIT_AFTER_BYTES, MAX_KEPT_ROOM, NO_DESCRIPTORS_PAUSE,
+        AFTER_A_BUG, COMMIT_AFTER, COMMIT_AFTER_BYTES, MAX_KEPT_ROOM, NO_DESCRIPTORS_PAUSE,
     };
 
     pub(crate) const INDEX_LIFE: std::time::Duration = std::time::Duration::from_secs(1);

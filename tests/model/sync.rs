@@ -285,6 +285,47 @@ pub(crate) mod mpsc {
     }
 }
 
+/// `tokio::time::sleep`: it may end at any moment.
+pub(crate) async fn sleep(time: Duration) {
+    loom::thread::yield_now();
+    NOW.set(NOW.get() + time);
+}
+
+/// `std::sync::OnceLock`: whoever comes too late to set it finds it set, and whoever finds it set finds what was set.
+#[derive(Debug)]
+pub(crate) struct OnceLock<T> {
+    value: std::sync::OnceLock<T>,
+    /// What the real one tells threads by.
+    is_set: AtomicBool,
+}
+
+impl<T> Default for OnceLock<T> {
+    fn default() -> Self {
+        Self {
+            value: std::sync::OnceLock::new(),
+            is_set: AtomicBool::new(false),
+        }
+    }
+}
+
+impl<T> OnceLock<T> {
+    pub(crate) fn set(&self, value: T) -> Result<(), T> {
+        let done = self.value.set(value);
+        if done.is_ok() {
+            self.is_set.store(true, Ordering::Release);
+        }
+        while !self.is_set.load(Ordering::Acquire) {
+            loom::thread::yield_now();
+        }
+        done
+    }
+
+    pub(crate) fn get(&self) -> Option<&T> {
+        let is_set = self.is_set.load(Ordering::Acquire);
+        self.value.get().filter(|_| is_set)
+    }
+}
+
 /// `tokio::sync::Notify`: at most one permit is kept for the next who asks; `notify_waiters` keeps none, and reaches
 /// everybody whose future exists.
 #[derive(Debug, Default)]

@@ -128,6 +128,9 @@ pub fn host_port(data: &[u8]) {
     if let Ok(node) = text.parse::<HostPort>() {
         assert!(node.port() != 0 && !node.host().is_empty());
         assert_eq!(node.to_string().parse(), Ok(node.clone()), "{text:?}");
+        let (host, port) = text.rsplit_once(':').expect("it was read");
+        let printed = format!("{host}:{}", port.trim_start_matches('0'));
+        assert_eq!(node.to_string(), printed, "not what was read");
         if let Some(address) = node.socket_addr() {
             let again = HostPort::from(address);
             assert_eq!(again.socket_addr(), Some(address), "{text:?}");

@@ -11,6 +11,7 @@ mod rooms;
 mod source;
 mod suite;
 mod targets;
+mod threads;
 mod unsafety;
 
 #[cfg(test)]
@@ -64,7 +65,7 @@ impl std::fmt::Display for Finding {
 type Check = fn(&Tree, &mut Vec<Finding>);
 
 /// Every check, by the name under which a developer can run it alone.
-const CHECKS: [(&str, Check); 22] = [
+const CHECKS: [(&str, Check); 23] = [
     ("header", source::opens_with_its_purpose),
     ("length", source::files_and_functions_are_short),
     ("inline-tests", source::long_tests_have_their_own_file),
@@ -76,6 +77,7 @@ const CHECKS: [(&str, Check); 22] = [
     ("sockets", rooms::sockets_come_from_the_dialer),
     ("tokio-fs", rooms::no_async_files),
     ("unsafe", unsafety::unsafe_is_registered),
+    ("threads", threads::meetings_are_listed),
     ("suite", suite::tests_neither_sleep_nor_hide),
     ("targets", targets::fuzz_bodies_are_registered),
     ("limits", limits::bounds_are_listed),

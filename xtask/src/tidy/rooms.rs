@@ -6,7 +6,7 @@ use crate::tree::Tree;
 
 /// Rooms whose code gets time, bytes and seeds as arguments. A prefix ends in `/` or names a file
 /// without its extension, so that `scrape` means `scrape.rs` and `scrape/` alike.
-const PURE: [&str; 12] = [
+const PURE: [&str; 13] = [
     "crates/bt-bencode/src/",
     "crates/bt-metainfo/src/",
     "crates/bt-wire/src/",
@@ -16,6 +16,7 @@ const PURE: [&str; 12] = [
     "crates/bt-tracker/src/udp",
     "crates/bt-tracker/src/swarm",
     "crates/bt-tracker/src/schedule",
+    "crates/bt-tracker/src/server/control_message",
     "crates/bt-client/src/engine",
     "crates/bt-client/src/scrub",
     "crates/bt-client/src/state/knowledge",

@@ -1,7 +1,8 @@
 //! Each check finds its bad snippet and leaves the good one alone.
 
 use super::{
-    CHECKS, Finding, docs, files, limits, manifests, rooms, source, suite, targets, unsafety,
+    CHECKS, Finding, docs, files, limits, manifests, rooms, source, suite, targets, threads,
+    unsafety,
 };
 use crate::tree::Tree;
 
@@ -390,6 +391,52 @@ fn beps() {
     bad(run, &[("docs/BEPS.md", table)], &[3]);
     bad(run, &[("docs/BEPS.md", "# BEPs\n"), file], &[0]);
     bad(run, &[file], &[0]);
+}
+
+#[test]
+fn listed_meetings() {
+    let run = threads::meetings_are_listed;
+    let pool = (
+        "crates/bt-client/src/disk/pool.rs",
+        "//! A.\n// Mutex\nuse std::sync::Mutex;\n",
+    );
+    let listed =
+        |names: &str| format!("# T\n`no.rs`\n## Model checks\n\n{names}\n\n## Next\n`later`\n");
+    for names in [
+        "| `disk/pool.rs` |",
+        "`bt-client/src/disk/pool.rs`",
+        "x `disk`",
+    ] {
+        clean(run, &[pool, ("docs/TESTING.md", &listed(names))]);
+    }
+    for names in ["`pool.rs`", "disk/pool.rs", "`bt-tracker/src/disk/pool.rs`"] {
+        bad(run, &[pool, ("docs/TESTING.md", &listed(names))], &[3]);
+    }
+    bad(run, &[pool], &[3]);
+    // Named in another section is not named.
+    let no = ("crates/bt-client/src/no.rs", "static A: AtomicU64 = B;\n");
+    let later = (
+        "crates/bt-client/src/later/a.rs",
+        "fn f() { thread::scope(g) }\n",
+    );
+    bad(run, &[later, no, ("docs/TESTING.md", &listed(""))], &[1, 1]);
+    // Tests, and files that only name things, are none of it.
+    clean(
+        run,
+        &[
+            (
+                "crates/bt-client/src/net/sync.rs",
+                "use std::sync::Mutex;\n",
+            ),
+            ("crates/bt-client/tests/it/a.rs", "use std::sync::Mutex;\n"),
+            ("crates/bt-client/src/fuzz/a.rs", "use std::sync::Mutex;\n"),
+            (
+                LIB,
+                "#[cfg(test)]\nmod tests {\n    use std::sync::Mutex;\n}\n",
+            ),
+            ("xtask/src/a.rs", "use std::sync::Mutex;\n"),
+        ],
+    );
 }
 
 #[test]

@@ -26,6 +26,11 @@ pub fn udp_packets(data: &[u8]) {
     super::udp::packets(data);
 }
 
+/// Control messages of the kernel.
+pub fn control(data: &[u8]) {
+    super::control_message::fuzz(data);
+}
+
 /// What happens to many connections.
 pub fn crowd(data: &[u8]) {
     super::http::fuzz_crowd(data);
@@ -129,6 +134,7 @@ mod tests {
             ("tracker_server_publisher", http_publisher),
             ("tracker_server_admin", admin),
             ("tracker_server_udp", udp_packets),
+            ("tracker_server_control", control),
             ("tracker_server_crowd", crowd),
             ("tracker_server_sources", sources),
             ("tracker_server_logins", logins),

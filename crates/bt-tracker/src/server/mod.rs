@@ -12,6 +12,7 @@ mod bounded;
 mod chores;
 mod config;
 mod contain;
+mod control_message;
 mod durable;
 mod error;
 #[cfg(any(test, feature = "fuzz"))]

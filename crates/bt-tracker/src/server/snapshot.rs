@@ -237,8 +237,12 @@ impl Summed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::AnnounceRequest;
-    use crate::swarm::{Answer, Config};
+    use crate::swarm::{Answer, Config, Role};
+    use crate::{AnnounceRequest, Event};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::net::{IpAddr, SocketAddr};
 
     fn filled() -> Swarms {
         let now = Instant::now();
@@ -300,5 +304,83 @@ mod tests {
         std::fs::create_dir(dir.path().join("swarms.tmp")).unwrap();
         assert!(save(&path, &filled(), Instant::now()).is_err());
         assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    /// What somebody announces: of a few torrents, from a few addresses, some seconds after the one before.
+    fn announces() -> impl Strategy<Value = Vec<(u64, AnnounceRequest, IpAddr)>> {
+        use Event::{Completed, None, Paused, Stopped};
+        let event = prop::sample::select(&[None, Completed, Paused, Stopped]);
+        let one = (0..120_u64, 0..5_u8, 0..8_u8, any::<bool>(), 0..2_u64, event);
+        let one = one.prop_map(|(later, torrent, host, v6, left, event)| {
+            let ip = if v6 {
+                IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, host.into()])
+            } else {
+                IpAddr::from([10, 0, 0, host])
+            };
+            let request = AnnounceRequest {
+                left,
+                event,
+                ..AnnounceRequest::new([torrent; 20].into(), [host; 20].into(), 7000)
+            };
+            (later, request, ip)
+        });
+        vec(one, 0..60)
+    }
+
+    type Peers = BTreeMap<(bt_metainfo::InfoHash, SocketAddr), (Role, u32, Duration)>;
+
+    /// Every peer, with the completions of its torrent.
+    fn seen(swarms: &Swarms, now: Instant) -> Peers {
+        let mut peers = Peers::new();
+        swarms.each_swarm(now, |swarm| {
+            for member in &swarm.members {
+                let value = (member.role, swarm.counts.completed, member.silent);
+                peers.insert((swarm.info_hash, member.peer), value);
+            }
+        });
+        peers
+    }
+
+    proptest! {
+        // Each writes a file and syncs it.
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn a_file_brings_back_who_was_there_and_a_damaged_one_nobody(
+            announces in announces(),
+            damage in vec((any::<prop::sample::Index>(), 0..8_u8), 200),
+        ) {
+            let mut now = Instant::now();
+            let config = Config { peer_ttl: Duration::from_secs(2_560), ..Config::default() };
+            let swarms = Swarms::new(config.clone(), now);
+            for (later, request, ip) in &announces {
+                now += Duration::from_secs(*later);
+                swarms.announce(now, request, *ip, &mut Answer::default()).unwrap();
+            }
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("swarms");
+            save(&path, &swarms, now).unwrap();
+            let after = Swarms::new(config, now);
+            let count = load(&path, &after, now).unwrap().unwrap();
+            let (was, is) = (seen(&swarms, now), seen(&after, now));
+            prop_assert_eq!(count, is.len() as u64);
+            for (peer, (role, completed, silent)) in &is {
+                // Nobody who was not there. Ages are told to ten seconds, and one may have passed meanwhile.
+                let before = was[peer];
+                prop_assert_eq!((*role, *completed), (before.0, before.1));
+                prop_assert!(silent.abs_diff(before.2) <= Duration::from_secs(12), "{:?}", peer);
+            }
+            for (peer, (.., silent)) in was {
+                let lasts = silent <= Duration::from_secs(2_500);
+                prop_assert!(!lasts || is.contains_key(&peer), "{:?} is gone", peer);
+            }
+            let good = std::fs::read(&path).unwrap();
+            for (at, bit) in damage {
+                let (mut bad, at) = (good.clone(), at.index(good.len()));
+                bad[at] ^= 1 << bit;
+                prop_assert!(check(&bad).is_err(), "bit {} of byte {}", bit, at);
+                prop_assert!(check(&good[..at]).is_err(), "{} bytes", at);
+            }
+        }
     }
 }

@@ -13,10 +13,11 @@
 use std::cmp::Reverse;
 use std::io;
 use std::mem::zeroed;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::ptr;
 
+use super::control_message::{Control, Local, PART};
 use crate::limits::MAX_UDP_REQUEST;
 
 /// Seconds for which a connection on which nothing comes is not accepted. Then it is, and gets
@@ -81,24 +82,6 @@ struct Origin {
     local: Local,
 }
 
-/// Control messages: the address of ours that is meant, and where to cut.
-#[derive(Clone, Copy)]
-#[repr(C, align(8))]
-struct Control([u8; CONTROL]);
-
-/// Bytes of both control messages: 40 for an IPv6 address and 24 for a number of 16 bits.
-const CONTROL: usize = 64;
-
-/// Which of our addresses a packet was sent to, so that the answer can leave from there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Local {
-    /// The socket has one address only, or the kernel did not say.
-    Fixed,
-    V4(Ipv4Addr),
-    /// With the interface, for addresses that mean something only there.
-    V6(Ipv6Addr, u32),
-}
-
 // SAFETY: the pointers in `headers` and `vectors` are only used between being set and the return
 // of the call that they are set for; both happen in one method that borrows the buffers.
 unsafe impl Send for Inbox {}
@@ -115,7 +98,7 @@ impl Inbox {
             names: vec![name; BATCH].into_boxed_slice(),
             headers: vec![header; BATCH].into_boxed_slice(),
             vectors: vec![vector; BATCH].into_boxed_slice(),
-            controls: vec![Control([0; CONTROL]); if is_told { BATCH } else { 0 }].into(),
+            controls: vec![Control::EMPTY; if is_told { BATCH } else { 0 }].into(),
             count: 0,
         }
     }
@@ -151,11 +134,11 @@ impl Inbox {
             header.msg_flags = 0;
             if let Some(control) = self.controls.get_mut(at) {
                 header.msg_control = ptr::from_mut(control).cast();
-                header.msg_controllen = CONTROL;
+                header.msg_controllen = Control::ROOM;
             }
         }
         // SAFETY: `headers` has BATCH elements, each of which points to one address, maybe to
-        // CONTROL bytes for control messages, and to one vector, which points to MAX_UDP_REQUEST bytes; all
+        // `Control::ROOM` bytes for control messages, and to one vector, which points to MAX_UDP_REQUEST bytes; all
         // of them are borrowed mutably by `self`.
         let got = unsafe {
             libc::recvmmsg(
@@ -204,11 +187,10 @@ impl Inbox {
 
     /// Which of our addresses a packet was sent to.
     fn local(&self, at: usize) -> Local {
-        let Some(Control(bytes)) = self.controls.get(at) else {
+        let Some(control) = self.controls.get(at) else {
             return Local::Fixed;
         };
-        let length = self.headers[at].msg_hdr.msg_controllen;
-        local(bytes.get(..length).unwrap_or_default()).unwrap_or(Local::Fixed)
+        Local::read(control.filled(self.headers[at].msg_hdr.msg_controllen))
     }
 }
 
@@ -319,7 +301,7 @@ impl Outbox {
             header.msg_hdr.msg_iov = ptr::from_mut(&mut self.vectors[first]);
             header.msg_hdr.msg_iovlen = count;
             if count > 1 || local != Local::Fixed {
-                let (control, length) = control(local, (count > 1).then_some(reply.length));
+                let (control, length) = Control::new(local, (count > 1).then_some(reply.length));
                 self.controls.push(control);
                 let control = self
                     .controls
@@ -345,7 +327,7 @@ impl Outbox {
             return;
         };
         // The message about cutting is the last one.
-        let controls = (joined.msg_hdr.msg_controllen).saturating_sub(space(size_of::<u16>()));
+        let controls = joined.msg_hdr.msg_controllen.saturating_sub(PART);
         let single = |vector: usize| {
             let mut single = joined;
             // SAFETY: `msg_iov` points to `msg_iovlen` elements of `self.vectors`, which has not
@@ -396,92 +378,6 @@ fn segments(length: u32) -> usize {
     // One packet of IP holds them all on their way through the kernel.
     const BYTES: u32 = 65_000;
     (BYTES / length.max(1)).clamp(1, MOST) as usize
-}
-
-/// The control messages for a packet that leaves from an address of ours and, if it is several,
-/// is cut into parts of a length. Returns how many bytes they take.
-fn control(local: Local, part: Option<u32>) -> (Control, usize) {
-    let mut control = Control([0; CONTROL]);
-    let mut length = 0;
-    match local {
-        Local::Fixed => {}
-        Local::V4(ip) => {
-            // No interface: the route to the peer decides. Then the address to leave from.
-            let mut info = [0; 12];
-            info[4..8].copy_from_slice(&ip.octets());
-            put(
-                &mut control,
-                &mut length,
-                libc::IPPROTO_IP,
-                libc::IP_PKTINFO,
-                &info,
-            );
-        }
-        Local::V6(ip, interface) => {
-            let mut info = [0; 20];
-            info[..16].copy_from_slice(&ip.octets());
-            if ip.is_unicast_link_local() {
-                info[16..].copy_from_slice(&interface.to_ne_bytes());
-            }
-            put(
-                &mut control,
-                &mut length,
-                libc::IPPROTO_IPV6,
-                libc::IPV6_PKTINFO,
-                &info,
-            );
-        }
-    }
-    if let Some(part) = part {
-        let size = u16::try_from(part).unwrap_or(u16::MAX).to_ne_bytes();
-        put(
-            &mut control,
-            &mut length,
-            libc::SOL_UDP,
-            libc::UDP_SEGMENT,
-            &size,
-        );
-    }
-    (control, length)
-}
-
-/// Appends a control message.
-fn put(control: &mut Control, length: &mut usize, level: i32, kind: i32, data: &[u8]) {
-    let head = (size_of::<libc::cmsghdr>() + data.len()).to_ne_bytes();
-    let parts = head
-        .into_iter()
-        .chain(level.to_ne_bytes())
-        .chain(kind.to_ne_bytes());
-    let bytes = parts.chain(data.iter().copied());
-    let free = control.0.iter_mut().skip(*length);
-    free.zip(bytes).for_each(|(byte, part)| *byte = part);
-    *length += space(data.len());
-}
-
-/// Bytes that a control message takes with its head and what aligns the next one.
-fn space(data: usize) -> usize {
-    size_of::<libc::cmsghdr>() + data.next_multiple_of(size_of::<usize>())
-}
-
-/// Reads the first control message, the only one that we ask for.
-fn local(control: &[u8]) -> Option<Local> {
-    let (length, rest) = control.split_first_chunk::<{ size_of::<usize>() }>()?;
-    let (level, rest) = rest.split_first_chunk::<4>()?;
-    let (kind, rest) = rest.split_first_chunk::<4>()?;
-    let data = usize::from_ne_bytes(*length).checked_sub(size_of::<libc::cmsghdr>())?;
-    let data = rest.get(..data)?;
-    match (i32::from_ne_bytes(*level), i32::from_ne_bytes(*kind)) {
-        (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-            let ip: [u8; 4] = data.get(4..8)?.try_into().ok()?;
-            Some(Local::V4(ip.into()))
-        }
-        (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-            let (ip, interface) = data.split_first_chunk::<16>()?;
-            let interface = u32::from_ne_bytes(*interface.first_chunk::<4>()?);
-            Some(Local::V6((*ip).into(), interface))
-        }
-        _ => None,
-    }
 }
 
 fn destination(source: SocketAddr) -> u64 {
@@ -558,96 +454,4 @@ fn size_of_u32<T>() -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn replies_of_one_length_travel_together_with_one_that_is_shorter() {
-        let of = |lengths: &[u32]| together(lengths.iter().copied());
-        assert_eq!([of(&[]), of(&[200]), of(&[200, 200])], [1, 1, 2]);
-        assert_eq!([of(&[200, 26]), of(&[200, 26, 26])], [2, 2]);
-        assert_eq!(of(&[200, 200, 26, 20]), 3);
-        // A longer one could not be the last part.
-        assert_eq!(of(&[20, 200]), 1);
-        assert_eq!(of(&[20; 100]), 64);
-        assert_eq!(of(&[1400; 100]), 46);
-    }
-
-    fn sent_from(socket: &UdpSocket) -> SocketAddr {
-        socket.local_addr().unwrap()
-    }
-
-    /// It took the message about cutting off headers that had none, and the replies in them were lost.
-    #[test]
-    fn a_joined_reply_that_is_refused_goes_one_by_one_and_the_others_as_they_were() {
-        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let clients: Vec<UdpSocket> = (0..2)
-            .map(|_| UdpSocket::bind("127.0.0.1:0").unwrap())
-            .collect();
-        // Three packets of one client and one of another.
-        let (mut inbox, mut outbox) = (Inbox::new(false), Outbox::new());
-        for at in [0, 0, 0, 1] {
-            clients[at].send_to(b"?", sent_from(&server)).unwrap();
-        }
-        let mut came: usize = 0;
-        outbox.clear();
-        while came < 4 {
-            inbox.receive(&server).unwrap();
-            for (at, packet) in inbox.packets(0).enumerate() {
-                let (_, source) = packet.unwrap();
-                let start = outbox.bytes.len();
-                outbox.bytes.extend_from_slice(&[b'a'; 40]);
-                outbox.reply(start, &inbox, at, source);
-            }
-            came += inbox.packets(0).len();
-        }
-        outbox
-            .replies
-            .sort_unstable_by_key(|reply| reply.destination);
-        outbox.lay_out();
-        let lengths = |outbox: &Outbox| {
-            let headers = outbox.headers.iter();
-            let lengths = headers.map(|h| (h.msg_hdr.msg_iovlen, h.msg_hdr.msg_controllen));
-            lengths.collect::<Vec<_>>()
-        };
-        let before = lengths(&outbox);
-        let at = before.iter().position(|(count, _)| *count == 3).unwrap();
-        outbox.separate(at);
-        let mut expected = before;
-        expected.splice(at..=at, [(1, 0); 3]);
-        assert_eq!(lengths(&outbox), expected);
-        // And they arrive.
-        let count = u32::try_from(outbox.headers.len()).unwrap();
-        // SAFETY: as in `send`.
-        let done =
-            unsafe { libc::sendmmsg(server.as_raw_fd(), outbox.headers.as_mut_ptr(), count, 0) };
-        assert_eq!(done, 4);
-        for (client, replies) in clients.iter().zip([3, 1]) {
-            for _ in 0..replies {
-                let mut buffer = [0; 100];
-                assert_eq!(client.recv(&mut buffer).unwrap(), 40);
-            }
-        }
-    }
-
-    #[test]
-    fn where_a_packet_was_sent_to_is_read_as_it_is_written() {
-        for local_ in [
-            Local::V4([192, 0, 2, 7].into()),
-            Local::V6("fe80::7".parse().unwrap(), 3),
-            Local::V6("2001:db8::7".parse().unwrap(), 0),
-        ] {
-            for part in [None, Some(320)] {
-                let (Control(bytes), length) = control(local_, part);
-                assert!(length <= CONTROL && local(&bytes[..length]) == Some(local_));
-                for cut in 0..30 {
-                    // Too short for the address: none.
-                    assert!(local(&bytes[..cut.min(27)]).is_none());
-                }
-            }
-        }
-        assert!(control(Local::Fixed, None).1 == 0 && local(&[]).is_none());
-        let (Control(bytes), length) = control(Local::Fixed, Some(320));
-        assert!(length == space(2) && local(&bytes[..length]).is_none());
-    }
-}
+mod tests;

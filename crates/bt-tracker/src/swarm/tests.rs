@@ -6,10 +6,11 @@
     reason = "tests start at the present moment and count to small numbers"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use bt_metainfo::InfoHash;
 use bt_wire::PeerId;
 use proptest::prelude::*;
 
@@ -79,6 +80,61 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..400)
 }
 
+/// A store to which these announces have come, and when it is then.
+fn told(config: &Config, steps: &[Step]) -> (Swarms, Instant) {
+    let mut now = Instant::now();
+    let swarms = Swarms::new(config.clone(), now);
+    let mut answer = Answer::default();
+    for step in steps {
+        match step {
+            Step::Announce {
+                torrent,
+                peer,
+                left,
+                event,
+                ..
+            } => swarms
+                .enter(
+                    now,
+                    &announce(*torrent, &peer.to_string(), *left, *event),
+                    &mut answer,
+                )
+                .unwrap(),
+            Step::Pass(seconds) => {
+                now += Duration::from_secs(*seconds);
+                // As often as an owner does, so that no old stamp looks fresh; some that have expired stay.
+                if seconds % 2 == 0 {
+                    expire_all(&swarms, now, 1_000);
+                }
+            }
+            _ => {}
+        }
+    }
+    (swarms, now)
+}
+
+fn snapshot(swarms: &Swarms, now: Instant) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    (0..swarms.snapshot_parts()).for_each(|part| swarms.snapshot(part, now, &mut bytes));
+    bytes
+}
+
+/// Completions and peers of each torrent.
+type Seen = BTreeMap<InfoHash, (u32, BTreeMap<SocketAddr, (Role, Duration)>)>;
+
+fn seen(swarms: &Swarms, now: Instant) -> Seen {
+    let mut seen = Seen::new();
+    swarms.each_swarm(now, |swarm| {
+        let peers = swarm.members.iter();
+        let peers = peers.map(|member| (member.peer, (member.role, member.silent)));
+        let peers: BTreeMap<_, _> = peers.collect();
+        assert_eq!(peers.len(), swarm.members.len(), "a peer is there twice");
+        let before = seen.insert(swarm.info_hash, (swarm.counts.completed, peers));
+        assert!(before.is_none(), "a torrent is there twice");
+    });
+    seen
+}
+
 proptest! {
     #[test]
     fn an_open_store_agrees_with_the_model(steps in steps(), budget in 1u32..50) {
@@ -127,6 +183,95 @@ proptest! {
             }
         }
         prop_assert_eq!(told.totals(), plain.totals());
+    }
+
+    #[test]
+    fn what_comes_back_from_a_snapshot_is_what_was_there_and_is_still_fresh(
+        steps in steps(), away in 0u64..300, ttl in prop_oneof![Just(100), Just(256), Just(2_700)],
+    ) {
+        let (before, now) = told(&Config { peer_ttl: Duration::from_secs(ttl), ..config() }, &steps);
+        let bytes = snapshot(&before, now);
+        // Another process, whose clock began at another time, with other shards.
+        let (now, old) = (now + Duration::from_secs(away), Duration::from_secs(away));
+        let other = Config { shards: 1, key: [9; 16], ..before.config.clone() };
+        let after = Swarms::new(other, now - Duration::from_millis(1_234_567));
+        let count = after.restore(now, old, &bytes);
+        let (was, is) = (seen(&before, now - old), seen(&after, now));
+        let mut expected = was.clone();
+        // Ages are written in whole seconds.
+        let lasts = |silent: Duration| silent.as_secs() + away <= ttl;
+        expected.retain(|_, (_, peers)| {
+            peers.retain(|_, (_, silent)| lasts(*silent));
+            !peers.is_empty()
+        });
+        let all: usize = expected.values().map(|(_, peers)| peers.len()).sum();
+        prop_assert_eq!(count, Ok(all as u64));
+        prop_assert!(is.keys().eq(expected.keys()), "{:?} of {:?}", is.keys(), expected.keys());
+        for (hash, (completed, peers)) in &is {
+            let (had, known) = &expected[hash];
+            prop_assert_eq!(completed, had);
+            prop_assert!(peers.keys().eq(known.keys()), "{:?} of {:?}", peers.keys(), known.keys());
+            for (peer, (role, silent)) in peers {
+                let (was, before) = known[peer];
+                prop_assert_eq!(*role, was);
+                let due = before + old;
+                let slack = Duration::from_secs(1) + after.tick_length();
+                prop_assert!(*silent <= due && *silent + slack > due, "{:?} of {:?}", silent, due);
+            }
+        }
+        prop_assert_eq!(after.totals().peers_v4 + after.totals().peers_v6, all as u64);
+        // Who was counted as completed is not counted again.
+        let mut answer = Answer::default();
+        for (hash, (_, peers)) in &is {
+            for peer in peers.keys() {
+                let again = Announce {
+                    info_hash: *hash,
+                    ..announce(0, &peer.to_string(), 0, Event::Completed)
+                };
+                let counted = [&before, &after].map(|swarms| {
+                    swarms.enter(now, &again, &mut answer).map(|()| answer.counts.completed)
+                });
+                prop_assert_eq!(counted[0], counted[1], "{}", peer);
+            }
+        }
+    }
+
+    #[test]
+    fn a_snapshot_that_is_cut_gives_the_torrents_before_the_cut_and_nothing_of_others(
+        steps in steps(), cut in any::<prop::sample::Index>(),
+    ) {
+        let (before, now) = told(&config(), &steps);
+        let bytes = snapshot(&before, now);
+        let (mut ends, mut whole) = (vec![0], 0);
+        before.each_swarm(now, |swarm| {
+            let v6 = swarm.members.iter().filter(|member| member.peer.is_ipv6()).count();
+            whole += 32 + 11 * (swarm.members.len() - v6) + 23 * v6;
+            ends.push(whole);
+        });
+        prop_assert_eq!(whole, bytes.len());
+        let restored = |bytes: &[u8]| {
+            let fresh = Swarms::new(config(), now);
+            let result = fresh.restore(now, Duration::ZERO, bytes);
+            (result, seen(&fresh, now))
+        };
+        let (_, all) = restored(&bytes);
+        let cut = cut.index(bytes.len() + 1);
+        let (result, left) = restored(&bytes[..cut]);
+        match result {
+            Ok(_) => prop_assert!(ends.contains(&cut)),
+            Err(error) => {
+                prop_assert_eq!(error, SnapshotError::Truncated(cut));
+                prop_assert!(!ends.contains(&cut));
+            }
+        }
+        let (mut complete, mut at) = (BTreeSet::new(), 1);
+        before.each_swarm(now, |swarm| {
+            complete.extend((ends[at] <= cut).then_some(swarm.info_hash));
+            at += 1;
+        });
+        let mut expected = all;
+        expected.retain(|hash, _| complete.contains(hash));
+        prop_assert_eq!(left, expected);
     }
 
     #[test]

@@ -10,6 +10,7 @@
 )]
 
 mod corpus;
+mod cost;
 mod counters;
 mod flags;
 mod minimize;

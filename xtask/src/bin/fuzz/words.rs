@@ -164,6 +164,15 @@ pub(crate) const UDP_WORDS: &[&[u8]] = &[
     b"\x01",
 ];
 
+/// Heads of control messages about addresses of ours, on a machine of 64 bits.
+pub(crate) const CONTROL_WORDS: &[&[u8]] = &[
+    b"\x1c\0\0\0\0\0\0\0\0\0\0\0\x08\0\0\0",
+    b"\x24\0\0\0\0\0\0\0\x29\0\0\0\x32\0\0\0",
+    b"\x10\0\0\0\0\0\0\0",
+    b"\xff\xff\xff\xff\xff\xff\xff\xff",
+    b"\xfe\x80\0\0\0\0\0\0",
+];
+
 /// Request heads as a tracker gets them.
 pub(crate) const SERVER_WORDS: &[&[u8]] = &[
     b"GET ",

@@ -99,7 +99,7 @@ impl Access {
             Rule::Passkey(_) => list::user(entry).map(|user| user.to_string()),
         };
         let line = line.map_err(|problem| Error::BadEntry { problem })?;
-        self.edit(|text| Some(list::with(text, &line)))
+        self.edit(|text| Some(list::with(text, &line, self.same())))
     }
 
     /// Takes an entry off the list, in the file as well.
@@ -107,7 +107,7 @@ impl Access {
         if matches!(self.rule, Rule::Open) {
             return Err(Error::NoListToEdit);
         }
-        self.edit(|text| list::without(text, entry))
+        self.edit(|text| list::without(text, entry, self.same()))
     }
 
     /// Whether the lists let this torrent be tracked at all, whoever announces it.
@@ -170,6 +170,13 @@ impl Access {
         self.take(&text)
     }
 
+    fn same(&self) -> list::Same {
+        match &self.rule {
+            Rule::Allow(_) | Rule::Deny(_) => list::same_hash,
+            Rule::Open | Rule::Passkey(_) => list::same_key,
+        }
+    }
+
     fn check(&self, text: &str) -> Result<(), Error> {
         match &self.rule {
             Rule::Open => Ok(()),
@@ -222,108 +229,4 @@ fn replace(list: &Shared, entries: Vec<InfoHash>) -> (HashSet<InfoHash>, HashSet
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    fn access(mode: Mode, list: &Path) -> Result<Access, Error> {
-        Access::new(&Config {
-            mode,
-            list: Some(list.into()),
-            ..Config::default()
-        })
-    }
-
-    fn may(access: &Access, info_hash: &InfoHash) -> bool {
-        access.admit(info_hash, None).is_ok()
-    }
-
-    #[test]
-    fn lists_allow_and_deny_and_a_bad_list_changes_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("list");
-        let (a, b) = (InfoHash::from([0xaa; 20]), InfoHash::from([0xbb; 20]));
-        std::fs::write(&path, format!("# ours\n\n {a} # the first\r\n")).unwrap();
-        let allow = access(Mode::AllowList, &path).unwrap();
-        let deny = access(Mode::DenyList, &path).unwrap();
-        assert!(may(&allow, &a) && !may(&allow, &b));
-        assert!(!may(&deny, &a) && may(&deny, &b));
-
-        std::fs::write(&path, format!("{b}\n{a}zz\n")).unwrap();
-        let error = allow.reload().unwrap_err().to_string();
-        assert!(
-            error.ends_with("line 2: not an info-hash of 40 hexadecimal digits"),
-            "{error}"
-        );
-        assert!(may(&allow, &a) && !may(&allow, &b));
-
-        std::fs::write(&path, b.to_string()).unwrap();
-        let change = allow.reload().unwrap();
-        assert_eq!((change.entries, change.forbidden), (Some(1), vec![a]));
-        assert_eq!(deny.reload().unwrap().forbidden, [b]);
-        assert!(!may(&allow, &a) && may(&allow, &b));
-
-        std::fs::remove_file(&path).unwrap();
-        assert!(allow.reload().is_err());
-        assert!(may(&allow, &b));
-    }
-
-    #[test]
-    fn keys_are_needed_and_known() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("keys");
-        std::fs::write(&path, "0123456789abcdef # ann\n").unwrap();
-        let access_ = access(Mode::Passkey, &path).unwrap();
-        let hash = InfoHash::from([1; 20]);
-        assert!(access_.needs_key());
-        let refusal = |key: Option<&[u8]>| access_.admit(&hash, key).unwrap_err();
-        assert!(refusal(None).contains("needs a passkey"));
-        assert!(refusal(Some(b"0123456789abcdee")).contains("not known"));
-        assert!(access_.admit(&hash, Some(b"0123456789abcdef")).is_ok());
-        std::fs::write(&path, "short\n").unwrap();
-        assert!(
-            access(Mode::Passkey, &path)
-                .unwrap_err()
-                .to_string()
-                .contains("line 1")
-        );
-    }
-
-    #[test]
-    fn what_is_changed_while_it_runs_is_in_the_file_and_in_force() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("keys");
-        std::fs::write(&path, "key-of-ann ann # since May\n").unwrap();
-        let keys = access(Mode::Passkey, &path).unwrap();
-        let hash = InfoHash::from([1; 20]);
-        let knows = |key: &str| keys.admit(&hash, Some(key.as_bytes())).is_ok();
-        assert_eq!(keys.add("key-of-bob bob").unwrap().entries, Some(2));
-        assert!(knows("key-of-ann") && knows("key-of-bob"));
-        // A name cannot smuggle a line in.
-        keys.add("key-of-eve\nkey-of-mal").unwrap();
-        assert!(knows("key-of-eve") && !knows("key-of-mal"));
-        assert!(matches!(keys.add("short"), Err(Error::BadEntry { .. })));
-        assert_eq!(keys.remove("key-of-ann").unwrap().dropped.len(), 1);
-        assert!(!knows("key-of-ann"));
-        assert!(matches!(keys.remove("key-of-ann"), Err(Error::NotListed)));
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(text, "key-of-bob bob\nkey-of-eve key-of-mal\n");
-        // A list that somebody broke meanwhile is not made worse.
-        std::fs::write(&path, "short\n").unwrap();
-        assert!(matches!(keys.add("key-of-ann"), Err(Error::BadList { .. })));
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "short\n");
-        let open = Access::new(&Config::default()).unwrap();
-        assert!(matches!(open.add("key-of-ann"), Err(Error::NoListToEdit)));
-    }
-
-    #[test]
-    fn a_mode_that_needs_a_list_says_so() {
-        let config = Config {
-            mode: Mode::AllowList,
-            ..Config::default()
-        };
-        let error = Access::new(&config).unwrap_err();
-        assert_eq!(error.to_string(), "mode allow-list needs a list");
-    }
-}
+mod tests;
