@@ -72,7 +72,8 @@ pub(crate) struct Log {
     /// Announces it made, and peers it gave up because they seemed useless, in this life.
     pub(crate) announces: u32,
     pub(crate) given_up: u32,
-    pub(crate) unchoked_last: BTreeMap<PeerKey, Duration>,
+    /// Nodes that had a turn at it, in this life.
+    pub(crate) unchoked: BTreeSet<usize>,
     pub(crate) pieces: BTreeSet<PieceIndex>,
     /// Peers that it was connected to, in this life.
     pub(crate) connections: usize,

@@ -160,7 +160,8 @@ impl World {
             Message::Unchoke if !end.choking => {}
             Message::Unchoke => {
                 end.choking = false;
-                self.nodes[node].log.unchoked_last.insert(key, now);
+                let to = end.node;
+                self.nodes[node].log.unchoked.insert(to);
                 mail.add(key, Message::Unchoke);
             }
             Message::Request(block) => {

@@ -88,9 +88,19 @@ fn a_tracker_with_localities_keeps_more_bytes_within_them() {
         sum(|node| node.log.uploaded_near) as f64 / sum(|node| node.log.uploaded) as f64
     };
     super::with_seeds("a_tracker_with_localities", 20, |seed| {
-        let (with, without) = (near(true, seed), near(false, seed));
-        println!("seed {seed}: near with localities {with:.2}, without {without:.2}");
-        // Three names of four are near, but the dials of others and the few names far away make up for some of it.
-        assert!(with > without * 1.3, "near: {with} with, {without} without");
+        // Eight pieces go the ways that the first of them have gone: of swarms that differ in nothing but the seed the share
+        // differs by a twelfth of itself, so that three are looked at together.
+        let of_three = |locality| {
+            let shares = (0..3).map(|part| near(locality, seed + (part << 32)));
+            shares.sum::<f64>() / 3.0
+        };
+        let (with, without) = (of_three(true), of_three(false));
+        println!("seed {seed}: near with localities {with:.3}, without {without:.3}");
+        // Three names of four are near, but the dials of others and the few names far away make up for some of it: one and
+        // a half times as much is near in the mean, and what chance adds or takes is less than half of that.
+        assert!(
+            with > without * 1.25,
+            "near: {with} with, {without} without"
+        );
     });
 }

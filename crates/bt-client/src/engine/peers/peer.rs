@@ -59,7 +59,7 @@ pub(crate) struct InFlight {
 pub(crate) struct Peer {
     pub(crate) info: PeerInfo,
     pub(crate) joined: Instant,
-    /// Where it listens, if it dialed us and that address is among those that we might dial.
+    /// Where it listens, if it dialed us and says so, or we have tried: an address that we need not dial.
     pub(crate) listens: Option<SocketAddr>,
     /// When it last gave us a block that we could use, or took one.
     pub(crate) last_use: Instant,

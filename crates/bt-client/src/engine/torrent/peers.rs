@@ -58,19 +58,24 @@ impl Torrent {
         if info.direction == Direction::Outgoing {
             self.candidates.connected(info.addr);
         }
-        if let Err(refusal) = self.admit(now, &info, out) {
-            if info.direction == Direction::Outgoing {
-                self.refused_outgoing(now, &info, refusal);
+        let replaced = match self.admit(now, &info, out) {
+            Ok(replaced) => replaced,
+            Err(refusal) => {
+                if info.direction == Direction::Outgoing {
+                    self.refused_outgoing(now, &info, refusal);
+                }
+                return Err(refusal);
             }
-            return Err(refusal);
-        }
+        };
         if info.direction == Direction::Incoming {
             self.vacancy.called(now);
         }
         let key = PeerKey(self.next_key);
         self.next_key = self.next_key.wrapping_add(1);
         self.addresses.insert(key, info.addr.ip());
-        let peer = Peer::new(now, info, self.layout.piece_count());
+        let mut peer = Peer::new(now, info, self.layout.piece_count());
+        // It is the same client, and has not waited for a turn in vain.
+        peer.waiting_since = replaced.unwrap_or(now);
         self.peers.insert(key, peer);
         if let Some(spread) = &mut self.spread {
             spread.joined(now, key);
@@ -105,15 +110,22 @@ impl Torrent {
             return;
         };
         let addr = SocketAddr::new(peer.info.addr.ip(), port);
-        if peer.info.direction == Direction::Incoming
-            && self.candidates.is_idle(addr)
-            && peer.listens_at(addr)
-        {
+        // A tracker may name it later.
+        let may_be_dialed = self.candidates.is_idle(addr) || !self.candidates.is_known(addr);
+        if peer.info.direction == Direction::Incoming && may_be_dialed && peer.listens_at(addr) {
             self.candidates.connected(addr);
         }
     }
 
-    fn admit(&mut self, now: Instant, info: &PeerInfo, out: &mut Outputs) -> Result<(), Refusal> {
+    /// Whether a connection is let in. If it takes the place of another one to the same client, gives since when that
+    /// client has waited for its turn; not if it has it, as nobody is to get another one by calling again.
+    fn admit(
+        &mut self,
+        now: Instant,
+        info: &PeerInfo,
+        out: &mut Outputs,
+    ) -> Result<Option<Instant>, Refusal> {
+        let mut replaced = None;
         let ip = info.addr.ip();
         if !self.is_active() {
             return Err(Refusal::NotActive);
@@ -138,6 +150,7 @@ impl Torrent {
             if !keep_new {
                 return Err(Refusal::Duplicate);
             }
+            replaced = other.am_choking.then_some(other.waiting_since);
             out.push(Output::Close(twin, CloseReason::Duplicate));
             self.close(now, twin, out);
         }
@@ -146,7 +159,7 @@ impl Torrent {
         if has_share || (self.is_full() && !self.make_room(now, out)) {
             return Err(Refusal::Full);
         }
-        Ok(())
+        Ok(replaced)
     }
 
     fn is_full(&self) -> bool {
@@ -332,9 +345,15 @@ impl Torrent {
             // Until now nobody could know of us.
             self.vacancy.begins(now);
         }
+        let listening = self.peers.values().filter_map(|peer| peer.listens);
+        let listening: BTreeSet<SocketAddr> = listening.collect();
         for addr in addrs {
-            if self.config.families.include(addr.ip()) && !self.trust.is_banned(addr.ip()) {
-                self.candidates.add(addr, source);
+            if self.config.families.include(addr.ip())
+                && !self.trust.is_banned(addr.ip())
+                && self.candidates.add(addr, source)
+                && listening.contains(&addr)
+            {
+                self.candidates.connected(addr);
             }
         }
         self.dial(now, out);

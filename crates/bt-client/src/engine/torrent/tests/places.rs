@@ -255,7 +255,7 @@ fn a_swarm_in_which_somebody_has_something_for_us_is_left_as_it_is() {
 
 #[test]
 fn a_peer_that_came_to_us_is_not_dialed_where_it_listens() {
-    for learned in ["it says so", "we dial it once"] {
+    for learned in ["it says so", "it has said so", "we dial it once"] {
         // The greater id's connections stay, so it is the one that the peer opened.
         let mut rig = Rig::with(Bitfield::new(PIECES), |config| {
             config.peer_id = PeerId::from([0; 20]);
@@ -270,6 +270,12 @@ fn a_peer_that_came_to_us_is_not_dialed_where_it_listens() {
             rig.tell(Input::PeerListens(peer, 6881));
             rig.wait(Duration::from_secs(60));
             assert_eq!(dials(&mut rig), []);
+        } else if learned == "it has said so" {
+            // A seed that is there before the others hears of them from its tracker minutes after they have called.
+            rig.tell(Input::PeerListens(peer, 6881));
+            rig.wait(Duration::from_secs(60));
+            rig.tell(Input::Candidates(Source::Tracker, vec![listens]));
+            assert_eq!(dials(&mut rig), []);
         } else {
             rig.tell(Input::Candidates(Source::Tracker, vec![listens]));
             assert_eq!(dials(&mut rig), [listens]);
@@ -283,6 +289,46 @@ fn a_peer_that_came_to_us_is_not_dialed_where_it_listens() {
         rig.wait(DIAL_BACKOFF + Duration::from_secs(1));
         assert_eq!(dials(&mut rig), [listens], "{learned}");
     }
+}
+
+/// One that had waited two minutes for a seed with few slots went to the end of the queue: the seed had heard of its
+/// address and dialed it, and the connection that the greater id opens is the one that stays.
+#[test]
+fn a_peer_whose_connection_is_replaced_waits_no_longer_for_its_turn() {
+    let mut rig = Rig::with(Bitfield::full(PIECES), |config| config.upload_slots = 1);
+    let meet = |rig: &mut Rig, last, direction| {
+        let info = info(last, 6881, direction);
+        let peer = rig.torrent.open(rig.now, info, &mut rig.said).unwrap();
+        rig.hear(peer, Message::HaveNone);
+        rig.hear(peer, Message::Interested);
+        rig.wait(Duration::from_secs(1));
+        peer
+    };
+    let unchoked = |rig: &mut Rig, time| {
+        rig.said();
+        rig.wait(time);
+        let said = rig.said().into_iter();
+        let keys = said.filter_map(|output| match output {
+            Output::Send(key, Message::Unchoke) => Some(key),
+            _ => None,
+        });
+        keys.collect::<Vec<PeerKey>>()
+    };
+    // Ours is 50.
+    for last in [1, 2, 3] {
+        meet(&mut rig, last, Direction::Incoming);
+    }
+    let again = meet(&mut rig, 2, Direction::Outgoing);
+    assert_eq!(unchoked(&mut rig, OPTIMISTIC_ROUND), [again], "before 3");
+    // Its turn is not kept that way, or whoever calls again and again would have it for ever.
+    let mut greater = Rig::with(Bitfield::full(PIECES), |config| {
+        (config.upload_slots, config.peer_id) = (1, PeerId::from([0; 20]));
+    });
+    meet(&mut greater, 1, Direction::Outgoing);
+    let waits = meet(&mut greater, 2, Direction::Incoming);
+    meet(&mut greater, 1, Direction::Incoming);
+    assert!(!greater.torrent.peers[&waits].am_choking);
+    assert_eq!(unchoked(&mut greater, OPTIMISTIC_ROUND / 2), []);
 }
 
 #[test]
