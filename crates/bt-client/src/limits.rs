@@ -20,7 +20,8 @@ pub const DEFAULT_PEER_REQQ: u32 = 250;
 /// How many requests we let a peer queue at us, as announced in the extension handshake.
 pub const OUR_REQQ: u32 = 2000;
 
-/// Peers that may have been asked for the same block at the end of a download. More only wastes their uplinks.
+/// Peers that may have been asked for the same block at the end of a download, and from whom it may come any moment. More
+/// only wastes their uplinks.
 pub const MAX_ENDGAME_REQUESTS: u16 = 3;
 
 /// A peer that we asked and that sent no block for this long is snubbing us (BEP 3 speaks of a minute; a quarter of it

@@ -184,6 +184,19 @@ fn snubbers_cannot_hold_a_download_up() {
     story("snubbers", 1, plan, |world| within(world, 3.0, 70.0));
 }
 
+/// As many as fill every end-game, and the only seed comes when all that is wanted was asked of them.
+#[test]
+fn silent_peers_cannot_hold_a_download_up_however_many_they_are() {
+    for bad in [12, 30] {
+        let plan = |_| {
+            beside(Conduct::Snubber, bad, 1).with(|plan| {
+                plan.members[0].at = Duration::from_secs(4);
+            })
+        };
+        story("silent_peers", 2, plan, |world| within(world, 1.5, 30.0));
+    }
+}
+
 #[test]
 fn peers_that_reject_every_request_cannot_hold_a_download_up() {
     let plan = |_| beside(Conduct::Rejecter, 4, 3);

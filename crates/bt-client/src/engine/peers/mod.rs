@@ -16,7 +16,7 @@ pub(crate) use crowd::Crowd;
 pub use families::Families;
 pub(crate) use host::{host_of, is_private, network_of, same_host};
 pub use peer::{Direction, PeerInfo};
-pub(crate) use peer::{InFlight, Peer};
+pub(crate) use peer::{InFlight, Peer, Standing};
 pub use rate::{RateMeter, TokenBucket};
 pub(crate) use suspects::Suspects;
 pub use trust::BlockDigest;

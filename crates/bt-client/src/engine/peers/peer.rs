@@ -45,6 +45,25 @@ const BUSY: usize = 2;
 /// A rate is taken over so long at least.
 const YOUNG: Duration = Duration::from_millis(100);
 
+/// Who owes us blocks and has sent none for so long is asked after all others, and is not counted among those who were
+/// asked for a block at the end: some who never answer must not keep it from one who does. A line that takes longer for
+/// a block carries 3 KiB a second.
+const HOPE: Duration = Duration::from_secs(5);
+
+/// The same of a peer that has never sent a block: anybody can say that he has all pieces, and come again.
+const FIRST_HOPE: Duration = Duration::from_secs(2);
+
+/// What can be expected of a peer, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Standing {
+    /// It has sent blocks.
+    Proven,
+    /// It has sent none yet.
+    New,
+    /// It owes us blocks, and they do not come.
+    Silent,
+}
+
 /// A request of ours that is under way.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InFlight {
@@ -179,6 +198,19 @@ impl Peer {
 
     pub(crate) fn is_seed(&self) -> bool {
         self.has.is_full()
+    }
+
+    /// What can be expected of it, as far as it has shown. For `held_up` nothing could come, as we do not read faster.
+    pub(crate) fn standing(&self, now: Instant, held_up: Duration) -> Standing {
+        let is_proven = self.downloaded > 0;
+        let hope = if is_proven { HOPE } else { FIRST_HOPE };
+        let since = now.saturating_duration_since(self.last_block);
+        let owes = !self.in_flight.is_empty() && since >= hope + held_up;
+        match is_proven {
+            _ if self.snubbing || owes => Standing::Silent,
+            true => Standing::Proven,
+            false => Standing::New,
+        }
     }
 
     /// Blocks that may be asked of it now besides those under way.

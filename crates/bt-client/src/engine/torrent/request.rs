@@ -1,6 +1,6 @@
 //! Asking for blocks: filling each peer's pipeline, the end-game, peers that do not answer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use bt_metainfo::{BLOCK_SIZE, BlockRef, PieceIndex};
@@ -8,7 +8,7 @@ use bt_wire::Message;
 
 use super::Torrent;
 use crate::engine::download::{Ask, next_blocks};
-use crate::engine::peers::InFlight;
+use crate::engine::peers::{InFlight, Standing};
 use crate::engine::{Output, Outputs, PeerKey, State};
 use crate::limits::{MAX_ENDGAME_REQUESTS, REFUSAL_PAUSE, SNUB_AFTER};
 
@@ -24,9 +24,10 @@ impl Torrent {
     pub(super) fn flush(&mut self, now: Instant, key: PeerKey, out: &mut Outputs) {
         if std::mem::take(&mut self.ask_others) {
             // Others get their turn first: it has just given up blocks that they may have.
-            let others: Vec<PeerKey> = self.peers.keys().copied().filter(|k| *k != key).collect();
-            for other in others {
-                self.request_more(now, other, out);
+            for other in self.in_turn(now) {
+                if other != key {
+                    self.request_more(now, other, out);
+                }
             }
         }
         self.request_more(now, key, out);
@@ -120,10 +121,20 @@ impl Torrent {
         if self.state != State::Downloading {
             return;
         }
-        let keys: Vec<PeerKey> = self.peers.keys().copied().collect();
-        for key in keys {
+        for key in self.in_turn(now) {
             self.request_more(now, key, out);
         }
+    }
+
+    /// All peers: first those that have sent us something, last those that do not answer, who get what the others leave.
+    /// They would have back at once what was taken from them a moment ago.
+    fn in_turn(&self, now: Instant) -> Vec<PeerKey> {
+        let held_up = self.held_up();
+        let mut keys: Vec<(Standing, PeerKey)> = (self.peers.iter())
+            .map(|(&key, peer)| (peer.standing(now, held_up), key))
+            .collect();
+        keys.sort_unstable();
+        keys.into_iter().map(|(_, key)| key).collect()
     }
 
     fn ask(&mut self, now: Instant, key: PeerKey, blocks: &[BlockRef], out: &mut Outputs) {
@@ -160,16 +171,40 @@ impl Torrent {
         if late.is_empty() {
             return;
         }
+        // Who does not answer helps only where nobody else is likely to.
+        let most = if peer.snubbing {
+            1
+        } else {
+            MAX_ENDGAME_REQUESTS
+        };
+        let hopes = self.hopes(now, &late);
         let mine: BTreeSet<BlockRef> = peer.in_flight.iter().map(|flying| flying.block).collect();
         for block in late.difference(&mine).copied() {
             if blocks.len() >= room {
                 break;
             }
-            if self.pieces.request_again(block, MAX_ENDGAME_REQUESTS) {
+            let is_open = hopes.get(&block).is_none_or(|hopes| *hopes < most);
+            if is_open && self.pieces.request_again(block) {
                 self.endgame = true;
                 blocks.push(block);
             }
         }
+    }
+
+    /// Of each of these blocks, how many peers were asked for it from whom it may come any moment; none if there is no
+    /// entry.
+    fn hopes(&self, now: Instant, blocks: &BTreeSet<BlockRef>) -> BTreeMap<BlockRef, u16> {
+        let held_up = self.held_up();
+        let mut hopes = BTreeMap::new();
+        for peer in self.peers.values() {
+            if peer.standing(now, held_up) != Standing::Silent {
+                let asked = peer.in_flight.iter().map(|flying| flying.block);
+                for block in asked.filter(|block| blocks.contains(block)) {
+                    *hopes.entry(block).or_default() += 1;
+                }
+            }
+        }
+        hopes
     }
 
     /// `block` is here: whoever else was asked for it need not send it.

@@ -113,7 +113,7 @@ fn a_block_is_asked_of_so_many_at_the_end_and_of_no_more() {
             .map(|last| rig.willing_seed(last + 1))
             .collect();
         // None of them answers, but nobody has been silent for long yet.
-        rig.wait(SNUB_AFTER / 2);
+        rig.wait(Duration::from_millis(1_500));
         for block in rig.layout.blocks(PieceIndex(3)) {
             let is_asked = |peer| {
                 let asked = &rig.torrent.peers[peer].in_flight;

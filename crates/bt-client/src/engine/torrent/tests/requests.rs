@@ -6,7 +6,7 @@ use bt_metainfo::{BLOCK_SIZE, BlockRef, PieceIndex};
 use bt_wire::{Bitfield, Message};
 
 use super::{BLOCKS, PIECES, Rig};
-use crate::engine::{Command, Input, Output, Priority};
+use crate::engine::{Command, Input, Output, PieceVerdict, Priority};
 use crate::limits::{GIFT_COPIES, NEEDS_NO_GIFT, SNUB_AFTER};
 
 fn requests(said: &[Output]) -> usize {
@@ -241,4 +241,51 @@ fn a_reject_of_what_was_called_off_is_none_of_what_was_asked_for_again() {
     assert_eq!(waiting(&rig), again.len());
     rig.hear(peer, Message::Reject(block));
     assert_eq!(waiting(&rig), again.len() - 1);
+}
+
+/// One that has only just come is asked for what ten others do not send, block by block.
+fn time_beside_silent_peers(before: Duration) -> Duration {
+    let mut have = Bitfield::full(PIECES);
+    have.clear(PieceIndex(3));
+    have.clear(PieceIndex(4));
+    let mut rig = Rig::with(have, |_| {});
+    for last in 1..=10 {
+        rig.willing_seed(last);
+    }
+    rig.wait(before);
+    let good = rig.willing_seed(11);
+    let begun = rig.now;
+    while rig.torrent.pieces.left() > 0 {
+        for block in rig.requests_to(good) {
+            rig.block(good, block);
+            rig.tell(Input::Flush(good));
+        }
+        for piece in [PieceIndex(3), PieceIndex(4)] {
+            if rig.torrent.pieces.partial(piece).is_some()
+                && !rig.torrent.pieces.is_incomplete(piece)
+            {
+                rig.tell(Input::PieceChecked(
+                    piece,
+                    PieceVerdict::Good {
+                        digests: Vec::new(),
+                    },
+                ));
+            }
+        }
+        rig.wait(Duration::from_millis(100));
+        assert!(rig.now < begun + 4 * SNUB_AFTER, "it is never asked");
+    }
+    rig.now - begun
+}
+
+#[test]
+fn peers_that_never_answer_do_not_keep_blocks_from_one_that_does() {
+    // They are still hoped for; nobody has given them up; they have just been given up, and again.
+    for (before, most) in [(0, 9), (10, 2), (16, 2), (31, 2)] {
+        let took = time_beside_silent_peers(Duration::from_secs(before));
+        assert!(
+            took < Duration::from_secs(most),
+            "{took:?} after {before} s"
+        );
+    }
 }
