@@ -239,7 +239,7 @@ impl Disk {
         self.assembling.clear();
     }
 
-    /// These pieces are not here any more.
+    /// These pieces are not here any more, and no record says that they are.
     pub(crate) fn lose(&mut self, pieces: &[PieceIndex]) {
         for piece in pieces {
             self.written.clear(*piece);
@@ -251,7 +251,16 @@ impl Disk {
             }
             self.lost.insert(*piece);
         }
-        self.records.lose(pieces);
+    }
+
+    /// These pieces are about to be known to be lost: their records are taken back. Says so if a start would believe them.
+    pub(crate) fn take_back(&mut self, pieces: &[PieceIndex]) -> Result<(), Trouble> {
+        taken_back(self.records.lose(pieces))
+    }
+
+    /// The same of all, which is to be looked at anew.
+    pub(crate) fn forget_records(&mut self) -> Result<(), Trouble> {
+        taken_back(self.records.forget_all())
     }
 
     /// What was being put together of this piece is forgotten.
@@ -420,6 +429,13 @@ impl Disk {
             layout.blocks(*piece).filter(here)
         });
         blocks.map(|block| u64::from(block.length)).sum()
+    }
+}
+
+fn taken_back(is_taken_back: bool) -> Result<(), Trouble> {
+    match is_taken_back {
+        true => Ok(()),
+        false => Err(io_error("what is lost cannot be recorded")),
     }
 }
 

@@ -60,6 +60,7 @@ impl World {
                 self.rearm(node);
             }
             Fault::Disk(node, mood) => self.nodes[node].disk.mood = mood,
+            Fault::Journal(node, failing) => self.nodes[node].disk.records.failing = failing,
             Fault::Line(node, line) => self.nodes[node].line = line,
             Fault::Limit(node, limit) => {
                 let node = &mut self.nodes[node];

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::disk::DiskMood;
 use super::link::Line;
+use super::platter::Failing;
 use super::tracker::TrackerMood;
 
 /// How a node behaves.
@@ -159,6 +160,8 @@ pub(crate) enum Fault {
     /// The node's clock jumps ahead.
     Jump(usize, Duration),
     Disk(usize, DiskMood),
+    /// The directory of its journal fails from now on, or no more.
+    Journal(usize, Failing),
     Line(usize, Line),
     /// A new limit of the node, bytes per second out.
     Limit(usize, Option<u64>),

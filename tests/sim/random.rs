@@ -10,6 +10,7 @@ use super::dice::Dice;
 use super::disk::DiskMood;
 use super::link::Line;
 use super::plan::{Conduct, Fault, Have, Member, Plan};
+use super::platter::Failing;
 use super::scenarios::with_seeds;
 use super::tracker::TrackerMood;
 use super::world::World;
@@ -189,6 +190,7 @@ fn of(fault: &Fault) -> Option<usize> {
         | Fault::Resume(node)
         | Fault::Jump(node, _)
         | Fault::Disk(node, _)
+        | Fault::Journal(node, _)
         | Fault::Line(node, _)
         | Fault::Limit(node, _)
         | Fault::Reannounce(node)
@@ -210,6 +212,7 @@ fn renumbered(mut fault: Fault, gone: usize) -> Fault {
         | Fault::Resume(node)
         | Fault::Jump(node, _)
         | Fault::Disk(node, _)
+        | Fault::Journal(node, _)
         | Fault::Line(node, _)
         | Fault::Limit(node, _)
         | Fault::Reannounce(node)
@@ -278,7 +281,7 @@ fn trouble(dice: &mut Dice, members: usize, trackers: usize, pieces: u32) -> Tro
             (end, Fault::Tracker(tracker, TrackerMood::Up)),
         ]
     };
-    match dice.below(26) {
+    match dice.below(27) {
         0 => vec![(begin, Fault::Pause(node)), (end, Fault::Resume(node))],
         1 | 2 => {
             let back_after = Some(dice.moment(Duration::from_millis(10), Duration::from_secs(10)));
@@ -340,6 +343,21 @@ fn trouble(dice: &mut Dice, members: usize, trackers: usize, pieces: u32) -> Tro
         24 => {
             let (from, to) = part(dice, pieces);
             vec![(begin, Fault::Select(node, from, to))]
+        }
+        25 => {
+            let node = node.max(1);
+            let failing = [Failing::Writes, Failing::Syncs][dice.below(2)];
+            let crash = Fault::Crash {
+                node,
+                power_cut: dice.chance(70),
+                back_after: Some(Duration::from_secs(1)),
+            };
+            vec![
+                (begin, Fault::Journal(node, failing)),
+                (begin, Fault::Lose(node)),
+                (end, crash),
+                (end, Fault::Journal(node, Failing::Nothing)),
+            ]
         }
         _ => {
             let back_after = dice.moment(Duration::ZERO, Duration::from_secs(3));

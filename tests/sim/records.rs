@@ -41,8 +41,10 @@ pub(crate) struct Records {
     departed: IndexSet,
     /// These were recorded, and the record was synced: they may not be forgotten.
     promised: IndexSet,
-    /// The last commit could not be written.
+    /// The last commit, or the last loss, could not be written.
     has_failed: bool,
+    /// What fails whenever something is to be recorded.
+    pub(crate) failing: Failing,
     /// All was forgotten, and is being looked at.
     is_looking: bool,
     /// Chance of its own, so that what goes on around a node does not depend on its journal.
@@ -77,6 +79,7 @@ impl Records {
             departed: IndexSet::default(),
             promised: IndexSet::default(),
             has_failed: false,
+            failing: Failing::Nothing,
             is_looking: false,
             dice: Dice::new(seed),
             then: Instant::now(),
@@ -144,6 +147,10 @@ impl Records {
         if records.is_empty() {
             return Duration::ZERO;
         }
+        let failing = match self.failing {
+            Failing::Nothing => failing,
+            other => other,
+        };
         self.platter.depart(failing);
         if self.journal.write(&records).is_err() {
             self.has_failed = true;
@@ -188,10 +195,29 @@ impl Records {
         self.has_failed = false;
     }
 
-    /// These pieces are not on the disk any more.
-    pub(crate) fn lose(&mut self, pieces: &[PieceIndex]) {
+    /// The same of a record that takes something back. If it cannot be written, the journal goes, and a start believes
+    /// nothing. False if that cannot be done either: the journal says too much, and the torrent has to stop.
+    fn take_back(&mut self, torrent: u32, records: &[Record]) -> bool {
+        self.platter.arrive();
+        self.platter.depart(self.failing);
+        self.has_failed = self.journal.write(records).is_err();
+        if self.has_failed && self.journal.disclaim().is_ok() {
+            self.promised = IndexSet::default();
+        }
+        self.platter.arrive();
+        !self.journal.overclaims(torrent)
+    }
+
+    /// Whether a start now might believe more than is true, as what was lost could not be taken back.
+    pub(crate) fn say_too_much(&self) -> bool {
+        let known = self.known();
+        known.is_some_and(|(torrent, _)| self.journal.overclaims(torrent))
+    }
+
+    /// These pieces are not on the disk any more. False if a start would believe that they are.
+    pub(crate) fn lose(&mut self, pieces: &[PieceIndex]) -> bool {
         let Some((torrent, _)) = self.known() else {
-            return;
+            return true;
         };
         let lost: IndexSet = pieces.iter().map(|piece| piece.0).collect();
         self.pending.drop_pieces(torrent, &lost);
@@ -203,22 +229,23 @@ impl Records {
         recorded
             .iter()
             .for_each(|piece| self.promised.remove(piece));
-        if !recorded.is_empty() {
-            let forgotten = spans(&recorded).into_iter();
-            let forgotten = forgotten.map(|pieces| Record::Forgotten { torrent, pieces });
-            self.write(&forgotten.collect::<Vec<_>>());
+        if recorded.is_empty() {
+            return true;
         }
+        let forgotten = spans(&recorded).into_iter();
+        let forgotten = forgotten.map(|pieces| Record::Forgotten { torrent, pieces });
+        self.take_back(torrent, &forgotten.collect::<Vec<_>>())
     }
 
-    /// Everything is to be looked at anew.
-    pub(crate) fn forget_all(&mut self) {
+    /// Everything is to be looked at anew. False as above.
+    pub(crate) fn forget_all(&mut self) -> bool {
         self.is_looking = true;
         self.unsettled = IndexSet::default();
         let all: Vec<PieceIndex> = self.claims().collect();
         if let Some((torrent, _)) = self.known() {
             self.pending.drop_torrent(torrent);
         }
-        self.lose(&all);
+        self.lose(&all)
     }
 
     /// The torrent is not ours any more.

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use bt_client::engine::{Command, Input, PieceVerdict, Priority};
+use bt_client::engine::{Command, Input, PieceVerdict, Priority, Trouble};
 use bt_metainfo::PieceIndex;
 
 use super::disk::{Recorded, SYNC_EVERY, Synced, Written};
@@ -130,7 +130,8 @@ impl World {
     pub(crate) fn recheck(&mut self, node: usize, takes: Duration) {
         if self.nodes[node].online && !self.waits_for_commit(node, Fault::Recheck(node, takes)) {
             self.nodes[node].log.pieces.clear();
-            self.nodes[node].disk.records.forget_all();
+            let taken_back = self.nodes[node].disk.forget_records();
+            self.is_taken_back(node, taken_back);
             self.tell(node, Input::Command(Command::Recheck));
             let life = self.nodes[node].life;
             self.after(takes, Happening::Found(node, life));
@@ -168,6 +169,8 @@ impl World {
     }
 
     fn gone(&mut self, node: usize, pieces: Vec<PieceIndex>) {
+        let taken_back = self.nodes[node].disk.take_back(&pieces);
+        self.is_taken_back(node, taken_back);
         let loser = &mut self.nodes[node];
         loser.disk.lose(&pieces);
         for piece in &pieces {
@@ -183,6 +186,13 @@ impl World {
         }
         self.must(node, self.nodes[node].disk.check_records());
         self.tell(node, Input::Lost(pieces));
+    }
+
+    /// A torrent whose journal says too much stops.
+    fn is_taken_back(&mut self, node: usize, taken_back: Result<(), Trouble>) {
+        if let Err(trouble) = taken_back {
+            self.tell(node, Input::StorageFailed(trouble));
+        }
     }
 
     /// The owner has other wishes about the order. What is wanted at all stays.

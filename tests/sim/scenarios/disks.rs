@@ -6,6 +6,7 @@ use super::{story, with_seeds};
 use crate::dice::Dice;
 use crate::disk::DiskMood;
 use crate::plan::{Fault, Plan};
+use crate::platter::Failing;
 use crate::world::World;
 
 const PIECE: u32 = 64 * 1024;
@@ -140,6 +141,71 @@ fn a_power_cut_in_the_middle_of_a_commit_leaves_records_of_what_is_there() {
             }
         }
         assert_eq!(cuts, 5);
+        world.play();
+    });
+}
+
+/// The journal cannot be written while pieces are lost, and right after that the program or the power goes: the journal is
+/// gone by then, and the start believes nothing.
+///
+/// P2 of `docs/SECURITY.md`.
+#[test]
+fn a_loss_that_cannot_be_recorded_is_not_believed_after_a_crash() {
+    with_seeds("a_loss_that_cannot_be_recorded", 1, |seed| {
+        let mut dice = Dice::new(seed);
+        let mut world = World::new(seed, Plan::swarm(60, PIECE, 2, 4.0));
+        // Others may hear rubbish in place of what is lost.
+        world.culprits.insert(1);
+        // By then some commits are recorded.
+        let at = dice.moment(Duration::from_millis(2_500), Duration::from_millis(7_000));
+        world.run(at, |_| false);
+        let failing = [Failing::Writes, Failing::Syncs][dice.below(2)];
+        world.strike(Fault::Journal(1, failing));
+        for _ in 0..1 + dice.below(3) {
+            world.strike(Fault::Lose(1));
+            // A loss waits for a commit.
+            let at =
+                world.now + dice.moment(Duration::from_millis(400), Duration::from_millis(1_500));
+            world.run(at, |_| false);
+        }
+        assert!(!world.nodes[1].disk.records.say_too_much());
+        assert_eq!(world.nodes[1].log.failures, 0, "the work goes on");
+        world.strike(crash(1, dice.chance(70), Duration::from_millis(300)));
+        world.strike(Fault::Journal(1, Failing::Nothing));
+        world.play();
+    });
+}
+
+/// The journal can be neither written nor removed: the torrent stops, and once something can be written again, the next
+/// commit says what is true.
+#[test]
+fn a_loss_that_can_in_no_way_be_recorded_stops_the_torrent_until_it_can() {
+    with_seeds("a_loss_that_can_in_no_way", 1, |seed| {
+        let mut dice = Dice::new(seed);
+        let mut world = World::new(seed, Plan::swarm(60, PIECE, 2, 4.0));
+        world.culprits.insert(1);
+        let at = dice.moment(Duration::from_millis(2_500), Duration::from_millis(7_000));
+        world.run(at, |_| false);
+        world.strike(Fault::Journal(1, Failing::Everything));
+        let says_too_much = |world: &World| world.nodes[1].disk.records.say_too_much();
+        let mut losses = 0;
+        while !says_too_much(&world) {
+            // Those that are not recorded yet need not be taken back.
+            assert!(losses < 60, "all that it has is lost");
+            world.strike(Fault::Lose(1));
+            losses += 1;
+            let at = world.now + Duration::from_millis(400);
+            world.run(at, says_too_much);
+        }
+        assert_eq!(world.nodes[1].log.failures, 1);
+        world.strike(Fault::Journal(1, Failing::Nothing));
+        world.strike(Fault::Resume(1));
+        let is_said = |world: &World| !says_too_much(world);
+        let end = world.now + Duration::from_secs(60);
+        assert!(world.run(end, is_said), "a commit comes");
+        let later = world.now + dice.moment(Duration::from_millis(30), Duration::from_millis(900));
+        world.run(later, |_| false);
+        world.strike(crash(1, true, Duration::from_millis(300)));
         world.play();
     });
 }

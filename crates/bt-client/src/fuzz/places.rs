@@ -340,6 +340,13 @@ impl Shares {
                 }
             };
             assert_eq!(crowd.has_share(ip), has_share, "{text}");
+            let there = self.there.iter().copied().map(self::ip);
+            let around = Crowd::around(ip, there, self.places);
+            assert_eq!(
+                around.has_share(ip),
+                has_share,
+                "{text}, of those around it"
+            );
         }
     }
 }

@@ -42,7 +42,7 @@ const CALLS: usize = MOST * 2;
 ///
 /// # Panics
 /// If the books disagree, if anybody is shown a piece twice, one that it has, or one that others were given while it lacks
-/// one that nobody was; if more is told at once than may be; if there is more to show although nothing happened; if
+/// one that nobody was; if anything else is told than is found by looking at all peers each time; if more is told at once than may be; if there is more to show although nothing happened; if
 /// anything is left of who has gone; if in the end those who take what they are shown do not get it all, whatever the
 /// others do; or if the same story goes another way the second time.
 pub fn spread(data: &[u8]) {
@@ -322,10 +322,20 @@ impl Driven {
             rate: peer.rate,
         });
         let listeners: Vec<Listener<'_>> = listeners.collect();
-        let told = self.spread.reveal(self.now, &listeners, |piece| {
+        let availability = |piece| {
             let those = peers.iter().filter(|peer| peer.has.get(piece));
             u32::try_from(those.count()).expect("a few")
-        });
+        };
+        let mut plain = self.spread.clone();
+        let expected = plain.reveal_plainly(self.now, &listeners, availability);
+        let rates = listeners.iter().map(|listener| listener.rate).sum();
+        let look = |key| listeners.iter().find(|one| one.key == key).copied();
+        let told = self.spread.reveal(self.now, rates, look, availability);
+        assert_eq!(told, expected, "found in the plain way");
+        assert!(
+            self.spread.is_like(&plain),
+            "other books than in the plain way"
+        );
         assert!(told.len() <= MAX_TOLD_AT_ONCE);
         assert!(!self.spread.is_due(), "it has just been looked at");
         for &(key, piece) in &told {

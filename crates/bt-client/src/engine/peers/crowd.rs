@@ -29,6 +29,15 @@ impl Crowd {
         crowd
     }
 
+    /// The same as far as it concerns `ip`: of thousands the others need not be counted.
+    pub(crate) fn around(ip: IpAddr, there: impl Iterator<Item = IpAddr>, places: usize) -> Self {
+        let (host, network) = (host_of(ip), network_of(ip));
+        let is_near = |other: &IpAddr| {
+            host_of(*other) == host || (network.is_some() && network_of(*other) == network)
+        };
+        Self::new(there.filter(is_near), places)
+    }
+
     pub(crate) fn add(&mut self, ip: IpAddr) {
         *self.hosts.entry(host_of(ip)).or_default() += 1;
         if let Some(network) = network_of(ip) {

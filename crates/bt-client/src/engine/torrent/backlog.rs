@@ -86,6 +86,7 @@ impl Torrent {
         let Some(mut spread) = self.spread.take() else {
             return;
         };
+        self.fed.clear();
         for &key in self.peers.keys() {
             let told = spread
                 .take_shown(key)

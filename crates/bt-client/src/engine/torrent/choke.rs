@@ -5,7 +5,7 @@ use std::time::Instant;
 use bt_wire::Message;
 
 use super::Torrent;
-use crate::engine::upload::{ChokeCandidate, Listener, Spread};
+use crate::engine::upload::{ChokeCandidate, Listener, NO_RATE, Spread};
 use crate::engine::{Output, Outputs, PeerKey};
 use crate::limits::CHOKE_ROUND;
 
@@ -125,20 +125,27 @@ impl Torrent {
         let Some(spread) = &mut self.spread else {
             return;
         };
-        let listeners: Vec<Listener<'_>> = self
-            .peers
-            .iter()
+        let peers = &self.peers;
+        let look = |key| {
+            let peer = peers.get(&key)?;
             // With the Fast extension what a peer has is the first thing that it says; without, it may say nothing.
-            .filter(|(_, peer)| !peer.is_seed() && (peer.announced || !peer.info.fast))
-            .map(|(&key, peer)| Listener {
+            let listens = !peer.is_seed() && (peer.announced || !peer.info.fast);
+            listens.then(|| Listener {
                 key,
                 has: &peer.has,
                 interested: peer.peer_interested,
                 rate: peer.up.rate(now),
             })
-            .collect();
+        };
+        // A few of thousands are sent something; of the others a meter remembers less than a byte a second.
+        let mut rates = 0.0;
+        self.fed.retain(|key| {
+            let rate = look(*key).map_or(0.0, |listener| listener.rate);
+            rates += rate;
+            rate >= NO_RATE
+        });
         let availability = &self.availability;
-        let revealed = spread.reveal(now, &listeners, |piece| availability.of(piece));
+        let revealed = spread.reveal(now, rates, look, |piece| availability.of(piece));
         for (key, piece) in revealed {
             out.push(Output::Send(key, Message::Have(piece)));
         }

@@ -130,6 +130,7 @@ impl Torrent {
             peer.last_use = now;
         }
         if let Some(spread) = &mut self.spread {
+            self.fed.insert(key);
             spread.sent(now, key, bytes);
             self.spread_if_due(now, out);
         }

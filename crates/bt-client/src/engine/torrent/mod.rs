@@ -21,7 +21,7 @@ mod storage;
 mod tests;
 mod verdict;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -131,6 +131,8 @@ pub struct Torrent {
     choker: Choker,
     next_choke: Instant,
     spread: Option<Spread>,
+    /// Those to whom something has left of late while we spread, or more.
+    fed: BTreeSet<PeerKey>,
     backlog: Backlog,
     announcing: Announcing,
     rng: Rng,
@@ -222,6 +224,7 @@ impl Torrent {
             choker: Choker::default(),
             next_choke: now,
             spread: None,
+            fed: BTreeSet::new(),
             backlog: Backlog::default(),
             rng,
             completed_before: false,
@@ -466,6 +469,7 @@ impl Torrent {
             }
         }
         self.spread = None;
+        self.fed.clear();
         self.failure = None;
         self.checked = false;
         // A paused torrent is checked and stays paused.

@@ -155,7 +155,7 @@ impl Torrent {
             self.close(now, twin, out);
         }
         let connected = self.peers.values().map(|peer| peer.info.addr.ip());
-        let has_share = Crowd::new(connected, self.config.max_peers).has_share(ip);
+        let has_share = Crowd::around(ip, connected, self.config.max_peers).has_share(ip);
         if has_share || (self.is_full() && !self.make_room(now, out)) {
             return Err(Refusal::Full);
         }

@@ -3,5 +3,5 @@
 mod choker;
 mod spread;
 
-pub(crate) use choker::{ChokeCandidate, Choker};
+pub(crate) use choker::{ChokeCandidate, Choker, NO_RATE};
 pub(crate) use spread::{Listener, Spread};

@@ -10,7 +10,7 @@ use crate::engine::rng::Rng;
 use crate::limits::OPTIMISTIC_ROUND;
 
 /// Bytes per second below which a rate is only what a meter remembers: nothing has come for a minute or more.
-const NO_RATE: f64 = 1.0;
+pub(crate) const NO_RATE: f64 = 1.0;
 
 /// How long a peer is a newcomer.
 const NEWCOMER: Duration = Duration::from_secs(45);

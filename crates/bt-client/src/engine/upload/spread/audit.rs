@@ -24,7 +24,8 @@ impl Spread {
             return Err(format!("{piece} is fresh and not on the list"));
         }
         let mut reveals = vec![0; self.reveals.len()];
-        for pupil in self.pupils.values() {
+        self.roll.audit()?;
+        for (_, pupil) in self.roll.all() {
             pupil.audit(&self.layout)?;
             for piece in pupil.counted.iter_ones() {
                 reveals[piece.0 as usize] += 1;
@@ -49,14 +50,14 @@ impl Spread {
     /// Whether `piece` was given to `peer` and not taken back, so that others are given it last.
     #[cfg(any(test, feature = "fuzz"))]
     pub(crate) fn is_given_to(&self, peer: PeerKey, piece: PieceIndex) -> bool {
-        let pupil = self.pupils.get(&peer);
+        let pupil = self.roll.get(peer);
         pupil.is_some_and(|pupil| pupil.counted.get(piece))
     }
 
     /// All that `peer` was shown.
     #[cfg(any(test, feature = "fuzz"))]
     pub(crate) fn shown(&self, peer: PeerKey) -> Option<&Bitfield> {
-        Some(&self.pupils.get(&peer)?.shown)
+        Some(&self.roll.get(peer)?.shown)
     }
 
     /// A piece that is fresh and that `peer`, which `has` these, was not shown.

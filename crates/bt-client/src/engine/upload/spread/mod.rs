@@ -7,9 +7,12 @@
 //! connections.
 
 mod audit;
+#[cfg(any(test, feature = "fuzz"))]
+mod plain;
 mod pupil;
+mod roll;
+mod turns;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +20,8 @@ use bt_metainfo::{Layout, PieceIndex};
 use bt_wire::Bitfield;
 
 use self::pupil::{Pending, Pupil};
+use self::roll::Roll;
+use self::turns::Turns;
 use crate::engine::PeerKey;
 use crate::engine::rng::Rng;
 use crate::limits::{MAX_TOLD_AT_ONCE, MAX_TOLD_TO_ONE};
@@ -64,7 +69,7 @@ const FIRST_OFFER: usize = 16;
 const MORE_EACH_TIME: usize = 8;
 
 /// What is known elsewhere of a peer that is not a seed.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Listener<'a> {
     pub(crate) key: PeerKey,
     /// What it has.
@@ -77,6 +82,7 @@ pub(crate) struct Listener<'a> {
 
 /// See the module.
 #[derive(Debug)]
+#[cfg_attr(any(test, feature = "fuzz"), derive(Clone, PartialEq))]
 pub(crate) struct Spread {
     layout: Arc<Layout>,
     /// To how many peers each piece has been given: revealed, and not taken back since.
@@ -85,7 +91,7 @@ pub(crate) struct Spread {
     fresh: Vec<PieceIndex>,
     /// The same as a set.
     is_fresh: Bitfield,
-    pupils: BTreeMap<PeerKey, Pupil>,
+    roll: Roll,
     /// Pieces shown so far, to anyone.
     turns: u64,
     /// Something has changed by which more may have to be revealed.
@@ -111,7 +117,7 @@ impl Spread {
             reveals: vec![0; fresh.len()],
             fresh,
             is_fresh: Bitfield::full(layout.piece_count()),
-            pupils: BTreeMap::new(),
+            roll: Roll::new(layout),
             turns: 0,
             is_due: true,
             left_since: 0,
@@ -121,34 +127,25 @@ impl Spread {
     }
 
     pub(crate) fn joined(&mut self, now: Instant, peer: PeerKey) {
-        let pupil = Pupil {
-            shown: Bitfield::new(self.layout.piece_count()),
-            counted: Bitfield::new(self.layout.piece_count()),
-            pending: Vec::new(),
-            queued: 0,
-            unshared: Vec::new(),
-            progress: now,
-            moved: now,
-            deaf: false,
-            offered: (now, 0),
-            offering: 0,
-            seen: PieceIndex(0),
-            told: (now, 0),
-            exhausted: false,
-        };
-        self.pupils.insert(peer, pupil);
+        let pupil = Pupil::new(now, self.layout.piece_count());
+        self.roll.insert(peer, pupil);
     }
 
     /// `peer` has said what it `has`, for the first time: what nobody has comes before that. It is no less fresh for it, as
     /// `peer` may be slow, or not say the truth.
     pub(crate) fn introduced(&mut self, now: Instant, peer: PeerKey, has: &Bitfield) {
-        let Some(pupil) = self.pupils.get_mut(&peer) else {
+        let is_here = self.roll.change(peer, |pupil| {
+            pupil.listens = true;
+            pupil.progress = now;
+            pupil.pending.retain(|pending| !has.get(pending.piece));
+        });
+        if is_here.is_none() {
             return;
-        };
-        pupil.progress = now;
-        pupil.pending.retain(|pending| !has.get(pending.piece));
-        // Pieces are taken from the end.
-        self.fresh.sort_by_key(|piece| !has.get(*piece));
+        }
+        // Most newcomers have nothing. Pieces are taken from the end.
+        if !has.is_empty() {
+            self.fresh.sort_by_key(|piece| !has.get(*piece));
+        }
         self.is_due = true;
     }
 
@@ -159,7 +156,7 @@ impl Spread {
         has: &Bitfield,
         availability: impl Fn(PieceIndex) -> u32,
     ) {
-        let Some(pupil) = self.pupils.remove(&peer) else {
+        let Some(pupil) = self.roll.remove(peer) else {
             return;
         };
         for piece in pupil.counted.iter_ones() {
@@ -190,102 +187,62 @@ impl Spread {
 
     /// `piece` is given to somebody.
     fn is_given(&mut self, piece: PieceIndex) {
-        if self.is_fresh.clear(piece) {
-            self.fresh.retain(|fresh| *fresh != piece);
+        if self.is_fresh.clear(piece)
+            && let Some(at) = self.fresh.iter().position(|fresh| *fresh == piece)
+        {
+            self.fresh.remove(at);
         }
     }
 
     /// What peers have been shown and do not take is for others again.
-    fn give_up_on_stalled(
+    fn give_up_on_stalled<'a>(
         &mut self,
         now: Instant,
-        listeners: &[Listener<'_>],
+        look: impl Fn(PeerKey) -> Option<Listener<'a>>,
         availability: impl Fn(PieceIndex) -> u32,
     ) {
-        let mut back = Vec::new();
-        for listener in listeners {
-            let Some(pupil) = self.pupils.get_mut(&listener.key) else {
+        let owing: Vec<PeerKey> = self.roll.owing().collect();
+        for key in owing {
+            let (Some(listener), Some(pupil)) = (look(key), self.roll.get(key)) else {
                 continue;
             };
-            if !pupil.deaf && pupil.is_stalled(now, listener.interested) {
-                pupil.deaf = true;
-                if listener.interested {
-                    pupil.offered.0 = now;
-                }
-                let pending = pupil.pending.drain(..).map(|pending| pending.piece);
-                let kept = pending.chain(pupil.unshared.drain(..));
-                back.extend(kept.filter(|piece| pupil.counted.clear(*piece)));
+            if pupil.deaf || !pupil.is_stalled(now, listener.interested) {
+                continue;
             }
-        }
-        for piece in back {
-            self.take_back(piece, &availability);
+            for piece in self.roll.deafen(key, listener.interested.then_some(now)) {
+                self.take_back(piece, &availability);
+            }
         }
     }
 
     /// Deaf peers may want only pieces that they were not shown, those of some files.
-    fn offer_to_deaf(
+    fn offer_to_deaf<'a>(
         &mut self,
         now: Instant,
-        listeners: &[Listener<'_>],
+        look: impl Fn(PeerKey) -> Option<Listener<'a>>,
         out: &mut Vec<(PeerKey, PieceIndex)>,
     ) {
-        let first = listeners
-            .iter()
-            .position(|l| Some(l.key) >= self.offer_first);
-        let (last, next) = listeners.split_at(first.unwrap_or(0));
+        let deaf: Vec<PeerKey> = self.roll.deaf_from(self.offer_first).collect();
         self.is_offering = false;
-        for listener in next.iter().chain(last) {
+        for listener in deaf.into_iter().filter_map(look) {
             let most = MAX_TOLD_AT_ONCE.saturating_sub(out.len());
             if most == 0 {
                 (self.offer_first, self.is_offering) = (Some(listener.key), true);
                 return;
             }
-            let offer = self.offer(now, listener, most.min(MAX_TOLD_TO_ONE));
+            let offer = self.offer(now, &listener, most.min(MAX_TOLD_TO_ONE));
             out.extend(offer.into_iter().map(|piece| (listener.key, piece)));
         }
     }
 
     /// A deaf peer is shown more each time, and none of it is kept from others. At most `most` pieces are for now.
     fn offer(&mut self, now: Instant, listener: &Listener<'_>, most: usize) -> Vec<PieceIndex> {
-        let Some(pupil) = self.pupils.get_mut(&listener.key) else {
+        let pieces = self.layout.piece_count();
+        let offer = |pupil: &mut Pupil| (pupil.offer(now, listener, pieces, most), pupil.offering);
+        let Some((offer, offering)) = self.roll.change(listener.key, offer) else {
             return Vec::new();
         };
-        let (patience, first, factor) = if listener.interested {
-            (PATIENCE, 1, 2)
-        } else {
-            (UNMOVED, FIRST_OFFER, MORE_EACH_TIME)
-        };
-        let waited = now.saturating_duration_since(pupil.offered.0) >= patience;
-        if !pupil.deaf || pupil.exhausted || pupil.queued > 0 {
-            pupil.offering = 0;
-            return Vec::new();
-        }
-        if pupil.offering == 0 {
-            if !waited {
-                return Vec::new();
-            }
-            pupil.offering = pupil.offered.1.saturating_mul(factor).max(first);
-            pupil.offered.1 = pupil.offering;
-        }
-        let count = pupil.offering.min(most);
-        let lacking = |piece: &PieceIndex| !listener.has.get(*piece) && !pupil.shown.get(*piece);
-        let unseen = (pupil.seen.0..self.layout.piece_count()).map(PieceIndex);
-        let offer: Vec<_> = unseen.filter(lacking).take(count).collect();
-        pupil.exhausted = offer.len() < count;
-        if let Some(last) = offer.last() {
-            pupil.seen = *last;
-        }
-        pupil.offering -= offer.len();
-        if pupil.exhausted {
-            pupil.offering = 0;
-        }
-        self.is_offering |= pupil.offering > 0;
-        // The next offer waits from here on.
-        pupil.offered.0 = now;
-        // They stay with those that are given to nobody: most likely it takes none of them.
-        for piece in &offer {
-            pupil.shown.set(*piece);
-        }
+        self.is_offering |= offering > 0;
         offer
     }
 
@@ -297,27 +254,26 @@ impl Spread {
         piece: PieceIndex,
         availability: u32,
     ) {
-        if let Some(pupil) = self.pupils.get_mut(&peer) {
+        self.roll.change(peer, |pupil| {
             if !pupil.shown.get(piece) {
                 pupil.progress = now;
             }
-            pupil.deaf = false;
-            pupil.took(piece);
-        }
+            (pupil.deaf, pupil.listens) = (false, true);
+        });
+        self.roll.took(peer, piece);
         self.is_due = true;
         if availability > 1 {
-            for pupil in self.pupils.values_mut() {
-                pupil.unshared.retain(|unshared| *unshared != piece);
-            }
+            self.roll.is_shared(piece);
         }
     }
 
     /// `peer` no longer has `piece`, and `availability` others do.
     pub(crate) fn lost(&mut self, peer: PeerKey, piece: PieceIndex, availability: u32) {
-        if let Some(pupil) = self.pupils.get_mut(&peer) {
+        self.roll.change(peer, |pupil| {
+            pupil.listens = true;
             pupil.seen = pupil.seen.min(piece);
             pupil.exhausted = false;
-        }
+        });
         self.is_gone(piece, availability);
         self.is_due = true;
     }
@@ -325,43 +281,44 @@ impl Spread {
     /// `bytes` of `piece` are queued for `peer`. A piece that is on its way as a whole counts as taken: some clients tell
     /// only much later what they have, and must not be kept waiting for that.
     pub(crate) fn serving(&mut self, now: Instant, peer: PeerKey, piece: PieceIndex, bytes: u32) {
-        let Some(pupil) = self.pupils.get_mut(&peer) else {
+        let serving = self.roll.change(peer, |pupil| {
+            pupil.queued += u64::from(bytes);
+            let was_deaf = std::mem::take(&mut pupil.deaf);
+            if was_deaf {
+                pupil.moved = now;
+            }
+            let is_new = pupil.counted.set(piece);
+            let mut pending = pupil.pending.iter_mut();
+            let pending = pending.find(|pending| pending.piece == piece);
+            let is_whole = pending.is_some_and(|pending| {
+                pending.left = pending.left.saturating_sub(bytes);
+                pending.left == 0
+            });
+            (was_deaf, is_new, is_whole)
+        });
+        let Some((was_deaf, is_new, is_whole)) = serving else {
             return;
         };
-        pupil.queued += u64::from(bytes);
-        if pupil.deaf {
-            (pupil.deaf, pupil.moved) = (false, now);
-            self.is_due = true;
-        }
-        if pupil.counted.set(piece) {
+        self.is_due |= was_deaf || is_whole;
+        if is_new {
             // It was only offered, or taken back: from now on others need not be given it first.
             self.reveals[piece.0 as usize] = self.reveals[piece.0 as usize].saturating_add(1);
             self.is_given(piece);
         }
-        let Some(pupil) = self.pupils.get_mut(&peer) else {
-            return;
-        };
-        let Some(pending) = pupil
-            .pending
-            .iter_mut()
-            .find(|pending| pending.piece == piece)
-        else {
-            return;
-        };
-        pending.left = pending.left.saturating_sub(bytes);
-        if pending.left == 0 {
-            pupil.took(piece);
-            self.is_due = true;
+        if is_whole {
+            self.roll.took(peer, piece);
         }
     }
 
     /// `bytes` have left for `peer`.
     pub(crate) fn sent(&mut self, now: Instant, peer: PeerKey, bytes: u64) {
-        if let Some(pupil) = self.pupils.get_mut(&peer) {
+        let is_last = self.roll.change(peer, |pupil| {
             (pupil.moved, pupil.deaf) = (now, false);
-            self.is_due |= pupil.queued > 0 && pupil.queued <= bytes;
-            pupil.queued = pupil.queued.saturating_sub(bytes);
-        }
+            let queued = pupil.queued;
+            pupil.queued = queued.saturating_sub(bytes);
+            queued > 0 && queued <= bytes
+        });
+        self.is_due |= is_last == Some(true);
         self.left_since = self.left_since.saturating_add(bytes);
         self.is_due |= self.left_since >= LOOK_AFTER;
     }
@@ -374,25 +331,25 @@ impl Spread {
         piece: PieceIndex,
         bytes: u32,
     ) {
-        let Some(pupil) = self.pupils.get_mut(&peer) else {
-            return;
-        };
-        pupil.queued = pupil.queued.saturating_sub(u64::from(bytes));
-        self.is_due = true;
-        // It need not ask again for what it has from another by now, nor for nothing.
-        if bytes == 0 || has.get(piece) {
+        let size = self.layout.piece_size(piece);
+        let is_asked_later = bytes > 0 && !has.get(piece);
+        let is_here = self.roll.change(peer, |pupil| {
+            pupil.queued = pupil.queued.saturating_sub(u64::from(bytes));
+            // It need not ask again for what it has from another by now, nor for nothing.
+            let mut pending = pupil.pending.iter_mut().filter(|_| is_asked_later);
+            if let Some(pending) = pending.find(|pending| pending.piece == piece) {
+                // It may have asked for the same more than once.
+                pending.left = pending.left.saturating_add(bytes).min(size);
+            }
+        });
+        if is_here.is_none() {
             return;
         }
-        let pending = pupil.pending.iter_mut().find(|p| p.piece == piece);
-        if let Some(pending) = pending {
-            // It may have asked for the same more than once.
-            let size = self.layout.piece_size(piece);
-            pending.left = pending.left.saturating_add(bytes).min(size);
-        } else if let Some(at) = pupil.unshared.iter().position(|p| *p == piece) {
-            // It does not have all of it after all.
-            pupil.unshared.swap_remove(at);
-            let left = bytes.min(self.layout.piece_size(piece));
-            pupil.pending.push(Pending { piece, left });
+        self.is_due = true;
+        if is_asked_later {
+            // It may not have all of it after all.
+            let left = bytes.min(size);
+            self.roll.keeps_no_more(peer, Pending { piece, left });
         }
     }
 
@@ -408,88 +365,62 @@ impl Spread {
 
     /// Nothing that was queued for `peer` will leave.
     pub(crate) fn choked(&mut self, peer: PeerKey) {
-        if let Some(pupil) = self.pupils.get_mut(&peer) {
-            pupil.queued = 0;
-        }
+        self.roll.change(peer, |pupil| pupil.queued = 0);
     }
 
     /// Whether `peer` was shown `piece`, so that it may ask for it.
     pub(crate) fn is_shown(&self, peer: PeerKey, piece: PieceIndex) -> bool {
-        self.pupils
-            .get(&peer)
-            .is_some_and(|pupil| pupil.shown.get(piece))
+        let pupil = self.roll.get(peer);
+        pupil.is_some_and(|pupil| pupil.shown.get(piece))
     }
 
     /// All that `peer` was shown; it is forgotten here.
     pub(crate) fn take_shown(&mut self, peer: PeerKey) -> Option<Bitfield> {
-        Some(self.pupils.remove(&peer)?.shown)
+        Some(self.roll.remove(peer)?.shown)
     }
 
-    /// What to reveal to whom now, at most [`MAX_TOLD_AT_ONCE`] pieces; `availability` says how many peers (not we) have a piece.
-    pub(crate) fn reveal(
+    /// What to reveal to whom now, at most [`MAX_TOLD_AT_ONCE`] pieces. `look` gives what is known of a peer, `None` of those
+    /// that cannot be told anything, `rates` is what all of them together get from us, and `availability` says how many
+    /// peers (not we) have a piece.
+    pub(crate) fn reveal<'a>(
         &mut self,
         now: Instant,
-        listeners: &[Listener<'_>],
+        rates: f64,
+        look: impl Fn(PeerKey) -> Option<Listener<'a>>,
         availability: impl Fn(PieceIndex) -> u32,
     ) -> Vec<(PeerKey, PieceIndex)> {
         (self.is_due, self.left_since) = (false, 0);
-        self.give_up_on_stalled(now, listeners, &availability);
-        let alone = self.pupils.len() == 1;
-        let rates: f64 = listeners.iter().map(|listener| listener.rate).sum();
+        self.give_up_on_stalled(now, &look, &availability);
+        let alone = self.roll.len() == 1;
         let window = (rates * WINDOW).max(LEAST_WINDOW);
-        let mut under_way: f64 = listeners
-            .iter()
-            .filter_map(|l| Some(self.pupils.get(&l.key)?.holds_up(now, l.rate)))
-            .sum();
+        let holds_up = |key| Some(self.roll.get(key)?.holds_up(now, look(key)?.rate));
+        let mut under_way: f64 = self.roll.owing().filter_map(holds_up).sum();
         let mut out = Vec::new();
-        self.offer_to_deaf(now, listeners, &mut out);
+        self.offer_to_deaf(now, &look, &mut out);
         for hoarders in [false, true] {
-            let mut waiting = self.waiting(listeners, alone, hoarders);
+            let mut turns = Turns::new(&self.roll, &look, alone, hoarders);
             // The one that is owed least comes first, of equals the one that was told longest ago.
             while (alone || under_way < window)
                 && out.len() < MAX_TOLD_AT_ONCE
-                && let Some(at) = first(&waiting)
+                && let Some(turn) = turns.next(&self.roll, now, self.fresh.is_empty())
             {
-                let (_, _, listener) = waiting[at];
-                let Some(piece) = self.piece_for(now, listener, alone, &availability) else {
-                    waiting.swap_remove(at);
+                let Some(listener) = look(turn.key()) else {
+                    // It is back as soon as it says something.
+                    turns.pass(&self.roll, turn);
+                    self.roll.change(turn.key(), |pupil| pupil.listens = false);
+                    continue;
+                };
+                let Some(piece) = self.piece_for(now, &listener, alone, &availability) else {
+                    turns.pass(&self.roll, turn);
                     continue;
                 };
                 let size = self.tell(now, listener.key, piece);
                 under_way += size;
                 out.push((listener.key, piece));
-                if self.may_be_told(listener, alone, hoarders) {
-                    waiting[at].0 += size;
-                    waiting[at].1 = self.turns;
-                } else {
-                    waiting.swap_remove(at);
-                }
+                turns.told(turn, &self.roll, &listener);
             }
         }
         out
-    }
-
-    fn may_be_told(&self, listener: &Listener<'_>, alone: bool, hoarders: bool) -> bool {
-        self.pupils
-            .get(&listener.key)
-            .is_some_and(|pupil| pupil.may_be_told(&self.layout, listener.rate, alone, hoarders))
-    }
-
-    /// Those who may be told a piece: what they are owed, and when they were last told one.
-    fn waiting<'a>(
-        &self,
-        listeners: &'a [Listener<'a>],
-        alone: bool,
-        hoarders: bool,
-    ) -> Vec<(f64, u64, &'a Listener<'a>)> {
-        listeners
-            .iter()
-            .filter(|listener| self.may_be_told(listener, alone, hoarders))
-            .filter_map(|listener| {
-                let pupil = self.pupils.get(&listener.key)?;
-                Some((pupil.owed(), pupil.told.1, listener))
-            })
-            .collect()
     }
 
     fn piece_for(
@@ -499,7 +430,7 @@ impl Spread {
         alone: bool,
         availability: impl Fn(PieceIndex) -> u32,
     ) -> Option<PieceIndex> {
-        let pupil = self.pupils.get_mut(&listener.key)?;
+        let pupil = self.roll.get(listener.key)?;
         let lacking = |piece: &PieceIndex| !listener.has.get(*piece) && !pupil.shown.get(*piece);
         if let Some(at) = self.fresh.iter().rposition(lacking) {
             let piece = self.fresh.swap_remove(at);
@@ -515,7 +446,9 @@ impl Spread {
             .pieces()
             .filter(lacking)
             .min_by_key(|piece| (availability(*piece), self.reveals[piece.0 as usize]));
-        pupil.exhausted = rarest.is_none();
+        let is_exhausted = rarest.is_none();
+        self.roll
+            .change(listener.key, |pupil| pupil.exhausted = is_exhausted);
         rarest
     }
 
@@ -523,26 +456,18 @@ impl Spread {
     fn tell(&mut self, now: Instant, peer: PeerKey, piece: PieceIndex) -> f64 {
         let left = self.layout.piece_size(piece);
         self.turns += 1;
-        if let Some(pupil) = self.pupils.get_mut(&peer) {
+        let turns = self.turns;
+        let is_new = self.roll.change(peer, |pupil| {
             pupil.shown.set(piece);
-            if pupil.counted.set(piece) {
-                self.reveals[piece.0 as usize] = self.reveals[piece.0 as usize].saturating_add(1);
-            }
             pupil.pending.push(Pending { piece, left });
-            pupil.told = (now, self.turns);
+            pupil.told = (now, turns);
+            pupil.counted.set(piece)
+        });
+        if is_new == Some(true) {
+            self.reveals[piece.0 as usize] = self.reveals[piece.0 as usize].saturating_add(1);
         }
         f64::from(left)
     }
-}
-
-/// The least of `waiting`.
-fn first(waiting: &[(f64, u64, &Listener<'_>)]) -> Option<usize> {
-    let order = |a: &usize, b: &usize| {
-        let (a, b) = (&waiting[*a], &waiting[*b]);
-        a.0.total_cmp(&b.0)
-            .then((a.1, a.2.key).cmp(&(b.1, b.2.key)))
-    };
-    (0..waiting.len()).min_by(order)
 }
 
 #[cfg(test)]

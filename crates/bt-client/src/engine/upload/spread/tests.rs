@@ -14,6 +14,23 @@ const A: PeerKey = PeerKey(1);
 const B: PeerKey = PeerKey(2);
 const C: PeerKey = PeerKey(3);
 
+/// What is revealed, and that is what is found in the plain way.
+fn reveal(
+    spread: &mut Spread,
+    now: Instant,
+    listeners: &[Listener<'_>],
+    availability: u32,
+) -> Vec<(PeerKey, PieceIndex)> {
+    let mut plain = spread.clone();
+    let expected = plain.reveal_plainly(now, listeners, |_| availability);
+    let rates = listeners.iter().map(|listener| listener.rate).sum();
+    let look = |key| listeners.iter().find(|one| one.key == key).copied();
+    let told = spread.reveal(now, rates, look, |_| availability);
+    assert_eq!(told, expected);
+    assert!(spread.is_like(&plain));
+    told
+}
+
 /// Peers that have nothing and hear of pieces of 1 MiB.
 struct Class {
     spread: Spread,
@@ -53,7 +70,7 @@ impl Class {
                 rate,
             })
             .collect();
-        self.spread.reveal(self.now, &listeners, |_| 0)
+        reveal(&mut self.spread, self.now, &listeners, 0)
     }
 
     /// All of `piece` is asked for by `peer` and leaves.
@@ -114,7 +131,10 @@ fn what_a_silent_peer_was_shown_is_for_others_again() {
     assert_eq!(rest.len(), 1, "C gets the other as well: {rest:?}");
     assert_eq!(rest[0].0, C);
     class.send(first[0]);
-    assert!(!class.spread.pupils[&first[0].0].deaf, "it reads after all");
+    assert!(
+        !class.spread.roll.get(first[0].0).unwrap().deaf,
+        "it reads after all"
+    );
 }
 
 #[test]
@@ -129,7 +149,7 @@ fn a_peer_that_wants_only_some_pieces_is_shown_them_in_time() {
         assert!(rounds < 10, "seven doublings are enough for sixty pieces");
     }
     class.send((A, PieceIndex(59)));
-    assert!(!class.spread.pupils[&A].deaf);
+    assert!(!class.spread.roll.get(A).unwrap().deaf);
     assert!(!class.spread.fresh.contains(&PieceIndex(59)));
 }
 
@@ -139,7 +159,7 @@ fn a_peer_that_is_not_interested_is_soon_shown_all_there_is() {
     let mut class = Class::new(2000, &[A]);
     class.interested = false;
     let mut rounds = 0;
-    let all = |spread: &Spread| spread.pupils[&A].shown.is_full();
+    let all = |spread: &Spread| spread.roll.get(A).unwrap().shown.is_full();
     while !all(&class.spread) {
         class.reveal();
         class.now += UNMOVED;
@@ -147,7 +167,7 @@ fn a_peer_that_is_not_interested_is_soon_shown_all_there_is() {
         assert!(
             rounds <= 6,
             "{}",
-            class.spread.pupils[&A].shown.count_ones()
+            class.spread.roll.get(A).unwrap().shown.count_ones()
         );
     }
     class.send((A, PieceIndex(7)));
@@ -172,16 +192,17 @@ fn a_peer_that_lacks_one_piece_is_shown_that_piece() {
         interested: true,
         rate: 0.0,
     };
-    let shown = class.spread.reveal(class.now, &[listener], |_| 1);
+    let shown = reveal(&mut class.spread, class.now, &[listener], 1);
     assert_eq!(shown, [(A, PieceIndex(7))]);
     fresh_is_a_set(&class.spread);
     // It may keep what it has for itself, or not have it: B is shown that all the same, without a pause.
+    class.spread.introduced(class.now, B, &Bitfield::new(200));
     class.peers = vec![(B, 0.0)];
     for _ in 0..100 {
         let told = class.reveal();
         assert!(!told.is_empty());
         told.into_iter().for_each(|told| class.send(told));
-        class.spread.pupils.get_mut(&B).unwrap().unshared.clear();
+        class.spread.roll.change(B, |pupil| pupil.unshared.clear());
     }
     class.spread.left(A, &has, |_| 0);
     fresh_is_a_set(&class.spread);
@@ -193,9 +214,9 @@ fn what_a_peer_cancels_is_not_under_way_to_it() {
     let mut class = Class::new(20, &[A]);
     let (_, piece) = class.reveal()[0];
     class.spread.serving(class.now, A, piece, MIB);
-    assert_eq!(class.spread.pupils[&A].unshared, [piece]);
+    assert_eq!(class.spread.roll.get(A).unwrap().unshared, [piece]);
     class.spread.canceled(A, &Bitfield::new(20), piece, MIB);
-    let pupil = &class.spread.pupils[&A];
+    let pupil = class.spread.roll.get(A).unwrap();
     assert!(pupil.queued == 0 && pupil.unshared.is_empty());
     assert_eq!(
         (pupil.pending[0].piece, pupil.pending[0].left),
@@ -219,7 +240,7 @@ fn a_peer_lacks_no_more_of_a_piece_than_there_is() {
     for _ in 0..3 {
         class.spread.canceled(A, &none, piece, MIB);
     }
-    assert_eq!(class.spread.pupils[&A].pending[0].left, MIB);
+    assert_eq!(class.spread.roll.get(A).unwrap().pending[0].left, MIB);
 }
 
 /// It was waited for that it asked again, and it was shown nothing else meanwhile.
@@ -230,11 +251,11 @@ fn a_peer_that_cancels_what_it_has_or_nothing_is_shown_more() {
     class.spread.serving(class.now, A, piece, MIB);
     let mut has = Bitfield::new(20);
     class.spread.canceled(A, &has, piece, 0);
-    assert!(class.spread.pupils[&A].pending.is_empty());
+    assert!(class.spread.roll.get(A).unwrap().pending.is_empty());
     has.set(piece);
     class.spread.has(class.now, A, piece, 1);
     class.spread.canceled(A, &has, piece, MIB);
-    let pupil = &class.spread.pupils[&A];
+    let pupil = class.spread.roll.get(A).unwrap();
     assert!(pupil.queued == 0 && pupil.pending.is_empty());
     assert_eq!(class.reveal().len(), 1);
 }
@@ -278,7 +299,7 @@ fn a_peer_that_has_seen_everything_is_not_looked_at_again() {
         class.send(told[0]);
     }
     assert!(class.reveal().is_empty());
-    assert!(class.spread.pupils[&A].exhausted);
+    assert!(class.spread.roll.get(A).unwrap().exhausted);
 }
 
 #[test]
