@@ -7,6 +7,7 @@
     dead_code,
     unused_imports,
     unreachable_pub,
+    clippy::drop_non_drop,
     clippy::print_stdout,
     clippy::unwrap_used,
     clippy::unnecessary_wraps,

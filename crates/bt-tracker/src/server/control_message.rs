@@ -16,7 +16,7 @@ pub(super) const PART: usize = space(size_of::<u16>());
 /// The control messages of one packet, aligned as C wants them.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
-pub(super) struct Control([u8; Control::ROOM]);
+pub(super) struct Control([u8; Self::ROOM]);
 
 /// Which of our addresses a packet was sent to, so that the answer can leave from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
