@@ -6,6 +6,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -89,6 +90,9 @@ impl Stop {
 
     /// Listens to signals for the rest of the program. Must run on the runtime.
     pub(crate) fn listen(&self, screen: &Arc<Screen>) -> io::Result<()> {
+        // A handler, even one that nobody waits for, makes a file that grows above `ulimit -f` an error of that file; by
+        // default it would end us without a word.
+        let _ = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
         let asked_before = Arc::new(AtomicBool::new(false));
         for kind in [
             SignalKind::interrupt(),

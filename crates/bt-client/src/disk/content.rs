@@ -285,7 +285,7 @@ impl Content {
             };
             self.open_at(&places, file, false)?
                 .read_exact_at(part, run.offset)
-                .map_err(|error| self.failed(&places, "read", file, error))?;
+                .map_err(|error| self.failed(&places, "read", file, in_words(error)))?;
         }
         Ok(())
     }
@@ -576,5 +576,15 @@ impl Drop for Content {
     fn drop(&mut self) {
         self.close();
         self.release();
+    }
+}
+
+/// What the standard library says of a file that ends too soon is about its own buffers.
+fn in_words(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => {
+            io::Error::new(error.kind(), "it is shorter than the torrent says")
+        }
+        _ => error,
     }
 }

@@ -44,41 +44,6 @@ pub fn journal(data: &[u8]) {
     check_file(&file);
 }
 
-/// One record whose checksum and number are right whatever is in it: it means what it is written as, and a part of it or
-/// one with another bit means nothing.
-///
-/// # Panics
-/// If it does not.
-pub fn record_bytes(data: &[u8]) {
-    let payload = data.get(..usize::from(u16::MAX)).unwrap_or(data);
-    // The kind and the torrent belong to the front.
-    let Some(length) = payload
-        .len()
-        .checked_sub(5)
-        .and_then(|n| u16::try_from(n).ok())
-    else {
-        return;
-    };
-    let mut file = header(7);
-    let begin = file.len();
-    file.extend(length.to_le_bytes());
-    file.extend_from_slice(payload);
-    file.extend(7_u64.to_le_bytes());
-    file.extend(crc32c::crc32c(&file[begin..]).to_le_bytes());
-    let read = |file: &[u8]| Reader::new(file).expect("the header is good").next();
-    if let Some(Ok(record)) = read(&file) {
-        let again = write(7, &[record], |_| payload[0] & 0x80 != 0);
-        assert_eq!(again, file, "it has one spelling");
-    }
-    for cut in [begin + 1, begin + payload.len() / 2, file.len() - 1] {
-        let part = read(&file[..cut]);
-        assert!(matches!(part, Some(Err(_))), "{cut} bytes of it: {part:?}");
-    }
-    let place = begin + payload.len() / 3;
-    file[place] ^= 1;
-    assert!(!matches!(read(&file), Some(Ok(_))), "a bit at {place}");
-}
-
 /// `is_behind_sync` tells it of the record of that number.
 fn write(first: u64, records: &[Record], is_behind_sync: impl Fn(usize) -> bool) -> Vec<u8> {
     let mut file = header(first);
@@ -266,7 +231,6 @@ mod tests {
     #[test]
     fn the_corpus_holds() {
         crate::fuzz::replay("client_journal", 3, super::journal);
-        crate::fuzz::replay("client_record", 4, super::record_bytes);
     }
 
     #[test]

@@ -130,3 +130,27 @@ fn a_reader_that_has_gone_is_no_fault_and_a_download_says_that_it_stops() {
     assert!(said.contains("nobody reads standard output"), "{said}");
     assert!(said.contains("start again to go on"), "{said}");
 }
+
+/// Without a handler for its signal the system ends a program whose file grows above the limit, and nothing is said.
+#[test]
+fn a_limit_on_the_size_of_files_is_trouble_with_the_storage() {
+    let bench = Bench::new();
+    let file = fs::File::create(bench.path("a.bin")).unwrap();
+    file.set_len(32 << 20).unwrap();
+    let program = env!("CARGO_BIN_EXE_bt-client");
+    let ran = std::process::Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -f 16 && exec \"$0\" create a.bin -s 16KiB -o a.torrent",
+        ])
+        .arg(program)
+        .current_dir(bench.path("."))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(5), "{said}");
+    assert!(
+        said.contains("error: ") && said.contains("a.torrent"),
+        "{said}"
+    );
+}

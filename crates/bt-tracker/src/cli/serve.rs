@@ -61,6 +61,9 @@ fn doubt(config: &Config) {
 
 async fn run(config: Config, json: bool) -> Result<u8, Failure> {
     let refused = |error| Failure::other("cannot handle signals").cause(&error);
+    // A handler, even one that nobody waits for, makes a snapshot that grows above `ulimit -f` an error of that file; by
+    // default it would end us without a word.
+    let _ = signal(SignalKind::from_raw(libc::SIGXFSZ)).map_err(refused)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(refused)?;

@@ -339,7 +339,7 @@ pub(crate) const TARGETS: &[Target] = &[
     stored(
         "client_record",
         "a record of the journal means what it is written as, parts and flipped bits of it nothing",
-        bt_client::fuzz::record_bytes,
+        bt_client::fuzz::record,
         &[],
     ),
     bencode(
