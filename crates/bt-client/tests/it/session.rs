@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 use bt_client::engine::State;
 use bt_client::{AddTorrent, Check, Error, Session, SessionConfig};
 use bt_metainfo::{Metainfo, create};
+use bt_wire::{Handshake, PeerId, Reserved};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::content::{assert_same, share};
@@ -303,5 +306,51 @@ async fn a_session_that_is_told_to_call_itself_finds_out_and_forgets_the_address
         .await
         .expect("in time")
         .unwrap();
+    session.stop().await;
+}
+
+/// A peer that has sent its handshake and heard ours.
+async fn caller(to: SocketAddr, metainfo: &Metainfo, number: u64) -> TcpStream {
+    let handshake = Handshake {
+        reserved: Reserved::default().with_fast(),
+        info_hash: metainfo.info_hash(),
+        peer_id: PeerId::generate("-XX0001-", number),
+    };
+    let mut stream = TcpStream::connect(to).await.unwrap();
+    stream.write_all(&handshake.encode()).await.unwrap();
+    stream.read_exact(&mut [0; 68]).await.unwrap();
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn peers_that_come_and_go_leave_no_task_behind() {
+    const PEERS: u64 = 30;
+    let dir = tempfile::tempdir().unwrap();
+    let metainfo = share(dir.path(), "stuff", FILES, 65_536);
+    let session = session(|_| {}).await;
+    let add = AddTorrent::new(metainfo.clone(), dir.path());
+    let torrent = session.add(add).await.unwrap();
+    torrent.wait_until_seeding().await.unwrap();
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let before = tasks();
+    for round in 0..3 {
+        let mut peers = Vec::new();
+        for number in 0..PEERS {
+            peers.push(caller(at(&session)[0], &metainfo, round * PEERS + number).await);
+        }
+        assert!(tasks() >= before + PEERS as usize, "one at least for each");
+        drop(peers);
+        let all_gone = async {
+            while tasks() > before {
+                tokio::task::yield_now().await;
+            }
+        };
+        let gone = timeout(PATIENCE, all_gone).await;
+        assert!(gone.is_ok(), "{} tasks, {before} before", tasks());
+    }
     session.stop().await;
 }
