@@ -78,10 +78,19 @@ impl Turns {
 pub(super) fn spawn(session: &Arc<Inner>, member: &Arc<Member>, announce: Announce, numwant: u32) {
     let (inner, member) = (Arc::clone(session), Arc::clone(member));
     session.spawn(async move {
-        let turn = inner.trackers.turns.next(clock::now, announce.event);
+        let turns = &inner.trackers.turns;
+        let turn = turns.next(clock::now, announce.event);
         let place = tokio::select! {
+            // Whose turn it is already is announced.
+            biased;
             place = turn => place,
-            () = has_fallen_silent(&member), if announce.event != Event::Stopped => None,
+            () = has_fallen_silent(&member), if announce.event != Event::Stopped => {
+                match announce.event {
+                    // It will not be said again, and `stopped` comes behind it.
+                    Event::Completed => turns.next(clock::now, Event::Stopped).await,
+                    _ => None,
+                }
+            }
         };
         match place {
             Some(_place) => perform(&inner, &member, announce, numwant).await,

@@ -156,7 +156,7 @@ impl Torrent {
         };
         peer.peer_choking = false;
         peer.has_sent = false;
-        peer.last_block = now;
+        // What it owes is as old as before, or one word a second would make up for never sending a block.
         self.request_more(now, key, out);
     }
 

@@ -168,7 +168,8 @@ impl Torrent {
             .filter(|block| peer.has.get(block.piece))
             .filter(|block| self.suspects.may_share(now, block.piece))
             .collect();
-        if late.is_empty() {
+        let mine: BTreeSet<BlockRef> = peer.in_flight.iter().map(|flying| flying.block).collect();
+        if late.is_subset(&mine) {
             return;
         }
         // Who does not answer helps only where nobody else is likely to.
@@ -178,7 +179,6 @@ impl Torrent {
             MAX_ENDGAME_REQUESTS
         };
         let hopes = self.hopes(now, &late);
-        let mine: BTreeSet<BlockRef> = peer.in_flight.iter().map(|flying| flying.block).collect();
         for block in late.difference(&mine).copied() {
             if blocks.len() >= room {
                 break;
