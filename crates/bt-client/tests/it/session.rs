@@ -324,7 +324,7 @@ async fn caller(to: SocketAddr, metainfo: &Metainfo, number: u64) -> TcpStream {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn peers_that_come_and_go_leave_no_task_behind() {
-    const PEERS: u64 = 30;
+    const PEERS: u8 = 30;
     let dir = tempfile::tempdir().unwrap();
     let metainfo = share(dir.path(), "stuff", FILES, 65_536);
     let session = session(|_| {}).await;
@@ -337,12 +337,16 @@ async fn peers_that_come_and_go_leave_no_task_behind() {
             .num_alive_tasks()
     };
     let before = tasks();
-    for round in 0..3 {
+    for round in 0..3_u8 {
         let mut peers = Vec::new();
         for number in 0..PEERS {
-            peers.push(caller(at(&session)[0], &metainfo, round * PEERS + number).await);
+            let seed = u64::from(round * PEERS + number);
+            peers.push(caller(at(&session)[0], &metainfo, seed).await);
         }
-        assert!(tasks() >= before + PEERS as usize, "one at least for each");
+        assert!(
+            tasks() >= before + usize::from(PEERS),
+            "one at least for each"
+        );
         drop(peers);
         let all_gone = async {
             while tasks() > before {
