@@ -285,7 +285,7 @@ pub(crate) mod mpsc {
     }
 }
 
-/// `tokio::time::sleep`: it may end at any moment.
+/// The timer of the runtime: it may end at any moment, and nobody waits.
 pub(crate) async fn sleep(time: Duration) {
     loom::thread::yield_now();
     NOW.set(NOW.get() + time);

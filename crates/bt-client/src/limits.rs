@@ -24,6 +24,10 @@ pub const OUR_REQQ: u32 = 2000;
 /// only wastes their uplinks.
 pub const MAX_ENDGAME_REQUESTS: u16 = 3;
 
+/// The same with those from whom nothing comes: one more that has never sent a block is not asked for it as well, since
+/// in a swarm of slow lines all would be asked for the last blocks. One that has sent some always is.
+pub const MAX_VAIN_REQUESTS: u16 = 4 * MAX_ENDGAME_REQUESTS;
+
 /// A peer that we asked and that sent no block for this long is snubbing us (BEP 3 speaks of a minute; a quarter of it
 /// keeps the end of a download short).
 pub const SNUB_AFTER: Duration = Duration::from_secs(15);
@@ -94,9 +98,13 @@ pub const DIALS_PER_SECOND: u32 = 30;
 /// are known to their trackers within minutes, and no tracker takes that for an attack.
 pub const ANNOUNCES_PER_SECOND: u32 = 50;
 
-/// Announces of a session that wait for their answer, each with a socket or two, and as many goodbyes. A silent tracker
-/// is waited for for a minute at most: it holds up others only when more than three torrents a second ask it.
+/// Announces of a session that wait for their answer, each with a socket or two, and as many goodbyes: with fifty a second
+/// trackers may take four seconds on average.
 pub const MAX_ANNOUNCES: usize = 200;
+
+/// The part of these that one tracker may have is one in so many: it may be silent for a minute each time, and the others
+/// are to be asked meanwhile.
+pub const ANNOUNCE_SHARE: usize = 4;
 
 /// Pieces of one loss that peers are told of (BEP 54): beyond, they learn it when they ask. A check that finds everything
 /// gone must not become a message for each piece and peer.

@@ -248,10 +248,11 @@ impl Pieces {
         Some(self.layout.block(piece, at))
     }
 
-    /// Asks one more peer for a block that others have been asked for; false when it is not in that state.
-    pub(crate) fn request_again(&mut self, block: BlockRef) -> bool {
+    /// Asks one more peer for a block that others have been asked for; false when it is not in that state or `limit`
+    /// peers have been asked.
+    pub(crate) fn request_again(&mut self, block: BlockRef, limit: u16) -> bool {
         match self.block_mut(block) {
-            Some(Block::Requested { by }) if *by < u16::MAX => {
+            Some(Block::Requested { by }) if *by < limit => {
                 *by += 1;
                 true
             }

@@ -10,7 +10,7 @@ use super::Torrent;
 use crate::engine::download::{Ask, next_blocks};
 use crate::engine::peers::{InFlight, Standing};
 use crate::engine::{Output, Outputs, PeerKey, State};
-use crate::limits::{MAX_ENDGAME_REQUESTS, REFUSAL_PAUSE, SNUB_AFTER};
+use crate::limits::{MAX_ENDGAME_REQUESTS, MAX_VAIN_REQUESTS, REFUSAL_PAUSE, SNUB_AFTER};
 
 /// A block is asked of a second peer only when the first has kept us waiting this long: at the end of a healthy
 /// download nothing is sent twice.
@@ -168,15 +168,18 @@ impl Torrent {
             .filter(|block| peer.has.get(block.piece))
             .filter(|block| self.suspects.may_share(now, block.piece))
             .collect();
+        if late.is_empty() {
+            return;
+        }
         let mine: BTreeSet<BlockRef> = peer.in_flight.iter().map(|flying| flying.block).collect();
         if late.is_subset(&mine) {
             return;
         }
         // Who does not answer helps only where nobody else is likely to.
-        let most = if peer.snubbing {
-            1
-        } else {
-            MAX_ENDGAME_REQUESTS
+        let (most, in_all) = match peer.standing(now, self.held_up()) {
+            Standing::Silent => (1, MAX_VAIN_REQUESTS),
+            Standing::New => (MAX_ENDGAME_REQUESTS, MAX_VAIN_REQUESTS),
+            Standing::Proven => (MAX_ENDGAME_REQUESTS, u16::MAX),
         };
         let hopes = self.hopes(now, &late);
         for block in late.difference(&mine).copied() {
@@ -184,7 +187,7 @@ impl Torrent {
                 break;
             }
             let is_open = hopes.get(&block).is_none_or(|hopes| *hopes < most);
-            if is_open && self.pieces.request_again(block) {
+            if is_open && self.pieces.request_again(block, in_all) {
                 self.endgame = true;
                 blocks.push(block);
             }

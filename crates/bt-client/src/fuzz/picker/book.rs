@@ -181,6 +181,14 @@ impl Book {
         }
     }
 
+    /// How many have been asked for `block`.
+    pub(super) fn peers_of(&self, block: BlockRef) -> usize {
+        match self.state(block) {
+            Some(State::Asked(peers)) => peers.len(),
+            _ => 0,
+        }
+    }
+
     fn state(&self, block: BlockRef) -> Option<&State> {
         let blocks = self.pieces.get(&block.piece)?;
         blocks.get((block.begin / BLOCK_SIZE) as usize)

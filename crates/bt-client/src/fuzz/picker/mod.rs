@@ -11,6 +11,7 @@ use bt_wire::Bitfield;
 use self::book::{Asked, BLOCKS, Book, PEERS, PIECES};
 use crate::engine::parts::{Ask, Availability, Pieces, Received, Rng, next_blocks};
 use crate::engine::{PeerKey, Priority};
+use crate::limits::MAX_ENDGAME_REQUESTS;
 
 /// Each two bytes are one thing that happens to a download; the first byte says what there is of it and of padding.
 ///
@@ -217,9 +218,13 @@ impl Driven {
         let Some(block) = theirs.get(number % theirs.len().max(1)) else {
             return;
         };
-        assert!(self.pieces.request_again(*block), "{block}");
-        self.book.ask(peer, *block);
-        self.peers[peer].in_flight.push(*block);
+        let is_new = self.book.peers_of(*block) < usize::from(MAX_ENDGAME_REQUESTS);
+        let asked = self.pieces.request_again(*block, MAX_ENDGAME_REQUESTS);
+        assert_eq!(asked, is_new, "{block}");
+        if asked {
+            self.book.ask(peer, *block);
+            self.peers[peer].in_flight.push(*block);
+        }
     }
 
     /// Takes back what `which` names, and lets go of what nobody has begun.

@@ -10,8 +10,8 @@ use super::{BLOCKS, PIECES, Rig};
 use crate::engine::{Direction, Input, Output, PeerInfo, Refusal, Source};
 use crate::limits::{
     DEFAULT_MAX_PEERS, DEFAULT_PEER_REQQ, LEAST_OF_NETWORK, MAX_CANDIDATES, MAX_ENDGAME_REQUESTS,
-    MAX_HALF_OPEN, MAX_NUMWANT, MAX_PEERS_PER_IP, MAX_PEERS_PER_PRIVATE_IP, MAX_WITHHELD,
-    MIN_NUMWANT, NETWORK_SHARE, OUR_REQQ, SNUB_AFTER,
+    MAX_HALF_OPEN, MAX_NUMWANT, MAX_PEERS_PER_IP, MAX_PEERS_PER_PRIVATE_IP, MAX_VAIN_REQUESTS,
+    MAX_WITHHELD, MIN_NUMWANT, NETWORK_SHARE, OUR_REQQ, SNUB_AFTER,
 };
 
 /// A peer of its own at this address.
@@ -123,6 +123,28 @@ fn a_block_is_asked_of_so_many_at_the_end_and_of_no_more() {
             assert_eq!(asked, count.min(limit), "{block} of {count} peers");
         }
         assert_eq!(rig.layout.block_count(PieceIndex(3)), BLOCKS);
+    }
+}
+
+#[test]
+fn a_block_that_nobody_sends_is_asked_of_so_many_that_never_sent_any() {
+    let limit = usize::from(MAX_VAIN_REQUESTS);
+    for count in [limit, limit + 1, 2 * limit] {
+        let mut have = Bitfield::full(PIECES);
+        have.clear(PieceIndex(3));
+        let mut rig = Rig::with(have, |_| {});
+        let peers: Vec<_> = (0..u8::try_from(count).unwrap())
+            .map(|last| rig.willing_seed(last + 1))
+            .collect();
+        // Three more at a time come to be silent, and none has been given up.
+        rig.wait(SNUB_AFTER - Duration::from_secs(1));
+        let block = rig.layout.block(PieceIndex(3), 0);
+        let is_asked = |peer| {
+            let asked = &rig.torrent.peers[peer].in_flight;
+            asked.iter().any(|flying| flying.block == block)
+        };
+        let asked = peers.iter().filter(|&peer| is_asked(peer)).count();
+        assert_eq!(asked, limit, "of {count} peers");
     }
 }
 

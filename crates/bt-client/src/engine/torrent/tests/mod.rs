@@ -152,7 +152,7 @@ impl Rig {
         }
         torrent.pieces.start(block.piece);
         torrent.unlist(block.piece);
-        if !torrent.pieces.request_again(block) {
+        if !torrent.pieces.request_again(block, u16::MAX) {
             // The blocks before it are given back when it has been taken.
             let mut taken = Vec::new();
             while let Some(next) = torrent.pieces.take_missing(block.piece) {
