@@ -110,9 +110,11 @@ impl Torrent {
             return;
         };
         let addr = SocketAddr::new(peer.info.addr.ip(), port);
+        let is_idle = self.candidates.is_idle(addr);
         // A tracker may name it later.
-        let may_be_dialed = self.candidates.is_idle(addr) || !self.candidates.is_known(addr);
-        if peer.info.direction == Direction::Incoming && may_be_dialed && peer.listens_at(addr) {
+        let may_be_dialed = is_idle || !self.candidates.is_known(addr);
+        let is_news = peer.info.direction == Direction::Incoming && may_be_dialed;
+        if is_news && peer.listens_at(addr) && is_idle {
             self.candidates.connected(addr);
         }
     }
