@@ -429,7 +429,7 @@ mod tests {
             }
         };
         tokio::task::spawn_blocking(work).await.unwrap();
-        assert_eq!(server.stats().panics, 2);
+        contain::tests::counted(&server, 2).await;
         server.stop().await;
     }
 }

@@ -71,4 +71,4 @@ pub(super) async fn pause() {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
